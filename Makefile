@@ -1,0 +1,35 @@
+# Recipes exec what they start, so that a signal to make reaches it. GNU make passes SIGTERM on to its children.
+PYTHON ?= python3
+PORT ?= 8080
+BIN := .venv/bin
+
+.PHONY: help up test check format lock runtime dev
+
+help: ## list what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
+
+up: runtime ## start everything embedded and print a ready curl (PORT=8080)
+	@exec $(BIN)/postroom up --port $(PORT)
+
+test: dev ## all tests, on servers they start themselves
+	@exec $(BIN)/pytest -n 2
+
+check: dev ## format, lint, types, import contracts, lock in step
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/locks.py --check
+
+format: dev ## put the code into its form
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lock: dev ## resolve the locks anew from pyproject.toml
+	@exec $(BIN)/python tools/locks.py
+
+runtime:
+	@exec $(PYTHON) tools/bootstrap.py
+
+dev:
+	@exec $(PYTHON) tools/bootstrap.py --dev

@@ -1,0 +1,37 @@
+"""`python -m api_stub`: serve HTTP, on an address or on a socket that somebody else has bound already."""
+
+import argparse
+import socket
+
+import uvicorn
+
+from api_stub.app import make_http_app
+from delivery.logs import configure_logs
+from delivery.settings import settings_from_environment
+
+_STOP_TIMEOUT_S = 4
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT, then answer what is under way and end."""
+    parser = argparse.ArgumentParser(prog="python -m api_stub", description="Serve Postroom's HTTP API.")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    parser.add_argument("--port", type=int, default=8080, help="the port to listen on")
+    parser.add_argument("--fd", type=int, help="a bound socket that was handed over, instead of host and port")
+    asked = parser.parse_args()
+    settings = settings_from_environment()
+    configure_logs(settings.log_level)
+    config = uvicorn.Config(
+        make_http_app(settings),
+        host=asked.host,
+        port=asked.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_STOP_TIMEOUT_S,
+    )
+    handed_over = None if asked.fd is None else [socket.socket(fileno=asked.fd)]
+    uvicorn.Server(config).run(sockets=handed_over)
+
+
+main()

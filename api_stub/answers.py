@@ -1,0 +1,169 @@
+"""The answers of the front door, as clients of the ProZ v2 API know them, and what is ours beside."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from delivery.records.reading import InboxView, MessageView, Progress, RecipientView
+from delivery.rules.moves import is_final
+from delivery.rules.status import combine
+from delivery.rules.wording import describe
+from delivery.vocabulary import Channel, MessageType, Reason, State, Status, StatusReason
+
+
+class MessageMeta(BaseModel):
+    """Where a message stands. What does not apply is absent."""
+
+    status: Status
+    status_message: str
+    failed_recipients: list[UUID] | None = None
+    status_reason: StatusReason
+    message_uuid: UUID
+    message_vetting_id: UUID | None = None
+
+
+class RecipientData(BaseModel):
+    """Where one recipient stands."""
+
+    uuid: UUID
+    state: State
+    reason: Reason | None
+    channel: Channel | None
+    time: datetime
+    attempts: int
+    next_attempt_at: datetime | None
+    possibly_duplicated: bool
+
+
+class MessageData(BaseModel):
+    """A message as its client reads it back. `time_sent` is absent until it is sent."""
+
+    uuid: UUID
+    recipient_uuids: list[UUID]
+    sender_name: str
+    sender_email: str | None
+    subject: str
+    body: str
+    type: MessageType
+    time_created: datetime
+    time_sent: datetime | None = None
+    status: Status
+    status_code: Status
+    recipients: list[RecipientData]
+
+
+class LetterData(BaseModel):
+    """A letter in an inbox."""
+
+    message_uuid: UUID
+    subject: str
+    body: str
+    sender_name: str
+    time: datetime
+
+
+class PageMeta(BaseModel):
+    """Where the next page begins; absent on the last."""
+
+    next_cursor: str | None = None
+
+
+class Sent(BaseModel):
+    """The answer to a message that was taken in."""
+
+    success: Literal[1] = 1
+    meta: MessageMeta
+    data: None = None
+
+
+class Read(BaseModel):
+    """The answer to a question about one message."""
+
+    success: Literal[1] = 1
+    meta: MessageMeta
+    data: MessageData
+
+
+class Inbox(BaseModel):
+    """The answer to a question about an inbox."""
+
+    success: Literal[1] = 1
+    meta: PageMeta
+    data: list[LetterData]
+
+
+def answer_sent(message_id: UUID, progress: Progress) -> Sent:
+    """Answer a message that was taken in with where it stands."""
+    return Sent(success=1, meta=_meta(message_id, progress), data=None)
+
+
+def answer_read(view: MessageView) -> Read:
+    """Answer with a whole message."""
+    progress = Progress(tuple(each.standing for each in view.recipients), view.vetting_id)
+    meta = _meta(view.message_id, progress)
+    sent = {"time_sent": view.sent_at} if meta.status is Status.SENT else {}
+    data = MessageData(
+        uuid=view.message_id,
+        recipient_uuids=[each.account_id for each in view.recipients],
+        sender_name=view.sender_name,
+        sender_email=view.sender_email,
+        subject=view.subject,
+        body=view.body,
+        type=view.type,
+        time_created=view.created_at,
+        status=meta.status,
+        status_code=meta.status,
+        recipients=[_recipient(each) for each in view.recipients],
+        **sent,
+    )
+    return Read(success=1, meta=meta, data=data)
+
+
+def answer_inbox(letters: list[InboxView], next_cursor: str | None) -> Inbox:
+    """Answer with a page of an inbox."""
+    data = [
+        LetterData(
+            message_uuid=letter.message_id,
+            subject=letter.subject,
+            body=letter.body,
+            sender_name=letter.sender_name,
+            time=letter.delivered_at,
+        )
+        for letter in letters
+    ]
+    meta = PageMeta(next_cursor=next_cursor) if next_cursor else PageMeta()
+    return Inbox(success=1, meta=meta, data=data)
+
+
+def _meta(message_id: UUID, progress: Progress) -> MessageMeta:
+    verdict = combine(progress.standings)
+    optional: dict[str, object] = {}
+    if verdict.failed:
+        optional["failed_recipients"] = list(verdict.failed)
+    if progress.vetting_id:
+        optional["message_vetting_id"] = progress.vetting_id
+    return MessageMeta.model_validate(
+        {
+            "status": verdict.status,
+            "status_message": describe(verdict, progress.standings),
+            "status_reason": verdict.reason,
+            "message_uuid": message_id,
+            **optional,
+        }
+    )
+
+
+def _recipient(view: RecipientView) -> RecipientData:
+    is_waiting = view.state in {State.QUEUED, State.RETRYING, State.UNKNOWN}
+    return RecipientData(
+        uuid=view.account_id,
+        state=view.state,
+        reason=view.reason,
+        channel=view.channel,
+        time=view.changed_at,
+        attempts=view.attempt,
+        next_attempt_at=view.due_at if is_waiting and not is_final(view.state) else None,
+        possibly_duplicated=view.possibly_duplicated,
+    )

@@ -1,0 +1,56 @@
+"""What the front desk works with: made when the process starts, handed to every request."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request
+
+from api_stub.lookout import Lookout
+from api_stub.registrar import Registrar
+from delivery.records.engine import Archive, open_archive
+from delivery.settings import Settings
+from tasks.app import make_app
+from tasks.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
+
+_CONNECTIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The collaborators of every request in this process."""
+
+    settings: Settings
+    archive: Archive
+    doorbell: Doorbell
+    registrar: Registrar
+    lookout: Lookout
+
+
+@asynccontextmanager
+async def open_front(settings: Settings) -> AsyncIterator[Front]:
+    """Open the front desk and close it again."""
+    archive = open_archive(settings, connections=_CONNECTIONS)
+    doorbell = BrokerDoorbell(make_app(settings)) if settings.bell else SilentDoorbell()
+    try:
+        yield Front(
+            settings=settings,
+            archive=archive,
+            doorbell=doorbell,
+            registrar=Registrar(archive, settings.grace),
+            lookout=Lookout(archive, tick_s=settings.verdict_tick_s, limit=settings.waiting_limit),
+        )
+    finally:
+        doorbell.close()
+        await archive.close()
+
+
+def install_front(app: FastAPI, front: Front) -> None:
+    """Put the front desk where `front_of` finds it."""
+    app.state.front = front
+
+
+def front_of(request: Request) -> Front:
+    """Give the front desk of this process."""
+    front: Front = request.app.state.front
+    return front

@@ -1,0 +1,80 @@
+"""The registrar: takes drafts in, and lets the accepts of concurrent requests share one commit."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from delivery.records.accepting import Arrival, accept
+from delivery.records.engine import STORE_UNAVAILABLE, Archive
+
+_log = structlog.get_logger()
+_DRAFTS_AT_ONCE = 200
+_STORE_TIMEOUT_S = 1.8
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    arrival: Arrival
+    strangers: asyncio.Future[set[UUID]]
+
+
+class Registrar:
+    """Stores drafts. While one commit is under way the next drafts gather; an idle registrar stores at once.
+
+    Nobody is told that a message is stored before the commit that holds it.
+    """
+
+    def __init__(self, archive: Archive, grace: timedelta) -> None:
+        self._archive = archive
+        self._grace = grace
+        self._gathered: list[_Waiting] = []
+        self._storing: asyncio.Task[None] | None = None
+
+    async def accept(self, arrival: Arrival) -> set[UUID]:
+        """Store this draft wholly, or answer the accounts that are not known and active.
+
+        Raises one of `STORE_UNAVAILABLE` or `TimeoutError` when the database does not answer within two seconds.
+        """
+        waiting = _Waiting(arrival, asyncio.get_running_loop().create_future())
+        self._gathered.append(waiting)
+        if self._storing is None or self._storing.done():
+            self._storing = asyncio.create_task(self._store_all())
+        return await waiting.strangers
+
+    async def _store_all(self) -> None:
+        while self._gathered:
+            batch, self._gathered = self._gathered[:_DRAFTS_AT_ONCE], self._gathered[_DRAFTS_AT_ONCE:]
+            await self._store(batch)
+
+    async def _store(self, batch: list[_Waiting]) -> None:
+        try:
+            async with asyncio.timeout(_STORE_TIMEOUT_S):
+                strangers = await self._archive.ask(accept, [each.arrival for each in batch], grace=self._grace)
+        except (*STORE_UNAVAILABLE, TimeoutError) as error:
+            _fail(batch, error)
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, each for its own draft
+            await self._store_one_by_one(batch, error)
+        else:
+            for each in batch:
+                if (
+                    not each.strangers.done()
+                ):  # A client that hung up waits no more; its message is stored all the same.
+                    each.strangers.set_result(strangers.get(each.arrival.message_id, set()))
+
+    async def _store_one_by_one(self, batch: list[_Waiting], error: Exception) -> None:
+        """One draft that PostgreSQL refuses must not fail the others of its commit."""
+        _log.error("accept_broke", error=type(error).__name__, drafts=len(batch))
+        if len(batch) == 1:
+            _fail(batch, error)
+            return
+        for each in batch:
+            await self._store([each])
+
+
+def _fail(batch: list[_Waiting], error: Exception) -> None:
+    for each in batch:
+        if not each.strangers.done():
+            each.strangers.set_exception(error)

@@ -1,0 +1,33 @@
+"""Every request has an id: in its answer's `X-Request-Id`, in its errors and in the log."""
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils.compat import uuid7
+
+_KEY = "postroom.request_id"
+
+
+class RequestIds:
+    """ASGI middleware that gives each request its id."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI says what it does
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope[_KEY] = str(uuid7())
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-Id"] = scope[_KEY]
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)
+
+
+def request_id_of(request: Request) -> str:
+    """Give the id of this request."""
+    return str(request.scope[_KEY])

@@ -1,0 +1,1 @@
+"""The channels: everything that touches a network on the way to a recipient."""

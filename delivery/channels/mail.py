@@ -1,0 +1,127 @@
+"""Writing a letter as an e-mail, and proving that it reads back as it was meant."""
+
+import re
+from email import message_from_bytes, policy
+from email.charset import QP, Charset
+from email.header import Header, decode_header, make_header
+from email.message import EmailMessage, Message
+from email.utils import format_datetime, formataddr, parseaddr
+from typing import cast
+
+import idna
+
+from delivery.records.claims import Letter
+
+# compat32 writes what it is given and no more. The newer policies decode a subject such as =?utf-8?q?=0D=0ABcc:x@y.z?=
+# and write a real header out of it, in Python below 3.13 and in some 3.11 and 3.12 (measured).
+_POLICY = policy.compat32.clone(linesep="\r\n", max_line_length=998)
+# Printable ASCII words parted by single blanks. Everything else, and what looks like an encoded word, is encoded.
+_PLAIN = re.compile(r"(?!.*=\?)[!-~]+( [!-~]+)*", re.ASCII)
+_PLAIN_LIMIT = 60
+_ENCODED_LINE_LIMIT = 76
+# Some readers join the encoded words of a long name with blanks, so an ASCII name stays literal at any length.
+_NAME_LIMIT = 120
+_UTF8 = Charset("utf-8")
+_UTF8.body_encoding = QP
+
+
+class NotExpressible(Exception):  # noqa: N818 - it is a fact about the letter
+    """Raised for a letter that no e-mail can carry as it was meant; the message names the header."""
+
+
+def compose(letter: Letter, mail_domain: str) -> bytes:
+    """Write the e-mail. The same letter has the same Message-ID whatever attempt it is.
+
+    Raises `NotExpressible` when a header or the body, parsed back, does not say what was put in.
+    """
+    mail = Message(policy=_POLICY)
+    for name, (display, address) in _people(letter, mail_domain).items():
+        mail[name] = _mailbox(name, display, address)
+    mail["Subject"] = _words("Subject", letter.subject)
+    mail["Date"] = format_datetime(letter.created_at)
+    mail["Message-ID"] = message_id(letter.recipient_id, mail_domain)
+    # RFC 2369. One-click (RFC 8058) needs an HTTPS address and comes with the unsubscribe page.
+    mail["List-Unsubscribe"] = f"<mailto:unsubscribe@{mail_domain}?subject=r{letter.recipient_id}>"
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation answers, please.
+    mail.set_payload(_lines(letter.body), _UTF8)
+    written = mail.as_bytes()
+    _compare(written, letter, mail_domain)
+    return written
+
+
+def message_id(recipient_id: int, mail_domain: str) -> str:
+    """Give the Message-ID of this recipient's e-mail."""
+    return f"<r{recipient_id}@{mail_domain}>"
+
+
+def envelope_sender(recipient_id: int, mail_domain: str) -> str:
+    """Give the address that bounces come back to; it names the recipient they are about."""
+    return f"bounces+r{recipient_id}@{mail_domain}"
+
+
+def ascii_address(address: str) -> str:
+    """Write the domain of an address as SMTP takes it (RFC 5891); the local part is ASCII already.
+
+    Raises `NotExpressible` for a domain that cannot be written so.
+    """
+    local, _, domain = address.rpartition("@")
+    try:
+        return f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode('ascii')}"
+    except idna.IDNAError as error:
+        raise NotExpressible("The address has a domain that cannot be written in ASCII.") from error
+
+
+def _people(letter: Letter, mail_domain: str) -> dict[str, tuple[str, str]]:
+    """Name the address headers with display name and address; the sender speaks through our own domain."""
+    people = {
+        "From": (letter.sender_name, f"messages@{mail_domain}"),
+        "To": (letter.account_name, ascii_address(letter.address)),
+    }
+    if letter.sender_email:
+        people["Reply-To"] = (letter.sender_name, ascii_address(letter.sender_email))
+    return people
+
+
+def _mailbox(header: str, display: str, address: str) -> str:
+    if _is_plain(display, _NAME_LIMIT):
+        return formataddr((display, address))
+    return f"{_words(header, display)} <{address}>"
+
+
+def _read_mailbox(value: str) -> tuple[str, str]:
+    """Read a mailbox back. The newer parser parts the encoded words of a long name by blanks, against RFC 2047 6.2."""
+    display, address = parseaddr(value)
+    return str(make_header(decode_header(display))), address
+
+
+def _words(header: str, text: str) -> str:
+    """Write a text literally where it is harmless, else as encoded words of at most 76 characters a line (RFC 2047)."""
+    return (
+        text
+        if _is_plain(text, _PLAIN_LIMIT)
+        else Header(text, "utf-8", _ENCODED_LINE_LIMIT, header).encode(linesep="\r\n")
+    )
+
+
+def _is_plain(text: str, limit: int) -> bool:
+    return len(text) <= limit and _PLAIN.fullmatch(text) is not None
+
+
+def _lines(text: str) -> str:
+    return text.replace("\r\n", "\n")
+
+
+def _compare(written: bytes, letter: Letter, mail_domain: str) -> None:
+    read = cast(EmailMessage, message_from_bytes(written, policy=policy.default))
+    raw = message_from_bytes(written)
+    meant = {"Subject": letter.subject, "Message-ID": message_id(letter.recipient_id, mail_domain)}
+    for name, text in meant.items():
+        if read.get_all(name) != [text]:
+            raise NotExpressible(f"The header {name} would not read as it was meant.")
+    for name, person in _people(letter, mail_domain).items():
+        if [_read_mailbox(value) for value in raw.get_all(name, [])] != [person]:
+            raise NotExpressible(f"The header {name} would not read as it was meant.")
+    if {"bcc", "cc"} & {name.lower() for name in read}:
+        raise NotExpressible("A header appeared that nobody wrote.")
+    if _lines(read.get_content()) != _lines(letter.body):
+        raise NotExpressible("The body would not read as it was meant.")

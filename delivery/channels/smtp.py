@@ -1,0 +1,216 @@
+"""Delivering e-mail to the relay: one recipient for each DATA, so that one answer is about one recipient."""
+
+import re
+import smtplib
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
+
+from delivery.channels.mail import NotExpressible, ascii_address, compose, envelope_sender
+from delivery.records.claims import Letter
+from delivery.rules.outcomes import Kind, Outcome
+from delivery.settings import Settings
+from delivery.vocabulary import Reason
+
+_DEFAULT_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+_MAILS_PER_CONNECTION = 100
+_IDLE_LIMIT_S = 30.0
+_DETAIL_LIMIT = 500
+_LINE_WITH_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
+# Of the codes from 500 on, RFC 5321 4.5.3.1.10 means "later" by 552, and 421 closes the connection at any stage.
+_LATER_ALTHOUGH_FINAL = frozenset({552})
+_CLOSING = 421
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Where mail goes out, read from the setting `smtp_url`."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str | None
+    password: SecretStr | None
+
+
+def read_relay(url: SecretStr) -> Relay:
+    """Read an address such as `smtp+starttls://user:password@host:587`.
+
+    Raises `ValueError` for another scheme or a missing host, without showing the address: it may hold a password.
+    """
+    parts = urlsplit(url.get_secret_value())
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        raise ValueError("SMTP_URL must be smtp://HOST, smtp+starttls://HOST or smtps://HOST, with :PORT if needed.")
+    return Relay(
+        scheme=parts.scheme,
+        host=parts.hostname,
+        port=parts.port or _DEFAULT_PORTS[parts.scheme],
+        user=unquote(parts.username) if parts.username else None,
+        password=SecretStr(unquote(parts.password)) if parts.password else None,
+    )
+
+
+class _Refused(Exception):  # noqa: N818 - it is the relay's answer
+    """The relay answered with a code that ends this attempt.
+
+    Only an answer about the mailbox or the mail can be final. A 5xx to MAIL or DATA is about us (no login, an unknown
+    domain): it must not fail every recipient for good while somebody mends a setting.
+    """
+
+    def __init__(self, code: int, answer: bytes, *, is_about_us: bool) -> None:
+        self.code = code
+        self.detail = f"{code} {answer.decode('utf-8', 'replace')}"[:_DETAIL_LIMIT]
+        self.is_final = code >= 500 and code not in _LATER_ALTHOUGH_FINAL and not is_about_us
+        super().__init__(code)
+
+
+class _Connection:
+    """One connection to the relay, used by one thread."""
+
+    def __init__(self, relay: Relay, mail_domain: str, timeout_s: float) -> None:
+        self._used_at = monotonic()
+        self._mails = 0
+        context = ssl.create_default_context()
+        if relay.scheme == "smtps":
+            self.smtp: smtplib.SMTP = smtplib.SMTP_SSL(
+                relay.host, relay.port, mail_domain, timeout=timeout_s, context=context
+            )
+        else:
+            self.smtp = smtplib.SMTP(relay.host, relay.port, mail_domain, timeout=timeout_s)
+        self.smtp.ehlo_or_helo_if_needed()
+        if relay.scheme == "smtp+starttls":
+            self.smtp.starttls(context=context)
+        if relay.user and relay.password:
+            self.smtp.login(relay.user, relay.password.get_secret_value())
+
+    @property
+    def is_worn(self) -> bool:
+        """Say whether a new connection is the safer choice."""
+        return self._mails >= _MAILS_PER_CONNECTION or monotonic() - self._used_at > _IDLE_LIMIT_S
+
+    def count(self) -> None:
+        """Note that a mail went over it."""
+        self._mails += 1
+        self._used_at = monotonic()
+
+    def command(self, line: str, timeout_s: float, *, is_about_us: bool = True) -> None:
+        """Give one command that the relay has to accept. Raises `_Refused` when it does not."""
+        self.smtp.sock.settimeout(timeout_s)  # type: ignore[union-attr] # connected since the constructor
+        code, answer = self.smtp.docmd(line)
+        if not 200 <= code < 400:
+            raise _Refused(code, answer, is_about_us=is_about_us)
+
+
+class SmtpSender:
+    """Sends letters to the relay. Each thread keeps a connection of its own."""
+
+    def __init__(self, settings: Settings, now: Callable[[], float] = monotonic) -> None:
+        self._relay = read_relay(settings.smtp_url)
+        self._domain = settings.mail_domain
+        self._timeout_s = settings.smtp_timeout_s
+        self._deadline_s = settings.send_deadline_s
+        self._now = now
+        self._kept = threading.local()
+
+    def send(self, letter: Letter) -> Outcome:
+        """Try once to hand this letter to the relay; whatever happens is an outcome."""
+        until = self._now() + self._deadline_s
+        try:
+            written = _ended(compose(letter, self._domain))
+            address = ascii_address(letter.address)
+        except NotExpressible as error:
+            return Outcome(Kind.PERMANENT, Reason.NOT_EXPRESSIBLE, str(error))
+        try:
+            connection = self._announce(letter, address, until)
+            # Until the final dot the relay has taken nothing (RFC 5321 4.1.1.4).
+            connection.smtp.send(_LINE_WITH_LEADING_DOT.sub(b"..", written))
+            self._remaining(until)
+        except _Refused as refusal:
+            return self._refused(refusal)
+        except (OSError, smtplib.SMTPException) as error:
+            self._drop()
+            return Outcome(Kind.TEMPORARY, Reason.TRY_LATER, _describe(error))
+        return self._finish(connection, until)
+
+    def _announce(self, letter: Letter, address: str, until: float) -> _Connection:
+        """Say whom the mail is from and for, and get leave to send it; a kept connection may have died meanwhile."""
+        connection, is_kept = self._connect(until)
+        sender = f"MAIL FROM:<{envelope_sender(letter.recipient_id, self._domain)}>"
+        try:
+            connection.command(sender, self._remaining(until))
+        except (smtplib.SMTPServerDisconnected, ConnectionError):
+            if not is_kept:
+                raise
+            self._drop()
+            connection, _ = self._connect(until)
+            connection.command(sender, self._remaining(until))
+        connection.command(f"RCPT TO:<{address}>", self._remaining(until), is_about_us=False)
+        connection.command("DATA", self._remaining(until))
+        return connection
+
+    def _finish(self, connection: _Connection, until: float) -> Outcome:
+        """Send the final dot. From here on, silence means that nobody knows whether the relay has it (RFC 1047)."""
+        try:
+            connection.smtp.send(b".\r\n")
+            connection.smtp.sock.settimeout(max(self._timeout_s, until - self._now()))  # type: ignore[union-attr]
+            code, answer = connection.smtp.getreply()
+        except (OSError, smtplib.SMTPException) as error:
+            self._drop()
+            return Outcome(Kind.UNKNOWN, Reason.INTERRUPTED, _describe(error))
+        if 200 <= code < 300:
+            connection.count()
+            return Outcome(Kind.SENT)
+        return self._refused(_Refused(code, answer, is_about_us=False))
+
+    def _refused(self, refusal: _Refused) -> Outcome:
+        """Leave the connection ready for the next mail, and say what the refusal means for this one."""
+        self._reset(refusal.code)
+        if refusal.is_final:
+            return Outcome(Kind.PERMANENT, Reason.MAILBOX_REFUSED, refusal.detail)
+        return Outcome(Kind.TEMPORARY, Reason.TRY_LATER, refusal.detail)
+
+    def _reset(self, code: int) -> None:
+        connection: _Connection | None = getattr(self._kept, "connection", None)
+        try:
+            if code in {_CLOSING, -1} or connection is None:
+                self._drop()
+            else:
+                connection.command("RSET", self._timeout_s)
+        except (OSError, smtplib.SMTPException, _Refused):
+            self._drop()
+
+    def _connect(self, until: float) -> tuple[_Connection, bool]:
+        """Give this thread's connection, and whether it was used before."""
+        kept: _Connection | None = getattr(self._kept, "connection", None)
+        if kept is not None and not kept.is_worn:
+            return kept, True
+        self._drop()
+        self._kept.connection = _Connection(self._relay, self._domain, self._remaining(until))
+        return self._kept.connection, False
+
+    def _drop(self) -> None:
+        connection: _Connection | None = getattr(self._kept, "connection", None)
+        self._kept.connection = None
+        if connection is not None:
+            connection.smtp.close()
+
+    def _remaining(self, until: float) -> float:
+        """Say how long the next command may take. Raises `TimeoutError` past the deadline of the attempt."""
+        left = until - self._now()
+        if left <= 0:
+            raise TimeoutError("the attempt ran past its deadline")
+        return min(self._timeout_s, left)
+
+
+def _ended(mail: bytes) -> bytes:
+    """End the last line: the final dot stands on a line of its own (RFC 5321 4.5.2)."""
+    return mail if mail.endswith(b"\r\n") else mail + b"\r\n"
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:_DETAIL_LIMIT]

@@ -1,0 +1,49 @@
+"""API keys and client secrets: made once, shown once, kept only as a keyed digest."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from delivery.vocabulary import CredentialKind
+
+_MARKS = {CredentialKind.API_KEY: "pk", CredentialKind.CLIENT_SECRET: "cs"}
+_FORM = re.compile(r"((?:pk|cs)_[0-9a-f]{16})_([0-9a-zA-Z_-]{43})", re.ASCII)
+_PREFIX_BYTES = 8
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A fresh credential. `text` is what the client gets, this once; `prefix` and `digest` are what is stored."""
+
+    kind: CredentialKind
+    text: SecretStr
+    prefix: str
+    digest: bytes
+
+
+def mint(kind: CredentialKind, pepper: SecretStr) -> Minted:
+    """Make a new credential with 256 bits of chance; that needs no slow hash, only a keyed one."""
+    prefix = f"{_MARKS[kind]}_{secrets.token_hex(_PREFIX_BYTES)}"
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    return Minted(kind, SecretStr(f"{prefix}_{secret}"), prefix, digest(secret, pepper))
+
+
+def split(text: str) -> tuple[str, str] | None:
+    """Part a credential into its public prefix and its secret; None for a text that has not its form."""
+    match = _FORM.fullmatch(text)
+    return (match[1], match[2]) if match else None
+
+
+def digest(secret: str, pepper: SecretStr) -> bytes:
+    """Compute what is stored of a secret: HMAC-SHA256 under the server's pepper."""
+    return hmac.digest(pepper.get_secret_value().encode(), secret.encode(), hashlib.sha256)
+
+
+def is_match(secret: str, stored: bytes, pepper: SecretStr) -> bool:
+    """Compare in a time that tells nothing."""
+    return hmac.compare_digest(digest(secret, pepper), stored)

@@ -1,0 +1,94 @@
+"""What operators count: open rows by state, and the workers that are alive."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from delivery.records.schema import one_of
+from delivery.rules.moves import OPEN_STATES
+from delivery.vocabulary import Channel, State
+
+_OPEN_ROWS = text(f"""
+    SELECT state, channel, count(*) AS recipients, min(changed_at) AS oldest_at,
+           count(*) FILTER (WHERE due_at <= clock_timestamp()) AS overdue, min(due_at) AS next_due_at
+    FROM recipient WHERE {one_of("state", OPEN_STATES)}
+    GROUP BY state, channel ORDER BY state, channel
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRows:
+    """How many recipients are in one open state on one channel (none before the decision)."""
+
+    state: State
+    channel: Channel | None
+    recipients: int
+    oldest_at: datetime
+    overdue: int
+    next_due_at: datetime
+
+
+def open_rows(db: Connection) -> list[OpenRows]:
+    """Count the recipients that are not settled."""
+    return [
+        OpenRows(
+            State(row.state),
+            Channel(row.channel) if row.channel else None,
+            row.recipients,
+            row.oldest_at,
+            row.overdue,
+            row.next_due_at,
+        )
+        for row in db.execute(_OPEN_ROWS)
+    ]
+
+
+_SEEN = text("""
+    INSERT INTO worker (id, host, pid, queues) VALUES (:worker_id, :host, :pid, :queues)
+    ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp()
+""")
+_FORGET = text("DELETE FROM worker WHERE id = :worker_id OR seen_at < clock_timestamp() - INTERVAL '1 day'")
+_ALIVE = text("""
+    SELECT host, pid, queues, started_at, seen_at FROM worker
+    WHERE seen_at > clock_timestamp() - :within ORDER BY started_at
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerIdentity:
+    """Who a worker process is."""
+
+    worker_id: UUID
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """A worker that was seen lately."""
+
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    started_at: datetime
+    seen_at: datetime
+
+
+def report_alive(db: Connection, worker: WorkerIdentity) -> None:
+    """Say that this worker is alive now."""
+    values = {"worker_id": worker.worker_id, "host": worker.host, "pid": worker.pid, "queues": list(worker.queues)}
+    db.execute(_SEEN, values)
+
+
+def report_gone(db: Connection, worker: WorkerIdentity) -> None:
+    """Say that this worker stops, and forget those that vanished without saying so a day ago."""
+    db.execute(_FORGET, {"worker_id": worker.worker_id})
+
+
+def workers(db: Connection, *, within: timedelta) -> list[WorkerView]:
+    """List the workers seen within this time."""
+    rows = db.execute(_ALIVE, {"within": within})
+    return [WorkerView(row.host, row.pid, tuple(row.queues), row.started_at, row.seen_at) for row in rows]

@@ -1,0 +1,110 @@
+"""Taking recipients into hand for an attempt: a guarded UPDATE with a fence, a token and a lease."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from delivery.records.deciding import preference_of
+from delivery.rules.outcomes import Attempt
+from delivery.rules.preferences import Preference
+from delivery.vocabulary import Channel, MessageType, State
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A claimed recipient with all that an attempt needs: the message, the address and the preferences of now."""
+
+    recipient_id: int
+    message_id: UUID
+    account_id: UUID
+    attempt: int
+    channel: Channel
+    account_name: str
+    address: str
+    preference: Preference
+    type: MessageType
+    sender_name: str
+    sender_email: str | None
+    subject: str
+    body: str
+    created_at: datetime
+
+    @property
+    def attempted(self) -> Attempt:
+        """The attempt that this claim stands for."""
+        return Attempt(self.recipient_id, self.message_id, self.attempt)
+
+
+# A row that this very run has claimed already (its token says so) is answered again without a second attempt: that
+# makes the statement safe to repeat when the first COMMIT was cut off.
+_CLAIM = text(f"""
+    WITH mine AS (
+        SELECT id, state FROM recipient
+        WHERE id = ANY(CAST(:recipient_ids AS bigint[]))
+          AND (state = '{State.QUEUED}'
+               OR state IN ('{State.RETRYING}', '{State.UNKNOWN}') AND due_at <= clock_timestamp()
+               OR state = '{State.CLAIMED}' AND claim_token = :token)
+        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+    ), claimed AS (
+        UPDATE recipient
+        SET state = '{State.CLAIMED}',
+            attempt = recipient.attempt + CASE WHEN mine.state = '{State.CLAIMED}' THEN 0 ELSE 1 END,
+            possibly_duplicated = recipient.possibly_duplicated OR mine.state = '{State.UNKNOWN}',
+            claim_token = :token, due_at = clock_timestamp() + :lease, changed_at = clock_timestamp()
+        FROM mine
+        WHERE recipient.id = mine.id AND recipient.id = ANY(CAST(:recipient_ids AS bigint[]))
+        RETURNING recipient.id, recipient.message_id, recipient.account_id, recipient.attempt, recipient.channel
+    )
+    SELECT claimed.*, account.name AS account_name, account.email AS address, account.status AS account_status,
+           preference.channel AS wanted_channel, preference.is_closed, preference.accepted_types,
+           message.type, message.sender_name, message.sender_email, message.subject, message.body, message.created_at
+    FROM claimed
+    JOIN account ON account.id = claimed.account_id
+    LEFT JOIN preference ON preference.account_id = claimed.account_id
+    JOIN message ON message.id = claimed.message_id
+    ORDER BY claimed.id
+""")
+
+
+def claim(db: Connection, recipient_ids: Sequence[int], *, token: UUID, lease: timedelta) -> list[Letter]:
+    """Claim those of these recipients that may be tried now. `token` is made by the run that claims.
+
+    A recipient that is missing from the answer is settled, not due yet, or in other hands.
+    """
+    rows = db.execute(_CLAIM, {"recipient_ids": list(recipient_ids), "token": token, "lease": lease})
+    return [
+        Letter(
+            recipient_id=row.id,
+            message_id=row.message_id,
+            account_id=row.account_id,
+            attempt=row.attempt,
+            channel=Channel(row.channel),
+            account_name=row.account_name,
+            address=row.address,
+            preference=preference_of(row),
+            type=MessageType(row.type),
+            sender_name=row.sender_name,
+            sender_email=row.sender_email,
+            subject=row.subject,
+            body=row.body,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
+
+
+_LAPSED = text(f"""
+    SELECT id, message_id, attempt FROM recipient
+    WHERE id = ANY(CAST(:recipient_ids AS bigint[]))
+      AND state = '{State.CLAIMED}' AND due_at <= clock_timestamp()
+    ORDER BY id
+""")
+
+
+def lapsed(db: Connection, recipient_ids: Sequence[int]) -> list[Attempt]:
+    """Read those attempts at these recipients whose lease ran out."""
+    rows = db.execute(_LAPSED, {"recipient_ids": list(recipient_ids)})
+    return [Attempt(row.id, row.message_id, row.attempt) for row in rows]

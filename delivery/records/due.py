@@ -1,0 +1,97 @@
+"""What is due: the rows that the sweep looks at, oldest first, and how a row is set aside."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from delivery.records.schema import one_of
+from delivery.rules.moves import WAITING_STATES
+from delivery.vocabulary import CaseState, Channel, Reason, State
+
+_UNDECIDED = text(f"""
+    SELECT DISTINCT message_id FROM (
+        SELECT message_id FROM recipient
+        WHERE state = '{State.ACCEPTED}' AND due_at <= clock_timestamp() ORDER BY due_at LIMIT :limit
+    ) AS due
+""")
+
+
+def undecided(db: Connection, limit: int) -> list[UUID]:
+    """Find messages whose bell was lost before they were decided, from at most `limit` recipients."""
+    return list(db.scalars(_UNDECIDED, {"limit": limit}))
+
+
+_UNOPENED = text(f"""
+    SELECT DISTINCT due.message_id FROM (
+        SELECT message_id FROM recipient
+        WHERE state = '{State.HELD}' AND due_at <= clock_timestamp() ORDER BY due_at LIMIT :limit
+    ) AS due
+    WHERE NOT EXISTS (SELECT FROM vetting_case WHERE vetting_case.message_id = due.message_id)
+""")
+
+
+def unopened(db: Connection, limit: int) -> list[UUID]:
+    """Find held messages for which no vetting case was opened yet, from at most `limit` recipients."""
+    return list(db.scalars(_UNOPENED, {"limit": limit}))
+
+
+_EXPIRED = text(f"""
+    SELECT DISTINCT due.message_id FROM (
+        SELECT message_id FROM recipient
+        WHERE state = '{State.HELD}' AND due_at <= clock_timestamp() ORDER BY due_at LIMIT :limit
+    ) AS due
+    JOIN vetting_case ON vetting_case.message_id = due.message_id AND vetting_case.state = '{CaseState.OPEN}'
+""")
+
+
+def expired(db: Connection, limit: int) -> list[UUID]:
+    """Find held messages whose vetting case staff did not decide in time, from at most `limit` recipients."""
+    return list(db.scalars(_EXPIRED, {"limit": limit}))
+
+
+_WAITING = text(f"""
+    SELECT id FROM recipient
+    WHERE {one_of("state", WAITING_STATES)} AND channel = :channel AND due_at <= clock_timestamp()
+    ORDER BY due_at LIMIT :limit
+""")
+
+
+def waiting(db: Connection, channel: Channel, limit: int) -> list[int]:
+    """Find recipients of this channel whose next attempt is due."""
+    return list(db.scalars(_WAITING, {"channel": channel, "limit": limit}))
+
+
+_LAPSED = text(f"""
+    SELECT id FROM recipient
+    WHERE state = '{State.CLAIMED}' AND channel = :channel AND due_at <= clock_timestamp()
+    ORDER BY due_at LIMIT :limit
+""")
+
+
+def lapsed(db: Connection, channel: Channel, limit: int) -> list[int]:
+    """Find recipients whose attempt lost its lease before anybody recorded an outcome."""
+    return list(db.scalars(_LAPSED, {"channel": channel, "limit": limit}))
+
+
+_SET_ASIDE_MESSAGES = text(f"""
+    UPDATE recipient
+    SET due_at = greatest(due_at, clock_timestamp() + :pause), reason = '{Reason.STEP_FAILED}'
+    WHERE message_id = ANY(CAST(:message_ids AS uuid[])) AND {one_of("state", [State.ACCEPTED, State.HELD])}
+""")
+_SET_ASIDE_RECIPIENTS = text(f"""
+    UPDATE recipient
+    SET due_at = greatest(due_at, clock_timestamp() + :pause), reason = '{Reason.STEP_FAILED}'
+    WHERE id = ANY(CAST(:recipient_ids AS bigint[])) AND {one_of("state", [*WAITING_STATES, State.CLAIMED])}
+""")
+
+
+def set_aside_messages(db: Connection, message_ids: Sequence[UUID], pause: timedelta) -> None:
+    """Keep the sweep from these undecided or held messages for a while: a step broke on them."""
+    db.execute(_SET_ASIDE_MESSAGES, {"message_ids": list(message_ids), "pause": pause})
+
+
+def set_aside_recipients(db: Connection, recipient_ids: Sequence[int], pause: timedelta) -> None:
+    """Keep the sweep from these recipients for a while: a step broke on them."""
+    db.execute(_SET_ASIDE_RECIPIENTS, {"recipient_ids": list(recipient_ids), "pause": pause})

@@ -1,0 +1,80 @@
+"""How the database is reached: one engine a process, made on first use by whoever runs the process."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from delivery.settings import Settings
+
+Store: TypeAlias = Engine
+"""The database of this process, for those who only hand it on."""
+
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
+
+# The database cannot be asked right now. Whoever catches one of these tries later; nothing was half-done.
+STORE_UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
+
+_CONNECT_TIMEOUT_S = 2
+_POOL_TIMEOUT_S = 2
+
+
+def open_store(settings: Settings, *, connections: int) -> Store:
+    """Open the database for a worker or a command, with at most this many connections."""
+    return create_engine(make_url(settings.database_url.get_secret_value()), **_options(connections))
+
+
+def open_archive(settings: Settings, *, connections: int) -> "Archive":
+    """Open the database for the door, with at most this many connections."""
+    return Archive(create_async_engine(make_url(settings.database_url.get_secret_value()), **_options(connections)))
+
+
+def _options(connections: int) -> dict[str, object]:
+    return {
+        "pool_size": connections,
+        "max_overflow": 0,
+        "pool_timeout": _POOL_TIMEOUT_S,
+        # Parameters hold addresses, subjects and bodies, which never reach a log or an error message.
+        "hide_parameters": True,
+        "connect_args": {
+            "connect_timeout": _CONNECT_TIMEOUT_S,
+            "application_name": "postroom",
+            # A partitioned peer is noticed in about 15 s instead of hours (libpq's keepalives and tcp_user_timeout).
+            "keepalives_idle": 5,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
+            "tcp_user_timeout": 15_000,
+            # JIT costs more than it gives in statements of a few milliseconds.
+            "options": "-c jit=off -c timezone=UTC",
+        },
+    }
+
+
+@contextmanager
+def transaction(store: Store) -> Iterator[Connection]:
+    """Open a connection; commit when the block ends well, roll back when it raises."""
+    with store.begin() as db:
+        yield db
+
+
+class Archive:
+    """The same record functions for asynchronous callers: each call is one transaction."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def ask(
+        self, question: Callable[Concatenate[Connection, Asked], Answer], *args: Asked.args, **kwargs: Asked.kwargs
+    ) -> Answer:
+        """Run a record function in a transaction of its own and commit."""
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(question, *args, **kwargs)
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self._engine.dispose()

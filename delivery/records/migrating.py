@@ -1,0 +1,39 @@
+"""Bringing a database to the schema of this version, and asking whether it is there."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from delivery.records.engine import Store
+
+_FOLDER = Path(__file__).parent / "migrations"
+_LOCK_KEY = 0x706F7374726F6F6D  # "postroom": two migrations at once take turns.
+
+
+def migrate(store: Store) -> None:
+    """Run the migrations that this database has not seen, in one transaction. Safe to repeat, and to run twice at once."""
+    with store.begin() as db:
+        db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+        command.upgrade(configuration(db), "head")
+
+
+def is_current(db: Connection) -> bool:
+    """Say whether this database has exactly the schema of this version."""
+    return MigrationContext.configure(db).get_current_revision() == newest_revision()
+
+
+def newest_revision() -> str | None:
+    """Name the revision that this version of the code was written for."""
+    return ScriptDirectory(str(_FOLDER)).get_current_head()
+
+
+def configuration(db: Connection) -> Config:
+    """Make Alembic's configuration for this connection; there is no alembic.ini."""
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.attributes["connection"] = db
+    return config

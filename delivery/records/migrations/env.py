@@ -1,0 +1,8 @@
+"""Alembic's entry: run on the connection that `records/migrating.py` hands over."""
+
+from alembic import context
+
+from delivery.records.schema import Base
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
+context.run_migrations()

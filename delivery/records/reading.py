@@ -1,0 +1,164 @@
+"""What clients read: where messages stand, and the letters in an inbox."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from delivery.records.schema import one_of
+from delivery.rules.moves import MOVING_STATES
+from delivery.rules.status import Standing
+from delivery.vocabulary import Channel, MessageType, Reason, State
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the recipients of one message stand, in the order they were given."""
+
+    standings: tuple[Standing, ...]
+    vetting_id: UUID | None
+
+
+_PROGRESS = """
+    SELECT recipient.message_id, recipient.account_id, recipient.state, recipient.reason, message.vetting_id
+    FROM message JOIN recipient ON recipient.message_id = message.id
+    WHERE message.id = ANY(CAST(:message_ids AS uuid[]))
+"""
+_ORDER = "ORDER BY recipient.message_id, recipient.position"
+_ANY_PROGRESS = text(f"{_PROGRESS} {_ORDER}")
+_SETTLED_PROGRESS = text(f"""
+    {_PROGRESS}
+    AND NOT EXISTS (
+        SELECT FROM recipient AS other
+        WHERE other.message_id = message.id AND {one_of("other.state", MOVING_STATES)}
+    )
+    {_ORDER}
+""")
+
+
+def progress(db: Connection, message_ids: Sequence[UUID], *, settled_only: bool = False) -> dict[UUID, Progress]:
+    """Read where these messages stand; with `settled_only`, leave out those with a recipient still on the move."""
+    statement = _SETTLED_PROGRESS if settled_only else _ANY_PROGRESS
+    standings: dict[UUID, list[Standing]] = {}
+    vetting_ids: dict[UUID, UUID | None] = {}
+    for message_id, account_id, state, reason, vetting_id in db.execute(statement, {"message_ids": list(message_ids)}):
+        standing = Standing(account_id, State(state), Reason(reason) if reason else None)
+        standings.setdefault(message_id, []).append(standing)
+        vetting_ids[message_id] = vetting_id
+    return {key: Progress(tuple(value), vetting_ids[key]) for key, value in standings.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientView:
+    """One recipient as a client or an operator reads it."""
+
+    recipient_id: int
+    account_id: UUID
+    state: State
+    reason: Reason | None
+    channel: Channel | None
+    changed_at: datetime
+    attempt: int
+    due_at: datetime | None
+    possibly_duplicated: bool
+    detail: str | None
+
+    @property
+    def standing(self) -> Standing:
+        """What the reduction needs."""
+        return Standing(self.account_id, self.state, self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """A stored message with its recipients in the order they were given."""
+
+    message_id: UUID
+    client_id: UUID
+    sender_name: str
+    sender_email: str | None
+    subject: str
+    body: str
+    type: MessageType
+    created_at: datetime
+    sent_at: datetime | None
+    vetting_id: UUID | None
+    recipients: tuple[RecipientView, ...]
+
+
+_MESSAGE = text("SELECT * FROM message WHERE id = :message_id")
+_RECIPIENTS = text("SELECT * FROM recipient WHERE message_id = :message_id ORDER BY position")
+
+
+def message(db: Connection, message_id: UUID, *, client_id: UUID | None = None) -> MessageView | None:
+    """Read one message; with `client_id`, another client's message is as missing as one that never was."""
+    row = db.execute(_MESSAGE, {"message_id": message_id}).one_or_none()
+    if row is None or client_id not in {None, row.client_id}:
+        return None
+    return MessageView(
+        message_id=row.id,
+        client_id=row.client_id,
+        sender_name=row.sender_name,
+        sender_email=row.sender_email,
+        subject=row.subject,
+        body=row.body,
+        type=MessageType(row.type),
+        created_at=row.created_at,
+        sent_at=row.sent_at,
+        vetting_id=row.vetting_id,
+        recipients=_recipients(db, message_id),
+    )
+
+
+def _recipients(db: Connection, message_id: UUID) -> tuple[RecipientView, ...]:
+    return tuple(
+        RecipientView(
+            recipient_id=row.id,
+            account_id=row.account_id,
+            state=State(row.state),
+            reason=Reason(row.reason) if row.reason else None,
+            channel=Channel(row.channel) if row.channel else None,
+            changed_at=row.changed_at,
+            attempt=row.attempt,
+            due_at=row.due_at,
+            possibly_duplicated=row.possibly_duplicated,
+            detail=row.detail,
+        )
+        for row in db.execute(_RECIPIENTS, {"message_id": message_id})
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class InboxView:
+    """A letter in an inbox. `recipient_id` and `delivered_at` place it among the others."""
+
+    recipient_id: int
+    message_id: UUID
+    subject: str
+    body: str
+    sender_name: str
+    delivered_at: datetime
+
+
+_ACCOUNT_EXISTS = text("SELECT EXISTS (SELECT FROM account WHERE id = :account_id)")
+_INBOX = text("""
+    SELECT inbox_letter.recipient_id, message_id, subject, body, sender_name, delivered_at
+    FROM inbox_letter JOIN message ON message.id = inbox_letter.message_id
+    WHERE account_id = :account_id
+      AND (CAST(:before_at AS timestamptz) IS NULL
+           OR (delivered_at, inbox_letter.recipient_id) < (CAST(:before_at AS timestamptz), :before_id))
+    ORDER BY delivered_at DESC, inbox_letter.recipient_id DESC LIMIT :limit
+""")
+
+
+def inbox(
+    db: Connection, account_id: UUID, *, limit: int, before: tuple[datetime, int] | None = None
+) -> list[InboxView] | None:
+    """Read an inbox, newest first, from the letter before `before` on; None when there is no such account."""
+    if not db.scalar(_ACCOUNT_EXISTS, {"account_id": account_id}):
+        return None
+    before_at, before_id = before or (None, 0)
+    values = {"account_id": account_id, "limit": limit, "before_at": before_at, "before_id": before_id}
+    return [InboxView(*row) for row in db.execute(_INBOX, values)]

@@ -1,0 +1,211 @@
+"""The tables. `migrations/` makes them; a test compares the two.
+
+States, reasons and other words are text with a CHECK: a new word is a migration that a running old version survives.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    MetaData,
+    SmallInteger,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from delivery.rules.moves import OPEN_STATES, WAITING_STATES
+from delivery.vocabulary import AccountStatus, CaseState, Channel, CredentialKind, MessageType, State, Status
+
+NOW = text("clock_timestamp()")
+
+
+def one_of(column: str, words: Iterable[StrEnum]) -> str:
+    """Write the SQL condition that a column holds one of these words."""
+    quoted = ", ".join(f"'{word}'" for word in words)
+    return f"{column} IN ({quoted})"
+
+
+class Base(DeclarativeBase):
+    """What all tables share: the types of Python annotations and the names of constraints."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "%(table_name)s_pkey",
+            "fk": "%(table_name)s_%(column_0_name)s_fkey",
+            "uq": "%(table_name)s_%(column_0_N_name)s_key",
+            "ck": "%(table_name)s_%(constraint_name)s_check",
+            "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        }
+    )
+    type_annotation_map = {datetime: DateTime(timezone=True), str: Text, int: SmallInteger}  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
+
+
+class Account(Base):
+    """Somebody who can receive messages."""
+
+    __tablename__ = "account"
+    __table_args__ = (CheckConstraint(one_of("status", AccountStatus), name="status"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    email: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default=AccountStatus.ACTIVE)
+    time_zone: Mapped[str] = mapped_column(server_default="UTC")
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class AccountPreference(Base):
+    """What an account holder wants. An account without a row wants the defaults of `rules/preferences.py`."""
+
+    __tablename__ = "preference"
+    __table_args__ = (CheckConstraint(one_of("channel", Channel), name="channel"),)
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    channel: Mapped[str] = mapped_column(server_default=Channel.INBOX)
+    is_closed: Mapped[bool] = mapped_column(server_default=text("false"))
+    accepted_types: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+
+
+class Client(Base):
+    """A program that sends messages, and what it may do."""
+
+    __tablename__ = "client"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class Credential(Base):
+    """One key or secret of a client: the public prefix finds the row, only a keyed digest of the secret is stored."""
+
+    __tablename__ = "credential"
+    __table_args__ = (CheckConstraint(one_of("kind", CredentialKind), name="kind"),)
+
+    prefix: Mapped[str] = mapped_column(primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("client.id"), index=True)
+    kind: Mapped[str]
+    digest: Mapped[bytes]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    revoked_at: Mapped[datetime | None]
+
+
+class Message(Base):
+    """What was sent, and the counters that its status is computed from."""
+
+    __tablename__ = "message"
+    __table_args__ = (CheckConstraint(one_of("type", MessageType), name="type"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("client.id"))
+    sender_name: Mapped[str]
+    sender_email: Mapped[str | None]
+    subject: Mapped[str]
+    body: Mapped[str]
+    type: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    decided_at: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    vetting_id: Mapped[UUID | None]
+    open_count: Mapped[int]
+    good_count: Mapped[int]
+    # The reduction of rules/status.py in SQL: it cannot drift from the counters, and a test compares it with the rule.
+    status: Mapped[str] = mapped_column(
+        Computed(
+            f"CASE WHEN good_count > 0 THEN '{Status.SENT}'"
+            f" WHEN open_count > 0 THEN '{Status.PENDING}' ELSE '{Status.REJECTED}' END",
+            persisted=True,
+        )
+    )
+
+
+class Recipient(Base):
+    """One account that a message is for. **This row is the job**: the broker only hints at it.
+
+    `due_at` is when the sweep looks at the row next: after the bell's grace, at the next attempt, at the end of a
+    lease or of a review. Final states have none. `attempt` is the fence: only its own attempt may write an outcome.
+    """
+
+    __tablename__ = "recipient"
+    __table_args__ = (
+        CheckConstraint(one_of("state", State), name="state"),
+        CheckConstraint(f"({one_of('state', OPEN_STATES)}) = (due_at IS NOT NULL)", name="due"),
+        Index(None, "message_id", "account_id", unique=True),
+        # One for each question of the sweep; an open row is in exactly one of them and a settled row in none, so that
+        # they stay as small as the work at hand.
+        Index("recipient_accepted_idx", "due_at", postgresql_where=text(one_of("state", [State.ACCEPTED]))),
+        Index("recipient_held_idx", "due_at", postgresql_where=text(one_of("state", [State.HELD]))),
+        Index("recipient_waiting_idx", "channel", "due_at", postgresql_where=text(one_of("state", WAITING_STATES))),
+        Index("recipient_claimed_idx", "channel", "due_at", postgresql_where=text(one_of("state", [State.CLAIMED]))),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    message_id: Mapped[UUID] = mapped_column(ForeignKey("message.id"))
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"))
+    position: Mapped[int]
+    state: Mapped[str] = mapped_column(server_default=State.ACCEPTED)
+    channel: Mapped[str | None]
+    attempt: Mapped[int] = mapped_column(server_default=text("0"))
+    claim_token: Mapped[UUID | None]
+    due_at: Mapped[datetime | None]
+    reason: Mapped[str | None]
+    detail: Mapped[str | None]
+    changed_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    possibly_duplicated: Mapped[bool] = mapped_column(server_default=text("false"))
+
+
+class InboxLetter(Base):
+    """A message in somebody's in-app inbox. Its key makes delivery exactly once."""
+
+    __tablename__ = "inbox_letter"
+    __table_args__ = (Index(None, "account_id", "delivered_at", "recipient_id"),)
+
+    recipient_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("recipient.id"), primary_key=True)
+    account_id: Mapped[UUID]
+    message_id: Mapped[UUID] = mapped_column(ForeignKey("message.id"))
+    delivered_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class VettingCase(Base):
+    """A message that staff should look at, with what made it so and what they decided."""
+
+    __tablename__ = "vetting_case"
+    __table_args__ = (CheckConstraint(one_of("state", CaseState), name="state"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    message_id: Mapped[UUID] = mapped_column(ForeignKey("message.id"), unique=True)
+    state: Mapped[str] = mapped_column(server_default=CaseState.OPEN)
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    opened_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    expires_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None]
+    note: Mapped[str | None]
+
+
+class Worker(Base):
+    """A worker process that is alive, or was until `seen_at`."""
+
+    __tablename__ = "worker"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int] = mapped_column(BigInteger)
+    queues: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    started_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    seen_at: Mapped[datetime] = mapped_column(server_default=NOW)

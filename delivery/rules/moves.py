@@ -1,0 +1,56 @@
+"""Which moves a recipient may make, and what each state counts as (CONTRACT.md section 2)."""
+
+from enum import Enum
+
+from delivery.vocabulary import State
+
+
+class Weight(Enum):
+    """What a recipient's state counts as when a message's status is reduced."""
+
+    OPEN = "open"
+    GOOD = "good"
+    BAD = "bad"
+
+
+WEIGHTS = {
+    State.ACCEPTED: Weight.OPEN,
+    State.HELD: Weight.OPEN,
+    State.QUEUED: Weight.OPEN,
+    State.CLAIMED: Weight.OPEN,
+    State.RETRYING: Weight.OPEN,
+    State.UNKNOWN: Weight.OPEN,
+    State.DELIVERED: Weight.GOOD,
+    State.BLOCKED: Weight.BAD,
+    State.FAILED: Weight.BAD,
+    State.REFUSED: Weight.BAD,
+}
+OPEN_STATES = tuple(state for state, weight in WEIGHTS.items() if weight is Weight.OPEN)
+# States that a healthy system leaves by itself within moments: the door waits for these, and for no others.
+MOVING_STATES = (State.ACCEPTED, State.QUEUED, State.CLAIMED)
+# States from which an attempt may be made.
+WAITING_STATES = (State.QUEUED, State.RETRYING, State.UNKNOWN)
+
+_DECIDED = frozenset({State.QUEUED, State.DELIVERED, State.BLOCKED, State.FAILED})
+LEGAL_MOVES = {
+    State.ACCEPTED: _DECIDED | {State.HELD, State.REFUSED},
+    State.HELD: _DECIDED | {State.REFUSED},
+    State.QUEUED: frozenset({State.CLAIMED}),
+    State.CLAIMED: frozenset({State.DELIVERED, State.BLOCKED, State.FAILED, State.RETRYING, State.UNKNOWN}),
+    State.RETRYING: frozenset({State.CLAIMED}),
+    State.UNKNOWN: frozenset({State.CLAIMED}),
+    State.DELIVERED: frozenset[State](),
+    State.BLOCKED: frozenset[State](),
+    State.FAILED: frozenset[State](),
+    State.REFUSED: frozenset[State](),
+}
+
+
+def is_final(state: State) -> bool:
+    """Say whether a recipient in this state stays in it for ever."""
+    return not LEGAL_MOVES[state]
+
+
+def is_legal(before: State, after: State) -> bool:
+    """Say whether a recipient may go from the one state to the other."""
+    return after in LEGAL_MOVES[before]

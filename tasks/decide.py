@@ -1,0 +1,45 @@
+"""Decide: look at fresh messages, ask every recipient's preferences, and place each recipient."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from delivery.records import deciding, moves
+from delivery.records.engine import transaction
+from delivery.rules.deciding import Candidate, Move, place
+from delivery.rules.vetting import find_phrases
+from delivery.vocabulary import QueueName, State, StepName
+from tasks.handing import ring_for_deliveries
+from tasks.office import Office
+
+
+def decide(office: Office, message_ids: Sequence[UUID]) -> None:
+    """Place every recipient of these messages; inbox letters are delivered in the same transaction."""
+    with transaction(office.store) as db:
+        contents = deciding.lock_undecided(db, message_ids)
+        waiting = deciding.candidates(db, [content.message_id for content in contents], State.ACCEPTED)
+        placed = judge(office, contents, waiting)
+        vetting_ids = _vetting_ids(contents, placed)
+        moves.record(db, placed)
+        deciding.mark_decided(db, vetting_ids)
+    ring_for_deliveries(office.doorbell, placed)
+    held = [message_id for message_id, vetting_id in vetting_ids.items() if vetting_id]
+    office.doorbell.ring(StepName.VET, QueueName.VETTING, held)
+
+
+def judge(office: Office, contents: Sequence[deciding.Content], waiting: Sequence[Candidate]) -> list[Move]:
+    """Apply the rules to every candidate of these messages."""
+    phrases, grace = office.settings.phrases, office.settings.grace
+    types = {content.message_id: content.type for content in contents}
+    flagged = {content.message_id for content in contents if find_phrases(content.texts, phrases)}
+    return [
+        place(candidate, types[candidate.message_id], hold=candidate.message_id in flagged, grace=grace)
+        for candidate in waiting
+    ]
+
+
+def _vetting_ids(contents: Sequence[deciding.Content], placed: Sequence[Move]) -> dict[UUID, UUID | None]:
+    """Give every message that has a held recipient the id of the case that will be opened for it."""
+    held = {move.message_id for move in placed if move.after is State.HELD}
+    return {content.message_id: uuid7() if content.message_id in held else None for content in contents}

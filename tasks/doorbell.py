@@ -1,0 +1,153 @@
+"""How a step hands on: it rings, by name, after its commit. A bell carries ids and no authority, and may be lost."""
+
+import queue
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from celery import Celery
+from kombu.exceptions import KombuError, OperationalError
+from redis.exceptions import RedisError
+
+from delivery.vocabulary import QueueName, StepName
+
+RUNG_AT = "rung_at"
+"""The header of a bell that says when it was rung, in RFC 3339."""
+
+_log = structlog.get_logger()
+_DECIDE_AT_ONCE = 500
+_BACKLOG_LIMIT = 10_000
+_CLOSE_TIMEOUT_S = 2.0
+_UNREACHABLE = (OperationalError, KombuError, RedisError, OSError)
+
+
+class Doorbell(Protocol):
+    """Whatever can be rung."""
+
+    def ring(self, step: StepName, queue_name: QueueName, ids: Sequence[UUID] | Sequence[int]) -> None:
+        """Hint that there is work for this step. Returns at once and never raises."""
+
+    def close(self) -> None:
+        """Ring what was left to ring, for a moment at most."""
+
+    @property
+    def is_ringing(self) -> bool:
+        """Say whether bells are heard, as far as is known."""
+
+
+class SilentDoorbell:
+    """The doorbell of a Postroom that works by its sweep alone (setting `bell`)."""
+
+    def ring(self, step: StepName, queue_name: QueueName, ids: Sequence[UUID] | Sequence[int]) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    @property
+    def is_ringing(self) -> bool:
+        """Nobody rings, so nothing is amiss."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Bell:
+    step: StepName
+    queue_name: QueueName
+    ids: tuple[str, ...] | tuple[int, ...]
+
+
+class BrokerDoorbell:
+    """Rings through Celery, from a thread of its own: no request and no step ever waits for Redis.
+
+    While one push is under way the next bells gather, so that under load a bell carries many ids by itself. When the
+    broker does not answer, bells are dropped: the sweep finds every row without them.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._bells: queue.Queue[_Bell | None] = queue.Queue(_BACKLOG_LIMIT)
+        self._is_down = False
+        self._thread = threading.Thread(target=self._publish_all, name="doorbell", daemon=True)
+        self._thread.start()
+
+    def ring(self, step: StepName, queue_name: QueueName, ids: Sequence[UUID] | Sequence[int]) -> None:
+        """Leave a bell to the publisher thread; with too many waiting, drop it."""
+        if not ids:
+            return
+        plain = tuple(str(each) if isinstance(each, UUID) else each for each in ids)
+        try:
+            self._bells.put_nowait(_Bell(step, queue_name, plain))  # type: ignore[arg-type] # one kind of id per call
+        except queue.Full:
+            _log.debug("bell_dropped", step=step)
+
+    def close(self) -> None:
+        """Ring what was left to ring, for a moment at most."""
+        try:
+            self._bells.put_nowait(None)
+        except queue.Full:
+            return  # The broker has not answered for long; the sweep has all of it.
+        self._thread.join(_CLOSE_TIMEOUT_S)
+
+    @property
+    def is_ringing(self) -> bool:
+        """Say whether the last push went through."""
+        return not self._is_down
+
+    def _publish_all(self) -> None:
+        while (bell := self._bells.get()) is not None:
+            bells, is_last = self._gather(bell)
+            self._publish(bells)
+            if is_last:
+                return
+
+    def _gather(self, first: _Bell) -> tuple[list[_Bell], bool]:
+        """Take everything that waits already, without waiting for more."""
+        bells = [first]
+        while True:
+            try:
+                bell = self._bells.get_nowait()
+            except queue.Empty:
+                return bells, False
+            if bell is None:
+                return bells, True
+            bells.append(bell)
+
+    def _publish(self, bells: list[_Bell]) -> None:
+        try:
+            with self._app.producer_pool.acquire(block=True) as producer, producer.batch():
+                for bell in merge(bells):
+                    self._app.send_task(
+                        bell.step,
+                        (bell.ids,),
+                        queue=bell.queue_name,
+                        producer=producer,
+                        retry=False,
+                        headers={RUNG_AT: datetime.now(UTC).isoformat()},
+                    )
+        except _UNREACHABLE as error:
+            if not self._is_down:
+                _log.warning("broker_unreachable", error=type(error).__name__, what_now="the sweep does the work")
+            self._is_down = True
+        else:
+            self._is_down = False
+
+
+def merge(bells: Iterable[_Bell]) -> list[_Bell]:
+    """Make few bells of many: messages to decide ride together, a delivery rings for each recipient alone."""
+    gathered: dict[tuple[StepName, QueueName], list[str | int]] = {}
+    for bell in bells:
+        gathered.setdefault((bell.step, bell.queue_name), []).extend(bell.ids)
+    return [
+        _Bell(step, queue_name, tuple(some))  # type: ignore[arg-type] # one kind of id per step
+        for (step, queue_name), ids in gathered.items()
+        for some in _split(ids, 1 if step is StepName.DELIVER else _DECIDE_AT_ONCE)
+    ]
+
+
+def _split(ids: list[str | int], size: int) -> Iterable[Sequence[str | int]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -1,0 +1,1 @@
+"""The engine room: the processes, their sweep, the supervisor and the commands."""

@@ -1,0 +1,85 @@
+"""One worker process: a Celery worker on its lane's queues, with a sweep beside it."""
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery, bootsteps
+from uuid_utils.compat import uuid7
+
+from delivery.channels.smtp import SmtpSender
+from delivery.records.census import WorkerIdentity
+from delivery.records.engine import open_store
+from delivery.settings import Settings
+from delivery.vocabulary import Channel
+from tasks.app import make_app
+from tasks.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
+from tasks.office import Office
+from tasks.step import register
+from worker.lanes import LANES, Lane, LaneName
+from worker.sweep import Pool, Sweep, Work
+
+# Beside those of the pool: one for the sweep's questions, one to spare.
+_CONNECTIONS_BESIDE_THE_POOL = 2
+
+
+def run_worker(settings: Settings, lane_name: LaneName) -> None:
+    """Serve one lane until SIGTERM, then finish what is under way and end."""
+    lane = LANES[lane_name]
+    app = make_app(settings)
+    office = _furnish(settings, app, lane)
+    register(app, office)
+    app.steps["worker"].add(_sweep_step(office, lane))
+    app.worker_main(_arguments(settings, lane_name, lane))
+
+
+def _furnish(settings: Settings, app: Celery, lane: Lane) -> Office:
+    doorbell: Doorbell = BrokerDoorbell(app) if settings.bell else SilentDoorbell()
+    return Office(
+        settings=settings,
+        store=open_store(settings, connections=lane.concurrency(settings) + _CONNECTIONS_BESIDE_THE_POOL),
+        doorbell=doorbell,
+        senders={Channel.EMAIL: SmtpSender(settings)},
+    )
+
+
+def _sweep_step(office: Office, lane: Lane) -> type[bootsteps.StartStopStep]:
+    """Make the part of the worker that sweeps. It needs the pool and no broker, so a dead broker cannot hold it up."""
+    identity = WorkerIdentity(uuid7(), socket.gethostname(), os.getpid(), lane.queues)
+
+    class SweepStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships no types
+        requires = ("celery.worker.components:Pool",)
+
+        def start(self, worker: Any) -> None:
+            self.sweep = Sweep(office, identity, _pool_of(worker))
+            self.sweep.start()
+
+        def stop(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
+            self.sweep.stop()
+
+    return SweepStep
+
+
+def _pool_of(worker: Any) -> Pool:
+    """Let the sweep work on the worker's own pool, so that the configured concurrency holds for both together."""
+
+    def run(work: Work) -> Callable[[], None]:
+        result = worker.pool.apply_async(work, callback=lambda _: None)
+        return (lambda: None) if result is None else result.wait  # A solo pool has run it already.
+
+    return run
+
+
+def _arguments(settings: Settings, lane_name: LaneName, lane: Lane) -> list[str]:
+    return [
+        "worker",
+        *("--pool", lane.pool),
+        *("--concurrency", str(lane.concurrency(settings))),
+        *("--queues", ",".join(lane.queues)),
+        *("--hostname", f"{lane_name}-{os.getpid()}@%h"),
+        *("--loglevel", "WARNING"),
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+    ]
