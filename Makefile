@@ -20,10 +20,12 @@ check: dev ## format, lint, types, import contracts, lock in step
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/locks.py --check
+	$(BIN)/python -m tools.settings_table --check
 
 format: dev ## put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+	$(BIN)/python -m tools.settings_table
 
 lock: dev ## resolve the locks anew from pyproject.toml
 	@exec $(BIN)/python tools/locks.py

@@ -30,7 +30,8 @@ class Lookout:
         """
         if timeout_s <= 0 or len(self._waiting) >= self._limit:
             return None
-        settled = self._waiting[message_id] = asyncio.get_running_loop().create_future()
+        settled: asyncio.Future[Progress] = asyncio.get_running_loop().create_future()
+        self._waiting[message_id] = settled
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch())
         try:
@@ -46,13 +47,16 @@ class Lookout:
         return (await self._ask(partial(progress, settled_only=False), [message_id])).get(message_id)
 
     async def _watch(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(self._tick_s)
+        while await self._somebody_waits():
             settled = await self._ask(partial(progress, settled_only=True), list(self._waiting))
             for message_id, found in settled.items():
                 future = self._waiting.get(message_id)
                 if future is not None and not future.done():
                     future.set_result(found)
+
+    async def _somebody_waits(self) -> bool:
+        await asyncio.sleep(self._tick_s)
+        return bool(self._waiting)
 
     async def _ask(self, question: "partial[dict[UUID, Progress]]", message_ids: list[UUID]) -> dict[UUID, Progress]:
         try:

@@ -21,6 +21,11 @@ _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IG
 _LINE_BREAKS_IN_BODY = frozenset("\t\n")
 # Zl and Zp are U+2028 and U+2029. The bidirectional controls can make one line read as another (Unicode TR 36).
 _CONTROL_CATEGORIES = frozenset({"Cc", "Zl", "Zp"})
+# Invisible although Unicode calls them letters, marks or symbols: the Hangul and Khmer fillers, the grapheme joiner and
+# the variation selectors (Default_Ignorable_Code_Point in DerivedCoreProperties), and the empty Braille cell.
+_WITHOUT_PICTURE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -150,9 +155,7 @@ def _has_forbidden(text: str, *, is_body: bool) -> bool:
 
 def is_blank(text: str) -> bool:
     """Say whether a text shows nothing: blanks, and format or filler characters that have no picture."""
-    return all(
-        c.isspace() or unicodedata.category(c) in {"Cf", "Cc"} or c in "\u115f\u1160\u3164\uffa0\u2800" for c in text
-    )
+    return all(c.isspace() or unicodedata.category(c) in {"Cf", "Cc"} or _WITHOUT_PICTURE.match(c) for c in text)
 
 
 def _faults_of_address(value: object) -> Iterator[Fault]:
@@ -175,7 +178,8 @@ def is_plain_address(text: str) -> bool:
         validated = validate_email(text, check_deliverability=False, allow_smtputf8=False, test_environment=True)
     except (EmailNotValidError, UnicodeError):
         return False
-    return "." in validated.ascii_domain
+    # A last label of digits makes an IP address of it (RFC 3696 section 2), which is no domain.
+    return "." in validated.ascii_domain and not validated.ascii_domain.rpartition(".")[2].isdigit()
 
 
 def _faults_of_type(value: object) -> Iterator[Fault]:

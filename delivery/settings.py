@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -11,7 +12,7 @@ class Settings(BaseSettings):
     """All settings. In the environment each has the prefix POSTROOM_, but for DATABASE_URL, BROKER_URL and SMTP_URL."""
 
     model_config = SettingsConfigDict(
-        env_prefix="POSTROOM_", frozen=True, validate_by_name=True, validate_by_alias=True
+        env_prefix="POSTROOM_", frozen=True, validate_by_name=True, validate_by_alias=True, extra="ignore"
     )
 
     database_url: SecretStr = Field(
@@ -94,15 +95,20 @@ class Settings(BaseSettings):
 
 LEASE_MARGIN_S = 15.0
 
+DEMO_ENVIRONMENT_FILE = Path("var/postroom.env")
+"""Where `postroom up` writes the settings of its embedded system, seen from the checkout."""
+
 
 @cache
-def settings_from_environment() -> Settings:
+def settings_from_environment(file: Path | None = None) -> Settings:
     """Read the settings of this process. Entry points call it once; everything else is handed its settings.
+
+    What the environment does not say is read from `file`, where there is one.
 
     Raises `SystemExit` with one line per wrong or missing variable; values are never shown, they may be secrets.
     """
     try:
-        return Settings()
+        return Settings(_env_file=file)
     except ValidationError as error:
         faults = [f"  {environment_name(str(fault['loc'][0]))}: {fault['msg']}" for fault in error.errors()]
         raise SystemExit("Postroom's settings are not complete:\n" + "\n".join(faults)) from None

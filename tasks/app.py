@@ -1,7 +1,7 @@
 """The Celery application: settings whose reasons were measured (DESIGN.md section 5), and nothing on import."""
 
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
@@ -27,7 +27,7 @@ def celery_url(settings: Settings) -> str:
 
 _CONFIGURATION = {
     # Names of queues only: after FLUSHALL a named exchange has lost its bindings and drops every bell silently.
-    "task_queues": [Queue(name) for name in QueueName],
+    "task_queues": [Queue(name) for name in QueueName],  # type: ignore[no-untyped-call] # kombu ships no types
     "task_default_queue": QueueName.DECIDE,
     "task_create_missing_queues": False,
     "task_ignore_result": True,

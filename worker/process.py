@@ -13,7 +13,7 @@ from delivery.records.census import WorkerIdentity
 from delivery.records.engine import open_store
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
-from tasks.app import make_app
+from tasks.app import celery_url, make_app
 from tasks.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
 from tasks.office import Office
 from tasks.step import register
@@ -73,6 +73,8 @@ def _pool_of(worker: Any) -> Pool:
 
 def _arguments(settings: Settings, lane_name: LaneName, lane: Lane) -> list[str]:
     return [
+        # Celery's command line reads BROKER_URL itself, and does not know its unix spelling.
+        *("--broker", celery_url(settings)),
         "worker",
         *("--pool", lane.pool),
         *("--concurrency", str(lane.concurrency(settings))),

@@ -4,9 +4,8 @@ import re
 from email import message_from_bytes, policy
 from email.charset import QP, Charset
 from email.header import Header, decode_header, make_header
-from email.message import EmailMessage, Message
+from email.message import Message
 from email.utils import format_datetime, formataddr, parseaddr
-from typing import cast
 
 import idna
 
@@ -18,6 +17,8 @@ _POLICY = policy.compat32.clone(linesep="\r\n", max_line_length=998)
 # Printable ASCII words parted by single blanks. Everything else, and what looks like an encoded word, is encoded.
 _PLAIN = re.compile(r"(?!.*=\?)[!-~]+( [!-~]+)*", re.ASCII)
 _PLAIN_LIMIT = 60
+# RFC 5321 4.1.2: a dot-string and a domain; no quoted local part and no address literal.
+_ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*@[\w-]+(\.[\w-]+)*", re.ASCII)
 _ENCODED_LINE_LIMIT = 76
 # Some readers join the encoded words of a long name with blanks, so an ASCII name stays literal at any length.
 _NAME_LIMIT = 120
@@ -60,15 +61,19 @@ def envelope_sender(recipient_id: int, mail_domain: str) -> str:
 
 
 def ascii_address(address: str) -> str:
-    """Write the domain of an address as SMTP takes it (RFC 5891); the local part is ASCII already.
+    """Write the domain of an address as SMTP takes it (RFC 5891).
 
-    Raises `NotExpressible` for a domain that cannot be written so.
+    Raises `NotExpressible` for an address that cannot be written so, and for what is no plain address: whatever
+    stands in an account's row, nothing but an address gets into a header or an SMTP command.
     """
     local, _, domain = address.rpartition("@")
     try:
-        return f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode('ascii')}"
+        written = f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode('ascii')}"
     except idna.IDNAError as error:
         raise NotExpressible("The address has a domain that cannot be written in ASCII.") from error
+    if _ADDRESS.fullmatch(written) is None:
+        raise NotExpressible("The address is not of the form name@example.com in ASCII.")
+    return written
 
 
 def _people(letter: Letter, mail_domain: str) -> dict[str, tuple[str, str]]:
@@ -112,7 +117,7 @@ def _lines(text: str) -> str:
 
 
 def _compare(written: bytes, letter: Letter, mail_domain: str) -> None:
-    read = cast(EmailMessage, message_from_bytes(written, policy=policy.default))
+    read = message_from_bytes(written, policy=policy.default)
     raw = message_from_bytes(written)
     meant = {"Subject": letter.subject, "Message-ID": message_id(letter.recipient_id, mail_domain)}
     for name, text in meant.items():

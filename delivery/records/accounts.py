@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, func
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from delivery.records.schema import Account, AccountPreference
@@ -69,3 +69,24 @@ def _upsert_preferences(db: Connection, accounts: Sequence[AccountFacts]) -> Non
             set_={"channel": new.channel, "is_closed": new.is_closed, "accepted_types": new.accepted_types},
         )
     )
+
+
+def find(db: Connection, account_ids: Sequence[UUID]) -> list[AccountFacts]:
+    """Read those of these accounts that there are, in no order."""
+    rows = db.execute(
+        select(Account.id, Account.name, Account.email, Account.status, AccountPreference)
+        .outerjoin(AccountPreference, AccountPreference.account_id == Account.id)
+        .where(Account.id.in_(account_ids))
+    )
+    return [
+        AccountFacts(
+            account_id=row.id,
+            name=row.name,
+            email=row.email,
+            status=AccountStatus(row.status),
+            channel=Channel(row.channel or Channel.INBOX),
+            is_closed=bool(row.is_closed),
+            accepted_types=None if row.accepted_types is None else tuple(map(MessageType, row.accepted_types)),
+        )
+        for row in rows
+    ]

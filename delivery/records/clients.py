@@ -28,6 +28,11 @@ def put(db: Connection, client_id: UUID, name: str, *, scopes: Iterable[Scope]) 
     db.execute(statement.on_conflict_do_update(index_elements=[Client.id], set_=values))
 
 
+def exists(db: Connection, client_id: UUID) -> bool:
+    """Say whether there is such a client."""
+    return db.scalar(select(Client.id).where(Client.id == client_id)) is not None
+
+
 def add_credentials(db: Connection, client_id: UUID, minted: Sequence[Minted]) -> None:
     """Store the prefixes and digests of fresh credentials."""
     db.execute(

@@ -55,6 +55,18 @@ def _options(connections: int) -> dict[str, object]:
     }
 
 
+def answers(url: str) -> bool:
+    """Say whether a database answers at this address right now."""
+    engine = create_engine(make_url(url), connect_args={"connect_timeout": 1}, pool_size=1)
+    try:
+        engine.connect().close()
+    except STORE_UNAVAILABLE:
+        return False
+    finally:
+        engine.dispose()
+    return True
+
+
 @contextmanager
 def transaction(store: Store) -> Iterator[Connection]:
     """Open a connection; commit when the block ends well, roll back when it raises."""

@@ -6,7 +6,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.engine import make_url
 
 from delivery.records.engine import Store
 
@@ -15,10 +16,19 @@ _LOCK_KEY = 0x706F7374726F6F6D  # "postroom": two migrations at once take turns.
 
 
 def migrate(store: Store) -> None:
-    """Run the migrations that this database has not seen, in one transaction. Safe to repeat, and to run twice at once."""
+    """Run the migrations that this database has not seen, in one transaction. Safe to repeat and to run twice at once."""
     with store.begin() as db:
         db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
         command.upgrade(configuration(db), "head")
+
+
+def create_database(url: str, name: str) -> None:
+    """Create a database of this name, unless there is one; `url` reaches any other of the same server."""
+    engine = create_engine(make_url(url), isolation_level="AUTOCOMMIT")
+    with engine.connect() as db:
+        if not db.scalar(text("SELECT EXISTS (SELECT FROM pg_database WHERE datname = :name)"), {"name": name}):
+            db.execute(text(f"CREATE DATABASE {engine.dialect.identifier_preparer.quote(name)}"))
+    engine.dispose()
 
 
 def is_current(db: Connection) -> bool:

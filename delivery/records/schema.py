@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from delivery.rules.moves import OPEN_STATES, WAITING_STATES
-from delivery.vocabulary import AccountStatus, CaseState, Channel, CredentialKind, MessageType, State, Status
+from delivery.vocabulary import AccountStatus, CaseState, Channel, CredentialKind, MessageType, Reason, State, Status
 
 NOW = text("clock_timestamp()")
 
@@ -144,6 +144,8 @@ class Recipient(Base):
     __tablename__ = "recipient"
     __table_args__ = (
         CheckConstraint(one_of("state", State), name="state"),
+        CheckConstraint(one_of("channel", Channel), name="channel"),
+        CheckConstraint(one_of("reason", Reason), name="reason"),
         CheckConstraint(f"({one_of('state', OPEN_STATES)}) = (due_at IS NOT NULL)", name="due"),
         Index(None, "message_id", "account_id", unique=True),
         # One for each question of the sweep; an open row is in exactly one of them and a settled row in none, so that

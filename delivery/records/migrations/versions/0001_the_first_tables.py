@@ -126,6 +126,13 @@ def upgrade() -> None:
             "(state IN ('accepted', 'held', 'queued', 'claimed', 'retrying', 'unknown')) = (due_at IS NOT NULL)",
             name=op.f("recipient_due_check"),
         ),
+        sa.CheckConstraint("channel IN ('inbox', 'email')", name=op.f("recipient_channel_check")),
+        sa.CheckConstraint(
+            "reason IN ('closed_to_everybody', 'type_not_accepted', 'account_unavailable', 'flagged', 'refused_by_rule', "
+            "'refused_by_staff', 'expired_in_review', 'try_later', 'mailbox_refused', 'not_expressible', 'gave_up', "
+            "'interrupted', 'step_failed')",
+            name=op.f("recipient_reason_check"),
+        ),
         sa.CheckConstraint(
             "state IN ('accepted', 'held', 'queued', 'claimed', 'retrying', 'unknown', 'delivered', 'blocked', 'failed', 'refused')",
             name=op.f("recipient_state_check"),

@@ -1,0 +1,138 @@
+"""The database as a test sets it up and looks at it: accounts, messages, and time that passes when it is told to."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from uuid_utils.compat import uuid7
+
+from delivery.intake import Draft
+from delivery.records import accepting, accounts, cases, clients, reading
+from delivery.records.accepting import Arrival
+from delivery.records.accounts import AccountFacts
+from delivery.records.cases import Case
+from delivery.records.engine import Store, transaction
+from delivery.records.reading import MessageView
+from delivery.vocabulary import Channel, MessageType, Reason, Scope, State, Status
+
+GRACE = timedelta(seconds=5)
+_EVERY_INSTANT = text("""
+    WITH due AS (UPDATE recipient SET due_at = due_at - :passed)
+    UPDATE vetting_case SET expires_at = expires_at - :passed
+""")
+
+
+class Book:
+    """The records of one test. Accounts are reached in their inbox unless it says otherwise."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.client_id = self.client()
+
+    def client(self, *, scopes: Sequence[Scope] = tuple(Scope)) -> UUID:
+        """Enroll a program that sends messages."""
+        client_id = uuid7()
+        with transaction(self.store) as db:
+            clients.put(db, client_id, "a client", scopes=scopes)
+        return client_id
+
+    def account(self, channel: Channel = Channel.INBOX, **facts: Any) -> UUID:
+        """Enroll somebody who can receive messages."""
+        account_id: UUID = uuid7()
+        facts = {"name": "Ada", "email": f"{account_id.hex}@example.com", "channel": channel, **facts}
+        self.put(AccountFacts(account_id, **facts))
+        return account_id
+
+    def accounts(self, number: int, channel: Channel = Channel.INBOX) -> list[UUID]:
+        """Enroll several."""
+        facts = [AccountFacts(uuid7(), f"Nr {i}", f"nr{i}@example.com", channel=channel) for i in range(number)]
+        self.put(*facts)
+        return [each.account_id for each in facts]
+
+    def put(self, *facts: AccountFacts) -> None:
+        """Create or replace accounts."""
+        with transaction(self.store) as db:
+            accounts.put(db, facts)
+
+    def change(self, account_id: UUID, **facts: Any) -> None:
+        """Let an account holder, or the platform, think otherwise."""
+        known = AccountFacts(account_id, "Ada", f"{account_id.hex}@example.com", channel=Channel.EMAIL)
+        self.put(replace(known, **facts))
+
+    def arrival(self, *account_ids: UUID, message_id: UUID | None = None, **fields: Any) -> Arrival:
+        """Draft a message to these accounts."""
+        plain = {"sender_name": "Grace", "sender_email": None, "subject": "Hello", "body": "How are you?"}
+        draft = Draft(account_ids, **{**plain, "type": MessageType.OTHER, **fields})
+        return Arrival(message_id or uuid7(), self.client_id, draft)
+
+    def accept(self, *arrivals: Arrival) -> dict[UUID, set[UUID]]:
+        """Take these in, in one transaction; answer the strangers of each."""
+        with transaction(self.store) as db:
+            return accepting.accept(db, arrivals, grace=GRACE)
+
+    def message(self, *account_ids: UUID, **fields: Any) -> UUID:
+        """Take in one message to these accounts."""
+        arrival = self.arrival(*account_ids, **fields)
+        assert {} == self.accept(arrival)
+        return arrival.message_id
+
+    def view(self, message_id: UUID) -> MessageView:
+        """Read a message that is there."""
+        with transaction(self.store) as db:
+            view = reading.message(db, message_id)
+        assert view is not None
+        return view
+
+    def states(self, message_id: UUID) -> list[State]:
+        """Say where the recipients of a message stand, in their order."""
+        return [each.state for each in self.view(message_id).recipients]
+
+    def reasons(self, message_id: UUID) -> list[Reason | None]:
+        """Say why the recipients of a message are where they stand, in their order."""
+        return [each.reason for each in self.view(message_id).recipients]
+
+    def recipient_ids(self, message_id: UUID) -> list[int]:
+        """Give the ids of the recipients of a message, in their order."""
+        return [each.recipient_id for each in self.view(message_id).recipients]
+
+    def recipient(self, message_id: UUID) -> reading.RecipientView:
+        """Give the one recipient of a message."""
+        (only,) = self.view(message_id).recipients
+        return only
+
+    def counters(self, message_id: UUID) -> tuple[int, int, Status]:
+        """Give the open count, the good count and the status that are kept with a message."""
+        (row,) = self.ask("SELECT open_count, good_count, status FROM message WHERE id = :id", id=message_id)
+        return row.open_count, row.good_count, Status(row.status)
+
+    def case(self, message_id: UUID) -> Case:
+        """Give the vetting case of a message."""
+        vetting_id = self.view(message_id).vetting_id
+        assert vetting_id is not None
+        with transaction(self.store) as db:
+            case = cases.find(db, vetting_id)
+        assert case is not None
+        return case
+
+    def inbox(self, account_id: UUID) -> list[UUID]:
+        """List the messages in an inbox, newest first."""
+        with transaction(self.store) as db:
+            return [letter.message_id for letter in reading.inbox(db, account_id, limit=100) or []]
+
+    def count(self, table: str) -> int:
+        """Count the rows of a table."""
+        return int(self.ask(f"SELECT count(*) FROM {table}")[0][0])
+
+    def ask(self, statement: str, **values: Any) -> list[Any]:
+        """Ask anything else."""
+        with transaction(self.store) as db:
+            result = db.execute(text(statement), values)
+            return list(result) if result.returns_rows else []
+
+    def let_pass(self, passed: timedelta) -> None:
+        """Let everything that waits for an instant come nearer to it."""
+        with transaction(self.store) as db:
+            db.execute(_EVERY_INSTANT, {"passed": passed})

@@ -1,0 +1,104 @@
+"""Builders that fill in the dull parts: a test names only what it is about."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from delivery.intake import Draft, read_draft
+from delivery.records.accepting import Arrival
+from delivery.records.claims import Letter
+from delivery.rules.deciding import Candidate
+from delivery.rules.outcomes import Attempt
+from delivery.rules.preferences import Preference
+from delivery.rules.status import Standing
+from delivery.settings import Settings
+from delivery.vocabulary import Channel, MessageType, Reason, State
+
+PEPPER = SecretStr("a pepper for tests, 32 characters or more")
+MESSAGE_ID = UUID("0199aaaa-0000-7000-8000-000000000000")
+CLIENT_ID = UUID("0199bbbb-0000-7000-8000-000000000000")
+
+_numbers = count(1)
+
+
+def account_id(number: int | None = None) -> UUID:
+    """Give the account id with this number, or one that no other call has given."""
+    return UUID(int=0x31C8D3E7_0000_4000_8000_000000000000 + (next(_numbers) + 1_000_000 if number is None else number))
+
+
+def settings(**chosen: Any) -> Settings:
+    """Make settings of defaults and of what is chosen here."""
+    return Settings(**{"pepper": PEPPER, "mail_domain": "postroom.example", **chosen})
+
+
+def standing(state: State, reason: Reason | None = None, *, account: UUID | None = None) -> Standing:
+    """Make the standing of one recipient."""
+    return Standing(account or account_id(), state, reason)
+
+
+def standings(*states: State) -> list[Standing]:
+    """Make standings of these states, without reasons, of accounts 0, 1, 2, ..."""
+    return [Standing(account_id(number), state) for number, state in enumerate(states)]
+
+
+def candidate(state: State = State.ACCEPTED, **chosen: Any) -> Candidate:
+    """Make a recipient before it is placed."""
+    facts: dict[str, Any] = {
+        "recipient_id": next(_numbers),
+        "message_id": MESSAGE_ID,
+        "attempt": 0,
+        "preference": Preference(),
+    }
+    return Candidate(state=state, **{**facts, **chosen})
+
+
+def attempt(number: int = 1) -> Attempt:
+    """Make an attempt at some recipient."""
+    return Attempt(next(_numbers), MESSAGE_ID, number)
+
+
+def fields(**chosen: object) -> dict[str, object]:
+    """Make the fields of a sendable message as a client sends them."""
+    facts: dict[str, object] = {
+        "recipient_uuids": [str(account_id(1))],
+        "sender_name": "Anna Example",
+        "subject": "A question",
+        "body": "Hello.\n",
+    }
+    return {**facts, **chosen}
+
+
+def draft(recipient_ids: Sequence[UUID] = (), **chosen: object) -> Draft:
+    """Make a draft for these recipients, or for one that nobody else has."""
+    recipients = [str(each) for each in recipient_ids or [account_id()]]
+    return read_draft(fields(recipient_uuids=recipients, **chosen))
+
+
+def arrival(number: int, recipient_ids: Sequence[UUID] = ()) -> Arrival:
+    """Make an arrival whose message id ends in this number."""
+    return Arrival(UUID(int=MESSAGE_ID.int + number), CLIENT_ID, draft(recipient_ids))
+
+
+def letter(**chosen: Any) -> Letter:
+    """Make a claimed recipient with all that an attempt needs."""
+    facts: dict[str, Any] = {
+        "recipient_id": 7,
+        "message_id": MESSAGE_ID,
+        "account_id": account_id(1),
+        "attempt": 1,
+        "channel": Channel.EMAIL,
+        "account_name": "Bruno Beispiel",
+        "address": "bruno@mail.example",
+        "preference": Preference(channel=Channel.EMAIL),
+        "type": MessageType.OTHER,
+        "sender_name": "Anna Example",
+        "sender_email": None,
+        "subject": "A question",
+        "body": "Hello.\n",
+        "created_at": datetime(2026, 3, 1, 12, 0, tzinfo=UTC),
+    }
+    return Letter(**{**facts, **chosen})

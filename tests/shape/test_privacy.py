@@ -1,0 +1,36 @@
+"""What must not be in git: a package registry, or the machine of whoever wrote a line."""
+
+import re
+
+import pytest
+
+from tests.shape.house import files, name_of
+
+# Written in pieces, so that this file does not find itself.
+REGISTRIES = [
+    "py" + "pi.org",
+    "python" + "hosted.org",
+    "npm" + "js.org",
+    "npm" + "js.com",
+    "crates" + ".io",
+    "proxy.golang" + ".org",
+    "artifact" + "ory",
+    "jf" + "rog",
+    "/sim" + "ple/",
+    "index" + "-url",
+]
+HOMES = [
+    "/ho" + "me/[a-z]",
+    "/Us" + "ers/[A-Za-z]",
+    "/ro" + "ot/",
+    r"[A-Z]:\\Us" + "ers",
+    "/wo" + "rk/",
+    "\\.py" + "env",
+]
+
+
+@pytest.mark.parametrize("pattern", [*map(re.escape, REGISTRIES), *HOMES])
+def test_no_file_in_git_names_it(pattern: str) -> None:
+    found = re.compile(pattern.encode())
+
+    assert [] == [name_of(path) for path in files() if found.search(path.read_bytes())]

@@ -1,0 +1,34 @@
+"""Watching the statements that reach the database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import event
+
+from delivery.records.engine import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement as it was sent, with its values."""
+
+    sql: str
+    values: Any
+
+
+@contextmanager
+def counted(store: Store) -> Iterator[list[Statement]]:
+    """Note every statement while the block runs."""
+    noted: list[Statement] = []
+
+    def note(connection: Any, cursor: Any, sql: str, values: Any, context: Any, executemany: bool) -> None:  # noqa: FBT001, PLR0917 - SQLAlchemy's signature
+        del connection, cursor, context, executemany
+        noted.append(Statement(sql, values))
+
+    event.listen(store, "before_cursor_execute", note)
+    try:
+        yield noted
+    finally:
+        event.remove(store, "before_cursor_execute", note)

@@ -1,0 +1,1 @@
+"""What can be judged without a network, a database or a wait."""

@@ -1,0 +1,74 @@
+"""API keys and client secrets."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from delivery.credentials import is_match, mint, split
+from delivery.vocabulary import CredentialKind
+from tests import build
+
+OTHER_PEPPER = SecretStr("another pepper for tests, 32 or more characters")
+
+
+@pytest.mark.parametrize(("kind", "mark"), [(CredentialKind.API_KEY, "pk_"), (CredentialKind.CLIENT_SECRET, "cs_")])
+def test_a_fresh_credential_is_recognized_by_what_is_stored_of_it(kind: CredentialKind, mark: str) -> None:
+    minted = mint(kind, build.PEPPER)
+
+    prefix, secret = split(minted.text.get_secret_value()) or ("", "")
+
+    assert minted.prefix == prefix
+    assert prefix.startswith(mark)
+    assert is_match(secret, minted.digest, build.PEPPER)
+
+
+def test_another_secret_or_another_pepper_does_not_match() -> None:
+    minted = mint(CredentialKind.API_KEY, build.PEPPER)
+    _, secret = split(minted.text.get_secret_value()) or ("", "")
+
+    assert not is_match(secret, minted.digest, OTHER_PEPPER)
+    assert not is_match(secret[:-1], minted.digest, build.PEPPER)
+    assert not is_match("", minted.digest, build.PEPPER)
+
+
+def test_no_two_credentials_are_alike() -> None:
+    minted = [mint(CredentialKind.API_KEY, build.PEPPER) for _ in range(50)]
+
+    assert 50 == len({each.prefix for each in minted}) == len({each.digest for each in minted})
+
+
+def test_neither_what_is_stored_nor_what_is_printed_holds_the_secret() -> None:
+    minted = mint(CredentialKind.API_KEY, build.PEPPER)
+    _, secret = split(minted.text.get_secret_value()) or ("", "")
+
+    assert secret not in minted.prefix
+    assert secret.encode() not in minted.digest
+    assert secret not in repr(minted)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text + "\n",
+        lambda text: " " + text,
+        lambda text: text[:-1],
+        lambda text: text + "A",
+        lambda text: "xx" + text[2:],
+        lambda text: text.replace("_", "-", 1),
+        lambda text: text[:3] + "\uff11" + text[4:],
+        lambda text: text[:3] + "G" + text[4:],
+        lambda _: "",
+    ],
+)
+def test_a_text_of_another_form_is_no_credential(spoil) -> None:  # type: ignore[no-untyped-def] # a lambda of the table
+    text = mint(CredentialKind.API_KEY, build.PEPPER).text.get_secret_value()
+
+    assert None is split(spoil(text))
+
+
+@given(st.text())
+def test_any_text_is_a_credential_or_none_and_never_an_error(text: str) -> None:
+    parts = split(text)
+
+    assert parts is None or "_".join(parts) == text

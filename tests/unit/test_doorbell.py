@@ -1,0 +1,221 @@
+"""Bells: how few are made of many, which queue they wait in, and that nothing in them is believed."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
+
+from delivery.records.engine import Store
+from delivery.rules.deciding import Move
+from delivery.vocabulary import Channel, QueueName, State, StepName
+from tasks.doorbell import SilentDoorbell, _Bell, merge
+from tasks.handing import ring_for_deliveries
+from tasks.office import Office
+from tasks.step import DECIDE, DELIVER, STEPS, Step, StepFailed
+from tests import build
+
+ONE, TWO = (str(build.account_id(number)) for number in (1, 2))
+A_CONNECTION = object()
+
+
+@dataclass
+class FakeDoorbell:
+    """Keeps what was rung."""
+
+    rung: list[tuple[StepName, QueueName, list[object]]] = field(default_factory=list)
+    is_ringing: bool = True
+
+    def ring(self, step: StepName, queue_name: QueueName, ids: Sequence[UUID] | Sequence[int]) -> None:
+        """Keep it, unless it has nobody to ring for."""
+        if ids:
+            self.rung.append((step, queue_name, list(ids)))
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class FakeStore:
+    """A database that nobody asks anything."""
+
+    @contextmanager
+    def begin(self) -> Iterator[object]:
+        """Open nothing."""
+        yield A_CONNECTION
+
+
+@dataclass
+class Work:
+    """What a step was given to do and which rows were set aside; it breaks on `broken` rows."""
+
+    done: list[object] = field(default_factory=list)
+    aside: list[object] = field(default_factory=list)
+    broken: frozenset[object] = frozenset()
+    error: Exception = field(default_factory=lambda: ValueError("a step's own defect"))
+
+    def run(self, _: Office, ids: Sequence[Any]) -> None:
+        """Do the work, or break as a whole."""
+        if self.broken & set(ids):
+            raise self.error
+        self.done += ids
+
+    def set_aside(self, db: object, ids: Sequence[object], pause: timedelta) -> None:
+        """Keep the rows that are set aside."""
+        assert (A_CONNECTION, timedelta(seconds=60)) == (db, pause)
+        self.aside += ids
+
+
+def office(doorbell: FakeDoorbell | None = None) -> Office:
+    """Make an office without a database."""
+    return Office(build.settings(), cast(Store, FakeStore()), doorbell or SilentDoorbell())
+
+
+def a_step(like: Step[Any], work: Work) -> Step[Any]:
+    """Make a step that reads ids like this one and does this work."""
+    return replace(like, run=work.run, set_aside=work.set_aside)
+
+
+def bell(step: StepName, queue_name: QueueName, *ids: str | int) -> _Bell:
+    """Make a bell."""
+    return _Bell(step, queue_name, ids)  # type: ignore[arg-type] # one kind of id per call
+
+
+def test_messages_to_decide_ride_in_one_bell() -> None:
+    bells = [bell(StepName.DECIDE, QueueName.DECIDE, str(number)) for number in range(3)]
+
+    assert [bell(StepName.DECIDE, QueueName.DECIDE, "0", "1", "2")] == merge(bells)
+
+
+def test_a_bell_has_at_most_500_messages_and_none_is_lost() -> None:
+    bells = [bell(StepName.VET, QueueName.VETTING, *(str(2 * number), str(2 * number + 1))) for number in range(550)]
+
+    merged = merge(bells)
+
+    assert [500, 500, 100] == [len(each.ids) for each in merged]
+    assert [str(number) for number in range(1100)] == [each for one in merged for each in one.ids]
+
+
+def test_a_delivery_rings_for_each_recipient_alone() -> None:
+    merged = merge(
+        [bell(StepName.DELIVER, QueueName.DELIVER_SMTP, 1, 2), bell(StepName.DELIVER, QueueName.DELIVER_SMTP, 3)]
+    )
+
+    assert [bell(StepName.DELIVER, QueueName.DELIVER_SMTP, number) for number in (1, 2, 3)] == merged
+
+
+@given(st.lists(st.tuples(st.sampled_from(StepName), st.lists(st.integers(1, 99), max_size=30)), max_size=20))
+def test_merging_loses_and_mixes_nothing(rung: list[tuple[StepName, list[int]]]) -> None:
+    merged = merge([bell(step, QueueName.DECIDE, *ids) for step, ids in rung])
+
+    for step in StepName:
+        meant = [each for name, ids in rung for each in ids if name is step]
+        assert meant == [each for one in merged if one.step is step for each in one.ids]
+    assert all(each.ids for each in merged)
+
+
+def test_queued_recipients_are_rung_for_in_the_queue_of_their_channel_and_others_not() -> None:
+    doorbell = FakeDoorbell()
+    placed = [
+        Move(1, build.MESSAGE_ID, State.ACCEPTED, State.QUEUED, 0, Channel.EMAIL),
+        Move(2, build.MESSAGE_ID, State.ACCEPTED, State.DELIVERED, 0, Channel.INBOX),
+        Move(3, build.MESSAGE_ID, State.ACCEPTED, State.BLOCKED, 0),
+        Move(4, build.MESSAGE_ID, State.HELD, State.QUEUED, 0, Channel.EMAIL),
+    ]
+
+    ring_for_deliveries(doorbell, placed)
+
+    assert [(StepName.DELIVER, QueueName.DELIVER_SMTP, [1, 4])] == doorbell.rung
+
+
+@pytest.mark.parametrize(
+    ("like", "rung", "read"),
+    [
+        (DECIDE, [ONE, TWO], [UUID(ONE), UUID(TWO)]),
+        (DECIDE, [ONE, 5, None, "x", "{" + TWO + "}", [TWO], {}], [UUID(ONE)]),
+        (DELIVER, [1, 2**63 - 1], [1, 2**63 - 1]),
+        (DELIVER, [0, -1, 2**63, True, 1.0, "7", None, [8], 9], [9]),
+        (DELIVER, 7, []),
+        (DELIVER, {"7": 7}, []),
+        (DELIVER, "7", []),
+        (DELIVER, None, []),
+        (DECIDE, ONE, []),
+        (DECIDE, [], []),
+    ],
+)
+def test_a_bell_is_nobodys_word_and_what_is_no_id_in_it_has_no_effect(
+    like: Step[Any], rung: object, read: list[object]
+) -> None:
+    work = Work()
+
+    a_step(like, work).take(office(), rung)
+
+    assert read == work.done
+
+
+any_json: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(ONE),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
+
+
+@given(any_json, st.sampled_from(sorted(STEPS)))
+def test_no_bell_breaks_a_step(rung: object, name: StepName) -> None:
+    work = Work()
+
+    a_step(STEPS[name], work).take(office(), rung)
+
+    kind = int if name is StepName.DELIVER else UUID
+    assert all(type(each) is kind for each in work.done)
+    assert [] == work.aside
+
+
+def test_a_step_that_breaks_sets_aside_the_rows_it_breaks_on_and_does_the_others() -> None:
+    work = Work(broken=frozenset({2, 4}))
+
+    with pytest.raises(StepFailed, match="2 of 5 rows"):
+        a_step(DELIVER, work).work(office(), [1, 2, 3, 4, 5])
+
+    assert [1, 3, 5] == work.done
+    assert [2, 4] == work.aside
+
+
+def test_a_step_that_breaks_on_its_only_row_keeps_the_cause() -> None:
+    work = Work(broken=frozenset({2}))
+
+    with pytest.raises(StepFailed) as failed:
+        a_step(DELIVER, work).work(office(), [2])
+
+    assert work.error is failed.value.__cause__
+    assert [2] == work.aside
+
+
+def test_while_the_database_is_away_nothing_is_set_aside_and_the_rows_stay_due() -> None:
+    work = Work(broken=frozenset({1}), error=OperationalError("SELECT", {}, Exception("connection refused")))
+
+    with pytest.raises(OperationalError):
+        a_step(DELIVER, work).work(office(), [1, 2])
+
+    assert ([], []) == (work.done, work.aside)
+
+
+def test_a_step_without_rows_does_not_run() -> None:
+    work = Work(broken=frozenset({None}))
+
+    a_step(DELIVER, work).work(office(), [])
+
+    assert [] == work.done
+
+
+def test_a_silent_doorbell_is_never_amiss() -> None:
+    doorbell = SilentDoorbell()
+
+    doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [build.MESSAGE_ID])
+    doorbell.close()
+
+    assert doorbell.is_ringing

@@ -1,0 +1,93 @@
+"""What follows from an attempt, and when the next one comes."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.rules.deciding import Move
+from delivery.rules.outcomes import Kind, Outcome, conclude
+from delivery.rules.retry import JITTER, SCHEDULE, next_try
+from delivery.vocabulary import Channel, Reason, State
+from tests import build
+
+FIRST, LAST = 1, 10
+HALF_A_MINUTE = timedelta(seconds=30)
+HALF_A_DAY = timedelta(hours=12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "after", "reason", "due_in"),
+    [
+        (Kind.SENT, FIRST, State.DELIVERED, None, None),
+        (Kind.SENT, LAST, State.DELIVERED, None, None),
+        (Kind.PERMANENT, FIRST, State.FAILED, Reason.MAILBOX_REFUSED, None),
+        (Kind.UNWANTED, FIRST, State.BLOCKED, Reason.CLOSED_TO_EVERYBODY, None),
+        (Kind.UNWANTED, LAST, State.BLOCKED, Reason.CLOSED_TO_EVERYBODY, None),
+        (Kind.TEMPORARY, FIRST, State.RETRYING, Reason.TRY_LATER, HALF_A_MINUTE),
+        (Kind.TEMPORARY, LAST - 1, State.RETRYING, Reason.TRY_LATER, HALF_A_DAY),
+        (Kind.TEMPORARY, LAST, State.FAILED, Reason.GAVE_UP, None),
+        (Kind.UNKNOWN, FIRST, State.UNKNOWN, Reason.INTERRUPTED, HALF_A_MINUTE),
+        (Kind.UNKNOWN, LAST, State.FAILED, Reason.GAVE_UP, None),
+    ],
+)
+def test_every_outcome_has_its_consequence(
+    kind: Kind, number: int, after: State, reason: Reason | None, due_in: timedelta | None
+) -> None:
+    reasons = {
+        Kind.PERMANENT: Reason.MAILBOX_REFUSED,
+        Kind.TEMPORARY: Reason.TRY_LATER,
+        Kind.UNKNOWN: Reason.INTERRUPTED,
+        Kind.UNWANTED: Reason.CLOSED_TO_EVERYBODY,
+    }
+    attempt = build.attempt(number)
+
+    move = conclude(attempt, Outcome(kind, reasons.get(kind), "550 no"), chance=0)
+
+    ids = attempt.recipient_id, attempt.message_id
+    assert Move(*ids, State.CLAIMED, after, number, None, reason, "550 no", due_in) == move
+
+
+def test_a_recipient_reached_by_another_channel_than_it_was_queued_for_is_recorded_there() -> None:
+    move = conclude(build.attempt(), Outcome(Kind.SENT, channel=Channel.INBOX), chance=0)
+
+    assert (State.DELIVERED, Channel.INBOX) == (move.after, move.channel)
+
+
+@given(st.sampled_from(Kind), st.integers(1, 40), st.floats(0, 1, exclude_max=True))
+def test_an_open_recipient_is_always_due_and_a_final_one_never(kind: Kind, number: int, chance: float) -> None:
+    move = conclude(build.attempt(number), Outcome(kind), chance)
+
+    is_open = move.after in {"retrying", "unknown"}
+    assert is_open is (move.due_in is not None)
+
+
+def test_ten_attempts_take_about_28_hours() -> None:
+    waits = [next_try(number, chance=0) for number in range(1, 11)]
+
+    assert 9 == len([wait for wait in waits if wait is not None])
+    assert None is waits[-1]
+    assert timedelta(hours=27) < sum(filter(None, waits), timedelta()) < timedelta(hours=29)
+
+
+def test_waits_grow_and_the_first_is_half_a_minute() -> None:
+    assert HALF_A_MINUTE == SCHEDULE[0]
+    assert sorted(set(SCHEDULE)) == list(SCHEDULE)
+
+
+@given(st.integers(1, 9), st.floats(0, 1, exclude_max=True))
+def test_jitter_only_shortens_a_wait_and_by_a_fifth_at_most(number: int, chance: float) -> None:
+    full = next_try(number, chance=0)
+
+    wait = next_try(number, chance)
+
+    assert full is not None
+    assert wait is not None
+    assert full * (1 - JITTER) <= wait <= full
+    assert JITTER == 0.2
+
+
+@given(st.integers(10, 10_000), st.floats(0, 1, exclude_max=True))
+def test_after_the_last_attempt_there_is_none(number: int, chance: float) -> None:
+    assert None is next_try(number, chance)

@@ -1,0 +1,210 @@
+"""The registrar: concurrent drafts share a commit, and each hears of its own alone."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from api_stub.registrar import Registrar
+from delivery.records.accepting import Arrival, accept
+from delivery.records.engine import Archive
+from tests import build
+from tests.unit.leaping import now, run
+
+GRACE = timedelta(seconds=5)
+AWAY = OperationalError("SELECT", {}, Exception("connection refused"))
+
+
+class FakeArchive:
+    """Stores in a list, once `is_open` lets it; refuses what it is told to refuse."""
+
+    def __init__(self, *, unknown: Collection[UUID] = (), poison: UUID | None = None) -> None:
+        self.commits: list[list[Arrival]] = []
+        self.asked = 0
+        self.is_open = asyncio.Event()
+        self.is_open.set()
+        self.breaks_with: Exception | None = None
+        self._unknown = set(unknown)
+        self._poison = poison
+
+    async def ask(self, question: Callable[..., Any], arrivals: Sequence[Arrival], *, grace: timedelta) -> Any:
+        """Do what `accept` does with these arrivals, as one commit."""
+        assert (accept, GRACE) == (question, grace)
+        self.asked += 1
+        await self.is_open.wait()
+        if self.breaks_with:
+            raise self.breaks_with
+        if self._poison in {each.message_id for each in arrivals}:
+            raise ValueError("a draft that PostgreSQL refuses")
+        self.commits.append(list(arrivals))
+        asked_for = {each.message_id: self._unknown & set(each.draft.recipient_ids) for each in arrivals}
+        return {message_id: strangers for message_id, strangers in asked_for.items() if strangers}
+
+
+def registrar_of(archive: FakeArchive) -> Registrar:
+    """Make a registrar that stores in this archive."""
+    return Registrar(cast(Archive, archive), GRACE)
+
+
+def test_an_idle_registrar_stores_a_draft_at_once_and_alone() -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+
+        strangers = await registrar_of(archive).accept(build.arrival(1))
+
+        assert set() == strangers
+        assert [1] == [len(commit) for commit in archive.commits]
+        assert 0 == now()
+
+    run(test())
+
+
+def test_drafts_that_come_while_a_commit_is_under_way_share_the_next_one() -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+        archive.is_open.clear()
+        registrar = registrar_of(archive)
+        accepting = [asyncio.create_task(registrar.accept(build.arrival(0)))]
+        await until(lambda: archive.asked == 1)
+
+        accepting += [asyncio.create_task(registrar.accept(build.arrival(number))) for number in range(1, 21)]
+        await breathe()
+        archive.is_open.set()
+        await asyncio.gather(*accepting)
+
+        assert [1, 20] == [len(commit) for commit in archive.commits]
+
+    run(test())
+
+
+def test_a_commit_has_at_most_200_drafts_and_every_draft_is_in_one_of_them() -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+        registrar = registrar_of(archive)
+
+        await asyncio.gather(*(registrar.accept(build.arrival(number)) for number in range(450)))
+
+        assert [200, 200, 50] == [len(commit) for commit in archive.commits]
+        assert 450 == len({each.message_id for commit in archive.commits for each in commit})
+
+    run(test())
+
+
+def test_nobody_is_told_before_the_commit() -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+        archive.is_open.clear()
+        accepting = asyncio.create_task(registrar_of(archive).accept(build.arrival(1)))
+
+        await until(lambda: archive.asked == 1)
+        await breathe()
+        was_told = accepting.done()
+        archive.is_open.set()
+        await accepting
+
+        assert not was_told
+
+    run(test())
+
+
+def test_each_draft_hears_of_its_own_strangers_alone() -> None:
+    async def test() -> None:
+        known, stranger, other = (build.account_id() for _ in range(3))
+        registrar = registrar_of(FakeArchive(unknown=[stranger, other]))
+
+        answers = await asyncio.gather(
+            registrar.accept(build.arrival(1, [known])),
+            registrar.accept(build.arrival(2, [known, stranger])),
+            registrar.accept(build.arrival(3, [other])),
+        )
+
+        assert (set(), {stranger}, {other}) == tuple(answers)
+
+    run(test())
+
+
+def test_one_draft_that_the_database_refuses_does_not_fail_the_others() -> None:
+    async def test() -> None:
+        bad = build.arrival(2)
+        archive = FakeArchive(poison=bad.message_id)
+        registrar = registrar_of(archive)
+
+        answers = await asyncio.gather(
+            registrar.accept(build.arrival(1)),
+            registrar.accept(bad),
+            registrar.accept(build.arrival(3)),
+            return_exceptions=True,
+        )
+
+        assert [set, ValueError, set] == [type(answer) for answer in answers]
+        assert 2 == len(archive.commits)
+
+    run(test())
+
+
+def test_while_the_database_is_away_everybody_is_told_and_afterwards_all_is_well() -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+        archive.breaks_with = AWAY
+        registrar = registrar_of(archive)
+
+        answers = await asyncio.gather(*(registrar.accept(build.arrival(n)) for n in range(3)), return_exceptions=True)
+        archive.breaks_with = None
+        afterwards = await registrar.accept(build.arrival(9))
+
+        assert [AWAY] * 3 == answers
+        assert set() == afterwards
+        assert 2 == archive.asked
+
+    run(test())
+
+
+def test_a_database_that_does_not_answer_is_given_up_within_two_seconds() -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+        archive.is_open.clear()
+
+        with pytest.raises(TimeoutError):
+            await registrar_of(archive).accept(build.arrival(1))
+
+        assert 0 < now() <= 2
+
+    run(test())
+
+
+def test_a_client_that_hangs_up_loses_neither_its_message_nor_those_of_others() -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+        archive.is_open.clear()
+        registrar = registrar_of(archive)
+        leaving, staying = (asyncio.create_task(registrar.accept(build.arrival(number))) for number in (1, 2))
+        await until(lambda: archive.asked == 1)
+
+        leaving.cancel()
+        await breathe()
+        archive.is_open.set()
+
+        assert set() == await staying
+        assert 2 == sum(map(len, archive.commits))
+        assert leaving.cancelled()
+
+    run(test())
+
+
+async def breathe() -> None:
+    """Let everything that can run do so."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Let others run until this is so, for a few rounds at most."""
+    for _ in range(100):
+        if is_so():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("It never came to be.")

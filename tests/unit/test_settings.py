@@ -1,0 +1,105 @@
+"""Settings: fields with units, and errors that name variables and never values."""
+
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from delivery.settings import Settings, environment_name
+from tasks.app import celery_url, make_app
+from tests import build
+
+ROOT = Path(__file__).resolve().parents[2]
+_READ = "from delivery.settings import settings_from_environment as read; print(read().waiting_limit)"
+
+
+def read_settings(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Let a process of its own read its settings from exactly this environment."""
+    command = [sys.executable, "-c", _READ]
+    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_wrong_and_missing_variables_are_named_one_a_line_and_their_values_never_shown() -> None:
+    wrong = {"POSTROOM_PEPPER": "hunter2", "POSTROOM_VERDICT_WAIT_S": "hunter3", "POSTROOM_SMTP_CONCURRENCY": "0"}
+
+    ended = read_settings(wrong)
+
+    assert 1 == ended.returncode
+    assert not [secret for secret in ("hunter2", "hunter3") if secret in ended.stderr + ended.stdout]
+    assert "Traceback" not in ended.stderr
+    named = [line.strip().partition(":")[0] for line in ended.stderr.splitlines()[1:]]
+    assert sorted(wrong) == sorted(named)
+
+
+def test_variables_have_our_prefix_but_for_those_that_everybody_has() -> None:
+    names = {environment_name(field) for field in Settings.model_fields}
+
+    assert {"DATABASE_URL", "BROKER_URL", "SMTP_URL"} == {name for name in names if not name.startswith("POSTROOM_")}
+    assert "POSTROOM_PEPPER" in names
+
+
+def test_the_alias_of_a_setting_names_itself() -> None:
+    assert "DATABASE_URL" == environment_name("DATABASE_URL") == environment_name("database_url")
+
+
+def test_every_setting_has_a_sentence() -> None:
+    without = [name for name, field in Settings.model_fields.items() if not (field.description or "").endswith(".")]
+
+    assert [] == without
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = build.settings()
+
+    with pytest.raises(ValidationError):
+        settings.bell = False  # type: ignore[misc] # mypy says so already; others do not run it
+
+
+def test_secrets_are_not_printed() -> None:
+    settings = build.settings(database_url="postgresql://u:hunter2@db/p", smtp_url="smtp://u:hunter2@relay")
+
+    assert "hunter2" not in repr(settings)
+    assert build.PEPPER.get_secret_value() not in repr(settings)
+
+
+def test_a_lease_outlives_the_attempt_it_covers() -> None:
+    settings = build.settings(send_deadline_s=20)
+
+    assert timedelta(seconds=20) < settings.lease
+
+
+@pytest.mark.parametrize(
+    ("written", "phrases"),
+    [("", ()), ("gift card", ("gift card",)), ("gift card|wire money", ("gift card", "wire money")), ("| |a|", ("a",))],
+)
+def test_phrases_are_parted_by_bars_and_empty_ones_are_none(written: str, phrases: tuple[str, ...]) -> None:
+    assert phrases == build.settings(hold_phrases=written).phrases
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis://localhost:6379/0", "redis://localhost:6379/0"),
+        ("unix:///run/valkey.sock", "redis+socket:///run/valkey.sock"),
+        ("unix:///run/valkey.sock?db=3", "redis+socket:///run/valkey.sock?virtual_host=3"),
+    ],
+)
+def test_celery_is_given_the_broker_in_its_own_spelling(url: str, expected: str) -> None:
+    assert expected == celery_url(build.settings(broker_url=url))
+
+
+def test_the_celery_application_keeps_what_was_measured() -> None:
+    conf = make_app(build.settings()).conf
+
+    assert None is conf.result_backend
+    assert conf.task_ignore_result
+    assert ["json"] == conf.accept_content
+    assert not conf.broker_transport_options["ack_emulation"]
+    assert not conf.task_create_missing_queues
+    assert not conf.task_publish_retry
+    assert None is conf.broker_connection_max_retries
+    assert not conf.worker_cancel_long_running_tasks_on_connection_loss
+    assert all(queue.exchange.name == "" for queue in conf.task_queues)

@@ -1,0 +1,16 @@
+"""Waiting for a condition: never for a time that is hoped to be enough, always with a deadline."""
+
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+_TICK_S = 0.005
+
+
+def wait_until(is_so: Callable[[], object], *, within_s: float = 10.0) -> None:
+    """Return as soon as the condition holds. Raises `AssertionError` when it does not in time."""
+    deadline = monotonic() + within_s
+    tick = threading.Event()
+    while not is_so():
+        assert monotonic() < deadline, f"still waiting after {within_s} s"
+        tick.wait(_TICK_S)

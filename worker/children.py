@@ -1,0 +1,130 @@
+"""Child processes: started, watched, started again when they die, and stopped."""
+
+import os
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+_QUICK_RESTARTS = 5
+_WINDOW_S = 60.0
+_QUICK_DELAY_S = 0.2
+_LONGEST_DELAY_S = 30.0
+_LOG_LIMIT_BYTES = 10 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a child runs, where, with what environment and open sockets, and how it is asked to stop.
+
+    `is_healthy` answers at once whether the child with this process id does its work by now. A server is stopped
+    after everything that uses it.
+    """
+
+    name: str
+    arguments: Sequence[str]
+    folder: Path
+    is_healthy: Callable[[int], bool]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    sockets: tuple[int, ...] = ()
+    user: str | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    is_server: bool = False
+
+
+class Child:
+    """One program that is to run, again and again.
+
+    The first five deaths within a minute are mended at once; from then on each costs twice the wait of the last, up
+    to 30 s, until a minute has passed without any.
+    """
+
+    def __init__(
+        self, program: Program, log_path: Path, tell: Callable[[str], None], *, now: Callable[[], float] = monotonic
+    ) -> None:
+        self.program = program
+        self.log_path = log_path
+        self._tell = tell
+        self._now = now
+        self._process: subprocess.Popen[bytes] | None = None
+        self._deaths: deque[float] = deque()
+        self._start_at = 0.0
+
+    def start(self) -> None:
+        """Start the program now."""
+        _turn_over(self.log_path)
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.program.arguments,
+                cwd=self.program.folder,
+                env=dict(self.program.environment),
+                pass_fds=self.program.sockets,
+                user=self.program.user,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C reaches every process of the terminal's group; the order of stopping is the supervisor's.
+                start_new_session=True,
+            )
+
+    def tend(self) -> None:
+        """Notice a death, and start the program again when its time has come."""
+        if self._process is not None and self._process.poll() is not None:
+            delay_s = self._note_death()
+            ending = _describe_ending(self._process.returncode)
+            self._tell(f"{self.program.name} {ending}; it is started again in {delay_s:.1f} s (log: {self.log_path})")
+            self._process = None
+        if self._process is None and self._now() >= self._start_at:
+            self.start()
+
+    @property
+    def is_healthy(self) -> bool:
+        """Say whether the process lives and does its work."""
+        process = self._process
+        return process is not None and process.poll() is None and self.program.is_healthy(process.pid)
+
+    def ask_to_stop(self) -> None:
+        """Send the program's stop signal."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(self.program.stop_signal)
+
+    def finish(self, timeout_s: float) -> bool:
+        """Wait for the end that was asked for; past the timeout, kill. Says whether it ended by itself."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(max(0.0, timeout_s))
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            return False
+        return True
+
+    def last_words(self, lines: int = 15) -> str:
+        """Give the end of the child's log."""
+        if not self.log_path.exists():
+            return ""
+        return "\n".join(self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+    def _note_death(self) -> float:
+        now = self._now()
+        self._deaths.append(now)
+        while self._deaths[0] < now - _WINDOW_S:
+            self._deaths.popleft()
+        too_many = len(self._deaths) - _QUICK_RESTARTS
+        delay_s = _QUICK_DELAY_S if too_many <= 0 else min(_LONGEST_DELAY_S, float(2**too_many))
+        self._start_at = now + delay_s
+        return delay_s
+
+
+def _describe_ending(code: int) -> str:
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+
+
+def _turn_over(log_path: Path) -> None:
+    """Keep one old log beside a new one, once it has grown large."""
+    if log_path.exists() and log_path.stat().st_size > _LOG_LIMIT_BYTES:
+        log_path.replace(log_path.with_suffix(".log.old"))

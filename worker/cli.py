@@ -1,0 +1,84 @@
+"""The command `postroom`: run its parts, and look inside. Each command opens what it needs and closes it again."""
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from delivery.logs import configure_logs
+from delivery.records.engine import open_store
+from delivery.records.migrating import migrate
+from worker import commands, supervisor
+from worker.cli_clients import clients
+from worker.cli_inside import alive, queues, why
+from worker.cli_vetting import vetting
+from worker.lanes import LaneName
+from worker.process import run_worker
+from worker.sink import run_sink
+
+app = typer.Typer(
+    name="postroom",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(vetting, name="vetting")
+app.add_typer(clients, name="clients")
+app.command("why")(why)
+app.command("queues")(queues)
+app.command("worker-alive")(alive)
+
+
+@app.callback()
+def begin() -> None:
+    """Postroom delivers messages between the members of a platform."""
+    configure_logs("WARNING")  # A person reads a command's output; the events of a step are for the log of a worker.
+
+
+@app.command("up")
+def run_everything(
+    port: Annotated[int, typer.Option(help="The port of the API on 127.0.0.1.")] = 8080,
+    data: Annotated[Path, typer.Option(help="Where all data lies.")] = Path("var"),
+) -> None:
+    """Start everything embedded: PostgreSQL, Valkey, a mail sink, the API and the workers."""
+    supervisor.run(data.resolve(), port)
+
+
+@app.command("migrate")
+def bring_up_to_date() -> None:
+    """Bring the database to the schema of this version. Safe to repeat, also while everything runs."""
+    store = open_store(commands.settings(), connections=1)
+    migrate(store)
+    store.dispose()
+    typer.echo("postroom: the database has the schema of this version")
+
+
+@app.command("worker")
+def work(lane: Annotated[LaneName, typer.Argument(help="Which queues to serve.")]) -> None:
+    """Run one worker process until SIGTERM."""
+    settings = commands.settings()
+    configure_logs(settings.log_level)
+    run_worker(settings, lane)
+
+
+@app.command("sink")
+def swallow_mail(  # noqa: PLR0913, PLR0917 - an option for each way to hand over an address
+    data: Annotated[Path, typer.Option(help="The folder that keeps the mails.")],
+    smtp_host: Annotated[str, typer.Option(help="The address to take mail on.")] = "127.0.0.1",
+    smtp_port: Annotated[int, typer.Option(help="The port to take mail on.")] = 1025,
+    http_host: Annotated[str, typer.Option(help="The address to show mail on.")] = "127.0.0.1",
+    http_port: Annotated[int, typer.Option(help="The port to show mail on.")] = 8025,
+    smtp_fd: Annotated[int | None, typer.Option(help="A bound socket instead of SMTP host and port.")] = None,
+    http_fd: Annotated[int | None, typer.Option(help="A bound socket instead of HTTP host and port.")] = None,
+) -> None:
+    """Run a mail server that delivers nowhere and shows what it was given, for demos and tests."""
+    smtp = _socket(smtp_fd, smtp_host, smtp_port)
+    http = _socket(http_fd, http_host, http_port)
+    asyncio.run(run_sink(data, smtp, http))
+
+
+def _socket(descriptor: int | None, host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port)) if descriptor is None else socket.socket(fileno=os.dup(descriptor))

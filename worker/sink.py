@@ -1,0 +1,175 @@
+"""The mail sink: an SMTP server that delivers nowhere, keeps what it accepts, and shows it to people and programs."""
+
+import asyncio
+import html
+import json
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from email import message_from_string, policy
+from pathlib import Path
+
+import uvicorn
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+# A mailbox called NAME-550 refuses with that code, for good from 500 on and for a while below; any other accepts.
+_REFUSING_MAILBOX = re.compile(r".+-([45]\d\d)@", re.ASCII)
+_MAIL_LIMIT_BYTES = 10 * 1024 * 1024
+_NEWEST_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """An accepted mail: `raw` is all of it as text, `rcpt_to` the addresses of its envelope."""
+
+    id: int
+    rcpt_to: list[str]
+    raw: str
+
+
+class Mailroom:
+    """The accepted mails, kept in one file: a mail is in it before the sink says 250."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "mails.jsonl"
+        self._mails = list(_read(path))
+        _cut_torn_end(path)
+        self._file = path.open("ab", buffering=0)
+
+    def keep(self, rcpt_to: list[str], raw: bytes) -> None:
+        """Keep a mail. Bytes that are not UTF-8 are shown as replacement characters."""
+        mail = Mail(len(self._mails) + 1, rcpt_to, raw.decode("utf-8", "replace"))
+        self._file.write(json.dumps(asdict(mail)).encode() + b"\n")
+        self._mails.append(mail)
+
+    def mails(self) -> list[Mail]:
+        """List every kept mail, oldest first."""
+        return self._mails
+
+
+class _Receiver:
+    """What aiosmtpd asks: whom to accept, and what to do with a mail."""
+
+    def __init__(self, mailroom: Mailroom) -> None:
+        self._mailroom = mailroom
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name and signature
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        del server, session, options
+        refusing = _REFUSING_MAILBOX.match(address)
+        if refusing:
+            return f"{refusing[1]} This mailbox of the sink always answers so"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - see above
+        del server, session
+        content = envelope.content
+        self._mailroom.keep(list(envelope.rcpt_tos), content if isinstance(content, bytes) else b"")
+        return "250 OK"
+
+
+async def run_sink(folder: Path, smtp: socket.socket, http: socket.socket) -> None:
+    """Serve SMTP and HTTP on these bound sockets until SIGTERM; mails are kept in `folder`."""
+    mailroom = Mailroom(folder)
+    receiver = _Receiver(mailroom)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: SMTP(receiver, data_size_limit=_MAIL_LIMIT_BYTES, hostname="sink", enable_SMTPUTF8=True), sock=smtp
+    )
+    config = uvicorn.Config(make_sink_app(mailroom), log_config=None, access_log=False)
+    await uvicorn.Server(config).serve(sockets=[http])
+    server.close()
+
+
+def make_sink_app(mailroom: Mailroom) -> Starlette:
+    """Make the pages: `/mails` for programs, `/` and `/mails/ID` for people."""
+
+    async def list_mails(request: Request) -> Response:
+        del request
+        return JSONResponse({"mails": [asdict(mail) for mail in mailroom.mails()]})
+
+    async def is_alive(request: Request) -> Response:
+        del request
+        return JSONResponse({"status": "alive"})
+
+    async def show_mails(request: Request) -> Response:
+        del request
+        return HTMLResponse(_list_page(mailroom.mails()))
+
+    async def show_mail(request: Request) -> Response:
+        number = int(request.path_params["number"])
+        mails = mailroom.mails()
+        if not 1 <= number <= len(mails):
+            return HTMLResponse(_page("No such mail", "<p>The sink has no mail of this number.</p>"), 404)
+        return HTMLResponse(_mail_page(mails[number - 1]))
+
+    return Starlette(
+        routes=[
+            Route("/", show_mails),
+            Route("/mails", list_mails),
+            Route("/mails/{number:int}", show_mail),
+            Route("/healthz", is_alive),
+        ]
+    )
+
+
+def _read(path: Path) -> Iterator[Mail]:
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):  # A torn last line is a mail that nobody was told is taken.
+                yield Mail(**json.loads(line))
+
+
+def _cut_torn_end(path: Path) -> None:
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    with path.open("ab") as file:
+        file.truncate(content.rfind(b"\n") + 1)
+
+
+def _list_page(mails: list[Mail]) -> str:
+    rows = "".join(_row(mail) for mail in reversed(mails[-_NEWEST_SHOWN:]))
+    hint = "" if mails else "<p>No mail yet. Send a message to an account that is reached by e-mail.</p>"
+    table = f"<table><tr><th>#</th><th>To</th><th>From</th><th>Subject</th></tr>{rows}</table>"
+    return _page(f"{len(mails)} mails", f'{hint}{table}<p><a href="/mails">All of them as JSON</a></p>')
+
+
+def _row(mail: Mail) -> str:
+    read = message_from_string(mail.raw, policy=policy.default)
+    to, sender, subject = (
+        html.escape(text) for text in (", ".join(mail.rcpt_to), str(read["From"]), str(read["Subject"]))
+    )
+    link = f'<a href="/mails/{mail.id}">{subject}</a>'
+    return f"<tr><td>{mail.id}</td><td>{to}</td><td>{sender}</td><td>{link}</td></tr>"
+
+
+def _mail_page(mail: Mail) -> str:
+    read = message_from_string(mail.raw, policy=policy.default)
+    headers = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>" for name, value in read.items()
+    )
+    body = read.get_body(("plain",))
+    text = html.escape(body.get_content() if body else "")
+    raw = f"<details><summary>As it came</summary><pre>{html.escape(mail.raw)}</pre></details>"
+    return _page(f"Mail {mail.id}", f'<p><a href="/">All mails</a></p><table>{headers}</table><pre>{text}</pre>{raw}')
+
+
+def _page(title: str, content: str) -> str:
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title} - Postroom mail sink</title>'
+        "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+        "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;"
+        "border-bottom:1px solid #ddd;overflow-wrap:anywhere}pre{background:#f6f6f6;padding:1rem;white-space:pre-wrap}"
+        f"</style><h1>{title}</h1>{content}</html>"
+    )
