@@ -36,5 +36,4 @@ ENV PATH=/opt/postroom/bin:$PATH \
     PYTHONUNBUFFERED=1
 
 USER 10001:10001
-EXPOSE 8080
 CMD ["python", "-m", "api_stub", "--host", "0.0.0.0", "--port", "8080"]

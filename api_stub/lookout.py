@@ -10,7 +10,6 @@ from delivery.records.engine import STORE_UNAVAILABLE, Archive
 from delivery.records.reading import Progress, progress
 
 _log = structlog.get_logger()
-_QUERY_TIMEOUT_S = 2.0
 
 
 class Lookout:
@@ -60,8 +59,7 @@ class Lookout:
 
     async def _ask(self, question: "partial[dict[UUID, Progress]]", message_ids: list[UUID]) -> dict[UUID, Progress]:
         try:
-            async with asyncio.timeout(_QUERY_TIMEOUT_S):
-                return await self._archive.ask(question, message_ids)
+            return await self._archive.ask(question, message_ids)
         except (*STORE_UNAVAILABLE, TimeoutError) as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="answers come without a verdict")
             return {}

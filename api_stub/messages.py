@@ -11,9 +11,9 @@ from api_stub.answers import Read, Sent, answer_read, answer_sent
 from api_stub.bodies import read_fields
 from api_stub.callers import Caller, may
 from api_stub.errors import not_found
-from api_stub.front import Front, front_of
+from api_stub.front import front_of
 from api_stub.prefer import read_wait
-from delivery.intake import Draft, Unacceptable, read_draft, read_uuid, unknown_recipient
+from delivery.intake import Draft, Fault, Unacceptable, given_recipients, read_draft, read_uuid, unknown_recipient
 from delivery.records import reading
 from delivery.records.accepting import Arrival
 from delivery.records.reading import Progress
@@ -29,8 +29,13 @@ async def send(
 ) -> Sent:
     """Send one message to up to 25 accounts. The answer waits up to two seconds for the verdict (`Prefer: wait=N`)."""
     front = front_of(request)
-    draft = read_draft(await read_fields(request))
-    message_id = await _take_in(front, caller, draft)
+    fields = await read_fields(request)
+    draft = read_draft(fields)
+    message_id = uuid7()
+    strangers = await front.registrar.accept(Arrival(message_id, caller.client_id, draft))
+    if strangers:  # Nothing is stored then.
+        raise Unacceptable(_name(strangers, given_recipients(fields)))
+    front.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [message_id])
     wait_s = read_wait(request.headers.getlist("prefer"), front.settings.verdict_wait_s)
     progress = await front.lookout.wait(message_id, wait_s) or await front.lookout.look(message_id)
     response.headers["Location"] = f"{request.url.path}/{message_id}"
@@ -51,15 +56,9 @@ async def read(
     return answer_read(view)
 
 
-async def _take_in(front: Front, caller: Caller, draft: Draft) -> UUID:
-    """Store the message and ring. Raises `Unacceptable` when a recipient is not known; then nothing is stored."""
-    message_id = uuid7()
-    strangers = await front.registrar.accept(Arrival(message_id, caller.client_id, draft))
-    if strangers:
-        unknown = [index for index, account_id in enumerate(draft.recipient_ids) if account_id in strangers]
-        raise Unacceptable([unknown_recipient(index) for index in unknown])
-    front.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [message_id])
-    return message_id
+def _name(strangers: set[UUID], given: list[UUID]) -> list[Fault]:
+    """Name every place of the request in which a stranger was given."""
+    return [unknown_recipient(index) for index, account_id in enumerate(given) if account_id in strangers]
 
 
 def _just_accepted(draft: Draft) -> Progress:

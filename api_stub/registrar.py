@@ -12,7 +12,6 @@ from delivery.records.engine import STORE_UNAVAILABLE, Archive
 
 _log = structlog.get_logger()
 _DRAFTS_AT_ONCE = 200
-_STORE_TIMEOUT_S = 1.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,7 @@ class Registrar:
 
     async def _store(self, batch: list[_Waiting]) -> None:
         try:
-            async with asyncio.timeout(_STORE_TIMEOUT_S):
-                strangers = await self._archive.ask(accept, [each.arrival for each in batch], grace=self._grace)
+            strangers = await self._archive.ask(accept, [each.arrival for each in batch], grace=self._grace)
         except (*STORE_UNAVAILABLE, TimeoutError) as error:
             _fail(batch, error)
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, each for its own draft

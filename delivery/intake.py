@@ -80,13 +80,18 @@ def read_draft(fields: Mapping[str, object]) -> Draft:
     if faults:
         raise Unacceptable(faults)
     return Draft(
-        recipient_ids=tuple(dict.fromkeys(UUID(str(item)) for item in _listed(recipients))),
+        recipient_ids=tuple(dict.fromkeys(given_recipients(fields))),
         sender_name=str(fields["sender_name"]),
         sender_email=str(fields.get("sender_email") or "") or None,
         subject=str(fields["subject"]),
         body=str(fields["body"]),
         type=MessageType(str(fields.get("type") or MessageType.OTHER)),
     )
+
+
+def given_recipients(fields: Mapping[str, object]) -> list[UUID]:
+    """List the recipients of fields that make a draft, in the places they were given: repeated ones are repeated."""
+    return [UUID(str(item)) for item in _listed(fields["recipient_uuids"])]
 
 
 def unknown_recipient(index: int) -> Fault:

@@ -41,6 +41,8 @@ _CONFIGURATION = {
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "health_check_interval": 5,
         "socket_keepalive": True,
+        # A push fails at once while the broker is away; kombu would go on trying for 6 s with every bell behind it.
+        "max_retries": 0,
         "priority_steps": [0],
         "client_name": "postroom",
     },

@@ -108,7 +108,8 @@ STEPS: Mapping[StepName, Step[Any]] = {StepName.DECIDE: DECIDE, StepName.VET: VE
 def register(app: Celery, office: Office) -> None:
     """Make every step that has bells a task of this application, working in this office."""
     for name, step in STEPS.items():
-        app.task(_task(step, office), name=name)
+        # Celery shares tasks between all applications of a process unless told otherwise, and so this office's.
+        app.task(_task(step, office), name=name, shared=False)
 
 
 def _task(step: Step[Any], office: Office) -> Callable[[object], None]:

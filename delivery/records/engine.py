@@ -1,5 +1,6 @@
 """How the database is reached: one engine a process, made on first use by whoever runs the process."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
@@ -22,6 +23,8 @@ STORE_UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
 
 _CONNECT_TIMEOUT_S = 2
 _POOL_TIMEOUT_S = 2
+# The door says within two seconds that it cannot take anything in (CONTRACT.md section 5).
+_ANSWER_TIMEOUT_S = 1.8
 
 
 def open_store(settings: Settings, *, connections: int) -> Store:
@@ -83,10 +86,32 @@ class Archive:
     async def ask(
         self, question: Callable[Concatenate[Connection, Asked], Answer], *args: Asked.args, **kwargs: Asked.kwargs
     ) -> Answer:
-        """Run a record function in a transaction of its own and commit."""
+        """Run a record function in a transaction of its own and commit.
+
+        Raises one of `STORE_UNAVAILABLE`, or `TimeoutError` when there is no answer within 1.8 s.
+        """
+        asking = asyncio.ensure_future(self._ask(lambda db: question(db, *args, **kwargs)))
+        try:
+            # Not asyncio.timeout(): psycopg does not let go of a cancelled query before the server has answered it,
+            # and a server that froze never does (measured).
+            await asyncio.wait({asking}, timeout=_ANSWER_TIMEOUT_S)
+            if asking.done():
+                return asking.result()
+            raise TimeoutError(f"the database did not answer within {_ANSWER_TIMEOUT_S} s")
+        finally:
+            asking.cancel()
+            asking.add_done_callback(_hear_out)
+
+    async def _ask(self, question: Callable[[Connection], Answer]) -> Answer:
         async with self._engine.begin() as connection:
-            return await connection.run_sync(question, *args, **kwargs)
+            return await connection.run_sync(question)
 
     async def close(self) -> None:
         """Give all connections back."""
         await self._engine.dispose()
+
+
+def _hear_out(asking: "asyncio.Future[Answer]") -> None:
+    """Let a question that nobody waits for any more fail in silence."""
+    if not asking.cancelled():
+        asking.exception()

@@ -40,7 +40,7 @@ def test_the_watch_sees_a_module_that_does_something(tmp_path: Path) -> None:
     naughty = {
         "reads": "import os\nHOME = os.getenv('HOME')",
         "reads_all": "import os\nALL = dict(os.environ)",
-        "starts": "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()",
+        "starts": "import threading\nthreading.Thread(target=print).start()",
         "opens": "import socket\nSOCKET = socket.socket()",
         "writes": "from pathlib import Path\nPath(__file__).with_name('x').write_text('x')",
         "breaks": "raise OSError('no')",

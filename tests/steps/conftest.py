@@ -14,35 +14,35 @@ HELD_PHRASE = "wire the money"
 
 @pytest.fixture
 def settings(base_settings: Settings) -> Settings:
-    """Settings under which one phrase sends a message to staff."""
+    """Give settings under which one phrase sends a message to staff."""
     return base_settings.model_copy(update={"hold_phrases": HELD_PHRASE})
 
 
 @pytest.fixture
 def book(store: Store) -> Book:
-    """The records, empty but for one client."""
+    """Give the records, empty but for one client."""
     return Book(store)
 
 
 @pytest.fixture
 def bells() -> NotedBells:
-    """A doorbell that only notes who rang."""
+    """Give a doorbell that only notes who rang."""
     return NotedBells()
 
 
 @pytest.fixture
 def relay() -> FakeSender:
-    """A mail relay that takes everything."""
+    """Give a mail relay that takes everything."""
     return FakeSender()
 
 
 @pytest.fixture
 def office(settings: Settings, store: Store, bells: NotedBells, relay: FakeSender) -> Office:
-    """An office without chance: every wait is the full wait."""
+    """Give an office without chance: every wait is the full wait."""
     return Office(settings, store, bells, {Channel.EMAIL: relay}, chance=lambda: 0.0)
 
 
 @pytest.fixture
 def crank(office: Office, bells: NotedBells) -> Crank:
-    """What takes bells to their steps."""
+    """Give what takes bells to their steps."""
     return Crank(office, bells)

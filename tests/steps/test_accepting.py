@@ -60,7 +60,9 @@ def test_an_account_that_is_not_active_refuses_its_own_message_only(book: Book, 
 
     assert {bad.message_id: {stranger}} == strangers
     assert [good.message_id] == [row.id for row in book.ask("SELECT id FROM message")]
-    assert [(good.message_id, known)] == [tuple(row) for row in book.ask("SELECT message_id, account_id FROM recipient")]
+    assert [(good.message_id, known)] == [
+        tuple(row) for row in book.ask("SELECT message_id, account_id FROM recipient")
+    ]
 
 
 def test_every_stranger_of_a_message_is_named(book: Book) -> None:

@@ -50,7 +50,7 @@ def test_twenty_five_recipients_go_where_each_of_them_belongs(book: Book, office
         (book.account(accepted_types=(MessageType.JOB,)), State.BLOCKED, Reason.TYPE_NOT_ACCEPTED),
         (book.account(accepted_types=(MessageType.OTHER,)), State.DELIVERED, None),
     ] * 5
-    placed = [(account_id if i < 5 else _like(book, account_id), *rest) for i, (account_id, *rest) in enumerate(placed)]
+    placed = [(_like(book, account_id), state, reason) for account_id, state, reason in placed]
     message_id = book.message(*(account_id for account_id, *_ in placed))
 
     decide(office, [message_id])

@@ -27,7 +27,7 @@ UNKNOWN = Outcome(Kind.UNKNOWN, Reason.INTERRUPTED)
 
 @pytest.fixture
 def queued(book: Book, office: Office) -> UUID:
-    """A message to one account, queued for e-mail."""
+    """Take in a message to one account, queued for e-mail."""
     message_id = book.message(book.account(Channel.EMAIL), type=MessageType.JOB)
     decide(office, [message_id])
     return message_id
@@ -49,7 +49,9 @@ def test_a_letter_is_sent_and_recorded(book: Book, office: Office, relay: FakeSe
     assert 0 == book.count("inbox_letter")
 
 
-def test_no_transaction_is_open_while_the_relay_is_asked(book: Book, office: Office, relay: FakeSender, queued: UUID) -> None:
+def test_no_transaction_is_open_while_the_relay_is_asked(
+    book: Book, office: Office, relay: FakeSender, queued: UUID
+) -> None:
     def answer(letter: Letter) -> Outcome:
         with transaction(office.store) as db:
             db.execute(text("SELECT FROM recipient WHERE id = :id FOR UPDATE NOWAIT"), {"id": letter.recipient_id})
@@ -73,7 +75,11 @@ def test_a_bell_that_rings_twice_sends_once(book: Book, office: Office, relay: F
 def test_a_bell_that_rings_while_the_letter_is_on_its_way_sends_nothing(
     book: Book, office: Office, relay: FakeSender, queued: UUID
 ) -> None:
-    relay.answer = lambda letter: deliver(office, [letter.recipient_id]) or Outcome(Kind.SENT)
+    def answer(letter: Letter) -> Outcome:
+        deliver(office, [letter.recipient_id])
+        return Outcome(Kind.SENT)
+
+    relay.answer = answer
 
     deliver(office, book.recipient_ids(queued))
 

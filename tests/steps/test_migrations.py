@@ -19,7 +19,7 @@ from tests.servers import Servers
 
 @pytest.fixture
 def bare_store(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[Store]:
-    """A database without any table."""
+    """Make a database without any table."""
     url = SecretStr(servers.create_database(f"bare_{worker_number}", template=None))
     store = open_store(base_settings.model_copy(update={"database_url": url}), connections=4)
     yield store

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from socket import IPPROTO_TCP, TCP_NODELAY
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -24,14 +24,14 @@ HOSTILE_SUBJECT = "=?utf-8?q?=0D=0ABcc:x@y.z?="
 
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
-    """A mail server that takes everything until it is told otherwise."""
+    """Serve a mailbox that takes everything until it is told otherwise."""
     with open_mailbox() as mailbox:
         yield mailbox
 
 
 @pytest.fixture
 def sender(mailbox: Mailbox) -> Iterator[SmtpSender]:
-    """What is tested, with short patience."""
+    """Give what is tested, with short patience."""
     sender = _sender(mailbox)
     yield sender
     sender._drop()
@@ -39,7 +39,7 @@ def sender(mailbox: Mailbox) -> Iterator[SmtpSender]:
 
 def _sender(mailbox: Mailbox, *, scheme: str = "smtp", **chosen: Any) -> SmtpSender:
     url = SecretStr(mailbox.url.replace("smtp:", f"{scheme}:"))
-    return SmtpSender(build.settings(**{"smtp_url": url, "smtp_timeout_s": 0.5, "send_deadline_s": 2.0, **chosen}))
+    return SmtpSender(build.settings(**{"smtp_url": url, "smtp_timeout_s": 0.3, "send_deadline_s": 1.5, **chosen}))
 
 
 def test_a_letter_is_one_mail_to_one_recipient(mailbox: Mailbox, sender: SmtpSender) -> None:
@@ -85,7 +85,9 @@ def test_a_subject_arrives_as_those_literal_characters(mailbox: Mailbox, sender:
 
 
 def test_only_the_recipient_of_the_letter_is_in_the_envelope(mailbox: Mailbox, sender: SmtpSender) -> None:
-    sender.send(build.letter(subject=HOSTILE_SUBJECT, sender_name=HOSTILE_SUBJECT, account_name="x@y.z, b@mail.example"))
+    sender.send(
+        build.letter(subject=HOSTILE_SUBJECT, sender_name=HOSTILE_SUBJECT, account_name="x@y.z, b@mail.example")
+    )
 
     assert [["bruno@mail.example"]] == [mail.recipients for mail in mailbox.mails]
 
@@ -138,9 +140,7 @@ def test_a_refusal_is_told_with_the_relays_own_words(mailbox: Mailbox, sender: S
 
 @pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "DOT"])
 @pytest.mark.parametrize("answer", ["550 No", "451 Later", "421 Closing"])
-def test_after_a_refusal_the_next_letter_is_sent(
-    mailbox: Mailbox, sender: SmtpSender, stage: str, answer: str
-) -> None:
+def test_after_a_refusal_the_next_letter_is_sent(mailbox: Mailbox, sender: SmtpSender, stage: str, answer: str) -> None:
     mailbox.next(stage, answer)
     sender.send(build.letter(recipient_id=1))
     mailbox.mails.clear()
@@ -219,7 +219,7 @@ def test_a_connection_is_replaced_after_a_hundred_mails(mailbox: Mailbox, sender
     assert (2, 101) == (mailbox.connections, len(mailbox.mails))
 
 
-def test_the_final_dot_does_not_wait_for_an_acknowledgement(mailbox: Mailbox, sender: SmtpSender) -> None:
+def test_the_final_dot_does_not_wait_for_an_acknowledgement(sender: SmtpSender) -> None:
     sender.send(build.letter())
 
     assert sender._kept.connection.smtp.sock.getsockopt(IPPROTO_TCP, TCP_NODELAY)
@@ -250,7 +250,7 @@ def test_a_relay_with_a_certificate_that_nobody_vouches_for_gets_nothing(mailbox
 
 def _read(mail: Mail) -> EmailMessage:
     unstuffed = b"\r\n".join(line.removeprefix(b".") for line in mail.wire.split(b"\r\n"))
-    return cast(EmailMessage, message_from_bytes(unstuffed, policy=policy.default))
+    return message_from_bytes(unstuffed, policy=policy.default)
 
 
 def _self_signed(folder: Path) -> ssl.SSLContext:

@@ -1,0 +1,146 @@
+"""The counters and the status that SQL keeps are those that the rules compute, whatever happened."""
+
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from delivery.records import moves
+from delivery.records.engine import transaction
+from delivery.rules.deciding import Move
+from delivery.rules.moves import LEGAL_MOVES, OPEN_STATES, WEIGHTS, Weight
+from delivery.rules.status import combine
+from delivery.vocabulary import Channel, Reason, State, Status
+from tests.book import Book
+
+_SOON = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_legal_moves_keep_counters_and_status_in_step_with_the_rules(book: Book, seed: int) -> None:
+    chance = random.Random(seed)
+    message_ids = [book.message(*book.accounts(chance.randint(1, 25))) for _ in range(4)]
+    sent_at = dict.fromkeys(message_ids)
+
+    for _ in range(12):
+        _record(book, _some_moves(book, message_ids, chance))
+
+        for message_id in message_ids:
+            _assert_in_step(book, message_id)
+            sent_at[message_id] = sent_at[message_id] or book.view(message_id).sent_at
+            assert sent_at[message_id] == book.view(message_id).sent_at
+
+
+def test_concurrent_moves_of_one_message_are_all_counted(book: Book) -> None:
+    message_id = book.message(*book.accounts(24))
+    wanted = [
+        Move(recipient_id, message_id, State.ACCEPTED, after, 0, Channel.INBOX, due_in=due_in)
+        for recipient_id, (after, due_in) in zip(
+            book.recipient_ids(message_id),
+            [(State.DELIVERED, None), (State.BLOCKED, None), (State.QUEUED, _SOON)] * 8,
+            strict=True,
+        )
+    ]
+    start = threading.Barrier(6)
+
+    def record(some: list[Move]) -> None:
+        start.wait()
+        for each in some:
+            _record(book, [each])
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(record, [wanted[i::6] for i in range(6)]))
+
+    assert (8, 8, Status.SENT) == book.counters(message_id)
+    assert 8 == book.count("inbox_letter")
+
+
+def test_concurrent_moves_of_many_messages_in_any_order_do_not_lock_each_other_out(book: Book) -> None:
+    message_ids = [book.message(*book.accounts(6)) for _ in range(12)]
+    columns = list(zip(*(book.recipient_ids(message_id) for message_id in message_ids), strict=True))
+    start = threading.Barrier(6)
+
+    def record(number: int) -> int:
+        wanted = [
+            Move(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)
+            for recipient_id, message_id in zip(columns[number], message_ids, strict=True)
+        ]
+        random.Random(number).shuffle(wanted)
+        start.wait()
+        return len(_record(book, wanted))
+
+    with ThreadPoolExecutor(6) as pool:
+        recorded = list(pool.map(record, range(6)))
+
+    assert [12] * 6 == recorded
+    assert {(0, 0, Status.REJECTED)} == {book.counters(message_id) for message_id in message_ids}
+
+
+@pytest.mark.parametrize(("before", "attempt"), [(State.HELD, 0), (State.ACCEPTED, 1)])
+def test_a_move_from_elsewhere_changes_nothing(book: Book, before: State, attempt: int) -> None:
+    message_id = book.message(book.account())
+
+    moved = _record(
+        book,
+        [Move(book.recipient(message_id).recipient_id, message_id, before, State.DELIVERED, attempt, Channel.INBOX)],
+    )
+
+    assert (set(), (1, 0, Status.PENDING), 0) == (moved, book.counters(message_id), book.count("inbox_letter"))
+
+
+def test_only_those_that_moved_are_answered_and_counted(book: Book) -> None:
+    message_id = book.message(*book.accounts(2))
+    first, second = book.recipient_ids(message_id)
+    _record(book, [Move(first, message_id, State.ACCEPTED, State.BLOCKED, 0)])
+
+    moved = _record(
+        book, [Move(each, message_id, State.ACCEPTED, State.DELIVERED, 0, Channel.INBOX) for each in (first, second)]
+    )
+
+    assert ({second}, (0, 1, Status.SENT)) == (moved, book.counters(message_id))
+
+
+def _some_moves(book: Book, message_ids: list[UUID], chance: random.Random) -> list[Move]:
+    """Draw moves for a third of the recipients; a claim is what the claim statement would do, and is done here."""
+    drawn = []
+    for message_id in message_ids:
+        for each in book.view(message_id).recipients:
+            choices = sorted(LEGAL_MOVES[each.state])
+            if not choices or chance.random() < 0.67:
+                continue
+            after = chance.choice(choices)
+            drawn.append(
+                Move(
+                    recipient_id=each.recipient_id,
+                    message_id=message_id,
+                    before=each.state,
+                    after=after,
+                    # Some come too late: their attempt is not the one of the row.
+                    attempt=each.attempt + (chance.random() < 0.1),
+                    channel=chance.choice([Channel.INBOX, Channel.EMAIL]),
+                    reason=Reason.REFUSED_BY_STAFF if after is State.REFUSED else None,
+                    due_in=_SOON if after in OPEN_STATES else None,
+                )
+            )
+    return drawn
+
+
+def _assert_in_step(book: Book, message_id: UUID) -> None:
+    view = book.view(message_id)
+    weights = [WEIGHTS[each.state] for each in view.recipients]
+    status = combine([each.standing for each in view.recipients]).status
+    assert (weights.count(Weight.OPEN), weights.count(Weight.GOOD), status) == book.counters(message_id)
+    assert (Weight.GOOD in weights) == (view.sent_at is not None)
+    letters = book.ask("SELECT recipient_id FROM inbox_letter WHERE message_id = :id", id=message_id)
+    reached = {
+        each.recipient_id for each in view.recipients if (each.state, each.channel) == (State.DELIVERED, Channel.INBOX)
+    }
+    assert reached == {row.recipient_id for row in letters}
+
+
+def _record(book: Book, wanted: list[Move]) -> set[int]:
+    with transaction(book.store) as db:
+        return moves.record(db, wanted)

@@ -1,0 +1,424 @@
+"""The front door on a real database: what a client sees, whatever stands or lies down behind it."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from time import monotonic
+from urllib.parse import parse_qsl, urlencode, urlsplit
+from uuid import UUID
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+from uuid_utils.compat import uuid7
+
+from delivery.credentials import mint
+from delivery.records import clients
+from delivery.records.census import WorkerIdentity
+from delivery.records.engine import transaction
+from delivery.rules.outcomes import Kind, Outcome
+from delivery.settings import Settings
+from delivery.vocabulary import AccountStatus, Channel, CredentialKind, QueueName, Reason, Scope
+from tasks.office import Office
+from tasks.review import rule
+from tests import build
+from tests.book import Book
+from tests.crank import FakeSender
+from tests.door import open_door
+from tests.steps.conftest import HELD_PHRASE
+from tests.steps.test_reviewing import APPROVED
+from tests.valve import Valve, valve_before
+from tests.waiting import wait_until
+from worker.sweep import Sweep
+
+_NOWHERE = "127.0.0.1:1"
+Headers = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def open_client(base_settings: Settings) -> Iterator[httpx2.Client]:
+    """Give a door that is open for all tests of this file."""
+    with open_door(base_settings) as client:
+        yield client
+
+
+@pytest.fixture
+def http(open_client: httpx2.Client, book: Book, broker: Redis) -> httpx2.Client:
+    """Give a client at the door of an empty Postroom."""
+    del book, broker
+    return open_client
+
+
+@pytest.fixture
+def key(book: Book, settings: Settings) -> Headers:
+    """Give the credential of a client that may do everything."""
+    return _key(book, settings, book.client_id)
+
+
+@pytest.fixture
+def working(office: Office) -> Iterator[None]:
+    """Start a worker that takes up everything at once."""
+    brisk = office.settings.model_copy(update={"sweep_tick_s": 0.02, "bell_grace_s": 0.001})
+    identity = WorkerIdentity(uuid7(), "here", 1, tuple(QueueName))
+    sweep = Sweep(replace(office, settings=brisk), identity, lambda work: work() or (lambda: None))  # type: ignore[func-returns-value] # it runs first
+    sweep.start()
+    yield
+    sweep.stop()
+
+
+@pytest.fixture
+def overdue(base_settings: Settings) -> Iterator[httpx2.Client]:
+    """Open a door whose messages the sweep takes up at once, so that no broker is needed."""
+    with open_door(base_settings.model_copy(update={"bell_grace_s": 0.001, "hold_phrases": HELD_PHRASE})) as client:
+        yield client
+
+
+@pytest.mark.usefixtures("working")
+def test_a_sent_message_answers_with_the_verdict(overdue: httpx2.Client, book: Book, key: Headers) -> None:
+    account_id = book.account()
+
+    answer = _post(overdue, key, account_id)
+
+    message_id = answer.json()["meta"]["message_uuid"]
+    meta = {
+        "status": "sent",
+        "status_message": "Delivered to all recipients.",
+        "status_reason": "delivered",
+        "message_uuid": message_id,
+    }
+    assert (201, {"success": 1, "meta": meta, "data": None}) == (answer.status_code, answer.json())
+    assert f"/messages/{message_id}" == answer.headers["Location"]
+    assert [UUID(message_id)] == book.inbox(account_id)
+
+
+@pytest.mark.usefixtures("working")
+def test_failed_recipients_are_named_when_others_did_not_fail(overdue: httpx2.Client, book: Book, key: Headers) -> None:
+    closed, good, bad = book.account(is_closed=True), book.account(), book.account(accepted_types=())
+
+    answer = _post(overdue, key, closed, good, bad)
+
+    meta = answer.json()["meta"]
+    assert ("sent", "delivered_in_part") == (meta["status"], meta["status_reason"])
+    assert [str(closed), str(bad)] == meta["failed_recipients"]
+
+
+@pytest.mark.usefixtures("working")
+def test_nobody_is_named_when_all_failed(overdue: httpx2.Client, book: Book, key: Headers) -> None:
+    meta = _post(overdue, key, book.account(is_closed=True)).json()["meta"]
+
+    assert ("rejected", "blocked_by_preferences") == (meta["status"], meta["status_reason"])
+    assert "failed_recipients" not in meta
+
+
+@pytest.mark.usefixtures("working")
+def test_a_flagged_message_is_pending_until_staff_let_it_go(
+    overdue: httpx2.Client, book: Book, key: Headers, office: Office
+) -> None:
+    answer = _post(overdue, key, book.account(), book.account(is_closed=True), subject=HELD_PHRASE)
+    meta = answer.json()["meta"]
+    wait_until(lambda: book.count("vetting_case") == 1)
+
+    rule(office, UUID(meta["message_vetting_id"]), APPROVED)
+
+    later = overdue.get(answer.headers["Location"], headers=key).json()["meta"]
+    assert ("pending", "in_review", 1) == (meta["status"], meta["status_reason"], len(meta["failed_recipients"]))
+    assert ("sent", meta["message_vetting_id"]) == (later["status"], later["message_vetting_id"])
+
+
+@pytest.mark.usefixtures("working")
+def test_a_mail_that_must_be_tried_again_is_in_delivery(
+    overdue: httpx2.Client, book: Book, key: Headers, relay: FakeSender
+) -> None:
+    relay.answer = lambda _: Outcome(Kind.TEMPORARY, Reason.TRY_LATER, "451 a secret of the relay")
+    answer = _post(overdue, key, book.account(Channel.EMAIL))
+
+    read = overdue.get(answer.headers["Location"], headers=key)
+
+    (recipient,) = read.json()["data"]["recipients"]
+    assert ("pending", "in_delivery") == _status(answer) == _status(read)
+    assert ("retrying", "try_later", 1, "email") == (
+        recipient["state"],
+        recipient["reason"],
+        recipient["attempts"],
+        recipient["channel"],
+    )
+    assert recipient["next_attempt_at"] is not None
+    assert "secret" not in read.text
+    assert "time_sent" not in read.json()["data"]
+
+
+@pytest.mark.parametrize("prefix", ["", "/v2"])
+def test_every_path_answers_bare_and_below_v2(http: httpx2.Client, book: Book, key: Headers, prefix: str) -> None:
+    answer = _post(http, key, book.account(), prefix=prefix, prefer="respond-async")
+
+    location = answer.headers["Location"]
+    assert location == f"{prefix}/messages/{answer.json()['meta']['message_uuid']}"
+    assert 200 == http.get(location, headers=key).status_code
+
+
+def test_a_message_is_read_as_it_was_sent(http: httpx2.Client, book: Book, key: Headers) -> None:
+    first, second = book.accounts(2)
+    sent = {"sender_name": " Grace ", "sender_email": "g@example.com", "subject": "Ü", "body": "a\r\nb", "type": "rfq"}
+    answer = _post(http, key, second, first, prefer="respond-async", **sent)
+
+    data = http.get(answer.headers["Location"], headers=key).json()["data"]
+
+    assert sent == {name: data[name] for name in sent}
+    assert [str(second), str(first)] == data["recipient_uuids"] == [each["uuid"] for each in data["recipients"]]
+    assert ("pending", "pending") == (data["status"], data["status_code"])
+
+
+def test_without_a_worker_the_answer_is_pending_when_the_wait_is_over(
+    http: httpx2.Client, book: Book, key: Headers
+) -> None:
+    began = monotonic()
+
+    answer = _post(http, key, book.account(), prefer="wait=1")
+
+    assert ("pending", "in_delivery") == _status(answer)
+    assert 0.9 < monotonic() - began < 2.0
+
+
+def test_a_message_rings_for_its_decision(http: httpx2.Client, book: Book, key: Headers, broker: Redis) -> None:
+    _post(http, key, book.account(), prefer="wait=1")
+
+    assert 1 == broker.llen(QueueName.DECIDE)
+
+
+def test_concurrent_messages_are_each_answered_for_themselves(http: httpx2.Client, book: Book, key: Headers) -> None:
+    account_ids = [book.account() if i % 3 else uuid7() for i in range(60)]
+
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda each: _post(http, key, each, prefer="respond-async"), account_ids))
+
+    assert [201 if i % 3 else 400 for i in range(60)] == [answer.status_code for answer in answers]
+    assert 40 == book.count("message")
+
+
+@pytest.mark.parametrize("status", [AccountStatus.CLOSED, AccountStatus.SUSPENDED, None])
+def test_unknown_closed_and_suspended_accounts_get_the_same_answer(
+    http: httpx2.Client, book: Book, key: Headers, status: AccountStatus | None
+) -> None:
+    stranger = uuid7() if status is None else book.account(status=status)
+
+    answer = _post(http, key, book.account(), stranger)
+
+    (fault,) = answer.json()["errors"]
+    assert (400, 0) == (answer.status_code, answer.json()["success"])
+    assert ("recipient_uuids[1]", "unknown_recipient") == (fault["field"], fault["code"])
+    assert [fault["message"]] == answer.json()["error_messages"]
+    assert 0 == book.count("message")
+
+
+def test_unknown_recipients_are_counted_by_their_place_in_the_request(
+    http: httpx2.Client, book: Book, key: Headers
+) -> None:
+    known, stranger = book.account(), uuid7()
+
+    answer = _post(http, key, known, known, stranger)
+
+    assert ["recipient_uuids[2]"] == [fault["field"] for fault in answer.json()["errors"]]
+
+
+@pytest.mark.parametrize("name", ["X-Proz-API-Key", "X-API-Key", "x-api-key"])
+def test_a_key_counts_in_either_header(http: httpx2.Client, key: Headers, name: str) -> None:
+    (text,) = key.values()
+
+    assert 404 == http.get(f"/messages/{uuid7()}", headers={name: text}).status_code
+
+
+def test_without_a_key_nobody_enters(http: httpx2.Client, book: Book) -> None:
+    answer = _post(http, {}, book.account())
+
+    assert (401, "unauthorized") == (answer.status_code, answer.json()["error"])
+    assert 'Bearer realm="Service"' == answer.headers["WWW-Authenticate"]
+    assert answer.headers["X-Request-Id"] == answer.json()["request_id"]
+
+
+@pytest.mark.parametrize("change", ["secret", "prefix", "form", "revoked"])
+def test_a_wrong_key_is_refused_whatever_is_wrong_with_it(
+    http: httpx2.Client, book: Book, key: Headers, change: str
+) -> None:
+    (text,) = key.values()
+    wrong = {"secret": f"{text[:-5]}AAAAA", "prefix": f"pk_{'0' * 16}{text[19:]}", "form": "nonsense"}.get(change, text)
+    if change == "revoked":
+        book.ask("UPDATE credential SET revoked_at = clock_timestamp()")
+
+    answer = _post(http, {"X-API-Key": wrong}, book.account())
+
+    assert (401, "invalid_api_key", ["Invalid API key."]) == (
+        answer.status_code,
+        answer.json()["error"],
+        answer.json()["error_messages"],
+    )
+
+
+def test_a_key_without_the_scope_is_forbidden(http: httpx2.Client, book: Book, settings: Settings) -> None:
+    reader = _key(book, settings, book.client(scopes=[Scope.MESSAGE_READ]))
+
+    answer = _post(http, reader, book.account())
+
+    assert (403, "insufficient_scope") == (answer.status_code, answer.json()["error"])
+    assert 'scope="message.send"' in answer.headers["WWW-Authenticate"]
+    assert 0 == book.count("message")
+
+
+def test_the_message_of_another_client_is_like_one_that_never_was(
+    http: httpx2.Client, book: Book, key: Headers, settings: Settings
+) -> None:
+    location = _post(http, key, book.account(), prefer="respond-async").headers["Location"]
+    stranger = _key(book, settings, book.client())
+
+    answers = [http.get(path, headers=stranger) for path in (location, f"/messages/{uuid7()}", "/messages/nonsense")]
+
+    assert [404, 404, 404] == [answer.status_code for answer in answers]
+    assert 1 == len({json.dumps({**answer.json(), "request_id": ""}) for answer in answers})
+
+
+@pytest.mark.usefixtures("working")
+def test_an_inbox_is_read_page_by_page(overdue: httpx2.Client, book: Book, key: Headers) -> None:
+    account_id = book.account()
+    sent = [_post(overdue, key, account_id).json()["meta"]["message_uuid"] for _ in range(5)]
+
+    read, cursor = [], None
+    while True:
+        query = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = overdue.get(f"/accounts/{account_id}/inbox", headers=key, params=query).json()
+        read += [letter["message_uuid"] for letter in page["data"]]
+        cursor = page["meta"].get("next_cursor")
+        if cursor is None:
+            break
+
+    assert sent[::-1] == read
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "", "MjAyNi0wMS0wMSA3", "OTk5OTk=", "4oKs"])
+def test_a_cursor_that_nobody_gave_is_an_invalid_value(
+    http: httpx2.Client, book: Book, key: Headers, cursor: str
+) -> None:
+    answer = http.get(f"/accounts/{book.account()}/inbox", headers=key, params={"cursor": cursor})
+
+    assert (400, "invalid_value") == (answer.status_code, answer.json()["errors"][0]["code"])
+
+
+def test_a_healthy_postroom_is_alive_and_ready(http: httpx2.Client) -> None:
+    alive, ready = http.get("/healthz"), http.get("/readyz")
+
+    assert (200, {"status": "alive"}) == (alive.status_code, alive.json())
+    assert (200, {"status": "ready", "database": "ok", "broker": "ok"}) == (ready.status_code, ready.json())
+
+
+def test_a_database_of_another_version_is_not_ready(base_settings: Settings, book: Book) -> None:
+    book.ask("UPDATE alembic_version SET version_num = 'older'")
+    try:
+        with open_door(base_settings) as client:
+            answer = client.get("/readyz")
+    finally:
+        book.ask("UPDATE alembic_version SET version_num = '0001'")
+
+    assert (503, "schema_not_current") == (answer.status_code, answer.json()["database"])
+
+
+def test_without_its_database_the_door_says_so_within_two_seconds(base_settings: Settings) -> None:
+    nowhere = base_settings.model_copy(update={"database_url": SecretStr(f"postgresql://{_NOWHERE}/x")})
+
+    with open_door(nowhere) as client:
+        _assert_unavailable(client)
+
+
+def test_with_a_silent_database_the_door_says_so_within_two_seconds(base_settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = SecretStr(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/x")
+
+        with open_door(base_settings.model_copy(update={"database_url": url})) as client:
+            _assert_unavailable(client)
+
+
+def test_with_a_database_that_froze_the_door_says_so_within_two_seconds_and_recovers(
+    settings: Settings, book: Book, key: Headers
+) -> None:
+    account_id = book.account()
+    with valve_before(_socket_of_database(settings)) as valve:
+        frozen = settings.model_copy(update={"database_url": _through(valve, settings)})
+        with open_door(frozen) as client:
+            assert 201 == _post(client, key, account_id, prefer="respond-async").status_code
+            valve.freeze()
+
+            _assert_unavailable(client, key)
+
+            valve.let_flow()
+            assert 201 == _post(client, key, account_id, prefer="respond-async").status_code
+
+
+def test_without_its_broker_the_door_takes_messages_as_fast_as_ever(
+    settings: Settings, book: Book, key: Headers
+) -> None:
+    nowhere = settings.model_copy(update={"broker_url": SecretStr(f"redis://{_NOWHERE}/0")})
+    account_id = book.account()
+
+    with open_door(nowhere) as client:
+        began = monotonic()
+        answers = [_post(client, key, account_id, prefer="respond-async") for _ in range(20)]
+        took_s = monotonic() - began
+        ready = client.get("/readyz")
+
+    assert {201} == {answer.status_code for answer in answers}
+    assert took_s < 2.0
+    assert (200, "unreachable") == (ready.status_code, ready.json()["broker"])
+
+
+@pytest.mark.usefixtures("working")
+def test_without_its_broker_the_door_still_answers_with_the_verdict(
+    settings: Settings, book: Book, key: Headers
+) -> None:
+    nowhere = settings.model_copy(update={"broker_url": SecretStr(f"redis://{_NOWHERE}/0"), "bell_grace_s": 0.001})
+
+    with open_door(nowhere) as client:
+        assert ("sent", "delivered") == _status(_post(client, key, book.account()))
+
+
+def _post(
+    http: httpx2.Client, key: Headers, *account_ids: UUID, prefix: str = "", prefer: str = "", **chosen: object
+) -> httpx2.Response:
+    fields = build.fields(recipient_uuids=[str(each) for each in account_ids], **chosen)
+    return http.post(f"{prefix}/messages", json=fields, headers={**key, **({"Prefer": prefer} if prefer else {})})
+
+
+def _status(answer: httpx2.Response) -> tuple[str, str]:
+    meta = answer.json()["meta"]
+    return meta["status"], meta["status_reason"]
+
+
+def _key(book: Book, settings: Settings, client_id: UUID) -> Headers:
+    minted = mint(CredentialKind.API_KEY, settings.pepper)
+    with transaction(book.store) as db:
+        clients.add_credentials(db, client_id, [minted])
+    return {"X-Proz-API-Key": minted.text.get_secret_value()}
+
+
+def _assert_unavailable(client: httpx2.Client, key: Headers | None = None) -> None:
+    somebody = key or {"X-API-Key": f"pk_{'0' * 16}_{'A' * 43}"}
+    asks: list[Callable[[], httpx2.Response]] = [
+        lambda: _post(client, somebody, uuid7()),
+        lambda: client.get("/readyz"),
+    ]
+    for ask in asks:
+        began = monotonic()
+        answer = ask()
+        took_s = monotonic() - began
+        assert 503 == answer.status_code
+        assert took_s < 2.2
+    assert 200 == client.get("/healthz").status_code
+
+
+def _socket_of_database(settings: Settings) -> str:
+    query = dict(parse_qsl(urlsplit(settings.database_url.get_secret_value()).query))
+    return f"{query['host']}/.s.PGSQL.5432"
+
+
+def _through(valve: Valve, settings: Settings) -> SecretStr:
+    parts = urlsplit(settings.database_url.get_secret_value())
+    return SecretStr(f"postgresql://postgres@127.0.0.1:{valve.port}{parts.path}?{urlencode({'sslmode': 'disable'})}")

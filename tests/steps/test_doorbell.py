@@ -1,0 +1,218 @@
+"""Bells on a real Valkey: in the right queue, merged, and never worth waiting for."""
+
+import base64
+import json
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Any
+
+import pytest
+from celery import Celery
+from pydantic import SecretStr
+from redis import Redis
+from uuid_utils.compat import uuid7
+
+from delivery.settings import Settings
+from delivery.vocabulary import Channel, QueueName, State, StepName
+from tasks.app import make_app
+from tasks.doorbell import RUNG_AT, BrokerDoorbell
+from tasks.office import Office
+from tasks.step import STEPS, register
+from tests.book import Book
+from tests.crank import FakeSender
+from tests.valve import Valve, valve_before
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("broker")
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Celery]:
+    """Make the Celery application of a process."""
+    app = make_app(settings)
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def valve(settings: Settings) -> Iterator[Valve]:
+    """Put a pipe before the broker that can be frozen."""
+    with valve_before(_socket_of(settings)) as valve:
+        yield valve
+
+
+@pytest.fixture
+def piped(settings: Settings, valve: Valve, worker_number: int) -> Iterator[BrokerDoorbell]:
+    """Give a doorbell that rings through the valve."""
+    url = SecretStr(f"redis://127.0.0.1:{valve.port}/{worker_number}")
+    app = make_app(settings.model_copy(update={"broker_url": url}))
+    doorbell = BrokerDoorbell(app)
+    yield doorbell
+    valve.let_flow()
+    doorbell.close()
+    app.close()
+
+
+def test_a_bell_waits_in_its_queue_with_its_ids_and_its_time(app: Celery, broker: Redis) -> None:
+    message_id = uuid7()
+    doorbell = BrokerDoorbell(app)
+
+    doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [message_id])
+    doorbell.close()
+
+    (bell,) = _bells(broker, QueueName.DECIDE)
+    assert (StepName.DECIDE, [[str(message_id)]]) == (bell["headers"]["task"], _arguments(bell))
+    rung_at = datetime.fromisoformat(bell["headers"][RUNG_AT])
+    assert timedelta(0) <= datetime.now(UTC) - rung_at < timedelta(seconds=10)
+
+
+def test_every_step_rings_in_its_own_queue(app: Celery, broker: Redis) -> None:
+    doorbell = BrokerDoorbell(app)
+
+    doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
+    doorbell.ring(StepName.VET, QueueName.VETTING, [uuid7()])
+    doorbell.ring(StepName.DELIVER, QueueName.DELIVER_SMTP, [1])
+    doorbell.close()
+
+    assert dict.fromkeys(QueueName, 1) == {name: broker.llen(name) for name in QueueName}
+
+
+def test_nothing_but_lists_of_bells_is_kept_in_the_broker(app: Celery, broker: Redis) -> None:
+    """A binding would be lost by FLUSHALL, and the bells with it."""
+    doorbell = BrokerDoorbell(app)
+
+    doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
+    doorbell.close()
+
+    assert [b"decide"] == [key for key in map(bytes, broker.scan_iter()) if not key.startswith(b"_kombu")]
+
+
+def test_a_bell_without_ids_is_not_rung(app: Celery, broker: Redis) -> None:
+    doorbell = BrokerDoorbell(app)
+
+    doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [])
+    doorbell.close()
+
+    assert 0 == broker.llen(QueueName.DECIDE)
+
+
+def test_bells_that_gather_behind_a_slow_broker_ride_together(
+    piped: BrokerDoorbell, valve: Valve, broker: Redis
+) -> None:
+    piped.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
+    wait_until(lambda: broker.llen(QueueName.DECIDE) == 1)
+    valve.freeze()
+    piped.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
+    wait_until(piped._bells.empty)
+
+    for _ in range(1200):
+        piped.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
+    piped.ring(StepName.DELIVER, QueueName.DELIVER_SMTP, [1, 2, 3])
+    valve.let_flow()
+    wait_until(lambda: broker.llen(QueueName.DELIVER_SMTP) == 3)
+
+    assert [1, 1, 500, 500, 200] == [len(_arguments(bell)[0]) for bell in _bells(broker, QueueName.DECIDE)]
+    assert [[[1]], [[2]], [[3]]] == [_arguments(bell) for bell in _bells(broker, QueueName.DELIVER_SMTP)]
+
+
+def test_a_frozen_broker_holds_up_nobody(piped: BrokerDoorbell, valve: Valve) -> None:
+    valve.freeze()
+    began = monotonic()
+
+    for _ in range(12_000):  # More than may wait.
+        piped.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
+
+    assert monotonic() - began < 1.0
+
+
+def test_a_broker_that_is_away_holds_up_nobody_and_is_told(settings: Settings) -> None:
+    app = make_app(settings.model_copy(update={"broker_url": SecretStr(f"redis://127.0.0.1:{_closed_port()}/0")}))
+    doorbell = BrokerDoorbell(app)
+    began = monotonic()
+
+    for _ in range(100):
+        doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
+
+    assert monotonic() - began < 0.5
+    wait_until(lambda: not doorbell.is_ringing, within_s=5)
+    doorbell.close()
+    app.close()
+
+
+def test_bells_are_heard_again_soon_after_the_broker_came_back(settings: Settings) -> None:
+    port = _closed_port()
+    app = make_app(settings.model_copy(update={"broker_url": SecretStr(f"redis://127.0.0.1:{port}/0")}))
+    doorbell = BrokerDoorbell(app)
+    doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
+    wait_until(lambda: not doorbell.is_ringing, within_s=5)
+
+    with valve_before(_socket_of(settings), port):
+        doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
+
+        wait_until(lambda: doorbell.is_ringing, within_s=5)
+        doorbell.close()
+        app.close()
+
+
+def test_bells_go_on_after_the_broker_lost_everything(app: Celery, broker: Redis) -> None:
+    doorbell = BrokerDoorbell(app)
+    doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
+    wait_until(lambda: broker.llen(QueueName.DECIDE) == 1)
+    broker.flushdb()
+
+    doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
+    doorbell.close()
+
+    assert 1 == broker.llen(QueueName.DECIDE)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        None,
+        [],
+        {},
+        "0199aaaa-0000-7000-8000-000000000000",
+        [None, True, 1.5, -1, 0, 2**63, 2**70, "x", "1", [], {}, "{0199aaaa-0000-7000-8000-000000000000}"],
+        [str(uuid7()), 999_999],
+    ],
+)
+@pytest.mark.parametrize("step", list(StepName))
+def test_a_garbled_bell_does_nothing(  # noqa: PLR0917 - pytest hands them in by name
+    app: Celery, office: Office, relay: FakeSender, book: Book, step: StepName, ids: object
+) -> None:
+    message_id = book.message(book.account(Channel.EMAIL))
+    register(app, office)
+
+    result = app.tasks[step].apply((ids,))
+
+    assert result.successful()
+    assert ([State.ACCEPTED], []) == (book.states(message_id), relay.letters)
+
+
+def test_the_good_ids_of_a_garbled_bell_are_worked_on(office: Office, book: Book) -> None:
+    message_id = book.message(book.account())
+
+    STEPS[StepName.DECIDE].take(office, ["nonsense", str(message_id).upper(), 7])
+
+    assert [State.DELIVERED] == book.states(message_id)
+
+
+def _socket_of(settings: Settings) -> str:
+    return settings.broker_url.get_secret_value().removeprefix("unix://").partition("?")[0]
+
+
+def _bells(broker: Redis, name: QueueName) -> list[Any]:
+    """Read the bells of a queue, oldest first."""
+    return [json.loads(each) for each in reversed(broker.lrange(name, 0, -1))]
+
+
+def _arguments(bell: Any) -> Any:
+    return json.loads(base64.b64decode(bell["body"]))[0]
+
+
+def _closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

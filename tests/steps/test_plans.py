@@ -1,0 +1,219 @@
+"""The hot statements find their rows by index, however many settled rows the tables hold.
+
+PostgreSQL may have statistics that never saw an open row (DESIGN.md section 4, "Statement trap"), and after a few
+executions it may plan without knowing the values: both are looked at.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+from uuid_utils.compat import uuid7
+
+from delivery.records import cases, claims, due, moves, reading
+from delivery.records.cases import Ruling
+from delivery.records.engine import Store, open_store, transaction
+from delivery.rules.deciding import Move
+from delivery.settings import Settings
+from delivery.vocabulary import CaseState, Channel, State
+from tasks.decide import decide
+from tasks.deliver import deliver
+from tasks.lapse import lapse
+from tasks.office import Office
+from tasks.review import expire, rule
+from tasks.vet import vet
+from tests.book import Book
+from tests.crank import FakeSender, NotedBells
+from tests.servers import Servers
+from tests.statements import Statement, counted
+from tests.steps.conftest import HELD_PHRASE
+
+_TABLES = {"recipient", "message", "account", "preference", "inbox_letter", "vetting_case"}
+_SETTLED = """
+    INSERT INTO account (id, name, email) SELECT gen_random_uuid(), 'Nr ' || n, 'nr@example.com'
+        FROM generate_series(1, 20000) AS n;
+    INSERT INTO preference (account_id) SELECT id FROM account;
+    INSERT INTO client (id, name, scopes) VALUES (gen_random_uuid(), 'old', '{}');
+    INSERT INTO message (id, client_id, sender_name, subject, body, type, open_count, good_count, decided_at)
+        SELECT gen_random_uuid(), client.id, 'Grace', 'Hello', repeat('How are you? ', 20), 'other', 0, 2,
+               clock_timestamp()
+        FROM client, generate_series(1, 10000);
+    INSERT INTO recipient (message_id, account_id, position, state, channel)
+        SELECT message.id, account.id, place.position, 'delivered', 'inbox'
+        FROM (SELECT id, row_number() OVER () AS number FROM message) AS message
+        CROSS JOIN generate_series(0, 1) AS place (position)
+        JOIN (SELECT id, row_number() OVER () AS number FROM account) AS account
+            ON account.number = (message.number * 2 + place.position) % 20000 + 1;
+    INSERT INTO inbox_letter (recipient_id, account_id, message_id) SELECT id, account_id, message_id FROM recipient;
+    INSERT INTO vetting_case (id, message_id, state, findings, expires_at)
+        SELECT gen_random_uuid(), id, 'approved', '[]', clock_timestamp() FROM message;
+    ANALYZE;
+"""
+
+
+@pytest.fixture(scope="module")
+def large_store(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[Store]:
+    """Make a database with 20,000 settled recipients, and statistics that saw nothing else."""
+    url = SecretStr(servers.create_database(f"large_{worker_number}"))
+    store = open_store(base_settings.model_copy(update={"database_url": url}), connections=4)
+    with transaction(store) as db:
+        db.execute(text("ALTER TABLE recipient SET (autovacuum_enabled = false)"))
+        db.execute(text("ALTER TABLE message SET (autovacuum_enabled = false)"))
+        db.execute(text(_SETTLED.replace(":", r"\:")))
+    yield store
+    store.dispose()
+
+
+@pytest.fixture
+def large(large_store: Store) -> Book:
+    """Give the large records."""
+    return Book(large_store)
+
+
+@pytest.fixture
+def busy_office(office: Office, large_store: Store) -> Office:
+    """Give an office that works on the large records."""
+    return replace(office, store=large_store, doorbell=NotedBells(), senders={Channel.EMAIL: FakeSender()})
+
+
+def test_accepting(large: Book) -> None:
+    arrivals = [large.arrival(*large.accounts(5)) for _ in range(5)]
+
+    with counted(large.store) as statements:
+        large.accept(*arrivals)
+
+    _assert_by_index(large.store, statements)
+
+
+def test_deciding(large: Book, busy_office: Office) -> None:
+    message_ids = [large.message(*large.accounts(3)) for _ in range(5)]
+
+    with counted(large.store) as statements:
+        decide(busy_office, message_ids)
+
+    _assert_by_index(large.store, statements)
+
+
+def test_recording_one_and_many(large: Book) -> None:
+    message_ids = [large.message(*large.accounts(3)) for _ in range(20)]
+    wanted = [
+        Move(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)
+        for message_id in message_ids
+        for recipient_id in large.recipient_ids(message_id)
+    ]
+
+    with counted(large.store) as statements:
+        for some in (wanted[:1], wanted[1:]):
+            with transaction(large.store) as db:
+                moves.record(db, some)
+
+    _assert_by_index(large.store, statements)
+
+
+def test_claiming_and_delivering(large: Book, busy_office: Office) -> None:
+    message_ids = [large.message(*large.accounts(3, Channel.EMAIL)) for _ in range(5)]
+    decide(busy_office, message_ids)
+    recipient_ids = [each for message_id in message_ids for each in large.recipient_ids(message_id)]
+
+    with counted(large.store) as statements:
+        deliver(busy_office, recipient_ids[:1])
+        deliver(busy_office, recipient_ids[1:])
+
+    _assert_by_index(large.store, statements)
+
+
+def test_lapsing(large: Book, busy_office: Office) -> None:
+    message_id = large.message(large.account(Channel.EMAIL))
+    decide(busy_office, [message_id])
+    with transaction(large.store) as db:
+        claims.claim(db, large.recipient_ids(message_id), token=uuid7(), lease=timedelta(0))
+
+    with counted(large.store) as statements:
+        lapse(busy_office, large.recipient_ids(message_id))
+
+    _assert_by_index(large.store, statements)
+
+
+def test_vetting_and_reviewing(large: Book, busy_office: Office) -> None:
+    approved, expired = (large.message(large.account(), subject=HELD_PHRASE) for _ in range(2))
+    decide(busy_office, [approved, expired])
+
+    with counted(large.store) as statements:
+        vet(busy_office, [approved, expired])
+        rule(busy_office, large.case(approved).case_id, Ruling(CaseState.APPROVED, "staff"))
+        large.ask("UPDATE vetting_case SET expires_at = clock_timestamp() WHERE message_id = :id", id=expired)
+        expire(busy_office, [expired])
+
+    _assert_by_index(large.store, statements)
+
+
+def test_looking_for_what_is_due(large: Book) -> None:
+    with counted(large.store) as statements, transaction(large.store) as db:
+        due.undecided(db, limit=500)
+        due.unopened(db, limit=500)
+        due.expired(db, limit=500)
+        due.waiting(db, Channel.EMAIL, limit=500)
+        due.lapsed(db, Channel.EMAIL, limit=500)
+
+    _assert_by_index(large.store, statements)
+
+
+def test_setting_aside(large: Book) -> None:
+    message_id = large.message(large.account())
+
+    with counted(large.store) as statements, transaction(large.store) as db:
+        due.set_aside_messages(db, [message_id], timedelta(hours=1))
+        due.set_aside_recipients(db, [1, 2, 3], timedelta(hours=1))
+
+    _assert_by_index(large.store, statements)
+
+
+def test_reading(large: Book) -> None:
+    account_id = large.account()
+    message_ids = [large.message(account_id) for _ in range(5)]
+
+    with counted(large.store) as statements, transaction(large.store) as db:
+        reading.progress(db, message_ids)
+        reading.progress(db, message_ids, settled_only=True)
+        reading.message(db, message_ids[0])
+        letters = reading.inbox(db, account_id, limit=50)
+        reading.inbox(db, account_id, limit=50, before=(large.view(message_ids[0]).created_at, 7))
+        cases.find(db, uuid7())
+
+    assert [] == letters
+    _assert_by_index(large.store, statements)
+
+
+def _assert_by_index(store: Store, statements: list[Statement]) -> None:
+    assert statements
+    for each in statements:
+        for plan in (_plan_with_values(store, each), _plan_without_values(store, each)):
+            scanned = {node["Relation Name"] for node in _nodes(plan) if node["Node Type"] == "Seq Scan"}
+            assert set() == scanned & _TABLES, f"{each.sql}\n{json.dumps(plan, indent=1)}"
+
+
+def _plan_with_values(store: Store, statement: Statement) -> Any:
+    with store.connect() as db:
+        ((rows,),) = db.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement.sql}", statement.values)
+    return rows[0]["Plan"]
+
+
+def _plan_without_values(store: Store, statement: Statement) -> Any:
+    """Ask for the plan that PostgreSQL makes once for all values."""
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement.sql)))
+    sql = re.sub(r"%\((\w+)\)s", lambda match: f"${names.index(match[1]) + 1}", statement.sql)
+    with store.connect() as db:
+        ((rows,),) = db.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {sql}")
+    return rows[0]["Plan"]
+
+
+def _nodes(plan: Any) -> Iterator[Any]:
+    yield plan
+    for each in plan.get("Plans", []):
+        yield from _nodes(each)

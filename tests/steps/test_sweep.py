@@ -1,0 +1,201 @@
+"""The sweep finishes every message without any bell, only later."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from delivery.records import census, claims
+from delivery.records.census import WorkerIdentity
+from delivery.records.claims import Letter
+from delivery.records.engine import transaction
+from delivery.rules.outcomes import Kind, Outcome
+from delivery.settings import Settings
+from delivery.vocabulary import CaseState, Channel, QueueName, Reason, State
+from tasks.decide import decide
+from tasks.doorbell import SilentDoorbell
+from tasks.office import Office
+from tests.book import Book
+from tests.crank import FakeSender
+from tests.steps.conftest import HELD_PHRASE
+from tests.waiting import wait_until
+from worker.sweep import Sweep, Work
+
+LATER = Outcome(Kind.TEMPORARY, Reason.TRY_LATER)
+
+
+@pytest.fixture
+def office(office: Office, settings: Settings) -> Office:
+    """Give an office without any bell, whose sweep hardly rests."""
+    brisk = settings.model_copy(update={"sweep_tick_s": 0.02})
+    return replace(office, settings=brisk, doorbell=SilentDoorbell())
+
+
+@contextmanager
+def sweeping(office: Office) -> Iterator[WorkerIdentity]:
+    """Let a worker of all queues sweep while the block runs."""
+    identity = WorkerIdentity(uuid7(), "here", 1, tuple(QueueName))
+    sweep = Sweep(office, identity, _run_on_a_thread)
+    sweep.start()
+    try:
+        yield identity
+    finally:
+        sweep.stop()
+
+
+def _run_on_a_thread(work: Work) -> Callable[[], None]:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread.join
+
+
+def test_everything_is_delivered_without_a_bell(book: Book, office: Office, relay: FakeSender) -> None:
+    message_ids = [book.message(book.account(), *book.accounts(2, Channel.EMAIL)) for _ in range(5)]
+    book.let_pass(timedelta(seconds=5))
+
+    with sweeping(office):
+        wait_until(lambda: all([State.QUEUED] * 2 == book.states(each)[1:] for each in message_ids))
+        book.let_pass(timedelta(seconds=5))
+        wait_until(lambda: all({State.DELIVERED} == set(book.states(each)) for each in message_ids))
+
+    assert (5, 10) == (book.count("inbox_letter"), len(relay.letters))
+
+
+def test_fresh_work_is_left_to_the_bell(book: Book, office: Office) -> None:
+    message_id = book.message(book.account())
+
+    with sweeping(office):
+        _await_rounds(book, 5)
+
+        assert [State.ACCEPTED] == book.states(message_id)
+
+
+def test_a_retry_is_made_when_it_is_due_and_not_before(book: Book, office: Office, relay: FakeSender) -> None:
+    relay.answer = lambda letter: LATER if letter.attempt == 1 else Outcome(Kind.SENT)
+    message_id = book.message(book.account(Channel.EMAIL))
+    decide(office, [message_id])
+    book.let_pass(timedelta(seconds=5))
+
+    with sweeping(office):
+        wait_until(lambda: [State.RETRYING] == book.states(message_id))
+        _await_rounds(book, 5)
+        attempts = len(relay.letters)
+        book.let_pass(timedelta(seconds=30))
+        wait_until(lambda: [State.DELIVERED] == book.states(message_id))
+
+    assert (1, 2) == (attempts, len(relay.letters))
+
+
+def test_a_lost_lease_is_found_and_the_letter_sent_again(book: Book, office: Office, relay: FakeSender) -> None:
+    message_id = book.message(book.account(Channel.EMAIL))
+    decide(office, [message_id])
+    with transaction(book.store) as db:
+        claims.claim(db, book.recipient_ids(message_id), token=uuid7(), lease=timedelta(seconds=60))
+
+    with sweeping(office):
+        _await_rounds(book, 3)
+        within = book.states(message_id)
+        book.let_pass(timedelta(seconds=60))
+        wait_until(lambda: [State.UNKNOWN] == book.states(message_id))
+        book.let_pass(timedelta(seconds=30))
+        wait_until(lambda: [State.DELIVERED] == book.states(message_id))
+
+    assert [State.CLAIMED] == within
+    assert (2, True) == (book.recipient(message_id).attempt, book.recipient(message_id).possibly_duplicated)
+    assert [2] == [letter.attempt for letter in relay.letters]
+
+
+def test_a_held_message_gets_its_case_and_expires(book: Book, office: Office) -> None:
+    message_id = book.message(book.account(), subject=HELD_PHRASE)
+    decide(office, [message_id])
+    book.let_pass(timedelta(seconds=5))
+
+    with sweeping(office):
+        wait_until(lambda: book.count("vetting_case") == 1)
+        book.let_pass(timedelta(days=7))
+        wait_until(lambda: [State.REFUSED] == book.states(message_id))
+
+    assert ([Reason.EXPIRED_IN_REVIEW], CaseState.EXPIRED) == (book.reasons(message_id), book.case(message_id).state)
+
+
+def test_a_message_that_a_step_breaks_on_is_set_aside_and_holds_up_no_other(book: Book, office: Office) -> None:
+    poisoned = book.account()
+    book.ask("UPDATE preference SET accepted_types = '{nonsense}'")
+    broken, good = book.message(poisoned), book.message(book.account())
+    book.let_pass(timedelta(seconds=5))
+
+    with sweeping(office):
+        wait_until(lambda: [State.DELIVERED] == book.states(good))
+        wait_until(lambda: [Reason.STEP_FAILED] == book.reasons(broken))
+        due_at = book.recipient(broken).due_at
+        _await_rounds(book, 5)
+
+        assert (State.ACCEPTED, due_at) == (book.recipient(broken).state, book.recipient(broken).due_at)
+
+
+def test_a_message_that_was_set_aside_is_taken_up_again(book: Book, office: Office) -> None:
+    message_id = book.message(book.account())
+    book.ask("UPDATE preference SET accepted_types = '{nonsense}'")
+    book.let_pass(timedelta(seconds=5))
+
+    with sweeping(office):
+        wait_until(lambda: [Reason.STEP_FAILED] == book.reasons(message_id))
+        book.ask("UPDATE preference SET accepted_types = NULL")
+        book.let_pass(timedelta(hours=1))
+        wait_until(lambda: [State.DELIVERED] == book.states(message_id))
+
+    assert [None] == book.reasons(message_id)
+
+
+def test_a_recipient_that_a_sender_breaks_on_is_set_aside_once(book: Book, office: Office, relay: FakeSender) -> None:
+    def answer(letter: Letter) -> Outcome:
+        if letter.subject == "broken":
+            raise ZeroDivisionError
+        return Outcome(Kind.SENT)
+
+    relay.answer = answer
+    broken, good = (book.message(book.account(Channel.EMAIL), subject=subject) for subject in ("broken", "good"))
+    decide(office, [broken, good])
+    book.let_pass(timedelta(seconds=5))
+
+    with sweeping(office):
+        wait_until(lambda: [State.DELIVERED] == book.states(good))
+        wait_until(lambda: [Reason.STEP_FAILED] == book.reasons(broken))
+        _await_rounds(book, 5)
+
+    assert 1 == sum(letter.message_id == broken for letter in relay.letters)
+    assert [State.CLAIMED] == book.states(broken)
+
+
+def test_two_sweeps_at_once_send_every_letter_once(book: Book, office: Office, relay: FakeSender) -> None:
+    message_ids = [book.message(*book.accounts(2, Channel.EMAIL), book.account()) for _ in range(10)]
+    book.let_pass(timedelta(seconds=5))
+
+    with sweeping(office), sweeping(office):
+        wait_until(lambda: all(State.ACCEPTED not in book.states(each) for each in message_ids))
+        book.let_pass(timedelta(seconds=5))
+        wait_until(lambda: all({State.DELIVERED} == set(book.states(each)) for each in message_ids))
+
+    assert 20 == len({letter.recipient_id for letter in relay.letters}) == len(relay.letters)
+    assert 10 == book.count("inbox_letter")
+
+
+def test_a_sweeping_worker_is_known_while_it_lives(book: Book, office: Office) -> None:
+    with sweeping(office):
+        wait_until(lambda: book.count("worker") == 1)
+        with transaction(book.store) as db:
+            (worker,) = census.workers(db, within=timedelta(seconds=10))
+
+    assert ("here", tuple(QueueName)) == (worker.host, worker.queues)
+    assert 0 == book.count("worker")
+
+
+def _await_rounds(book: Book, number: int) -> None:
+    """Wait until a sweep has begun this many rounds more."""
+    for _ in range(number + 1):
+        seen = book.ask("SELECT max(seen_at) FROM worker")
+        wait_until(lambda seen=seen: seen != book.ask("SELECT max(seen_at) FROM worker"))  # type: ignore[misc] # the default binds it
