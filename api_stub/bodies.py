@@ -7,7 +7,7 @@ from http import HTTPStatus
 from fastapi import Request
 
 from api_stub.errors import Refusal
-from delivery.intake import Fault, Unacceptable
+from delivery.intake.faults import Fault, Unacceptable
 
 BODY_LIMIT_BYTES = 1024 * 1024
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from api_stub.request_ids import request_id_of
-from delivery.intake import Fault, Unacceptable
+from delivery.intake.faults import Fault, Unacceptable
 from delivery.records.engine import STORE_UNAVAILABLE
 
 _log = structlog.get_logger()

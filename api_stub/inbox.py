@@ -11,7 +11,8 @@ from api_stub.answers import Inbox, answer_inbox
 from api_stub.callers import Caller, may
 from api_stub.errors import not_found
 from api_stub.front import front_of
-from delivery.intake import Fault, Unacceptable, read_uuid
+from delivery.intake.faults import Fault, Unacceptable
+from delivery.intake.ids import read_uuid
 from delivery.records import reading
 from delivery.records.reading import InboxView
 from delivery.vocabulary import Scope

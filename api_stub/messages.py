@@ -13,7 +13,9 @@ from api_stub.callers import Caller, may
 from api_stub.errors import not_found
 from api_stub.front import front_of
 from api_stub.prefer import read_wait
-from delivery.intake import Draft, Fault, Unacceptable, given_recipients, read_draft, read_uuid, unknown_recipient
+from delivery.intake.draft import Draft, given_recipients, read_draft, unknown_recipient
+from delivery.intake.faults import Fault, Unacceptable
+from delivery.intake.ids import read_uuid
 from delivery.records import reading
 from delivery.records.accepting import Arrival
 from delivery.records.reading import Progress

@@ -60,6 +60,12 @@ class Reason(StrEnum):
     """The account accepts no messages at all."""
     TYPE_NOT_ACCEPTED = "type_not_accepted"
     """The account accepts other message types only."""
+    SENDER_NOT_WANTED = "sender_not_wanted"
+    """The account's list of senders keeps this sender away."""
+    MUTED = "muted"
+    """The account accepts no messages until an instant that has not come."""
+    QUIET_HOURS = "quiet_hours"
+    """It waits for the end of the account's quiet hours."""
     ACCOUNT_UNAVAILABLE = "account_unavailable"
     """The account was closed or suspended after the message was accepted."""
     FLAGGED = "flagged"
@@ -105,6 +111,15 @@ class AccountStatus(StrEnum):
     CLOSED = "closed"
 
 
+class SenderRule(StrEnum):
+    """What an account's list of senders is for."""
+
+    ALLOW = "allow"
+    """Nobody else may write."""
+    BLOCK = "block"
+    """Everybody else may write."""
+
+
 class CaseState(StrEnum):
     """Where a vetting case stands."""
 
@@ -131,11 +146,13 @@ class CredentialKind(StrEnum):
 
     API_KEY = "api_key"
     CLIENT_SECRET = "client_secret"  # noqa: S105 - the name of a kind, not a secret
+    ACCESS_TOKEN = "access_token"  # noqa: S105 - see above
 
 
 class StepName(StrEnum):
     """The Celery task names. They are part of the wire: old workers must know the tasks of new ones."""
 
+    ACCEPT = "messages.accept"
     DECIDE = "messages.decide"
     VET = "messages.vet"
     DELIVER = "messages.deliver"
@@ -144,6 +161,7 @@ class StepName(StrEnum):
 class QueueName(StrEnum):
     """The lists in Redis on which bells wait."""
 
+    ACCEPT = "accept"
     DECIDE = "decide"
     VETTING = "vetting"
     DELIVER_SMTP = "deliver.smtp"

@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 from celery import Celery
 
-from delivery.intake import read_uuid
+from delivery.intake.ids import read_uuid
 from delivery.records import due
 from delivery.records.engine import STORE_UNAVAILABLE, transaction
 from delivery.vocabulary import StepName

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
-from delivery.intake import Draft
+from delivery.intake.draft import Draft
 from delivery.records import accepting, accounts, cases, clients, reading
 from delivery.records.accepting import Arrival
 from delivery.records.accounts import AccountFacts

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from delivery.intake import Draft, read_draft
+from delivery.intake.draft import Draft, read_draft
 from delivery.records.accepting import Arrival
 from delivery.records.claims import Letter
 from delivery.rules.deciding import Candidate

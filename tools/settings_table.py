@@ -1,7 +1,7 @@
 """Keep the README's table of settings in step with `Settings`.
 
-    python tools/settings_table.py          # write the table into README.md
-    python tools/settings_table.py --check  # fail when README.md has another
+python tools/settings_table.py          # write the table into README.md
+python tools/settings_table.py --check  # fail when README.md has another
 """
 
 import sys
@@ -35,7 +35,9 @@ def table() -> str:
         f"| `{environment_name(name)}` | {_default(field)} | {field.description} |"
         for name, field in Settings.model_fields.items()
     ]
-    return "\n".join(["| Variable | Default | Meaning |", "|---|---|---|", *(row.replace("`|`", "`\\|`") for row in rows)])
+    return "\n".join(
+        ["| Variable | Default | Meaning |", "|---|---|---|", *(row.replace("`|`", "`\\|`") for row in rows)]
+    )
 
 
 def _default(field: FieldInfo) -> str:

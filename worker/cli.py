@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from delivery.logs import configure_logs
-from delivery.records.engine import open_store
-from delivery.records.migrating import migrate
+from delivery.records.migrating import NewerSchema, migrate
 from worker import commands, supervisor
 from worker.cli_clients import clients
 from worker.cli_inside import alive, queues, why
@@ -50,9 +49,11 @@ def run_everything(
 @app.command("migrate")
 def bring_up_to_date() -> None:
     """Bring the database to the schema of this version. Safe to repeat, also while everything runs."""
-    store = open_store(commands.settings(), connections=1)
-    migrate(store)
-    store.dispose()
+    with commands.opened(commands.settings()) as store:
+        try:
+            migrate(store)
+        except NewerSchema as error:
+            raise commands.missing(str(error)) from error
     typer.echo("postroom: the database has the schema of this version")
 
 

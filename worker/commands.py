@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from delivery.intake import read_uuid
+from delivery.intake.ids import read_uuid
 from delivery.records.engine import STORE_UNAVAILABLE, Store, open_store
 from delivery.settings import DEMO_ENVIRONMENT_FILE, Settings, settings_from_environment
 

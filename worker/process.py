@@ -75,6 +75,7 @@ def _arguments(settings: Settings, lane_name: LaneName, lane: Lane) -> list[str]
     return [
         # Celery's command line reads BROKER_URL itself, and does not know its unix spelling.
         *("--broker", celery_url(settings)),
+        "--quiet",  # No banner: standard output and error hold nothing but log lines.
         "worker",
         *("--pool", lane.pool),
         *("--concurrency", str(lane.concurrency(settings))),

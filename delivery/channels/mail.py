@@ -40,7 +40,7 @@ def compose(letter: Letter, mail_domain: str) -> bytes:
         mail[name] = _mailbox(name, display, address)
     mail["Subject"] = _words("Subject", letter.subject)
     mail["Date"] = format_datetime(letter.created_at)
-    mail["Message-ID"] = message_id(letter.recipient_id, mail_domain)
+    mail["Message-ID"] = message_id(letter, mail_domain)
     # RFC 2369. One-click (RFC 8058) needs an HTTPS address and comes with the unsubscribe page.
     mail["List-Unsubscribe"] = f"<mailto:unsubscribe@{mail_domain}?subject=r{letter.recipient_id}>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation answers, please.
@@ -50,9 +50,9 @@ def compose(letter: Letter, mail_domain: str) -> bytes:
     return written
 
 
-def message_id(recipient_id: int, mail_domain: str) -> str:
-    """Give the Message-ID of this recipient's e-mail."""
-    return f"<r{recipient_id}@{mail_domain}>"
+def message_id(letter: Letter, mail_domain: str) -> str:
+    """Give the Message-ID of this recipient's e-mail: unique in the world, also after a database began anew."""
+    return f"<{letter.message_id.hex}.{letter.recipient_id}@{mail_domain}>"
 
 
 def envelope_sender(recipient_id: int, mail_domain: str) -> str:
@@ -119,7 +119,7 @@ def _lines(text: str) -> str:
 def _compare(written: bytes, letter: Letter, mail_domain: str) -> None:
     read = message_from_bytes(written, policy=policy.default)
     raw = message_from_bytes(written)
-    meant = {"Subject": letter.subject, "Message-ID": message_id(letter.recipient_id, mail_domain)}
+    meant = {"Subject": letter.subject, "Message-ID": message_id(letter, mail_domain)}
     for name, text in meant.items():
         if read.get_all(name) != [text]:
             raise NotExpressible(f"The header {name} would not read as it was meant.")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from delivery.intake import Draft
+from delivery.intake.draft import Draft
 from delivery.vocabulary import AccountStatus, State
 
 

@@ -15,10 +15,20 @@ _FOLDER = Path(__file__).parent / "migrations"
 _LOCK_KEY = 0x706F7374726F6F6D  # "postroom": two migrations at once take turns.
 
 
+class NewerSchema(Exception):  # noqa: N818 - a fact about the database
+    """The database has the schema of a later version, which this one cannot migrate."""
+
+
 def migrate(store: Store) -> None:
-    """Run the migrations that this database has not seen, in one transaction. Safe to repeat and to run twice at once."""
+    """Run the migrations that this database has not seen, in one transaction. Safe to repeat and to run twice at once.
+
+    Raises `NewerSchema`.
+    """
     with store.begin() as db:
         db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+        revision = MigrationContext.configure(db).get_current_revision()
+        if revision is not None and revision not in _known_revisions():
+            raise NewerSchema(f"the database is at revision {revision}, which a later version made. Run that version.")
         command.upgrade(configuration(db), "head")
 
 
@@ -32,8 +42,17 @@ def create_database(url: str, name: str) -> None:
 
 
 def is_current(db: Connection) -> bool:
-    """Say whether this database has exactly the schema of this version."""
-    return MigrationContext.configure(db).get_current_revision() == newest_revision()
+    """Say whether this database has the schema of this version, or of a later one.
+
+    Migrations expand before they contract, so a version goes on working while the next one is brought in; a revision
+    that this version has never heard of is a later one.
+    """
+    revision = MigrationContext.configure(db).get_current_revision()
+    return revision is not None and (revision == newest_revision() or revision not in _known_revisions())
+
+
+def _known_revisions() -> set[str]:
+    return {script.revision for script in ScriptDirectory(str(_FOLDER)).walk_revisions()}
 
 
 def newest_revision() -> str | None:

@@ -4,7 +4,7 @@ States, reasons and other words are text with a CHECK: a new word is a migration
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, time
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Integer,
     MetaData,
     SmallInteger,
     Text,
@@ -27,7 +28,17 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from delivery.rules.moves import OPEN_STATES, WAITING_STATES
-from delivery.vocabulary import AccountStatus, CaseState, Channel, CredentialKind, MessageType, Reason, State, Status
+from delivery.vocabulary import (
+    AccountStatus,
+    CaseState,
+    Channel,
+    CredentialKind,
+    MessageType,
+    Reason,
+    SenderRule,
+    State,
+    Status,
+)
 
 NOW = text("clock_timestamp()")
 
@@ -72,12 +83,21 @@ class AccountPreference(Base):
     """What an account holder wants. An account without a row wants the defaults of `rules/preferences.py`."""
 
     __tablename__ = "preference"
-    __table_args__ = (CheckConstraint(one_of("channel", Channel), name="channel"),)
+    __table_args__ = (
+        CheckConstraint(one_of("channel", Channel), name="channel"),
+        CheckConstraint(one_of("sender_rule", SenderRule), name="sender_rule"),
+        CheckConstraint("(quiet_from IS NULL) = (quiet_until IS NULL)", name="quiet_hours"),
+    )
 
     account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), primary_key=True)
     channel: Mapped[str] = mapped_column(server_default=Channel.INBOX)
     is_closed: Mapped[bool] = mapped_column(server_default=text("false"))
     accepted_types: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    sender_rule: Mapped[str | None]
+    senders: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    muted_until: Mapped[datetime | None]
+    quiet_from: Mapped[time | None]
+    quiet_until: Mapped[time | None]
 
 
 class Client(Base):
@@ -88,11 +108,17 @@ class Client(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str]
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    # None means the setting's limit.
+    requests_per_minute: Mapped[int | None] = mapped_column(Integer)
+    recipients_per_minute: Mapped[int | None] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
 class Credential(Base):
-    """One key or secret of a client: the public prefix finds the row, only a keyed digest of the secret is stored."""
+    """One key, secret or token of a client: the public prefix finds it, only a keyed digest of the rest is stored.
+
+    `scopes` narrows what the client may do; None takes nothing away. A token always has an end (`expires_at`).
+    """
 
     __tablename__ = "credential"
     __table_args__ = (CheckConstraint(one_of("kind", CredentialKind), name="kind"),)
@@ -102,6 +128,9 @@ class Credential(Base):
     kind: Mapped[str]
     digest: Mapped[bytes]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    scopes: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
 
 
@@ -109,7 +138,11 @@ class Message(Base):
     """What was sent, and the counters that its status is computed from."""
 
     __tablename__ = "message"
-    __table_args__ = (CheckConstraint(one_of("type", MessageType), name="type"),)
+    __table_args__ = (
+        CheckConstraint(one_of("type", MessageType), name="type"),
+        Index(None, "client_id", "idempotency_key", unique=True, postgresql_where=text("idempotency_key IS NOT NULL")),
+        Index(None, "client_id", "created_at", "id"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     client_id: Mapped[UUID] = mapped_column(ForeignKey("client.id"))
@@ -122,6 +155,9 @@ class Message(Base):
     decided_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     vetting_id: Mapped[UUID | None]
+    idempotency_key: Mapped[str | None]
+    # SHA-256 over the content in canonical form; only where a repetition must be recognised.
+    content_hash: Mapped[bytes | None]
     open_count: Mapped[int]
     good_count: Mapped[int]
     # The reduction of rules/status.py in SQL: it cannot drift from the counters, and a test compares it with the rule.
@@ -198,6 +234,19 @@ class VettingCase(Base):
     decided_at: Mapped[datetime | None]
     decided_by: Mapped[str | None]
     note: Mapped[str | None]
+
+
+class RefusedSend(Base):
+    """A direct send that was not accepted, with every fault in it. What was sent is not kept."""
+
+    __tablename__ = "refused_send"
+    __table_args__ = (Index(None, "refused_at"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    message_id: Mapped[UUID | None] = mapped_column(index=True)
+    client_id: Mapped[UUID | None] = mapped_column(ForeignKey("client.id"))
+    faults: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    refused_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
 class Worker(Base):

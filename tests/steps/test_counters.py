@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from delivery.records import moves
 from delivery.records.engine import transaction
@@ -15,6 +16,7 @@ from delivery.rules.moves import LEGAL_MOVES, OPEN_STATES, WEIGHTS, Weight
 from delivery.rules.status import combine
 from delivery.vocabulary import Channel, Reason, State, Status
 from tests.book import Book
+from tests.waiting import wait_until
 
 _SOON = timedelta(minutes=1)
 
@@ -77,6 +79,43 @@ def test_concurrent_moves_of_many_messages_in_any_order_do_not_lock_each_other_o
 
     assert [12] * 6 == recorded
     assert {(0, 0, Status.REJECTED)} == {book.counters(message_id) for message_id in message_ids}
+
+
+def test_of_many_who_move_the_same_recipients_in_any_order_each_recipient_is_moved_by_one(book: Book) -> None:
+    message_ids = [book.message(*book.accounts(10)) for _ in range(10)]
+    wanted = [
+        Move(recipient_id, message_id, State.ACCEPTED, State.DELIVERED, 0, Channel.INBOX)
+        for message_id in message_ids
+        for recipient_id in book.recipient_ids(message_id)
+    ]
+    start = threading.Barrier(6)
+
+    def record(number: int) -> int:
+        shuffled = random.Random(number).sample(wanted, len(wanted))
+        start.wait()
+        return len(_record(book, shuffled))
+
+    with ThreadPoolExecutor(6) as pool:
+        recorded = list(pool.map(record, range(6)))
+
+    assert 100 == sum(recorded)
+    assert {(0, 10, Status.SENT)} == {book.counters(message_id) for message_id in message_ids}
+
+
+def test_a_message_is_locked_before_its_recipients_are_touched(book: Book) -> None:
+    message_id = book.message(book.account())
+    (recipient_id,) = book.recipient_ids(message_id)
+    waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    with ThreadPoolExecutor(1) as pool, transaction(book.store) as db:
+        db.execute(text("SELECT FROM message FOR NO KEY UPDATE"))
+        recorded = pool.submit(_record, book, [Move(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)])
+        wait_until(lambda: book.ask(waiting))
+
+        db.execute(text("SELECT FROM recipient FOR NO KEY UPDATE NOWAIT"))
+        db.commit()
+
+        assert {recipient_id} == recorded.result()
 
 
 @pytest.mark.parametrize(("before", "attempt"), [(State.HELD, 0), (State.ACCEPTED, 1)])

@@ -162,6 +162,17 @@ def test_a_flagged_message_is_held_and_staff_are_rung_for(book: Book, office: Of
     assert [Bell(StepName.VET, QueueName.VETTING, (message_id,))] == list(bells.rung)
 
 
+def test_a_bell_that_rings_twice_leaves_a_held_message_as_it_is(book: Book, office: Office, bells: NotedBells) -> None:
+    message_id = book.message(book.account(), subject=HELD_PHRASE)
+    decide(office, [message_id])
+    held = book.view(message_id)
+
+    decide(office, [message_id])
+
+    assert held == book.view(message_id)
+    assert 1 == len(bells.rung)
+
+
 def test_only_the_flagged_message_of_a_bell_is_held(book: Book, office: Office) -> None:
     plain, flagged = book.message(book.account()), book.message(book.account(), subject=HELD_PHRASE.upper())
 

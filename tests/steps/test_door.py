@@ -19,6 +19,7 @@ from delivery.credentials import mint
 from delivery.records import clients
 from delivery.records.census import WorkerIdentity
 from delivery.records.engine import transaction
+from delivery.records.migrating import newest_revision
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, Channel, CredentialKind, QueueName, Reason, Scope
@@ -32,7 +33,7 @@ from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_reviewing import APPROVED
 from tests.valve import Valve, valve_before
 from tests.waiting import wait_until
-from worker.sweep import Sweep
+from worker.sweep import ROUNDS, Sweep
 
 _NOWHERE = "127.0.0.1:1"
 Headers = dict[str, str]
@@ -62,7 +63,7 @@ def key(book: Book, settings: Settings) -> Headers:
 def working(office: Office) -> Iterator[None]:
     """Start a worker that takes up everything at once."""
     brisk = office.settings.model_copy(update={"sweep_tick_s": 0.02, "bell_grace_s": 0.001})
-    identity = WorkerIdentity(uuid7(), "here", 1, tuple(QueueName))
+    identity = WorkerIdentity(uuid7(), "here", 1, tuple(ROUNDS))
     sweep = Sweep(replace(office, settings=brisk), identity, lambda work: work() or (lambda: None))  # type: ignore[func-returns-value] # it runs first
     sweep.start()
     yield
@@ -311,15 +312,22 @@ def test_a_healthy_postroom_is_alive_and_ready(http: httpx2.Client) -> None:
     assert (200, {"status": "ready", "database": "ok", "broker": "ok"}) == (ready.status_code, ready.json())
 
 
-def test_a_database_of_another_version_is_not_ready(base_settings: Settings, book: Book) -> None:
-    book.ask("UPDATE alembic_version SET version_num = 'older'")
+@pytest.mark.parametrize(
+    ("revision", "answered"), [(None, (503, "schema_not_current")), ("of a later version", (200, "ok"))]
+)
+def test_the_door_is_ready_on_the_schema_of_its_version_or_a_later_one(
+    http: httpx2.Client, book: Book, revision: str | None, answered: tuple[int, str]
+) -> None:
+    book.ask("DELETE FROM alembic_version")
+    if revision:
+        book.ask("INSERT INTO alembic_version VALUES (:revision)", revision=revision)
     try:
-        with open_door(base_settings) as client:
-            answer = client.get("/readyz")
+        answer = http.get("/readyz")
     finally:
-        book.ask("UPDATE alembic_version SET version_num = '0001'")
+        book.ask("DELETE FROM alembic_version")
+        book.ask("INSERT INTO alembic_version VALUES (:newest)", newest=newest_revision())
 
-    assert (503, "schema_not_current") == (answer.status_code, answer.json()["database"])
+    assert answered == (answer.status_code, answer.json()["database"])
 
 
 def test_without_its_database_the_door_says_so_within_two_seconds(base_settings: Settings) -> None:

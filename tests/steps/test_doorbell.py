@@ -76,7 +76,8 @@ def test_every_step_rings_in_its_own_queue(app: Celery, broker: Redis) -> None:
     doorbell.ring(StepName.DELIVER, QueueName.DELIVER_SMTP, [1])
     doorbell.close()
 
-    assert dict.fromkeys(QueueName, 1) == {name: broker.llen(name) for name in QueueName}
+    rung = [QueueName.DECIDE, QueueName.VETTING, QueueName.DELIVER_SMTP]
+    assert [1, 1, 1] == [broker.llen(name) for name in rung]
 
 
 def test_nothing_but_lists_of_bells_is_kept_in_the_broker(app: Celery, broker: Redis) -> None:
@@ -179,7 +180,7 @@ def test_bells_go_on_after_the_broker_lost_everything(app: Celery, broker: Redis
         [str(uuid7()), 999_999],
     ],
 )
-@pytest.mark.parametrize("step", list(StepName))
+@pytest.mark.parametrize("step", list(STEPS))
 def test_a_garbled_bell_does_nothing(  # noqa: PLR0917 - pytest hands them in by name
     app: Celery, office: Office, relay: FakeSender, book: Book, step: StepName, ids: object
 ) -> None:

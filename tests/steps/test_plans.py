@@ -101,7 +101,7 @@ def test_deciding(large: Book, busy_office: Office) -> None:
 
 
 def test_recording_one_and_many(large: Book) -> None:
-    message_ids = [large.message(*large.accounts(3)) for _ in range(20)]
+    message_ids = [large.message(*large.accounts(10)) for _ in range(50)]
     wanted = [
         Move(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)
         for message_id in message_ids

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from api_stub.bodies import BODY_LIMIT_BYTES, read_fields
 from api_stub.errors import Refusal
-from delivery.intake import Unacceptable
+from delivery.intake.faults import Unacceptable
 from tests.unit.leaping import run
 
 JSON = "application/json"

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.intake import Draft, Unacceptable, is_blank, read_draft, read_uuid, unknown_recipient
+from delivery.intake.draft import Draft, read_draft, unknown_recipient
+from delivery.intake.faults import Unacceptable
+from delivery.intake.fields import is_blank
+from delivery.intake.ids import read_uuid
 from delivery.vocabulary import MessageType
 from tests import build
 

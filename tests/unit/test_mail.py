@@ -11,7 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from delivery.channels.mail import NotExpressible, ascii_address, compose, envelope_sender, message_id
-from delivery.intake import Unacceptable, read_draft
+from delivery.intake.draft import read_draft
+from delivery.intake.faults import Unacceptable
 from tests import build
 
 DOMAIN = "postroom.example"
@@ -69,8 +70,8 @@ def test_answers_go_to_the_sender_when_it_gave_an_address() -> None:
 def test_every_attempt_at_a_recipient_has_the_same_message_id_and_every_recipient_its_own() -> None:
     ids = [read(compose(build.letter(attempt=number), DOMAIN))["Message-ID"] for number in (1, 2, 9)]
 
-    assert 3 * [message_id(7, DOMAIN)] == ids
-    assert message_id(7, DOMAIN) != message_id(8, DOMAIN)
+    assert 3 * [message_id(build.letter(), DOMAIN)] == ids
+    assert message_id(build.letter(), DOMAIN) != message_id(build.letter(recipient_id=8), DOMAIN)
     assert re.fullmatch(r"<[!-;=?A-~]+@postroom\.example>", ids[0])
 
 

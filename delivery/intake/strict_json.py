@@ -1,0 +1,99 @@
+"""JSON as the contract takes it: UTF-8, an object, at most eight levels deep, every key once, every number finite."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import NoReturn
+
+from delivery.intake.faults import body_fault
+
+DEPTH_LIMIT = 8
+_ENCODING = "utf-8"
+_BYTE_ORDER_MARK = "\ufeff"
+
+# Possessive, and content with a text that never ends: no input makes it scan anything twice.
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\(?:.|\Z)[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
+_SQUARE = bytes.maketrans(b"{}", b"[]")
+_ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def read_object(body: bytes) -> Mapping[str, object]:
+    """Read a JSON object. Numbers come back as something that is no text and means nothing.
+
+    Raises `Unacceptable` with one fault of the body as a whole: `invalid_encoding`, `too_deep`, `duplicate_key`,
+    `invalid_json` or `not_an_object`.
+    """
+    text = decode(body)
+    if is_deeper_than(body, DEPTH_LIMIT):
+        raise body_fault("too_deep", f"The JSON is nested more than {DEPTH_LIMIT} levels deep.")
+    value = _parse(text)
+    if _ESCAPED_SURROGATE.search(text) and not _is_unicode(value):
+        raise body_fault("invalid_encoding", "The JSON has an escaped surrogate (\\ud800 to \\udfff) without its pair.")
+    if not isinstance(value, dict):
+        raise body_fault("not_an_object", "The body must be one JSON object.")
+    return value
+
+
+def decode(body: bytes) -> str:
+    """Read bytes as UTF-8 without a byte order mark. Raises `Unacceptable`."""
+    try:
+        text = body.decode(_ENCODING)
+    except UnicodeDecodeError as error:
+        raise body_fault("invalid_encoding", "The body is not valid UTF-8.") from error
+    if text.startswith(_BYTE_ORDER_MARK):
+        raise body_fault("invalid_encoding", "The body begins with a byte order mark. Send UTF-8 without one.")
+    return text
+
+
+def is_deeper_than(body: bytes, limit: int) -> bool:
+    """Say whether brackets outside of texts are nested deeper than this, in a few milliseconds for a mebibyte.
+
+    It works without parsing, because Python's own parser recurses and raises `RecursionError` on hostile depth. What
+    is no JSON may get either answer.
+    """
+    brackets = _TEXT.sub(b"", body).translate(_SQUARE, _ALL_BUT_BRACKETS)
+    for _ in range(limit):  # Each round takes away the innermost level.
+        brackets = brackets.replace(b"[]", b"")
+    return b"[]" in brackets or brackets.count(b"[") > limit
+
+
+def _parse(text: str) -> object:
+    try:
+        return json.loads(
+            text,
+            object_pairs_hook=_once_each,
+            # Integers stay unread: Python refuses very long ones, and no field of ours is a number.
+            parse_int=bool,
+            parse_float=_finite,
+            parse_constant=_refuse_constant,
+        )
+    except ValueError as error:
+        raise body_fault("invalid_json", "The body is not valid JSON.") from error
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise body_fault("duplicate_key", "A key stands twice in one JSON object.")
+    return found
+
+
+def _finite(digits: str) -> float:
+    if math.isinf(float(digits)):
+        raise ValueError("a number beyond all limits")
+    return 0.0
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _is_unicode(value: object) -> bool:
+    """Say whether every text in a value can be written as UTF-8."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode(_ENCODING)
+    except UnicodeEncodeError:
+        return False
+    return True
