@@ -1,4 +1,4 @@
-"""API keys and client secrets: made once, shown once, kept only as a keyed digest."""
+"""API keys, client secrets and access tokens: made once, shown once, kept only as a keyed digest."""
 
 import hashlib
 import hmac
@@ -10,8 +10,9 @@ from pydantic import SecretStr
 
 from delivery.vocabulary import CredentialKind
 
-_MARKS = {CredentialKind.API_KEY: "pk", CredentialKind.CLIENT_SECRET: "cs"}
-_FORM = re.compile(r"((?:pk|cs)_[0-9a-f]{16})_([0-9a-zA-Z_-]{43})", re.ASCII)
+_MARKS = {CredentialKind.API_KEY: "pk", CredentialKind.CLIENT_SECRET: "cs", CredentialKind.ACCESS_TOKEN: "at"}
+_PREFIX = rf"(?:{'|'.join(_MARKS.values())})_[0-9a-f]{{16}}"
+_FORM = re.compile(rf"({_PREFIX})_([0-9a-zA-Z_-]{{43}})", re.ASCII)
 _PREFIX_BYTES = 8
 _SECRET_BYTES = 32
 
@@ -33,10 +34,20 @@ def mint(kind: CredentialKind, pepper: SecretStr) -> Minted:
     return Minted(kind, SecretStr(f"{prefix}_{secret}"), prefix, digest(secret, pepper))
 
 
-def split(text: str) -> tuple[str, str] | None:
-    """Part a credential into its public prefix and its secret; None for a text that has not its form."""
+def split(text: str, kind: CredentialKind | None = None) -> tuple[str, str] | None:
+    """Part a credential into its public prefix and its secret; None for a text that has not its form.
+
+    Where a kind is given, a credential of another kind is none either.
+    """
     match = _FORM.fullmatch(text)
-    return (match[1], match[2]) if match else None
+    if match is None or (kind is not None and not match[1].startswith(f"{_MARKS[kind]}_")):
+        return None
+    return match[1], match[2]
+
+
+def is_prefix(text: str) -> bool:
+    """Say whether a text is the public prefix of a credential, alone."""
+    return re.fullmatch(_PREFIX, text, re.ASCII) is not None
 
 
 def digest(secret: str, pepper: SecretStr) -> bytes:
