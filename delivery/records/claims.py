@@ -7,15 +7,18 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from delivery.records.deciding import preference_of
+from delivery.records.deciding import ASKED_COLUMNS, preference_of
 from delivery.rules.outcomes import Attempt
-from delivery.rules.preferences import Preference
+from delivery.rules.preferences import Approach, Preference
 from delivery.vocabulary import Channel, MessageType, State
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A claimed recipient with all that an attempt needs: the message, the address and the preferences of now."""
+    """A claimed recipient with all that an attempt needs: the message, the address and the preferences of now.
+
+    `read_at` is when that now was, and `channel` the one that the recipient waited for.
+    """
 
     recipient_id: int
     message_id: UUID
@@ -25,7 +28,9 @@ class Letter:
     account_name: str
     address: str
     preference: Preference
+    read_at: datetime
     type: MessageType
+    client_id: UUID
     sender_name: str
     sender_email: str | None
     subject: str
@@ -33,9 +38,14 @@ class Letter:
     created_at: datetime
 
     @property
+    def approach(self) -> Approach:
+        """Who wants to reach the account holder, and what about."""
+        return Approach(self.type, self.client_id, self.sender_email)
+
+    @property
     def attempted(self) -> Attempt:
         """The attempt that this claim stands for."""
-        return Attempt(self.recipient_id, self.message_id, self.attempt)
+        return Attempt(self.recipient_id, self.message_id, self.attempt, self.channel)
 
 
 # A row that this very run has claimed already (its token says so) is answered again without a second attempt: that
@@ -58,9 +68,8 @@ _CLAIM = text(f"""
         WHERE recipient.id = mine.id AND recipient.id = ANY(CAST(:recipient_ids AS bigint[]))
         RETURNING recipient.id, recipient.message_id, recipient.account_id, recipient.attempt, recipient.channel
     )
-    SELECT claimed.*, account.name AS account_name, account.email AS address, account.status AS account_status,
-           preference.channel AS wanted_channel, preference.is_closed, preference.accepted_types,
-           message.type, message.sender_name, message.sender_email, message.subject, message.body, message.created_at
+    SELECT claimed.*, account.name AS account_name, account.email AS address,
+           message.sender_name, message.subject, message.body, message.created_at, {ASKED_COLUMNS}
     FROM claimed
     JOIN account ON account.id = claimed.account_id
     LEFT JOIN preference ON preference.account_id = claimed.account_id
@@ -85,7 +94,9 @@ def claim(db: Connection, recipient_ids: Sequence[int], *, token: UUID, lease: t
             account_name=row.account_name,
             address=row.address,
             preference=preference_of(row),
+            read_at=row.read_at,
             type=MessageType(row.type),
+            client_id=row.client_id,
             sender_name=row.sender_name,
             sender_email=row.sender_email,
             subject=row.subject,
@@ -97,7 +108,7 @@ def claim(db: Connection, recipient_ids: Sequence[int], *, token: UUID, lease: t
 
 
 _LAPSED = text(f"""
-    SELECT id, message_id, attempt FROM recipient
+    SELECT id, message_id, attempt, channel FROM recipient
     WHERE id = ANY(CAST(:recipient_ids AS bigint[]))
       AND state = '{State.CLAIMED}' AND due_at <= clock_timestamp()
     ORDER BY id
@@ -107,4 +118,4 @@ _LAPSED = text(f"""
 def lapsed(db: Connection, recipient_ids: Sequence[int]) -> list[Attempt]:
     """Read those attempts at these recipients whose lease ran out."""
     rows = db.execute(_LAPSED, {"recipient_ids": list(recipient_ids)})
-    return [Attempt(row.id, row.message_id, row.attempt) for row in rows]
+    return [Attempt(row.id, row.message_id, row.attempt, Channel(row.channel)) for row in rows]

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Row, text
 
 from delivery.rules.deciding import Candidate
-from delivery.rules.preferences import Preference
-from delivery.vocabulary import AccountStatus, Channel, MessageType, State
+from delivery.rules.preferences import Approach, Preference, fold_sender
+from delivery.rules.quiet_hours import QuietHours
+from delivery.vocabulary import AccountStatus, Channel, MessageType, SenderRule, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +19,13 @@ class Content:
     """What the rules look at in a message."""
 
     message_id: UUID
-    type: MessageType
     texts: dict[str, str]
     """Field name to text, of every text that a recipient will see."""
 
 
 # SKIP LOCKED: whoever holds the lock decides this message; a bell that rang twice finds nothing to do.
 _UNDECIDED = text("""
-    SELECT id, type, sender_name, subject, body FROM message
+    SELECT id, sender_name, subject, body FROM message
     WHERE id = ANY(CAST(:message_ids AS uuid[])) AND decided_at IS NULL
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """)
@@ -32,20 +34,22 @@ _UNDECIDED = text("""
 def lock_undecided(db: Connection, message_ids: Sequence[UUID]) -> list[Content]:
     """Lock those of these messages that nobody has decided or is deciding, until the transaction ends."""
     return [
-        Content(
-            row.id,
-            MessageType(row.type),
-            {"sender_name": row.sender_name, "subject": row.subject, "body": row.body},
-        )
+        Content(row.id, {"sender_name": row.sender_name, "subject": row.subject, "body": row.body})
         for row in db.execute(_UNDECIDED, {"message_ids": list(message_ids)})
     ]
 
 
-_CANDIDATES = text("""
-    SELECT recipient.id, recipient.message_id, recipient.state, recipient.attempt,
-           account.status AS account_status,
-           preference.channel AS wanted_channel, preference.is_closed, preference.accepted_types
+# What the rule of preferences asks for, where message, account and preference are joined.
+ASKED_COLUMNS = """
+    message.type, message.client_id, message.sender_email, account.status AS account_status, account.time_zone,
+    preference.channel AS wanted_channel, preference.is_closed, preference.accepted_types, preference.sender_rule,
+    preference.senders, preference.muted_until, preference.quiet_from, preference.quiet_until,
+    clock_timestamp() AS read_at
+"""
+_CANDIDATES = text(f"""
+    SELECT recipient.id, recipient.message_id, recipient.state, recipient.attempt, {ASKED_COLUMNS}
     FROM recipient
+    JOIN message ON message.id = recipient.message_id
     JOIN account ON account.id = recipient.account_id
     LEFT JOIN preference ON preference.account_id = recipient.account_id
     WHERE recipient.message_id = ANY(CAST(:message_ids AS uuid[])) AND recipient.state = :state
@@ -56,18 +60,43 @@ _CANDIDATES = text("""
 def candidates(db: Connection, message_ids: Sequence[UUID], state: State) -> list[Candidate]:
     """Read the recipients of these messages that are in this state, each with its preferences, in one statement."""
     rows = db.execute(_CANDIDATES, {"message_ids": list(message_ids), "state": state})
-    return [Candidate(row.id, row.message_id, State(row.state), row.attempt, preference_of(row)) for row in rows]
+    return [
+        Candidate(
+            recipient_id=row.id,
+            message_id=row.message_id,
+            state=State(row.state),
+            attempt=row.attempt,
+            approach=Approach(MessageType(row.type), row.client_id, row.sender_email),
+            preference=preference_of(row),
+            read_at=row.read_at,
+        )
+        for row in rows
+    ]
 
 
 def preference_of(row: Row[tuple[object, ...]]) -> Preference:
-    """Make a preference of a row's `account_status`, `wanted_channel`, `is_closed` and `accepted_types`."""
+    """Say what an account holder wants, of a row with `ASKED_COLUMNS`."""
     accepted = row.accepted_types
+    has_hours = row.quiet_from is not None and row.quiet_until is not None
     return Preference(
         account_status=AccountStatus(row.account_status),
         channel=Channel(row.wanted_channel or Channel.INBOX),
         is_closed=bool(row.is_closed),
         accepted_types=None if accepted is None else frozenset(map(MessageType, accepted)),
+        sender_rule=SenderRule(row.sender_rule) if row.sender_rule else None,
+        senders=frozenset(map(fold_sender, row.senders or ())),
+        muted_until=row.muted_until,
+        quiet_hours=QuietHours(row.quiet_from, row.quiet_until) if has_hours else None,
+        time_zone=_zone(row.time_zone) if has_hours else UTC,
     )
+
+
+def _zone(name: str) -> tzinfo:
+    """Give the time zone of this name. One that this machine does not know (any more) is taken for UTC."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        return UTC
 
 
 _MARK_DECIDED = text("""

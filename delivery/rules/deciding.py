@@ -2,23 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from delivery.rules.moves import is_legal
-from delivery.rules.preferences import Preference, choose_channel
-from delivery.vocabulary import Channel, MessageType, Reason, State
+from delivery.rules.preferences import Approach, Preference, choose_channel
+from delivery.vocabulary import Channel, Reason, State
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A recipient before it is placed, with what its account holder wants."""
+    """A recipient before it is placed: who wants to reach it, what its account holder wants, and when that was read."""
 
     recipient_id: int
     message_id: UUID
     state: State
     attempt: int
+    approach: Approach
     preference: Preference
+    read_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +47,19 @@ class Move:
             raise ValueError(f"Recipient {self.recipient_id} may not go from {self.before} to {self.after}.")
 
 
-def place(candidate: Candidate, message_type: MessageType, *, hold: bool, grace: timedelta) -> Move:
-    """Say where this recipient goes: blocked or failed by its preferences, held, delivered to the inbox, or queued.
+def place(candidate: Candidate, *, hold: bool, grace: timedelta) -> Move:
+    """Say where this recipient goes: blocked or failed by its preferences, held, put off, to the inbox, or queued.
 
-    Preferences come before vetting: whom nobody may reach is not held. `grace` is how long the sweep leaves a
-    queued or held recipient to the bell.
+    Preferences come before vetting: whom nobody may reach is not held. Quiet hours come after it: staff need not
+    wait for them. `grace` is how long the sweep leaves a queued or held recipient to the bell.
     """
-    choice = choose_channel(message_type, candidate.preference)
-    if choice.state is not None:
+    choice = choose_channel(candidate.approach, candidate.preference, now=candidate.read_at)
+    if choice.channel is None and choice.state is not None:
         return _move(candidate, choice.state, reason=choice.reason)
     if hold:
         return _move(candidate, State.HELD, reason=Reason.FLAGGED, due_in=grace)
+    if choice.state is not None:
+        return _move(candidate, choice.state, channel=choice.channel, reason=choice.reason, due_in=choice.wait)
     if choice.channel is Channel.INBOX:
         return _move(candidate, State.DELIVERED, channel=Channel.INBOX)
     return _move(candidate, State.QUEUED, channel=choice.channel, due_in=grace)

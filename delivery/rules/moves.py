@@ -31,7 +31,8 @@ MOVING_STATES = (State.ACCEPTED, State.QUEUED, State.CLAIMED)
 # States from which an attempt may be made.
 WAITING_STATES = (State.QUEUED, State.RETRYING, State.UNKNOWN)
 
-_DECIDED = frozenset({State.QUEUED, State.DELIVERED, State.BLOCKED, State.FAILED})
+# Quiet hours put a recipient off before its first attempt.
+_DECIDED = frozenset({State.QUEUED, State.RETRYING, State.DELIVERED, State.BLOCKED, State.FAILED})
 LEGAL_MOVES = {
     State.ACCEPTED: _DECIDED | {State.HELD, State.REFUSED},
     State.HELD: _DECIDED | {State.REFUSED},

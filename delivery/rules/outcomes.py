@@ -6,6 +6,7 @@ from enum import Enum
 from uuid import UUID
 
 from delivery.rules.deciding import Move
+from delivery.rules.preferences import LONGEST_WAIT, Choice
 from delivery.rules.retry import next_try
 from delivery.vocabulary import Channel, Reason, State
 
@@ -19,6 +20,8 @@ class Kind(Enum):
     UNKNOWN = "unknown"
     UNWANTED = "unwanted"
     """The recipient's preferences changed: nothing was sent."""
+    DEFERRED = "deferred"
+    """Nothing was tried: not now, or not by this channel. It waits `due_in`, and no attempt is ever its last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +32,41 @@ class Outcome:
     reason: Reason | None = None
     detail: str | None = None
     channel: Channel | None = None
-    """Set when the recipient was reached by another channel than the one it was queued for."""
+    """Set when the recipient was, or will be, reached by another channel than the one it was queued for."""
+    due_in: timedelta = timedelta()
+    """How long a deferred recipient waits; at most a day. The waits after failures are those of `rules/retry.py`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to reach one recipient; `number` counts from 1 and is the fence."""
+    """One attempt to reach one recipient by the channel it waited for; `number` counts from 1 and is the fence."""
 
     recipient_id: int
     message_id: UUID
     number: int
+    channel: Channel
+
+
+def settle(choice: Choice, waited_for: Channel) -> Outcome | Channel:
+    """Say how an attempt ends that needs no network, or by which channel it must be sent.
+
+    `waited_for` is the channel that the recipient waited for. Those who wait for the inbox have no network at hand,
+    so whoever moved from it to another channel is handed over there.
+    """
+    if choice.channel is None:
+        return Outcome(Kind.UNWANTED if choice.state is State.BLOCKED else Kind.PERMANENT, choice.reason)
+    if choice.wait is not None:
+        return Outcome(Kind.DEFERRED, choice.reason, channel=choice.channel, due_in=choice.wait)
+    if choice.channel is Channel.INBOX:  # The outcome itself delivers the letter there.
+        return Outcome(Kind.SENT, channel=Channel.INBOX)
+    return Outcome(Kind.DEFERRED, channel=choice.channel) if waited_for is Channel.INBOX else choice.channel
+
+
+def cut_off(attempt: Attempt) -> Outcome:
+    """Say how an attempt ended that lost its lease before anybody recorded an outcome."""
+    if attempt.channel is Channel.INBOX:  # Only the record delivers there, so nothing can have arrived.
+        return Outcome(Kind.DEFERRED)
+    return Outcome(Kind.UNKNOWN, Reason.INTERRUPTED, "The worker stopped before it could record an outcome.")
 
 
 def conclude(attempt: Attempt, outcome: Outcome, chance: float) -> Move:
@@ -60,6 +88,8 @@ def conclude(attempt: Attempt, outcome: Outcome, chance: float) -> Move:
 def _follow(outcome: Outcome, number: int, chance: float) -> tuple[State, Reason | None, timedelta | None]:
     if outcome.kind in _FINAL:
         return _FINAL[outcome.kind], outcome.reason, None
+    if outcome.kind is Kind.DEFERRED:
+        return State.RETRYING, outcome.reason, min(outcome.due_in, LONGEST_WAIT)
     wait = next_try(number, chance)
     if wait is None:
         return State.FAILED, Reason.GAVE_UP, None

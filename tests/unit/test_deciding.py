@@ -1,45 +1,24 @@
-"""Preferences, and where a recipient goes when its message is decided."""
+"""Where a recipient goes when its message is decided."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 
 from delivery.rules.deciding import Candidate, Move, place, refuse
-from delivery.rules.preferences import Choice, Preference, choose_channel
-from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, State
+from delivery.rules.preferences import Preference
+from delivery.rules.quiet_hours import QuietHours
+from delivery.vocabulary import AccountStatus, Channel, Reason, State
 from tests import build
 
 GRACE = timedelta(seconds=5)
 CLOSED = Preference(is_closed=True)
-NO_JOBS = Preference(accepted_types=frozenset({MessageType.RFQ, MessageType.OTHER}))
 NOTHING = Preference(accepted_types=frozenset())
 SUSPENDED = Preference(account_status=AccountStatus.SUSPENDED)
-GONE_AND_CLOSED = Preference(account_status=AccountStatus.CLOSED, is_closed=True, accepted_types=frozenset())
 BY_EMAIL = Preference(channel=Channel.EMAIL)
-
-
-@pytest.mark.parametrize(
-    ("preference", "message_type", "expected"),
-    [
-        (Preference(), MessageType.OTHER, Choice(Channel.INBOX)),
-        (BY_EMAIL, MessageType.RFQ, Choice(Channel.EMAIL)),
-        (NO_JOBS, MessageType.RFQ, Choice(Channel.INBOX)),
-        (NO_JOBS, MessageType.JOB, Choice(None, State.BLOCKED, Reason.TYPE_NOT_ACCEPTED)),
-        (NOTHING, MessageType.OTHER, Choice(None, State.BLOCKED, Reason.TYPE_NOT_ACCEPTED)),
-        (CLOSED, MessageType.OTHER, Choice(None, State.BLOCKED, Reason.CLOSED_TO_EVERYBODY)),
-        (SUSPENDED, MessageType.OTHER, Choice(None, State.FAILED, Reason.ACCOUNT_UNAVAILABLE)),
-        (GONE_AND_CLOSED, MessageType.OTHER, Choice(None, State.FAILED, Reason.ACCOUNT_UNAVAILABLE)),
-        (
-            Preference(is_closed=True, accepted_types=frozenset()),
-            MessageType.JOB,
-            Choice(None, State.BLOCKED, Reason.CLOSED_TO_EVERYBODY),
-        ),
-    ],
-)
-def test_a_recipient_is_reached_by_its_own_channel_or_there_is_a_reason(
-    preference: Preference, message_type: MessageType, expected: Choice
-) -> None:
-    assert expected == choose_channel(message_type, preference)
+QUIET = Reason.QUIET_HOURS
+SIESTA = QuietHours(time(11), time(14))  # It is noon in all of these.
+ASLEEP = Preference(quiet_hours=SIESTA)
+ASLEEP_BY_EMAIL = Preference(channel=Channel.EMAIL, quiet_hours=SIESTA)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +32,9 @@ def test_a_recipient_is_reached_by_its_own_channel_or_there_is_a_reason(
         (CLOSED, True, State.BLOCKED, None, Reason.CLOSED_TO_EVERYBODY, None),
         (NOTHING, True, State.BLOCKED, None, Reason.TYPE_NOT_ACCEPTED, None),
         (SUSPENDED, True, State.FAILED, None, Reason.ACCOUNT_UNAVAILABLE, None),
+        (ASLEEP, False, State.RETRYING, Channel.INBOX, Reason.QUIET_HOURS, timedelta(hours=2)),
+        (ASLEEP_BY_EMAIL, False, State.RETRYING, Channel.EMAIL, Reason.QUIET_HOURS, timedelta(hours=2)),
+        (ASLEEP, True, State.HELD, None, Reason.FLAGGED, GRACE),
     ],
 )
 def test_preferences_come_before_vetting_and_vetting_before_delivery(  # noqa: PLR0917 - the columns of a table
@@ -65,7 +47,7 @@ def test_preferences_come_before_vetting_and_vetting_before_delivery(  # noqa: P
 ) -> None:
     candidate = build.candidate(preference=preference)
 
-    move = place(candidate, MessageType.OTHER, hold=hold, grace=GRACE)
+    move = place(candidate, hold=hold, grace=GRACE)
 
     assert expected_move(candidate, after, channel=channel, reason=reason, due_in=due_in) == move
 
@@ -73,14 +55,24 @@ def test_preferences_come_before_vetting_and_vetting_before_delivery(  # noqa: P
 def test_a_recipient_that_staff_let_go_is_asked_for_its_preferences_again() -> None:
     candidate = build.candidate(State.HELD, preference=CLOSED)
 
-    move = place(candidate, MessageType.OTHER, hold=False, grace=GRACE)
+    move = place(candidate, hold=False, grace=GRACE)
 
     assert expected_move(candidate, State.BLOCKED, reason=Reason.CLOSED_TO_EVERYBODY) == move
 
 
+def test_a_recipient_that_staff_let_go_in_its_quiet_hours_waits_for_their_end() -> None:
+    candidate = build.candidate(State.HELD, preference=ASLEEP)
+
+    move = place(candidate, hold=False, grace=GRACE)
+
+    due_in = timedelta(hours=2)
+    expected = expected_move(candidate, State.RETRYING, channel=Channel.INBOX, reason=QUIET, due_in=due_in)
+    assert expected == move
+
+
 def test_a_held_recipient_cannot_be_held_again() -> None:
     with pytest.raises(ValueError, match="may not go from held to held"):
-        place(build.candidate(State.HELD), MessageType.OTHER, hold=True, grace=GRACE)
+        place(build.candidate(State.HELD), hold=True, grace=GRACE)
 
 
 def test_refusing_refuses_everybody_for_one_reason() -> None:

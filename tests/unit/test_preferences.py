@@ -1,0 +1,125 @@
+"""What account holders want, and what comes of it: one table, and the order in which objections count."""
+
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from delivery.rules.preferences import Approach, Choice, Preference, choose_channel, fold_sender
+from delivery.rules.quiet_hours import QuietHours
+from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, SenderRule, State
+from tests import build
+
+NOON = build.NOON
+JUST_AFTER = NOON + timedelta(microseconds=1)
+ALLOW, BLOCK = SenderRule.ALLOW, SenderRule.BLOCK
+CLIENT = frozenset({str(build.CLIENT_ID)})
+ANNA = frozenset({"anna@mail.example"})
+SIESTA = QuietHours(time(11), time(14))
+
+CLOSED = Choice(None, State.BLOCKED, Reason.CLOSED_TO_EVERYBODY)
+TYPE = Choice(None, State.BLOCKED, Reason.TYPE_NOT_ACCEPTED)
+SENDER = Choice(None, State.BLOCKED, Reason.SENDER_NOT_WANTED)
+MUTED = Choice(None, State.BLOCKED, Reason.MUTED)
+GONE = Choice(None, State.FAILED, Reason.ACCOUNT_UNAVAILABLE)
+INBOX = Choice(Channel.INBOX)
+
+
+def approach(email: str | None = "Anna@Mail.example", type: MessageType = MessageType.OTHER) -> Approach:  # noqa: A002 - the word of the vocabulary
+    """Make somebody who wants to send a message."""
+    return Approach(type, build.CLIENT_ID, email)
+
+
+def later(hours: float, channel: Channel = Channel.INBOX) -> Choice:
+    """Expect a recipient to wait for the end of its quiet hours."""
+    return Choice(channel, State.RETRYING, Reason.QUIET_HOURS, timedelta(hours=hours))
+
+
+@pytest.mark.parametrize(
+    ("preference", "expected"),
+    [
+        (Preference(), INBOX),
+        (Preference(channel=Channel.EMAIL), Choice(Channel.EMAIL)),
+        (Preference(account_status=AccountStatus.SUSPENDED), GONE),
+        (Preference(account_status=AccountStatus.CLOSED), GONE),
+        (Preference(is_closed=True), CLOSED),
+        (Preference(accepted_types=frozenset()), TYPE),
+        (Preference(accepted_types=frozenset({MessageType.JOB, MessageType.RFQ})), TYPE),
+        (Preference(accepted_types=frozenset({MessageType.OTHER})), INBOX),
+        (Preference(senders=ANNA), INBOX),
+        (Preference(sender_rule=ALLOW), SENDER),
+        (Preference(sender_rule=ALLOW, senders=ANNA), INBOX),
+        (Preference(sender_rule=ALLOW, senders=CLIENT), INBOX),
+        (Preference(sender_rule=ALLOW, senders=frozenset({"bo@mail.example"})), SENDER),
+        (Preference(sender_rule=BLOCK), INBOX),
+        (Preference(sender_rule=BLOCK, senders=ANNA), SENDER),
+        (Preference(sender_rule=BLOCK, senders=CLIENT), SENDER),
+        (Preference(sender_rule=BLOCK, senders=frozenset({"bo@mail.example"})), INBOX),
+        (Preference(muted_until=JUST_AFTER), MUTED),
+        (Preference(muted_until=NOON), INBOX),
+        (Preference(muted_until=NOON.astimezone(ZoneInfo("Asia/Tokyo")) + timedelta(hours=1)), MUTED),
+        (Preference(quiet_hours=SIESTA), later(2)),
+        (Preference(quiet_hours=SIESTA, channel=Channel.EMAIL), later(2, Channel.EMAIL)),
+        (Preference(quiet_hours=SIESTA, time_zone=ZoneInfo("Asia/Tokyo")), INBOX),
+        (Preference(quiet_hours=QuietHours(time(20), time(6)), time_zone=ZoneInfo("Asia/Tokyo")), later(9)),
+        (Preference(quiet_hours=QuietHours(time(12), time(12))), INBOX),
+        (Preference(quiet_hours=QuietHours(time(12), time(11, 59))), later(24 - 1 / 60)),
+    ],
+)
+def test_a_recipient_is_reached_by_its_own_channel_or_there_is_a_reason(
+    preference: Preference, expected: Choice
+) -> None:
+    assert expected == choose_channel(approach(), preference, now=NOON)
+
+
+def test_objections_count_in_one_order_from_the_account_to_the_hour() -> None:
+    wishes = {
+        "account_status": AccountStatus.CLOSED,
+        "is_closed": True,
+        "accepted_types": frozenset[MessageType](),
+        "sender_rule": ALLOW,
+        "muted_until": JUST_AFTER,
+        "quiet_hours": SIESTA,
+    }
+    choices = []
+
+    for name in list(wishes):
+        choices.append(choose_channel(approach(), Preference(**wishes), now=NOON))  # type: ignore[arg-type] # a table
+        del wishes[name]
+
+    assert [GONE, CLOSED, TYPE, SENDER, MUTED, later(2)] == choices
+
+
+@pytest.mark.parametrize(("email", "expected"), [(None, SENDER), ("", SENDER), ("ANNA@MAIL.EXAMPLE", INBOX)])
+def test_a_sender_without_an_address_is_on_no_list_of_addresses(email: str | None, expected: Choice) -> None:
+    preference = Preference(sender_rule=ALLOW, senders=ANNA)
+
+    assert expected == choose_channel(approach(email), preference, now=NOON)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Anna@Mail.Example", "anna@mail.example"),
+        (str(build.CLIENT_ID).upper(), str(build.CLIENT_ID)),
+        ("anna@b\u00fccher.example", "anna@xn--bcher-kva.example"),
+        ("anna@B\u00dcCHER.example", "ANNA@XN--BCHER-KVA.example"),
+    ],
+)
+def test_a_sender_cannot_hide_behind_another_spelling(one: str, other: str) -> None:
+    assert fold_sender(one) == fold_sender(other)
+
+
+@pytest.mark.parametrize("text", ["anna@\u00fc" + "x" * 80, "@", "", "\u00fc@", "anna@..\u00fc"])
+def test_what_is_no_address_is_only_compared(text: str) -> None:
+    assert fold_sender(text) == fold_sender(fold_sender(text))
+
+
+def test_nobody_is_put_off_for_longer_than_a_day_at_once() -> None:
+    # The hour from 02:00 is the only one that is not quiet, and clocks jump over it.
+    preference = Preference(quiet_hours=QuietHours(time(3), time(2)), time_zone=ZoneInfo("Europe/Berlin"))
+    evening_before = datetime(2026, 3, 28, 20, 0, tzinfo=UTC)
+
+    choice = choose_channel(approach(), preference, now=evening_before)
+
+    assert timedelta(days=1) == choice.wait
