@@ -1,0 +1,12 @@
+"""Turns: work that several processes could do, and one should do at a time."""
+
+from sqlalchemy import Connection, text
+
+# Advisory locks share one space of numbers in a database; this one is Postroom's for its direct sends.
+_DIRECT_SENDS = 0x706F7374_726F6F6D
+_TAKE = text("SELECT pg_try_advisory_xact_lock(:turn)")
+
+
+def take_direct_sends(db: Connection) -> bool:
+    """Take the turn at the direct sends until this transaction ends. False when another process has it."""
+    return bool(db.scalar(_TAKE, {"turn": _DIRECT_SENDS}))

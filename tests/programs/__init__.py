@@ -1,0 +1,1 @@
+"""Programs of other people: they send directly, and import nothing of ours."""

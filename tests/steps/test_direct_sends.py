@@ -1,0 +1,265 @@
+"""Direct sends: by programs that import nothing of ours, whatever they send, however often it arrives."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+
+from delivery.records import keys, refused
+from delivery.records.engine import transaction
+from delivery.settings import Settings
+from delivery.vocabulary import AccountStatus, CredentialKind, QueueName, Scope, State, StepName
+from tasks.accept import take
+from tasks.app import celery_url
+from tasks.letterbox import LISTS
+from tasks.office import Office
+from tests.book import Book
+from tests.crank import NotedBells
+from tests.direct import codes, credential, envelope, fields, reading, refusals
+from tests.unit.test_envelopes import NOT_READABLE
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("broker")
+_PROGRAMS = Path(__file__).parents[1] / "programs"
+
+
+@pytest.fixture
+def deal(office: Office, broker: Redis) -> Callable[..., None]:
+    """Give what pushes envelopes and waits until the reader has dealt with them."""
+
+    def push(*envelopes: bytes, into: str = LISTS[0]) -> None:
+        for each in envelopes:
+            broker.lpush(into, each)
+        with reading(office):
+            wait_until(lambda: not any(broker.llen(name) for name in LISTS))
+
+    return push
+
+
+@pytest.mark.parametrize("program", ["by_kombu", "by_celery", "by_hand"])
+def test_a_program_that_imports_nothing_of_ours_sends(
+    program: str, book: Book, token: str, office: Office, broker: Redis
+) -> None:
+    sent = fields(book.account(), token=token, subject="Grüße", uuid="ignored", extra={"a": [1.5, None]})
+    url = office.settings.broker_url.get_secret_value() if program == "by_hand" else celery_url(office.settings)
+
+    run = [sys.executable, "-I", str(_PROGRAMS / f"{program}.py"), url]
+    subprocess.run(run, input=json.dumps(sent).encode(), check=True, timeout=30)
+    with reading(office):
+        wait_until(lambda: book.count("message") and not any(broker.llen(name) for name in LISTS))
+
+    message_id = UUID(sent["message_uuid"])
+    assert ("Grüße", book.client_id) == (book.view(message_id).subject, book.view(message_id).client_id)
+    assert ([State.ACCEPTED], []) == (book.states(message_id), refusals(book))
+
+
+def test_a_stored_send_rings_for_its_decision(
+    book: Book, token: str, deal: Callable[..., None], bells: NotedBells
+) -> None:
+    sent = fields(book.account(), token=token)
+
+    deal(envelope(sent))
+
+    (bell,) = bells.rung
+    assert (StepName.DECIDE, QueueName.DECIDE, (UUID(sent["message_uuid"]),)) == (bell.step, bell.queue_name, bell.ids)
+
+
+@pytest.mark.parametrize("is_same_envelope", [True, False])
+def test_a_send_that_arrives_ten_times_is_one_message(
+    book: Book, token: str, deal: Callable[..., None], bells: NotedBells, *, is_same_envelope: bool
+) -> None:
+    sent = fields(*book.accounts(3), token=token)
+    first = envelope(sent)
+
+    deal(*[first if is_same_envelope else envelope(sent) for _ in range(10)])
+    deal(envelope({**sent, "recipient_uuids": sent["recipient_uuids"][::-1], "type": "other"}))
+
+    assert (1, 3, 0, 1) == (book.count("message"), book.count("recipient"), book.count("refused_send"), len(bells.rung))
+
+
+def test_many_sends_share_few_transactions(book: Book, token: str, deal: Callable[..., None]) -> None:
+    account_id = book.account()
+
+    deal(*[envelope(fields(account_id, token=token)) for _ in range(200)])
+
+    (row,) = book.ask("SELECT count(*) AS messages, count(DISTINCT xmin::text) AS commits FROM message")
+    assert 200 == row.messages
+    assert row.commits <= 4
+
+
+REFUSED_TOKENS: dict[str, tuple[Callable[[Book, SecretStr], object], str, bool]] = {
+    "none": (lambda _b, _p: None, "required", False),
+    "a number": (lambda _b, _p: 7, "invalid_token", False),
+    "a list": (lambda _b, _p: ["at"], "invalid_token", False),
+    "empty": (lambda _b, _p: "", "invalid_token", False),
+    "unknown": (lambda _b, _p: f"at_{'0' * 16}_{'A' * 43}", "invalid_token", False),
+    "forged": (lambda book, pepper: credential(book, pepper)[:-3] + "AAA", "invalid_token", False),
+    "an API key": (lambda book, pepper: credential(book, pepper, CredentialKind.API_KEY), "invalid_token", False),
+    "a secret": (lambda book, pepper: credential(book, pepper, CredentialKind.CLIENT_SECRET), "invalid_token", False),
+    "a line behind it": (lambda book, pepper: credential(book, pepper) + "\n", "invalid_token", False),
+    "expired": (
+        lambda book, pepper: credential(book, pepper, lifetime=timedelta(seconds=-1)),
+        "expired_token",
+        True,
+    ),
+    "of another scope": (
+        lambda book, pepper: credential(book, pepper, scopes=[Scope.MESSAGE_READ]),
+        "insufficient_scope",
+        True,
+    ),
+    "of a client that may not": (
+        lambda book, pepper: credential(book, pepper, client_id=book.client(scopes=[Scope.MESSAGE_READ])),
+        "insufficient_scope",
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_TOKENS)
+def test_without_a_good_token_nothing_else_is_looked_at(
+    case: str, book: Book, settings: Settings, deal: Callable[..., None]
+) -> None:
+    show, code, is_genuine = REFUSED_TOKENS[case]
+    sent = fields(uuid4(), token=show(book, settings.pepper), subject=None)
+
+    deal(envelope(sent))
+
+    (refusal,) = refusals(book)
+    assert [("token", code)] == [(fault["field"], fault["code"]) for fault in refusal.faults]
+    assert (UUID(sent["message_uuid"]), is_genuine) == (refusal.message_id, refusal.client_id is not None)
+
+
+def test_a_revoked_token_is_none(book: Book, token: str, deal: Callable[..., None]) -> None:
+    with transaction(book.store) as db:
+        keys.revoke_all(db, book.client_id)
+
+    deal(envelope(fields(book.account(), token=token)))
+
+    assert ([["invalid_token"]], 0) == (codes(book), book.count("message"))
+
+
+def test_an_id_is_used_once_and_a_refusal_tells_nothing_of_what_it_was_used_for(
+    book: Book, settings: Settings, token: str, deal: Callable[..., None]
+) -> None:
+    account_id, other_id = book.account(), book.client()
+    others = credential(book, settings.pepper, client_id=other_id)
+    sent = fields(account_id, token=token, subject="first")
+    deal(envelope(sent))
+
+    deal(envelope({**sent, "subject": "second"}), envelope({**sent, "token": others}))
+
+    assert ("first", 1) == (book.view(UUID(sent["message_uuid"])).subject, book.count("message"))
+    theirs, ours = sorted(refusals(book), key=lambda each: each.client_id == book.client_id)
+    assert (other_id, book.client_id, theirs.faults) == (theirs.client_id, ours.client_id, ours.faults)
+    assert [["message_uuid_reused"]] * 2 == codes(book)
+
+
+def test_two_contents_under_one_fresh_id_are_one_message_and_one_refusal(
+    book: Book, token: str, deal: Callable[..., None]
+) -> None:
+    sent = fields(book.account(), token=token)
+
+    deal(envelope(sent), envelope({**sent, "subject": "another"}))
+
+    assert (1, [["message_uuid_reused"]]) == (book.count("message"), codes(book))
+
+
+def test_unknown_recipients_are_named_by_their_places_and_nothing_is_stored(
+    book: Book, token: str, deal: Callable[..., None]
+) -> None:
+    known, closed = book.account(), book.account(status=AccountStatus.CLOSED)
+
+    deal(envelope(fields(known, closed, known, uuid4(), token=token)))
+
+    (refusal,) = refusals(book)
+    assert ["recipient_uuids[1]", "recipient_uuids[3]"] == [fault["field"] for fault in refusal.faults]
+    assert [["unknown_recipient", "unknown_recipient"], 0] == [codes(book)[0], book.count("message")]
+
+
+def test_a_refused_id_may_be_used_for_the_mended_message(book: Book, token: str, deal: Callable[..., None]) -> None:
+    sent = fields(book.account(), token=token)
+    deal(envelope({**sent, "body": ""}))
+
+    deal(envelope(sent))
+
+    assert ([["blank"]], 1) == (codes(book), book.count("message"))
+
+
+def test_whatever_is_pushed_is_refused_alone_and_the_rest_gets_through(
+    book: Book, token: str, deal: Callable[..., None]
+) -> None:
+    account_id = book.account()
+    hostile = {
+        "a NUL": fields(account_id, token=token, body="\x00"),
+        "a NUL in the token": fields(account_id, token="\x00"),
+        "a huge list": fields(*[account_id] * 20_000, token=token),
+        "numbers": fields(account_id, token=token, body=10**300, subject=1.5, sender_name=True),
+        "objects": fields(account_id, token=token, sender_email={}, type=[]),
+        "no fields": {},
+    }
+    good = [envelope(fields(account_id, token=token)) for _ in range(3)]
+
+    deal(good[0], *map(envelope, hostile.values()), good[1], *(raw for raw, _ in NOT_READABLE.values()), good[2])
+
+    assert 3 == book.count("message")
+    assert len(hostile) + len(NOT_READABLE) == len(refusals(book))
+
+
+def test_nothing_of_what_was_sent_is_kept_of_a_refused_send(book: Book, deal: Callable[..., None]) -> None:
+    secret = "ada@example.com says Guten Tag"
+
+    deal(envelope(fields(uuid4(), token=secret, body=secret)), envelope({secret: secret}), secret.encode())
+
+    kept = " ".join(str(tuple(row)) for row in book.ask("SELECT * FROM refused_send"))
+    assert 3 == len(refusals(book))
+    assert not [word for word in secret.split() if word in kept]
+
+
+def test_a_sender_finds_its_own_refusal_and_nobody_elses(book: Book, token: str, deal: Callable[..., None]) -> None:
+    sent = fields(book.account(), token=token, subject="")
+    deal(envelope(sent))
+
+    with transaction(book.store) as db:
+        found = refused.find(db, UUID(sent["message_uuid"]), book.client_id)
+        strange = refused.find(db, UUID(sent["message_uuid"]), book.client())
+
+    assert found is not None
+    assert (["blank"], None) == ([fault["code"] for fault in found.faults], strange)
+
+
+def test_a_send_with_a_priority_is_read_too(book: Book, token: str, deal: Callable[..., None]) -> None:
+    for name in LISTS:
+        deal(envelope(fields(book.account(), token=token)), into=name)
+
+    assert len(LISTS) == book.count("message")
+
+
+@pytest.fixture
+def poison(book: Book) -> Iterator[str]:
+    """Give a subject that the database itself breaks on, as it would on a defect of ours."""
+    book.ask("""
+        CREATE FUNCTION break_on_poison() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF NEW.subject = 'poison' THEN RAISE 'a defect'; END IF; RETURN NEW; END $$
+    """)
+    book.ask("CREATE TRIGGER poison BEFORE INSERT ON message FOR EACH ROW EXECUTE FUNCTION break_on_poison()")
+    yield "poison"
+    book.ask("DROP FUNCTION break_on_poison CASCADE")
+
+
+def test_a_send_that_breaks_the_step_is_refused_and_the_rest_gets_through(
+    book: Book, token: str, office: Office, poison: str
+) -> None:
+    sends = [fields(book.account(), token=token, subject=subject) for subject in ("good", poison, "as good")]
+    envelopes = [envelope(each) for each in sends]
+
+    done = take(office, envelopes)
+
+    assert (envelopes, 2, [["internal_error"]]) == (done, book.count("message"), codes(book))
+    assert [UUID(sends[1]["message_uuid"])] == [each.message_id for each in refusals(book)]

@@ -1,0 +1,145 @@
+"""Direct sends to a real worker process: through kill -9, through garbage, and without a word of it in the log."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from redis import Redis
+
+from delivery.records import accepting
+from delivery.records.engine import Store, transaction
+from delivery.settings import Settings
+from delivery.vocabulary import QueueName, State, StepName
+from tasks.app import make_app
+from tasks.doorbell import BrokerDoorbell
+from tasks.letterbox import LISTS
+from tests.book import Book
+from tests.direct import credential, envelope, fields, sealed
+from tests.system.platform import ROOT
+from tests.unit.test_envelopes import NOT_READABLE
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("platform")
+_SECRETS = ("Guten Tag", "Betreff", "grace@example.com", "at_00")
+
+
+@pytest.fixture
+def environment(base_settings: Settings) -> dict[str, str]:
+    """Give the environment of a process on the servers of the tests."""
+    return {
+        **os.environ,  # noqa: TID251 - what children inherit
+        "DATABASE_URL": base_settings.database_url.get_secret_value(),
+        "BROKER_URL": base_settings.broker_url.get_secret_value(),
+        "POSTROOM_PEPPER": base_settings.pepper.get_secret_value(),
+    }
+
+
+@pytest.fixture
+def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[], "subprocess.Popen[bytes]"]]:
+    """Give what starts a deciding worker, which logs to `worker.log`; whatever runs at the end is stopped."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run() -> "subprocess.Popen[bytes]":
+        with (tmp_path / "worker.log").open("ab") as log:
+            command = [sys.executable, "-m", "worker", "worker", "decide"]
+            started.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.terminate()
+        process.wait(20)
+
+
+def test_nothing_is_lost_and_nothing_comes_twice_when_workers_are_killed(
+    store: Store, base_settings: Settings, broker: Redis, start: Callable[[], "subprocess.Popen[bytes]"]
+) -> None:
+    book = Book(store)
+    account_id, token = book.account(), credential(book, base_settings.pepper)
+    sends = [fields(account_id, token=token) for _ in range(1500)]
+    for each in sends:
+        broker.lpush(LISTS[0], envelope(each))
+
+    for progress in (100, 500, 900):
+        worker = start()
+        wait_until(lambda: book.count("message") >= progress, within_s=30)  # noqa: B023 - it is called at once
+        worker.kill()
+        worker.wait(10)
+    start()
+    wait_until(lambda: book.count("inbox_letter") == len(sends), within_s=30)
+    wait_until(lambda: not broker.llen(LISTS[0]))
+
+    assert {UUID(each["message_uuid"]) for each in sends} == {row.id for row in book.ask("SELECT id FROM message")}
+    assert (1500, 0) == (book.count("inbox_letter"), book.count("refused_send"))
+
+
+def test_a_worker_outlives_all_garbage_and_its_log_tells_nothing_of_it(  # noqa: PLR0917 - pytest hands them in by name
+    store: Store,
+    base_settings: Settings,
+    broker: Redis,
+    start: Callable[[], "subprocess.Popen[bytes]"],
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    book = Book(store)
+    account_id, token = book.account(), credential(book, base_settings.pepper)
+    secret: dict[str, Any] = {"subject": "Betreff", "body": "Guten Tag", "sender_email": "grace@example.com"}
+    good = fields(account_id, token=token, **secret)
+    bad = [
+        fields(account_id, token=token, **{**secret, "type": "Guten Tag"}),
+        fields(account_id, token="at_00", **secret),
+        fields(account_id, account_id, token=token, **{**secret, "sender_email": "grace@example.com,"}),
+    ]
+
+    worker = start()
+    for raw in (*(raw for raw, _ in NOT_READABLE.values()), *map(envelope, [*bad, good])):
+        broker.lpush(LISTS[0], raw)
+    broker.lpush(LISTS[0], envelope(bad[0], positional=list(secret.values())), b"Guten Tag", b'["Betreff"]')
+    wait_until(lambda: book.count("inbox_letter") and not broker.llen(LISTS[0]), within_s=30)
+    command = [sys.executable, "-m", "worker", "refused", "--json", "--limit", "1000"]
+    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=30)
+
+    assert worker.poll() is None
+    listed = json.loads(told.stdout)["refused"]
+    assert len(NOT_READABLE) + len(bad) + 3 == len(listed)
+    assert ["not_an_object", "invalid_json", "invalid_request"] == [each["faults"][0]["code"] for each in listed[:3]]
+    log = (tmp_path / "worker.log").read_text(encoding="utf-8")
+    assert "direct_send_refused" in log
+    assert [] == [word for word in (*_SECRETS, token) if word in log + told.stdout]
+
+
+def test_garbage_among_the_bells_neither_ends_a_worker_nor_keeps_it_from_hearing_the_next_bell(
+    store: Store,
+    base_settings: Settings,
+    broker: Redis,
+    start: Callable[[], "subprocess.Popen[bytes]"],
+    tmp_path: Path,
+) -> None:
+    book = Book(store)
+    secret = {"body": "Guten Tag"}
+    app = make_app(base_settings)
+    worker = start()
+    wait_until(lambda: book.count("worker"), within_s=30)
+
+    for raw in (b"Guten Tag", *(raw for raw, _ in NOT_READABLE.values()), envelope(secret), sealed(b"Guten Tag")):
+        broker.lpush(QueueName.DECIDE, raw)
+    # Its grace is an hour: only the bell can bring it to the worker in time.
+    arrival = book.arrival(book.account())
+    with transaction(store) as db:
+        accepting.accept(db, [arrival], grace=timedelta(hours=1))
+    doorbell = BrokerDoorbell(app)
+    doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [arrival.message_id])
+    wait_until(lambda: book.states(arrival.message_id) == [State.DELIVERED], within_s=20)
+    doorbell.close()
+    app.close()
+
+    assert worker.poll() is None
+    log = (tmp_path / "worker.log").read_text(encoding="utf-8")
+    assert ("bell_garbled" in log, "Guten Tag" in log) == (True, False)
