@@ -1,0 +1,1 @@
+"""Measured claims: each benchmark runs with `make bench-…` and writes what it saw to `var/bench`."""

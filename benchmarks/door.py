@@ -1,0 +1,185 @@
+"""`make bench-door`: the front door beside the same endpoint written the textbook way, in interleaved rounds.
+
+One API process each, PostgreSQL with fsync and synchronous commits, the load from another process over loopback. After
+every run what is stored is counted and compared with what was answered. SHORT=1 takes under a minute.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from benchmarks.load import Job, Seen
+from benchmarks.place import Door, Place, open_place
+from benchmarks.report import describe
+
+_ROOT = Path(__file__).resolve().parent.parent
+_FOLDER = _ROOT / "var" / "bench"
+_BODY_BYTES = 2000
+_CONNECTIONS = (1, 16, 64)
+_RECIPIENTS = (1, 25)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long everything takes."""
+
+    rounds: int
+    seconds: float
+    warm_up_seconds: float
+    memory_requests: int
+
+
+LONG = Plan(rounds=5, seconds=5.0, warm_up_seconds=2.0, memory_requests=100_000)
+SHORT = Plan(rounds=2, seconds=0.8, warm_up_seconds=0.5, memory_requests=3_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run of one door. `…_cpu_us` is processor time for a request: of the door alone, and with its servers."""
+
+    door: str
+    round: int
+    connections: int
+    recipients: int
+    requests: int
+    seconds: float
+    requests_per_s: float
+    p50_ms: float
+    p99_ms: float
+    door_cpu_us: float
+    all_cpu_us: float
+    load_cpu_share: float
+    others_cpu_share: float
+
+
+def main() -> None:
+    """Measure, print a table and write the numbers down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true", help="a try of under a minute")
+    plan = SHORT if parser.parse_args().short else LONG
+    with open_place() as place:
+        _tell(f"{platform.machine()}, {psutil.cpu_count()} processors, PostgreSQL {place.facts}")
+        for door in (place.ours, place.textbook):
+            _measure(place, door, 0, _job(door, 16, 25, seconds=plan.warm_up_seconds))
+        runs = [run for round_ in range(1, plan.rounds + 1) for run in _round(place, plan, round_)]
+        memory = _watch_memory(place, plan)
+        facts = place.facts
+    _tell("")
+    print(describe([asdict(run) for run in runs], memory))
+    _write({"plan": asdict(plan), "facts": facts, "runs": [asdict(run) for run in runs], "memory": memory})
+
+
+def _round(place: Place, plan: Plan, round_: int) -> list[Measured]:
+    """Measure every case with one door right after the other; who is first changes from round to round."""
+    doors = (place.ours, place.textbook) if round_ % 2 else (place.textbook, place.ours)
+    runs = []
+    for recipients in _RECIPIENTS:
+        for connections in _CONNECTIONS:
+            for door in doors:
+                job = _job(door, connections, recipients, seconds=plan.seconds)
+                runs.append(_measure(place, door, round_, job))
+    return runs
+
+
+def _measure(place: Place, door: Door, round_: int, job: Job) -> Measured:
+    busy, before, door_before = _busy_cpu_seconds(), place.cpu_seconds(), door.cpu_seconds()
+    seen = _load(job)
+    used, door_used = place.cpu_seconds() - before, door.cpu_seconds() - door_before
+    others = _busy_cpu_seconds() - busy - used - seen.cpu_seconds
+    requests = _verify(place, door, job, seen)
+    latencies = sorted(seen.latencies_ms)
+    measured = Measured(
+        door=door.name,
+        round=round_,
+        connections=job.connections,
+        recipients=job.recipients,
+        requests=requests,
+        seconds=round(seen.seconds, 3),
+        requests_per_s=round(requests / seen.seconds, 1),
+        p50_ms=statistics.median(latencies),
+        p99_ms=latencies[int(len(latencies) * 0.99)],
+        door_cpu_us=round(door_used / requests * 1e6),
+        all_cpu_us=round(used / requests * 1e6),
+        load_cpu_share=round(seen.cpu_seconds / seen.seconds, 3),
+        others_cpu_share=round(max(others, 0.0) / seen.seconds / (psutil.cpu_count() or 1), 3),
+    )
+    _tell(_line(measured))
+    return measured
+
+
+def _verify(place: Place, door: Door, job: Job, seen: Seen) -> int:
+    """Count what is stored, raise unless it is what was answered, and clear up. Answers how many were answered."""
+    requests = seen.statuses.get("201", 0)
+    messages, recipients = door.stored()
+    if set(seen.statuses) != {"201"} or (messages, recipients) != (requests, requests * job.recipients):
+        raise SystemExit(f"{door.name}: answered {seen.statuses}, stored {messages} messages, {recipients} recipients")
+    door.empty()
+    place.broker.flushall()  # Nobody takes the bells here.
+    return requests
+
+
+def _watch_memory(place: Place, plan: Plan) -> dict[str, float]:
+    """Note the memory of our process over a long run, in MiB."""
+    door = place.ours
+    memory = {"start": door.memory_mib()}
+    for name in ("middle", "end"):
+        _measure(place, door, 0, _job(door, 16, 25, requests=plan.memory_requests // 2))
+        memory[name] = door.memory_mib()
+        _tell(f"memory at the {name}: {memory[name]:.1f} MiB")
+    return {"requests": plan.memory_requests, **{name: round(mib, 1) for name, mib in memory.items()}}
+
+
+def _job(door: Door, connections: int, recipients: int, *, seconds: float = 0, requests: int = 0) -> Job:
+    return Job(
+        port=door.port,
+        key=door.key,
+        account_ids=door.account_ids,
+        connections=connections,
+        recipients=recipients,
+        body_bytes=_BODY_BYTES,
+        seconds=seconds,
+        requests=requests,
+    )
+
+
+def _load(job: Job) -> Seen:
+    command = (sys.executable, "-m", "benchmarks.load")
+    done = subprocess.run(command, input=json.dumps(asdict(job)), cwd=_ROOT, capture_output=True, text=True, check=True)
+    return Seen(**json.loads(done.stdout))
+
+
+def _busy_cpu_seconds() -> float:
+    """Say how long processors were taken from idleness, by anybody, the host included (steal)."""
+    times = psutil.cpu_times()
+    return float(sum(times[:8]) - times.idle - getattr(times, "iowait", 0.0))
+
+
+def _line(run: Measured) -> str:
+    return (
+        f"round {run.round}  {run.door:8}  {run.connections:2} connections  {run.recipients:2} recipients  "
+        f"{run.requests_per_s:7.1f}/s  p50 {run.p50_ms:7.2f} ms  p99 {run.p99_ms:7.2f} ms  "
+        f"CPU {run.door_cpu_us:5.0f} us  others {run.others_cpu_share:4.0%}"
+    )
+
+
+def _write(numbers: dict[str, object]) -> None:
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    path = _FOLDER / f"door-{datetime.now(UTC):%Y%m%dT%H%M%S}.json"
+    path.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    _tell(f"written to {path.relative_to(_ROOT)}")
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
