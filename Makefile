@@ -3,7 +3,7 @@ PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: help up test check format lock runtime dev
+.PHONY: help up test check format lock bench-door runtime dev
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ format: dev ## put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 	$(BIN)/python -m tools.settings_table
+
+bench-door: dev ## the front door beside a textbook one, about six minutes (SHORT=1: one)
+	@exec $(BIN)/python -m benchmarks.door $(if $(SHORT),--short)
 
 lock: dev ## resolve the locks anew from pyproject.toml
 	@exec $(BIN)/python tools/locks.py

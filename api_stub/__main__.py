@@ -1,15 +1,18 @@
 """`python -m api_stub`: serve HTTP, on an address or on a socket that somebody else has bound already."""
 
 import argparse
+import gc
 import socket
 
 import uvicorn
 
 from api_stub.app import make_http_app
+from api_stub.wire import serving
 from delivery.logs import configure_logs
 from delivery.settings import settings_from_environment
 
-_STOP_TIMEOUT_S = 4
+# Python's own 700 makes a body of a mebibyte pay for a hundred collections (141 ms of CPU, 56 without).
+_ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 
 
 def main() -> None:
@@ -21,15 +24,11 @@ def main() -> None:
     asked = parser.parse_args()
     settings = settings_from_environment()
     configure_logs(settings.log_level)
-    config = uvicorn.Config(
-        make_http_app(settings),
-        host=asked.host,
-        port=asked.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_STOP_TIMEOUT_S,
-    )
+    config = serving(make_http_app(settings), host=asked.host, port=asked.port)
+    # What lives as long as the process is never garbage: the collector need not walk it at every hostile request.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
     handed_over = None if asked.fd is None else [socket.socket(fileno=asked.fd)]
     uvicorn.Server(config).run(sockets=handed_over)
 

@@ -1,11 +1,13 @@
 """The answers of the front door, as clients of the ProZ v2 API know them, and what is ours beside."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel
 
+from api_stub.paging import Page, write_cursor
+from delivery.records.listing import ListedMessage
 from delivery.records.reading import InboxView, MessageView, Progress, RecipientView
 from delivery.rules.moves import is_final
 from delivery.rules.status import combine
@@ -37,8 +39,8 @@ class RecipientData(BaseModel):
     possibly_duplicated: bool
 
 
-class MessageData(BaseModel):
-    """A message as its client reads it back. `time_sent` is absent until it is sent."""
+class MessageSummary(BaseModel):
+    """A message in a list. `time_sent` is absent until it is sent."""
 
     uuid: UUID
     recipient_uuids: list[UUID]
@@ -51,6 +53,11 @@ class MessageData(BaseModel):
     time_sent: datetime | None = None
     status: Status
     status_code: Status
+
+
+class MessageData(MessageSummary):
+    """A message as its client reads it back, with where each recipient stands."""
+
     recipients: list[RecipientData]
 
 
@@ -84,6 +91,14 @@ class Read(BaseModel):
     success: Literal[1] = 1
     meta: MessageMeta
     data: MessageData
+
+
+class Listed(BaseModel):
+    """The answer to a question about the messages of a client."""
+
+    success: Literal[1] = 1
+    meta: PageMeta
+    data: list[MessageSummary]
 
 
 class Inbox(BaseModel):
@@ -121,7 +136,13 @@ def answer_read(view: MessageView) -> Read:
     return Read(success=1, meta=meta, data=data)
 
 
-def answer_inbox(letters: list[InboxView], next_cursor: str | None) -> Inbox:
+def answer_listed(found: list[ListedMessage], page: Page[UUID]) -> Listed:
+    """Answer with a page of a client's messages."""
+    data = [_summary(each) for each in found[: page.limit]]
+    return Listed(success=1, meta=_page_meta(page, [(each.created_at, each.message_id) for each in found]), data=data)
+
+
+def answer_inbox(letters: list[InboxView], page: Page[int]) -> Inbox:
     """Answer with a page of an inbox."""
     data = [
         LetterData(
@@ -131,10 +152,32 @@ def answer_inbox(letters: list[InboxView], next_cursor: str | None) -> Inbox:
             sender_name=letter.sender_name,
             time=letter.delivered_at,
         )
-        for letter in letters
+        for letter in letters[: page.limit]
     ]
-    meta = PageMeta(next_cursor=next_cursor) if next_cursor else PageMeta()
-    return Inbox(success=1, meta=meta, data=data)
+    places = [(letter.delivered_at, letter.recipient_id) for letter in letters]
+    return Inbox(success=1, meta=_page_meta(page, places), data=data)
+
+
+def _page_meta(page: Page[Any], places: list[tuple[datetime, Any]]) -> PageMeta:
+    """Lead on from the last entry of the page, where one more was found than the page holds."""
+    return PageMeta(next_cursor=write_cursor(*places[page.limit - 1])) if len(places) > page.limit else PageMeta()
+
+
+def _summary(found: ListedMessage) -> MessageSummary:
+    sent = {"time_sent": found.sent_at} if found.status is Status.SENT else {}
+    return MessageSummary(
+        uuid=found.message_id,
+        recipient_uuids=list(found.recipient_ids),
+        sender_name=found.sender_name,
+        sender_email=found.sender_email,
+        subject=found.subject,
+        body=found.body,
+        type=found.type,
+        time_created=found.created_at,
+        status=found.status,
+        status_code=found.status,
+        **sent,
+    )
 
 
 def _meta(message_id: UUID, progress: Progress) -> MessageMeta:

@@ -1,33 +1,58 @@
-"""Reading a request's body: bounded in size, JSON, and an object."""
+"""Reading a request's body: bounded in size, in one of three encodings, strictly."""
 
-import json
 from collections.abc import Mapping
 from http import HTTPStatus
 
 from fastapi import Request
 
 from api_stub.errors import Refusal
-from delivery.intake.faults import Fault, Unacceptable
+from delivery.intake.forms import read_multipart, read_urlencoded
+from delivery.intake.strict_json import read_object
 
 BODY_LIMIT_BYTES = 1024 * 1024
 
+_JSON = "application/json"
+_URLENCODED = "application/x-www-form-urlencoded"
+_MULTIPART = "multipart/form-data"
+ENCODINGS = (_JSON, _URLENCODED, _MULTIPART)
+
+
+def refuse_declared_length(request: Request) -> None:
+    """Refuse a body that is too large by its own account, before anything of it is read."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > BODY_LIMIT_BYTES:
+        raise _too_large()
+
 
 async def read_fields(request: Request) -> Mapping[str, object]:
-    """Read the fields of a JSON body.
+    """Read the fields of a JSON object or of a form.
 
     Raises `Refusal` (413, 415) or `Unacceptable`.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        description = "Send the message as application/json."
-        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", description)
-    try:
-        fields = json.loads(await _read(request))
-    except (ValueError, RecursionError) as error:
-        raise Unacceptable([Fault("", "invalid_json", "The body is not valid JSON.")]) from error
-    if not isinstance(fields, dict):
-        raise Unacceptable([Fault("", "not_an_object", "The body must be one JSON object.")])
-    return fields
+    media_type = _media_type(request)
+    body = await _read(request)
+    if media_type == _JSON:
+        return read_object(body)
+    if media_type == _URLENCODED:
+        return read_urlencoded(body)
+    return read_multipart(body, request.headers["content-type"].encode("latin-1"))
+
+
+async def read_form(request: Request) -> Mapping[str, object]:
+    """Read the fields of a form, where JSON is not taken. Raises as `read_fields` does."""
+    if _media_type(request) == _JSON:
+        raise _unsupported()
+    return await read_fields(request)
+
+
+def _media_type(request: Request) -> str:
+    types = request.headers.getlist("content-type")
+    media_type = types[0].partition(";")[0].strip().lower() if len(types) == 1 else ""
+    if media_type not in ENCODINGS:
+        raise _unsupported()
+    if "content-encoding" in request.headers:
+        raise _unsupported("Send the body as it is, without a Content-Encoding.")
+    return media_type
 
 
 async def _read(request: Request) -> bytes:
@@ -35,6 +60,13 @@ async def _read(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_LIMIT_BYTES:
-            description = "The body is larger than 1 MiB. Send less text."
-            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", description)
+            raise _too_large()
     return bytes(body)
+
+
+def _too_large() -> Refusal:
+    return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "The body is larger than 1 MiB. Send less text.")
+
+
+def _unsupported(description: str = f"Send the body as {_JSON}, {_URLENCODED} or {_MULTIPART}.") -> Refusal:
+    return Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", description)

@@ -1,6 +1,7 @@
 """Every error of the front door, in one form: always JSON, never an echo of what was sent, never a traceback."""
 
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 import structlog
@@ -8,6 +9,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
 from api_stub.request_ids import request_id_of
 from delivery.intake.faults import Fault, Unacceptable
@@ -18,15 +21,22 @@ _RETRY_AFTER_S = "2"
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a defect
-    """An answer other than the one that was asked for: status, machine word and sentence."""
+    """An answer other than the one that was asked for: status, machine word and sentence, and perhaps faults."""
 
     def __init__(
-        self, status: HTTPStatus, error: str, description: str, *, headers: Mapping[str, str] | None = None
+        self,
+        status: HTTPStatus,
+        error: str,
+        description: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        faults: Sequence[Fault] = (),
     ) -> None:
         self.status = status
         self.error = error
         self.description = description
         self.headers = dict(headers or {})
+        self.faults = faults
         super().__init__(error)
 
 
@@ -35,12 +45,27 @@ def not_found() -> Refusal:
     return Refusal(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
 
 
+def respond(scope: Scope, refusal: Refusal) -> JSONResponse:
+    """Write a refusal as a response."""
+    content: dict[str, object] = {
+        "success": 0,
+        "error": refusal.error,
+        "error_description": refusal.description,
+        "error_messages": [refusal.description],
+        "request_id": request_id_of(scope),
+    }
+    if refusal.faults:
+        content["errors"] = _listed(refusal.faults)
+    return JSONResponse(content, refusal.status, refusal.headers)
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Let every error leave in our form."""
     app.add_exception_handler(Refusal, _answer_refusal)
     app.add_exception_handler(Unacceptable, _answer_unacceptable)
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
     for unavailable in (*STORE_UNAVAILABLE, TimeoutError):
         app.add_exception_handler(unavailable, _answer_unavailable)
     app.add_exception_handler(Exception, _answer_defect)
@@ -49,7 +74,7 @@ def install_error_handlers(app: FastAPI) -> None:
 async def _answer_refusal(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, Refusal):
         raise error
-    return _respond(request, error)
+    return respond(request.scope, error)
 
 
 async def _answer_unacceptable(request: Request, error: Exception) -> JSONResponse:
@@ -72,42 +97,47 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
         raise error
     status = HTTPStatus(error.status_code)
     if status is HTTPStatus.NOT_FOUND:
-        return _respond(request, not_found())
+        return respond(request.scope, not_found())
     word = status.phrase.lower().replace(" ", "_")
-    return _respond(request, Refusal(status, word, f"{status.phrase}.", headers=error.headers))
+    return respond(request.scope, Refusal(status, word, f"{status.phrase}.", headers=error.headers))
+
+
+async def _answer_nobody(request: Request, error: Exception) -> JSONResponse:
+    """Answer a client that hung up in the middle of its body; nothing of it was stored."""
+    del error
+    refusal = Refusal(HTTPStatus.BAD_REQUEST, "bad_request", "The body ended before it was whole.")
+    return respond(request.scope, refusal)
 
 
 async def _answer_unavailable(request: Request, error: Exception) -> JSONResponse:
-    _log.warning("store_unavailable", error=type(error).__name__, request_id=request_id_of(request))
-    description = "Postroom cannot store anything right now. Nothing was accepted; send it again in a moment."
+    _log.warning("store_unavailable", error=type(error).__name__, request_id=request_id_of(request.scope))
+    # An interrupted COMMIT may have happened all the same, so the sentence does not say that nothing was stored.
+    description = (
+        "Postroom's store does not answer right now. Send the same again in a moment, with the same Idempotency-Key "
+        "if you gave one."
+    )
     headers = {"Retry-After": _RETRY_AFTER_S}
-    return _respond(request, Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", description, headers=headers))
+    return respond(request.scope, Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", description, headers=headers))
 
 
 async def _answer_defect(request: Request, error: Exception) -> JSONResponse:
-    # The message of an unforeseen error may quote what was sent, so only its type is logged.
-    _log.error("request_broke", error=type(error).__name__, request_id=request_id_of(request))
+    # The message of an unforeseen error may quote what was sent, so only its type and place are logged.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{place.filename}:{place.lineno}"
+    _log.error("request_broke", error=type(error).__name__, where=where, request_id=request_id_of(request.scope))
     description = "Something broke on our side. Report it with the request id."
-    return _respond(request, Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", description))
+    return respond(request.scope, Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", description))
 
 
-def _list_faults(request: Request, faults: list[Fault]) -> JSONResponse:
-    listed = [{"field": fault.place, "code": fault.code, "message": fault.message} for fault in faults]
+def _list_faults(request: Request, faults: Sequence[Fault]) -> JSONResponse:
     content = {
         "success": 0,
         "error_messages": [fault.message for fault in faults],
-        "errors": listed,
-        "request_id": request_id_of(request),
+        "errors": _listed(faults),
+        "request_id": request_id_of(request.scope),
     }
     return JSONResponse(content, HTTPStatus.BAD_REQUEST)
 
 
-def _respond(request: Request, refusal: Refusal) -> JSONResponse:
-    content = {
-        "success": 0,
-        "error": refusal.error,
-        "error_description": refusal.description,
-        "error_messages": [refusal.description],
-        "request_id": request_id_of(request),
-    }
-    return JSONResponse(content, refusal.status, refusal.headers)
+def _listed(faults: Sequence[Fault]) -> list[dict[str, str]]:
+    return [{"field": fault.place, "code": fault.code, "message": fault.message} for fault in faults]

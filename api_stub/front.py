@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI, Request
 
+from api_stub.issuers import TrustedIssuer, open_issuer
+from api_stub.keyring import Keyring
+from api_stub.limits import Limiter, open_limiter
 from api_stub.lookout import Lookout
 from api_stub.registrar import Registrar
 from delivery.records.engine import Archive, open_archive
@@ -25,6 +28,9 @@ class Front:
     doorbell: Doorbell
     registrar: Registrar
     lookout: Lookout
+    limiter: Limiter
+    keyring: Keyring
+    issuer: TrustedIssuer | None
 
 
 @asynccontextmanager
@@ -32,6 +38,9 @@ async def open_front(settings: Settings) -> AsyncIterator[Front]:
     """Open the front desk and close it again."""
     archive = open_archive(settings, connections=_CONNECTIONS)
     doorbell = BrokerDoorbell(make_app(settings)) if settings.bell else SilentDoorbell()
+    limiter = open_limiter(settings)
+    keyring = Keyring(archive, settings.pepper)
+    issuer = open_issuer(settings)
     try:
         yield Front(
             settings=settings,
@@ -39,9 +48,16 @@ async def open_front(settings: Settings) -> AsyncIterator[Front]:
             doorbell=doorbell,
             registrar=Registrar(archive, settings.grace),
             lookout=Lookout(archive, tick_s=settings.verdict_tick_s, limit=settings.waiting_limit),
+            limiter=limiter,
+            keyring=keyring,
+            issuer=issuer,
         )
     finally:
         doorbell.close()
+        await limiter.close()
+        if issuer is not None:
+            await issuer.close()
+        await keyring.close()
         await archive.close()
 
 

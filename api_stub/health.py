@@ -4,12 +4,23 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from api_stub.front import front_of
 from delivery.records.engine import STORE_UNAVAILABLE
 from delivery.records.migrating import is_current
 
 router = APIRouter(tags=["health"])
+
+_RETRY_AFTER_S = "2"
+
+
+class Health(BaseModel):
+    """Whether messages can be taken in, and what of that stands or lies down."""
+
+    status: str
+    database: str
+    broker: str
 
 
 @router.get("/healthz")
@@ -18,7 +29,7 @@ async def alive() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", response_model=Health, responses={503: {"model": Health, "description": "Not now."}})
 async def ready(request: Request) -> JSONResponse:
     """Answer 200 when messages can be taken in: the database answers and has this version's schema.
 
@@ -35,4 +46,6 @@ async def ready(request: Request) -> JSONResponse:
         "database": database,
         "broker": "ok" if front.doorbell.is_ringing else "unreachable",
     }
-    return JSONResponse(content, HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE)
+    if is_ready:
+        return JSONResponse(content)
+    return JSONResponse(content, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": _RETRY_AFTER_S})

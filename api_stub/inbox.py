@@ -1,56 +1,53 @@
 """Reading an account's in-app inbox."""
 
-import base64
-import binascii
-from datetime import datetime
+import re
+from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request, Response
 
+from api_stub import etags, openapi
 from api_stub.answers import Inbox, answer_inbox
 from api_stub.callers import Caller, may
 from api_stub.errors import not_found
 from api_stub.front import front_of
-from delivery.intake.faults import Fault, Unacceptable
+from api_stub.paging import read_page
+from api_stub.parameters import Parameters
 from delivery.intake.ids import read_uuid
 from delivery.records import reading
-from delivery.records.reading import InboxView
 from delivery.vocabulary import Scope
 
 router = APIRouter(tags=["accounts"])
 
+_BIGINT = re.compile(r"[0-9]{1,18}", re.ASCII)
 
-@router.get("/accounts/{account_uuid}/inbox", response_model_exclude_unset=True)
+
+@router.get(
+    "/accounts/{account_uuid}/inbox",
+    response_model=Inbox,
+    responses={**openapi.UNCHANGED, **openapi.errors(*openapi.GUARDED, HTTPStatus.NOT_FOUND)},
+    openapi_extra={
+        "security": openapi.guarded_by(Scope.INBOX_READ),
+        "parameters": [openapi.IF_NONE_MATCH, *openapi.PAGE],
+    },
+)
 async def read(
     request: Request,
     account_uuid: str,
     caller: Annotated[Caller, Depends(may(Scope.INBOX_READ))],  # noqa: ARG001 - only its scope matters here
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: str | None = None,
-) -> Inbox:
+) -> Response:
     """Read an inbox, newest letter first, a page at a time."""
     account_id = read_uuid(account_uuid)
-    before = _read_cursor(cursor) if cursor is not None else None
     if account_id is None:
         raise not_found()
-    # One letter more than asked for tells whether there is another page.
-    letters = await front_of(request).archive.ask(reading.inbox, account_id, limit=limit + 1, before=before)
+    parameters = Parameters(request)
+    page = read_page(parameters, _read_letter_id)
+    parameters.refuse_faults()
+    letters = await front_of(request).archive.ask(reading.inbox, account_id, limit=page.rows, before=page.before)
     if letters is None:
         raise not_found()
-    return answer_inbox(letters[:limit], _write_cursor(letters[limit - 1]) if len(letters) > limit else None)
+    return etags.answer_unless_known(request, answer_inbox(letters, page).model_dump_json(exclude_unset=True))
 
 
-def _write_cursor(letter: InboxView) -> str:
-    return base64.urlsafe_b64encode(f"{letter.delivered_at.isoformat()} {letter.recipient_id}".encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, int]:
-    try:
-        at, _, recipient_id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii").partition(" ")
-        place = datetime.fromisoformat(at), int(recipient_id)
-    except (ValueError, binascii.Error):
-        place = None
-    if place is None or place[0].tzinfo is None:
-        message = "cursor is not one that this API has given. Use meta.next_cursor as it was given."
-        raise Unacceptable([Fault("cursor", "invalid_value", message)])
-    return place
+def _read_letter_id(text: str) -> int | None:
+    return int(text) if _BIGINT.fullmatch(text) else None

@@ -19,7 +19,7 @@ class Lookout:
         self._archive = archive
         self._tick_s = tick_s
         self._limit = limit
-        self._waiting: dict[UUID, asyncio.Future[Progress]] = {}
+        self._waiting: dict[UUID, set[asyncio.Future[Progress]]] = {}
         self._watching: asyncio.Task[None] | None = None
 
     async def wait(self, message_id: UUID, timeout_s: float) -> Progress | None:
@@ -30,7 +30,7 @@ class Lookout:
         if timeout_s <= 0 or len(self._waiting) >= self._limit:
             return None
         settled: asyncio.Future[Progress] = asyncio.get_running_loop().create_future()
-        self._waiting[message_id] = settled
+        self._waiting.setdefault(message_id, set()).add(settled)
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch())
         try:
@@ -39,7 +39,9 @@ class Lookout:
         except TimeoutError:
             return None
         finally:
-            del self._waiting[message_id]
+            self._waiting[message_id].remove(settled)
+            if not self._waiting[message_id]:
+                del self._waiting[message_id]
 
     async def look(self, message_id: UUID) -> Progress | None:
         """Say where a message stands right now; None when the database cannot be asked."""
@@ -49,9 +51,9 @@ class Lookout:
         while await self._somebody_waits():
             settled = await self._ask(partial(progress, settled_only=True), list(self._waiting))
             for message_id, found in settled.items():
-                future = self._waiting.get(message_id)
-                if future is not None and not future.done():
-                    future.set_result(found)
+                for future in self._waiting.get(message_id, ()):
+                    if not future.done():
+                        future.set_result(found)
 
     async def _somebody_waits(self) -> bool:
         await asyncio.sleep(self._tick_s)

@@ -1,68 +1,84 @@
-"""Sending a message, and asking what became of it."""
+"""Asking what became of messages: of one, or of all of a client's."""
 
 from http import HTTPStatus
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
-from uuid_utils.compat import uuid7
 
-from api_stub.answers import Read, Sent, answer_read, answer_sent
-from api_stub.bodies import read_fields
+from api_stub import etags, openapi
+from api_stub.answers import Listed, Read, answer_listed, answer_read
 from api_stub.callers import Caller, may
-from api_stub.errors import not_found
+from api_stub.errors import Refusal, not_found
 from api_stub.front import front_of
-from api_stub.prefer import read_wait
-from delivery.intake.draft import Draft, given_recipients, read_draft, unknown_recipient
-from delivery.intake.faults import Fault, Unacceptable
+from api_stub.paging import read_page
+from api_stub.parameters import Parameters
+from delivery.intake.faults import Fault
 from delivery.intake.ids import read_uuid
-from delivery.records import reading
-from delivery.records.accepting import Arrival
-from delivery.records.reading import Progress
-from delivery.rules.status import Standing
-from delivery.vocabulary import QueueName, Scope, State, StepName
+from delivery.intake.instants import read_instant
+from delivery.records import listing, reading, refused
+from delivery.records.listing import MessageFilter
+from delivery.records.refused import RefusedView
+from delivery.vocabulary import Scope, Status
 
 router = APIRouter(tags=["messages"])
 
 
-@router.post("/messages", status_code=HTTPStatus.CREATED, response_model_exclude_unset=True)
-async def send(
-    request: Request, response: Response, caller: Annotated[Caller, Depends(may(Scope.MESSAGE_SEND))]
-) -> Sent:
-    """Send one message to up to 25 accounts. The answer waits up to two seconds for the verdict (`Prefer: wait=N`)."""
-    front = front_of(request)
-    fields = await read_fields(request)
-    draft = read_draft(fields)
-    message_id = uuid7()
-    strangers = await front.registrar.accept(Arrival(message_id, caller.client_id, draft))
-    if strangers:  # Nothing is stored then.
-        raise Unacceptable(_name(strangers, given_recipients(fields)))
-    front.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [message_id])
-    wait_s = read_wait(request.headers.getlist("prefer"), front.settings.verdict_wait_s)
-    progress = await front.lookout.wait(message_id, wait_s) or await front.lookout.look(message_id)
-    response.headers["Location"] = f"{request.url.path}/{message_id}"
-    return answer_sent(message_id, progress or _just_accepted(draft))
+@router.get(
+    "/messages",
+    response_model=Listed,
+    responses={**openapi.UNCHANGED, **openapi.errors(*openapi.GUARDED)},
+    openapi_extra={
+        "security": openapi.guarded_by(Scope.MESSAGE_READ),
+        "parameters": [
+            openapi.IF_NONE_MATCH,
+            *openapi.PAGE,
+            openapi.query("status", "Only messages of this status.", type="string", enum=list(Status)),
+            openapi.query(
+                "since", "Only messages accepted at or after this instant.", type="string", format="date-time"
+            ),
+        ],
+    },
+)
+async def list_messages(request: Request, caller: Annotated[Caller, Depends(may(Scope.MESSAGE_READ))]) -> Response:
+    """List your own messages, newest first, a page at a time."""
+    parameters = Parameters(request)
+    page = read_page(parameters, read_uuid)
+    status = parameters.read("status", _read_status, f"one of {', '.join(Status)}")
+    since = parameters.read("since", read_instant, "an RFC 3339 instant (with + written as %2B)")
+    parameters.refuse_faults()
+    wanted = MessageFilter(caller.client_id, status, since)
+    found = await front_of(request).archive.ask(listing.messages, wanted, limit=page.rows, before=page.before)
+    return etags.answer_unless_known(request, answer_listed(found, page).model_dump_json(exclude_unset=True))
 
 
-@router.get("/messages/{message_uuid}", response_model_exclude_unset=True)
+@router.get(
+    "/messages/{message_uuid}",
+    response_model=Read,
+    responses={**openapi.UNCHANGED, **openapi.errors(*openapi.GUARDED, HTTPStatus.NOT_FOUND)},
+    openapi_extra={"security": openapi.guarded_by(Scope.MESSAGE_READ), "parameters": [openapi.IF_NONE_MATCH]},
+)
 async def read(
     request: Request, message_uuid: str, caller: Annotated[Caller, Depends(may(Scope.MESSAGE_READ))]
-) -> Read:
+) -> Response:
     """Read a message of your own, with where each recipient stands and why."""
     message_id = read_uuid(message_uuid)
     if message_id is None:
         raise not_found()
-    view = await front_of(request).archive.ask(reading.message, message_id, client_id=caller.client_id)
+    archive = front_of(request).archive
+    view = await archive.ask(reading.message, message_id, client_id=caller.client_id)
     if view is None:
-        raise not_found()
-    return answer_read(view)
+        raise _missing(await archive.ask(refused.find, message_id, caller.client_id))
+    return etags.answer_unless_known(request, answer_read(view).model_dump_json(exclude_unset=True))
 
 
-def _name(strangers: set[UUID], given: list[UUID]) -> list[Fault]:
-    """Name every place of the request in which a stranger was given."""
-    return [unknown_recipient(index) for index, account_id in enumerate(given) if account_id in strangers]
+def _missing(view: RefusedView | None) -> Refusal:
+    """Say that there is no such message; to the sender of a direct send that was refused, also why."""
+    if view is None:
+        return not_found()
+    description = "This direct send was refused; nothing of it was stored. Mend it and send it with a new message_uuid."
+    faults = [Fault(fault["field"], fault["code"], fault["message"]) for fault in view.faults]
+    return Refusal(HTTPStatus.NOT_FOUND, "send_refused", description, faults=faults)
 
 
-def _just_accepted(draft: Draft) -> Progress:
-    """Say what is known of a stored message when the database cannot be asked any more: it is stored."""
-    return Progress(tuple(Standing(account_id, State.ACCEPTED) for account_id in draft.recipient_ids), None)
+def _read_status(text: str) -> Status | None:
+    return Status(text) if text in set(Status) else None

@@ -1,23 +1,25 @@
 """Methods and paths, before anything else is looked at: 404, 405 with `Allow`, `OPTIONS`, and `HEAD` as `GET`."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Mount, Route, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api_stub.errors import Refusal, not_found, respond
+
+Allowance = tuple[re.Pattern[str], frozenset[str]]
+"""A path, and the methods that are taken there."""
 
 
 class Paths:
     """ASGI middleware that lets only requests through whose path and method have a route."""
 
-    def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute]) -> None:
+    def __init__(self, app: ASGIApp, *, allowances: Sequence[Allowance]) -> None:
         self._app = app
-        self._methods = list(_gather(routes))
-        self._exact = {pattern.pattern: methods for pattern, methods in self._methods}
+        self._allowances = allowances
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI says what it does
         if scope["type"] != "http":
@@ -32,7 +34,9 @@ class Paths:
             await self._app(scope, receive, send)
 
     def _refuse(self, scope: Scope) -> Response | None:
-        allowed = self._allowed(scope["path"])
+        # No path of ours needs an escape; one that has some is another spelling, and paths are exact.
+        is_escaped = b"%" in scope.get("raw_path", b"")
+        allowed = set() if is_escaped else self._allowed(scope["path"])
         if not allowed:
             return respond(scope, not_found())
         if scope["method"] in allowed - {"OPTIONS"}:
@@ -46,14 +50,18 @@ class Paths:
 
     def _allowed(self, path: str) -> set[str]:
         """Give every method that some route takes at this path; none at all for an unknown path."""
-        return {method for pattern, methods in self._methods if pattern.fullmatch(path) for method in methods}
+        return {method for pattern, methods in self._allowances if pattern.match(path) for method in methods}
 
 
-def _gather(routes: Iterable[BaseRoute]) -> Iterable[tuple[re.Pattern[str], set[str]]]:
+def methods_of(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[Allowance]:
+    """Give what these routes, included below `prefix`, take at which paths."""
     for route in routes:
         if isinstance(route, Route):
-            methods = set(route.methods or ())
-            yield route.path_regex, methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
+            methods = frozenset(route.methods or ())
+            implied = {"OPTIONS", "HEAD"} if "GET" in methods else {"OPTIONS"}
+            yield compile_path(prefix + route.path)[0], methods | implied
+        elif isinstance(route, Mount):  # The scripts of the documentation pages.
+            yield route.path_regex, frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def _without_body(send: Send) -> Send:

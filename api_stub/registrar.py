@@ -3,11 +3,10 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
 
 import structlog
 
-from delivery.records.accepting import Arrival, accept
+from delivery.records.accepting import Acceptance, Arrival, accept
 from delivery.records.engine import STORE_UNAVAILABLE, Archive
 
 _log = structlog.get_logger()
@@ -17,7 +16,7 @@ _DRAFTS_AT_ONCE = 200
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     arrival: Arrival
-    strangers: asyncio.Future[set[UUID]]
+    acceptance: asyncio.Future[Acceptance]
 
 
 class Registrar:
@@ -32,16 +31,17 @@ class Registrar:
         self._gathered: list[_Waiting] = []
         self._storing: asyncio.Task[None] | None = None
 
-    async def accept(self, arrival: Arrival) -> set[UUID]:
-        """Store this draft wholly, or answer the accounts that are not known and active.
+    async def accept(self, arrival: Arrival) -> Acceptance:
+        """Store this draft wholly, or say why not.
 
-        Raises one of `STORE_UNAVAILABLE` or `TimeoutError` when the database does not answer within two seconds.
+        Raises one of `STORE_UNAVAILABLE` or `TimeoutError` when the database does not answer within two seconds, and
+        `Contended` when a first request with the same idempotency key is still being stored after a moment.
         """
         waiting = _Waiting(arrival, asyncio.get_running_loop().create_future())
         self._gathered.append(waiting)
         if self._storing is None or self._storing.done():
             self._storing = asyncio.create_task(self._store_all())
-        return await waiting.strangers
+        return await waiting.acceptance
 
     async def _store_all(self) -> None:
         while self._gathered:
@@ -50,17 +50,16 @@ class Registrar:
 
     async def _store(self, batch: list[_Waiting]) -> None:
         try:
-            strangers = await self._archive.ask(accept, [each.arrival for each in batch], grace=self._grace)
+            accepted = await self._archive.ask(accept, [each.arrival for each in batch], grace=self._grace)
         except (*STORE_UNAVAILABLE, TimeoutError) as error:
             _fail(batch, error)
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, each for its own draft
             await self._store_one_by_one(batch, error)
         else:
             for each in batch:
-                if (
-                    not each.strangers.done()
-                ):  # A client that hung up waits no more; its message is stored all the same.
-                    each.strangers.set_result(strangers.get(each.arrival.message_id, set()))
+                # A client that hung up waits no more; its message is stored all the same.
+                if not each.acceptance.done():
+                    each.acceptance.set_result(accepted[each.arrival.message_id])
 
     async def _store_one_by_one(self, batch: list[_Waiting], error: Exception) -> None:
         """One draft that PostgreSQL refuses must not fail the others of its commit."""
@@ -74,5 +73,5 @@ class Registrar:
 
 def _fail(batch: list[_Waiting], error: Exception) -> None:
     for each in batch:
-        if not each.strangers.done():
-            each.strangers.set_exception(error)
+        if not each.acceptance.done():
+            each.acceptance.set_exception(error)

@@ -1,7 +1,6 @@
 """Every request has an id: in its answer's `X-Request-Id`, in its errors and in the log."""
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
@@ -28,6 +27,6 @@ class RequestIds:
         await self._app(scope, receive, send_with_id)
 
 
-def request_id_of(request: Request) -> str:
+def request_id_of(scope: Scope) -> str:
     """Give the id of this request."""
-    return str(request.scope[_KEY])
+    return str(scope[_KEY])

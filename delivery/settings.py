@@ -3,8 +3,10 @@
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -38,6 +40,11 @@ class Settings(BaseSettings):
         default="postroom.localhost",
         description="Our own domain: of the From address, the envelope sender and every Message-ID.",
     )
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[!#-;=?-~]{1,400})?$",
+        description="Where people reach this API, as `https://host`: e-mails then link to its unsubscribe page.",
+    )
     api_key_header: str = Field(
         default="X-Proz-API-Key",
         description="The header that carries an API key. X-API-Key always works too.",
@@ -52,6 +59,18 @@ class Settings(BaseSettings):
     )
     waiting_limit: int = Field(
         default=2000, ge=0, description="POSTs that may wait at once in one API process; beyond it they answer at once."
+    )
+    requests_per_minute: int = Field(
+        default=600, ge=1, description="Requests that a client may make a minute, unless it has a limit of its own."
+    )
+    recipients_per_minute: int = Field(
+        default=6000, ge=1, description="Recipients that a client may write to a minute, unless it has its own limit."
+    )
+    refused_credentials_per_minute: int = Field(
+        default=30, ge=1, description="Credentials that may be refused a minute from one address (IPv6: one /64)."
+    )
+    unknown_recipients_per_hour: int = Field(
+        default=500, ge=1, description="Unknown recipients that a client may name an hour before it may not look on."
     )
     hold_phrases: str = Field(
         default="",
@@ -75,7 +94,74 @@ class Settings(BaseSettings):
         gt=0,
         description="How long one attempt may take in all; its lease is 15 s longer. A mail cut off waits for it.",
     )
+    token_lifetime_s: int = Field(
+        default=3600, ge=60, le=86400, description="How long an access token of `/oauth/token` works."
+    )
+    issuer_audience: str = Field(
+        default="", description="What the trusted issuer's tokens must name as their `aud`: this Postroom."
+    )
+    issuer_jwks_url: str = Field(
+        default="", description="Where the trusted issuer publishes its keys, when its tokens are JWTs (RFC 9068)."
+    )
+    issuer_algorithms: str = Field(
+        default="RS256",
+        description="The signatures taken from it, parted by blanks, all of one family: RS/PS, ES or EdDSA.",
+    )
+    issuer_introspection_url: str = Field(
+        default="", description="Where the trusted issuer is asked about each token instead (RFC 7662)."
+    )
+    issuer_introspection_client_id: str = Field(default="", description="Who we are when we ask it.")
+    issuer_introspection_client_secret: SecretStr = Field(default=SecretStr(""), description="Our secret for that.")
+    issuer_client_claim: Literal["client_id", "azp", "sub"] = Field(
+        default="client_id",
+        description="The claim that names a client of ours, by its id or by a name that no other client has.",
+    )
+    issuer_timeout_s: float = Field(default=3.0, gt=0, description="How long one answer of the issuer may take.")
+    # After all that belongs to it: its validator looks at them together.
+    issuer: str = Field(
+        default="",
+        validate_default=True,
+        description="The one foreign issuer whose access tokens are taken too: its exact `iss`. Empty means none.",
+    )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR. Logs are JSON lines on stderr.")
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The algorithms of `issuer_algorithms`, one by one."""
+        return tuple(self.issuer_algorithms.split())
+
+    @property
+    def key_type(self) -> str:
+        """The `kty` of the keys that fit `issuer_algorithms` (RFC 7518 6.1)."""
+        return _KEY_TYPES[self.algorithms[0]]
+
+    @field_validator("issuer_algorithms")
+    @classmethod
+    def _is_one_family(cls, algorithms: str) -> str:
+        # No symmetric ones: a public key is nobody's secret, and must not pass for one.
+        families = {_KEY_TYPES.get(each) for each in algorithms.split()}
+        if len(families) != 1 or None in families:
+            raise ValueError(f"name algorithms of one family, of {', '.join(_KEY_TYPES)}")
+        return algorithms
+
+    @field_validator("issuer_jwks_url", "issuer_introspection_url")
+    @classmethod
+    def _is_safe_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        is_loopback = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
+        if url and not (parts.hostname and (parts.scheme == "https" or is_loopback)):
+            raise ValueError("give an https:// address, or http:// on this machine")
+        return url
+
+    @field_validator("issuer")
+    @classmethod
+    def _is_whole(cls, issuer: str, info: ValidationInfo) -> str:
+        ways = [name for name in ("issuer_jwks_url", "issuer_introspection_url") if info.data.get(name)]
+        if issuer and (len(ways) != 1 or not info.data.get("issuer_audience")):
+            raise ValueError("an issuer needs an audience, and either the address of its keys or of its introspection")
+        if ways and not issuer:
+            raise ValueError("name the issuer whose keys or introspection these are")
+        return issuer
 
     @property
     def phrases(self) -> tuple[str, ...]:
@@ -94,6 +180,12 @@ class Settings(BaseSettings):
 
 
 LEASE_MARGIN_S = 15.0
+
+_KEY_TYPES = {
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RSA"),
+    **dict.fromkeys(("ES256", "ES384", "ES512"), "EC"),
+    "EdDSA": "OKP",
+}
 
 DEMO_ENVIRONMENT_FILE = Path("var/postroom.env")
 """Where `postroom up` writes the settings of its embedded system, seen from the checkout."""

@@ -13,7 +13,10 @@ SOCKET_TIMEOUT_S = 5
 def make_app(settings: Settings) -> Celery:
     """Make the Celery application of this process. It connects when it is first used."""
     app = Celery("postroom", broker=celery_url(settings), set_as_current=False, backend=None)
-    app.conf.update(_CONFIGURATION)
+    # Names of queues only: after FLUSHALL a named exchange has lost its bindings and drops every bell silently. Fresh
+    # for each application: Celery writes its default exchange into them, and publishes without one all the same.
+    queues = [Queue(name) for name in QueueName]  # type: ignore[no-untyped-call] # kombu ships no types
+    app.conf.update({**_CONFIGURATION, "task_queues": queues})
     return app
 
 
@@ -26,8 +29,6 @@ def celery_url(settings: Settings) -> str:
 
 
 _CONFIGURATION = {
-    # Names of queues only: after FLUSHALL a named exchange has lost its bindings and drops every bell silently.
-    "task_queues": [Queue(name) for name in QueueName],  # type: ignore[no-untyped-call] # kombu ships no types
     "task_default_queue": QueueName.DECIDE,
     "task_create_missing_queues": False,
     "task_ignore_result": True,

@@ -31,12 +31,8 @@ def decide(office: Office, message_ids: Sequence[UUID]) -> None:
 def judge(office: Office, contents: Sequence[deciding.Content], waiting: Sequence[Candidate]) -> list[Move]:
     """Apply the rules to every candidate of these messages."""
     phrases, grace = office.settings.phrases, office.settings.grace
-    types = {content.message_id: content.type for content in contents}
     flagged = {content.message_id for content in contents if find_phrases(content.texts, phrases)}
-    return [
-        place(candidate, types[candidate.message_id], hold=candidate.message_id in flagged, grace=grace)
-        for candidate in waiting
-    ]
+    return [place(candidate, hold=candidate.message_id in flagged, grace=grace) for candidate in waiting]
 
 
 def _vetting_ids(contents: Sequence[deciding.Content], placed: Sequence[Move]) -> dict[UUID, UUID | None]:

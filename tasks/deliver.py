@@ -1,4 +1,4 @@
-"""Deliver: try each recipient once, over its network channel, and record how it went."""
+"""Deliver: try each recipient once, over its network channel or into its inbox, and record how it went."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from uuid_utils.compat import uuid7
 from delivery.records import claims, moves
 from delivery.records.claims import Letter
 from delivery.records.engine import transaction
-from delivery.rules.outcomes import Kind, Outcome, conclude
+from delivery.rules.outcomes import Outcome, conclude, settle
 from delivery.rules.preferences import choose_channel
-from delivery.vocabulary import Channel, State
+from delivery.vocabulary import Channel
 from tasks.office import Office
 
 _log = structlog.get_logger()
@@ -20,21 +20,26 @@ def deliver(office: Office, recipient_ids: Sequence[int]) -> None:
     """Try each of these recipients once. No transaction is open while the network is asked."""
     with transaction(office.store) as db:
         letters = claims.claim(db, recipient_ids, token=uuid7(), lease=office.settings.lease)
-    for letter in letters:  # A recipient that was not claimed is settled or in other hands: the bell rang twice.
-        outcome = attempt(office, letter)
-        with transaction(office.store) as db:
-            recorded = moves.record(db, [conclude(letter.attempted, outcome, office.chance())])
-        if not recorded:  # The lease ran out meanwhile and somebody else answers for this recipient now.
+    judged = [(letter, judge(letter)) for letter in letters]  # Those not claimed are settled or in other hands.
+    _record(office, [(letter, outcome) for letter, outcome in judged if isinstance(outcome, Outcome)])
+    for letter, channel in judged:
+        if isinstance(channel, Channel):
+            _record(office, [(letter, office.senders[channel].send(letter))])
+
+
+def judge(letter: Letter) -> Outcome | Channel:
+    """Ask the preferences of this very moment: how the attempt ends without a network, or the channel to send by."""
+    choice = choose_channel(letter.approach, letter.preference, now=letter.read_at)
+    return settle(choice, letter.channel)
+
+
+def _record(office: Office, ended: Sequence[tuple[Letter, Outcome]]) -> None:
+    """Record in one transaction how these attempts ended."""
+    if not ended:
+        return
+    with transaction(office.store) as db:
+        wanted = [conclude(letter.attempted, outcome, office.chance()) for letter, outcome in ended]
+        recorded = moves.record(db, wanted)
+    for letter, _ in ended:
+        if letter.recipient_id not in recorded:  # Its lease ran out meanwhile and somebody else answers for it now.
             _log.warning("outcome_fenced", recipient_id=letter.recipient_id, attempt=letter.attempt)
-
-
-def attempt(office: Office, letter: Letter) -> Outcome:
-    """Ask the preferences of this very moment, then send, or say why not."""
-    choice = choose_channel(letter.type, letter.preference)
-    if choice.state is State.BLOCKED:
-        return Outcome(Kind.UNWANTED, choice.reason)
-    if choice.channel is None:
-        return Outcome(Kind.PERMANENT, choice.reason)
-    if choice.channel is Channel.INBOX:  # Moved to the inbox since it was queued: the outcome itself delivers it.
-        return Outcome(Kind.SENT, channel=Channel.INBOX)
-    return office.senders[choice.channel].send(letter)

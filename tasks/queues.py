@@ -2,7 +2,11 @@
 
 from delivery.vocabulary import Channel, QueueName, StepName
 
+LETTERBOX = QueueName.ACCEPT
+"""The one queue that holds whole messages and no bells: nothing in it may be lost, so Celery does not consume it."""
+
 ROUTES = {
+    StepName.ACCEPT: (LETTERBOX,),
     StepName.DECIDE: (QueueName.DECIDE,),
     StepName.VET: (QueueName.VETTING,),
     StepName.DELIVER: (QueueName.DELIVER_SMTP,),

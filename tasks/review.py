@@ -6,7 +6,7 @@ from uuid import UUID
 import structlog
 
 from delivery.records import cases, deciding, moves
-from delivery.records.cases import Decided, Ruling
+from delivery.records.cases import Ruling
 from delivery.records.engine import transaction
 from delivery.rules.deciding import Candidate, Move, place, refuse
 from delivery.vocabulary import CaseState, Reason, State
@@ -32,7 +32,7 @@ def rule(office: Office, case_id: UUID, ruling: Ruling) -> None:
         if decided is None:
             raise NotOpen(_why_not_open(cases.find(db, case_id)))
         held = deciding.candidates(db, [decided.message_id], State.HELD)
-        placed = _place(office, decided, held, ruling.state)
+        placed = _place(office, held, ruling.state)
         moves.record(db, placed)
     ring_for_deliveries(office.doorbell, placed)
     _log.info("vetting_case_decided", case_id=str(case_id), state=ruling.state)
@@ -49,10 +49,10 @@ def expire(office: Office, message_ids: Sequence[UUID]) -> None:
             _log.debug("vetting_case_decided_before_it_expired", case_id=str(case_id))
 
 
-def _place(office: Office, decided: Decided, held: Sequence[Candidate], state: CaseState) -> list[Move]:
+def _place(office: Office, held: Sequence[Candidate], state: CaseState) -> list[Move]:
     if state is CaseState.APPROVED:
         grace = office.settings.grace
-        return [place(candidate, decided.type, hold=False, grace=grace) for candidate in held]
+        return [place(candidate, hold=False, grace=grace) for candidate in held]
     return refuse(held, _REFUSALS[state])
 
 

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from delivery.intake.draft import Draft
 from delivery.records import accepting, accounts, cases, clients, reading
-from delivery.records.accepting import Arrival
+from delivery.records.accepting import Acceptance, Arrival, Stored
 from delivery.records.accounts import AccountFacts
 from delivery.records.cases import Case
 from delivery.records.engine import Store, transaction
@@ -68,15 +68,15 @@ class Book:
         draft = Draft(account_ids, **{**plain, "type": MessageType.OTHER, **fields})
         return Arrival(message_id or uuid7(), self.client_id, draft)
 
-    def accept(self, *arrivals: Arrival) -> dict[UUID, set[UUID]]:
-        """Take these in, in one transaction; answer the strangers of each."""
+    def accept(self, *arrivals: Arrival) -> dict[UUID, Acceptance]:
+        """Take these in, in one transaction; answer what became of each."""
         with transaction(self.store) as db:
             return accepting.accept(db, arrivals, grace=GRACE)
 
     def message(self, *account_ids: UUID, **fields: Any) -> UUID:
         """Take in one message to these accounts."""
         arrival = self.arrival(*account_ids, **fields)
-        assert {} == self.accept(arrival)
+        assert {arrival.message_id: Stored()} == self.accept(arrival)
         return arrival.message_id
 
     def view(self, message_id: UUID) -> MessageView:

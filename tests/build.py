@@ -13,7 +13,7 @@ from delivery.records.accepting import Arrival
 from delivery.records.claims import Letter
 from delivery.rules.deciding import Candidate
 from delivery.rules.outcomes import Attempt
-from delivery.rules.preferences import Preference
+from delivery.rules.preferences import Approach, Preference
 from delivery.rules.status import Standing
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, MessageType, Reason, State
@@ -21,6 +21,8 @@ from delivery.vocabulary import Channel, MessageType, Reason, State
 PEPPER = SecretStr("a pepper for tests, 32 characters or more")
 MESSAGE_ID = UUID("0199aaaa-0000-7000-8000-000000000000")
 CLIENT_ID = UUID("0199bbbb-0000-7000-8000-000000000000")
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+APPROACH = Approach(MessageType.OTHER, CLIENT_ID)
 
 _numbers = count(1)
 
@@ -51,14 +53,16 @@ def candidate(state: State = State.ACCEPTED, **chosen: Any) -> Candidate:
         "recipient_id": next(_numbers),
         "message_id": MESSAGE_ID,
         "attempt": 0,
+        "approach": APPROACH,
         "preference": Preference(),
+        "read_at": NOON,
     }
     return Candidate(state=state, **{**facts, **chosen})
 
 
-def attempt(number: int = 1) -> Attempt:
+def attempt(number: int = 1, channel: Channel = Channel.EMAIL) -> Attempt:
     """Make an attempt at some recipient."""
-    return Attempt(next(_numbers), MESSAGE_ID, number)
+    return Attempt(next(_numbers), MESSAGE_ID, number, channel)
 
 
 def fields(**chosen: object) -> dict[str, object]:
@@ -94,11 +98,13 @@ def letter(**chosen: Any) -> Letter:
         "account_name": "Bruno Beispiel",
         "address": "bruno@mail.example",
         "preference": Preference(channel=Channel.EMAIL),
+        "read_at": NOON,
         "type": MessageType.OTHER,
+        "client_id": CLIENT_ID,
         "sender_name": "Anna Example",
         "sender_email": None,
         "subject": "A question",
         "body": "Hello.\n",
-        "created_at": datetime(2026, 3, 1, 12, 0, tzinfo=UTC),
+        "created_at": NOON,
     }
     return Letter(**{**facts, **chosen})

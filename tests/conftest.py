@@ -24,6 +24,8 @@ _SERVERS = pytest.StashKey[Servers | str]()
 _CONNECTIONS = 8
 # On tables with a handful of rows DELETE takes a tenth of the time of TRUNCATE.
 _EMPTY = text("; ".join(f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables)))
+# All tests come from one address.
+_UNLIMITED = {"refused_credentials_per_minute": 1_000_000, "unknown_recipients_per_hour": 1_000_000}
 PEPPER = SecretStr("pepper of the tests, thirty-two characters")
 
 
@@ -78,7 +80,7 @@ def _migrate(url: str) -> None:
 
 
 def _settings(**changes: Any) -> Settings:
-    return Settings(**{"pepper": PEPPER, "step_pause_s": 3600.0, **changes})
+    return Settings(**{"pepper": PEPPER, "step_pause_s": 3600.0, **_UNLIMITED, **changes})
 
 
 @pytest.fixture(scope="session")

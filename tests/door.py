@@ -9,23 +9,15 @@ import httpx2
 import uvicorn
 
 from api_stub.app import make_http_app
+from api_stub.wire import serving
 from delivery.settings import Settings
 from tests.waiting import wait_until
-
-_STOP_TIMEOUT_S = 4
 
 
 @contextmanager
 def open_door(settings: Settings) -> Iterator[httpx2.Client]:
     """Serve until the block ends, and give a client that keeps its connections."""
-    config = uvicorn.Config(
-        make_http_app(settings),
-        host="127.0.0.1",
-        port=0,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=_STOP_TIMEOUT_S,
-    )
+    config = serving(make_http_app(settings), host="127.0.0.1", port=0)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="door")
     thread.start()

@@ -11,8 +11,10 @@ import typer
 from delivery.logs import configure_logs
 from delivery.records.migrating import NewerSchema, migrate
 from worker import commands, supervisor
+from worker.cli_accounts import accounts
 from worker.cli_clients import clients
 from worker.cli_inside import alive, queues, why
+from worker.cli_refused import refused
 from worker.cli_vetting import vetting
 from worker.lanes import LaneName
 from worker.process import run_worker
@@ -26,8 +28,10 @@ app = typer.Typer(
 )
 app.add_typer(vetting, name="vetting")
 app.add_typer(clients, name="clients")
+app.add_typer(accounts, name="accounts")
 app.command("why")(why)
 app.command("queues")(queues)
+app.command("refused")(refused)
 app.command("worker-alive")(alive)
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
+from tasks.queues import LETTERBOX
 
 
 class LaneName(StrEnum):
@@ -22,12 +23,18 @@ class Lane:
     queues: tuple[QueueName, ...]
     pool: str
 
+    @property
+    def bell_queues(self) -> tuple[QueueName, ...]:
+        """The queues that Celery consumes: all but the letterbox of direct sends, which a reader empties."""
+        return tuple(name for name in self.queues if name is not LETTERBOX)
+
     def concurrency(self, settings: Settings) -> int:
         """How many steps run at once in one process."""
         return settings.smtp_concurrency if self.pool == "threads" else 1
 
 
 LANES: Mapping[LaneName, Lane] = {
-    LaneName.DECIDE: Lane((QueueName.DECIDE, QueueName.VETTING), "solo"),
+    # What is taken in here is decided next, in the same process, and neither waits for a network.
+    LaneName.DECIDE: Lane((QueueName.ACCEPT, QueueName.DECIDE, QueueName.VETTING), "solo"),
     LaneName.SMTP: Lane((QueueName.DELIVER_SMTP,), "threads"),
 }

@@ -30,6 +30,11 @@ _DEMO_SETTINGS: Mapping[str, Any] = {
     "send_deadline_s": 45.0,
     "smtp_timeout_s": 20.0,
     "hold_phrases": "western union|wire transfer|advance fee",
+    # A suite of a few thousand requests can run against the demo; the defaults are for production.
+    "requests_per_minute": 10_000,
+    "recipients_per_minute": 250_000,
+    "refused_credentials_per_minute": 1_000,
+    "unknown_recipients_per_hour": 100_000,
 }
 
 
@@ -55,6 +60,7 @@ class Plant:
             "broker_url": self._valkey.url,
             "smtp_url": f"smtp://127.0.0.1:{_port(sockets.smtp)}",
             "pepper": pepper,
+            "public_url": self._base_url,
             **_DEMO_SETTINGS,
         }
         self.settings = Settings.model_validate(chosen)

@@ -15,9 +15,12 @@ from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tasks.app import celery_url, make_app
 from tasks.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
+from tasks.letterbox import Letterbox
 from tasks.office import Office
+from tasks.queues import LETTERBOX
 from tasks.step import register
 from worker.lanes import LANES, Lane, LaneName
+from worker.reader import Reader
 from worker.sweep import Pool, Sweep, Work
 
 # Beside those of the pool: one for the sweep's questions, one to spare.
@@ -30,7 +33,10 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
     app = make_app(settings)
     office = _furnish(settings, app, lane)
     register(app, office)
+    app.conf.worker_consumer = "tasks.hearing:BellConsumer"
     app.steps["worker"].add(_sweep_step(office, lane))
+    if LETTERBOX in lane.queues:
+        app.steps["worker"].add(_reader_step(office))
     app.worker_main(_arguments(settings, lane_name, lane))
 
 
@@ -38,10 +44,15 @@ def _furnish(settings: Settings, app: Celery, lane: Lane) -> Office:
     doorbell: Doorbell = BrokerDoorbell(app) if settings.bell else SilentDoorbell()
     return Office(
         settings=settings,
-        store=open_store(settings, connections=lane.concurrency(settings) + _CONNECTIONS_BESIDE_THE_POOL),
+        store=open_store(settings, connections=_connections(settings, lane)),
         doorbell=doorbell,
         senders={Channel.EMAIL: SmtpSender(settings)},
     )
+
+
+def _connections(settings: Settings, lane: Lane) -> int:
+    readers = 1 if LETTERBOX in lane.queues else 0
+    return lane.concurrency(settings) + readers + _CONNECTIONS_BESIDE_THE_POOL
 
 
 def _sweep_step(office: Office, lane: Lane) -> type[bootsteps.StartStopStep]:
@@ -59,6 +70,20 @@ def _sweep_step(office: Office, lane: Lane) -> type[bootsteps.StartStopStep]:
             self.sweep.stop()
 
     return SweepStep
+
+
+def _reader_step(office: Office) -> type[bootsteps.StartStopStep]:
+    """Make the part of the worker that empties the letterbox. It needs nothing of Celery."""
+
+    class ReaderStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships no types
+        def start(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
+            self.reader = Reader(office, Letterbox(office.settings))
+            self.reader.start()
+
+        def stop(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
+            self.reader.stop()
+
+    return ReaderStep
 
 
 def _pool_of(worker: Any) -> Pool:
@@ -79,7 +104,7 @@ def _arguments(settings: Settings, lane_name: LaneName, lane: Lane) -> list[str]
         "worker",
         *("--pool", lane.pool),
         *("--concurrency", str(lane.concurrency(settings))),
-        *("--queues", ",".join(lane.queues)),
+        *("--queues", ",".join(lane.bell_queues)),
         *("--hostname", f"{lane_name}-{os.getpid()}@%h"),
         *("--loglevel", "WARNING"),
         "--without-gossip",

@@ -39,7 +39,13 @@ class Round:
 
 
 ROUNDS: dict[QueueName, tuple[Round, ...]] = {
-    QueueName.DECIDE: (Round(due.undecided, DECIDE, size=100),),
+    QueueName.ACCEPT: (),  # Whatever lies there is no row yet.
+    QueueName.DECIDE: (
+        Round(due.undecided, DECIDE, size=100),
+        # The inbox needs no network and so no lane of its own: these were put off by quiet hours, and all at once.
+        Round(partial(due.lapsed, channel=Channel.INBOX), LAPSE),
+        Round(partial(due.waiting, channel=Channel.INBOX), DELIVER),
+    ),
     QueueName.VETTING: (Round(due.unopened, VET), Round(due.expired, EXPIRE)),
     QueueName.DELIVER_SMTP: (
         Round(partial(due.lapsed, channel=Channel.EMAIL), LAPSE),

@@ -11,6 +11,9 @@ from delivery.vocabulary import Channel, Reason, State
 _REASONS = {
     Reason.CLOSED_TO_EVERYBODY: "the account accepts no messages from anybody",
     Reason.TYPE_NOT_ACCEPTED: "the account does not accept messages of this type",
+    Reason.SENDER_NOT_WANTED: "the account's list of senders keeps this sender away",
+    Reason.MUTED: "the account accepts no messages for the time being",
+    Reason.QUIET_HOURS: "it waits for the end of the account's quiet hours",
     Reason.ACCOUNT_UNAVAILABLE: "the account was closed or suspended after the message was accepted",
     Reason.FLAGGED: "a vetting rule flagged the message",
     Reason.REFUSED_BY_RULE: "a rule refused it",

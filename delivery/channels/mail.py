@@ -30,8 +30,10 @@ class NotExpressible(Exception):  # noqa: N818 - it is a fact about the letter
     """Raised for a letter that no e-mail can carry as it was meant; the message names the header."""
 
 
-def compose(letter: Letter, mail_domain: str) -> bytes:
+def compose(letter: Letter, mail_domain: str, *, unsubscribe_url: str | None = None) -> bytes:
     """Write the e-mail. The same letter has the same Message-ID whatever attempt it is.
+
+    With an address of its recipient's unsubscribe page it can be unsubscribed from with one click.
 
     Raises `NotExpressible` when a header or the body, parsed back, does not say what was put in.
     """
@@ -41,12 +43,12 @@ def compose(letter: Letter, mail_domain: str) -> bytes:
     mail["Subject"] = _words("Subject", letter.subject)
     mail["Date"] = format_datetime(letter.created_at)
     mail["Message-ID"] = message_id(letter, mail_domain)
-    # RFC 2369. One-click (RFC 8058) needs an HTTPS address and comes with the unsubscribe page.
-    mail["List-Unsubscribe"] = f"<mailto:unsubscribe@{mail_domain}?subject=r{letter.recipient_id}>"
+    for name, value in _unsubscribing(letter, mail_domain, unsubscribe_url).items():
+        mail[name] = value
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation answers, please.
     mail.set_payload(_lines(letter.body), _UTF8)
     written = mail.as_bytes()
-    _compare(written, letter, mail_domain)
+    _compare(written, letter, mail_domain, unsubscribe_url)
     return written
 
 
@@ -87,6 +89,13 @@ def _people(letter: Letter, mail_domain: str) -> dict[str, tuple[str, str]]:
     return people
 
 
+def _unsubscribing(letter: Letter, mail_domain: str, url: str | None) -> dict[str, str]:
+    """Write the headers of RFC 2369 and, where there is a page, of RFC 8058: they stand on one line and as they are."""
+    if url is None:
+        return {"List-Unsubscribe": f"<mailto:unsubscribe@{mail_domain}?subject=r{letter.recipient_id}>"}
+    return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+
+
 def _mailbox(header: str, display: str, address: str) -> str:
     if _is_plain(display, _NAME_LIMIT):
         return formataddr((display, address))
@@ -116,13 +125,15 @@ def _lines(text: str) -> str:
     return text.replace("\r\n", "\n")
 
 
-def _compare(written: bytes, letter: Letter, mail_domain: str) -> None:
+def _compare(written: bytes, letter: Letter, mail_domain: str, unsubscribe_url: str | None) -> None:
     read = message_from_bytes(written, policy=policy.default)
     raw = message_from_bytes(written)
-    meant = {"Subject": letter.subject, "Message-ID": message_id(letter, mail_domain)}
-    for name, text in meant.items():
-        if read.get_all(name) != [text]:
+    literal = {"Message-ID": message_id(letter, mail_domain), **_unsubscribing(letter, mail_domain, unsubscribe_url)}
+    for name, text in literal.items():
+        if raw.get_all(name) != [text]:
             raise NotExpressible(f"The header {name} would not read as it was meant.")
+    if read.get_all("Subject") != [letter.subject]:
+        raise NotExpressible("The header Subject would not read as it was meant.")
     for name, person in _people(letter, mail_domain).items():
         if [_read_mailbox(value) for value in raw.get_all(name, [])] != [person]:
             raise NotExpressible(f"The header {name} would not read as it was meant.")

@@ -18,6 +18,7 @@ from delivery.channels.mail import NotExpressible, ascii_address, compose, envel
 from delivery.records.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
+from delivery.unsubscribing import unsubscribe_address
 from delivery.vocabulary import Reason
 
 _DEFAULT_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
@@ -180,6 +181,8 @@ class SmtpSender:
     def __init__(self, settings: Settings, now: Callable[[], float] = monotonic) -> None:
         self._relay = read_relay(settings.smtp_url)
         self._domain = settings.mail_domain
+        self._public_url = settings.public_url
+        self._pepper = settings.pepper
         self._timeout_s = settings.smtp_timeout_s
         self._deadline_s = settings.send_deadline_s
         self._now = now
@@ -189,7 +192,7 @@ class SmtpSender:
         """Try once to hand this letter to the relay; whatever happens is an outcome."""
         until = self._now() + self._deadline_s
         try:
-            written = _ended(compose(letter, self._domain))
+            written = _ended(compose(letter, self._domain, unsubscribe_url=self._page_of(letter)))
             address = ascii_address(letter.address)
         except NotExpressible as error:
             return Outcome(Kind.PERMANENT, Reason.NOT_EXPRESSIBLE, str(error))
@@ -204,6 +207,9 @@ class SmtpSender:
             self._drop()
             return Outcome(Kind.TEMPORARY, Reason.TRY_LATER, _describe(error))
         return self._finish(connection, until)
+
+    def _page_of(self, letter: Letter) -> str | None:
+        return unsubscribe_address(self._public_url, letter.account_id, letter.read_at, self._pepper)
 
     def _announce(self, letter: Letter, address: str, until: float) -> _Connection:
         """Say whom the mail is from and for, and get leave to send it; a kept connection may have died meanwhile."""

@@ -1,6 +1,8 @@
 """From the fields that a client sent to a draft, or to every fault in them at once (CONTRACT.md sections 1 and 5)."""
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -32,9 +34,8 @@ def read_draft(fields: Mapping[str, object]) -> Draft:
 
     Raises `Unacceptable` with every fault of every field.
     """
-    faults: list[Fault] = []
-    recipients = fields.get("recipient_uuids")
-    faults += _faults_of_recipients(recipients)
+    faults = list(_faults_of_list(fields.get("recipient_uuids")))
+    recipient_ids = [] if faults else _read_recipients(_listed(fields["recipient_uuids"]), faults)
     faults += faults_of_text("sender_name", fields.get("sender_name"), SENDER_NAME_LIMIT)
     faults += faults_of_address("sender_email", fields.get("sender_email"))
     faults += faults_of_text("subject", fields.get("subject"), SUBJECT_LIMIT)
@@ -43,7 +44,7 @@ def read_draft(fields: Mapping[str, object]) -> Draft:
     if faults:
         raise Unacceptable(faults)
     return Draft(
-        recipient_ids=tuple(dict.fromkeys(given_recipients(fields))),
+        recipient_ids=tuple(dict.fromkeys(recipient_ids)),
         sender_name=str(fields["sender_name"]),
         sender_email=str(fields.get("sender_email") or "") or None,
         subject=str(fields["subject"]),
@@ -55,6 +56,16 @@ def read_draft(fields: Mapping[str, object]) -> Draft:
 def given_recipients(fields: Mapping[str, object]) -> list[UUID]:
     """List the recipients of fields that make a draft, in the places they were given: repeated ones are repeated."""
     return [UUID(str(item)) for item in _listed(fields["recipient_uuids"])]
+
+
+def content_hash(draft: Draft) -> bytes:
+    """Compute what a repetition is compared by: SHA-256 over the canonical form of everything that is stored.
+
+    Recipients count as a set; text counts exactly as it was given, whatever encoding brought it.
+    """
+    recipients = sorted(str(each) for each in draft.recipient_ids)
+    content = [recipients, draft.sender_name, draft.sender_email, draft.subject, draft.body, draft.type]
+    return hashlib.sha256(json.dumps(content).encode()).digest()
 
 
 def unknown_recipient(index: int) -> Fault:
@@ -71,7 +82,7 @@ def _listed(recipients: object) -> list[object]:
     return recipients if isinstance(recipients, list) else [recipients]
 
 
-def _faults_of_recipients(value: object) -> Iterator[Fault]:
+def _faults_of_list(value: object) -> Iterator[Fault]:
     field = "recipient_uuids"
     if value is None:
         yield Fault(field, "required", f"{field} is missing. Give a list of 1 to {RECIPIENT_LIMIT} account UUIDs.")
@@ -81,14 +92,17 @@ def _faults_of_recipients(value: object) -> Iterator[Fault]:
         yield Fault(field, "too_few", f"{field} is empty. Give 1 to {RECIPIENT_LIMIT} account UUIDs.")
     elif len(_listed(value)) > RECIPIENT_LIMIT:
         yield Fault(field, "too_many", f"{field} has more than {RECIPIENT_LIMIT} entries. Send several messages.")
-    else:
-        for index, item in enumerate(_listed(value)):
-            yield from _faults_of_recipient(index, item)
 
 
-def _faults_of_recipient(index: int, item: object) -> Iterator[Fault]:
+def _read_recipients(items: Sequence[object], faults: list[Fault]) -> list[UUID]:
+    """Read the members of the list; what is none adds to the faults."""
+    read = [read_uuid(item) if isinstance(item, str) else None for item in items]
+    faults += [_fault_of_recipient(index, items[index]) for index, account_id in enumerate(read) if account_id is None]
+    return [account_id for account_id in read if account_id is not None]
+
+
+def _fault_of_recipient(index: int, item: object) -> Fault:
     if not isinstance(item, str):
-        yield Fault("recipient_uuids", "wrong_type", f"Recipient {index} (counted from 0) must be a UUID text.", index)
-    elif read_uuid(item) is None:
-        message = f"Recipient {index} (counted from 0) is not a UUID of the form 8-4-4-4-12 hexadecimal digits."
-        yield Fault("recipient_uuids", "invalid_uuid", message, index)
+        return Fault("recipient_uuids", "wrong_type", f"Recipient {index} (counted from 0) must be a UUID text.", index)
+    message = f"Recipient {index} (counted from 0) is not a UUID of the form 8-4-4-4-12 hexadecimal digits."
+    return Fault("recipient_uuids", "invalid_uuid", message, index)

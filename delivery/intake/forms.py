@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import cast
+from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartCallbacks, parse_options_header
+from python_multipart.multipart import parse_options_header
 
 from delivery.intake.faults import body_fault
 from delivery.intake.strict_json import decode
@@ -33,7 +33,7 @@ def read_multipart(body: bytes, content_type: bytes) -> Mapping[str, object]:
     if not 0 < len(boundary) <= _BOUNDARY_LIMIT:
         raise body_fault("invalid_encoding", "The Content-Type multipart/form-data needs a boundary.")
     reader = _PartReader()
-    parser = MultipartParser(boundary, cast(MultipartCallbacks, reader.callbacks()))
+    parser = MultipartParser(boundary, cast("Any", reader.callbacks()))
     try:
         parser.write(body)
     except FormParserError as error:

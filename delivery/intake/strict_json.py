@@ -25,14 +25,20 @@ def read_object(body: bytes) -> Mapping[str, object]:
     Raises `Unacceptable` with one fault of the body as a whole: `invalid_encoding`, `too_deep`, `duplicate_key`,
     `invalid_json` or `not_an_object`.
     """
+    value = read_value(body)
+    if not isinstance(value, dict):
+        raise body_fault("not_an_object", "The body must be one JSON object.")
+    return value
+
+
+def read_value(body: bytes, depth_limit: int = DEPTH_LIMIT) -> object:
+    """Read any JSON value, as strictly as `read_object` does."""
     text = decode(body)
-    if is_deeper_than(body, DEPTH_LIMIT):
-        raise body_fault("too_deep", f"The JSON is nested more than {DEPTH_LIMIT} levels deep.")
+    if is_deeper_than(body, depth_limit):
+        raise body_fault("too_deep", f"The JSON is nested more than {depth_limit} levels deep.")
     value = _parse(text)
     if _ESCAPED_SURROGATE.search(text) and not _is_unicode(value):
         raise body_fault("invalid_encoding", "The JSON has an escaped surrogate (\\ud800 to \\udfff) without its pair.")
-    if not isinstance(value, dict):
-        raise body_fault("not_an_object", "The body must be one JSON object.")
     return value
 
 
@@ -64,8 +70,9 @@ def _parse(text: str) -> object:
         return json.loads(
             text,
             object_pairs_hook=_once_each,
-            # Integers stay unread: Python refuses very long ones, and no field of ours is a number.
-            parse_int=bool,
+            # Integers stay unread: Python refuses very long ones, and no field of ours is a number. Nor are they
+            # booleans: 0 is not a way to say false, let alone true.
+            parse_int=_unread,
             parse_float=_finite,
             parse_constant=_refuse_constant,
         )
@@ -78,6 +85,11 @@ def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) < len(pairs):
         raise body_fault("duplicate_key", "A key stands twice in one JSON object.")
     return found
+
+
+def _unread(digits: str) -> float:
+    del digits
+    return 0.0
 
 
 def _finite(digits: str) -> float:

@@ -122,7 +122,7 @@ _DECIDE = text(f"""
     FROM message
     WHERE vetting_case.id = :case_id AND vetting_case.state = '{CaseState.OPEN}'
       AND message.id = vetting_case.message_id
-    RETURNING message.id, message.type
+    RETURNING message.id
 """)
 _LOCK_MESSAGE = text("""
     SELECT id FROM message WHERE id = (SELECT message_id FROM vetting_case WHERE id = :case_id) FOR NO KEY UPDATE
@@ -134,7 +134,6 @@ class Decided:
     """The message whose case was just decided."""
 
     message_id: UUID
-    type: MessageType
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +150,7 @@ def decide(db: Connection, case_id: UUID, ruling: Ruling) -> Decided | None:
     db.execute(_LOCK_MESSAGE, {"case_id": case_id})  # Messages are locked before all else (records/moves.py).
     values = {"case_id": case_id, "state": ruling.state, "actor": ruling.actor, "note": ruling.note}
     row = db.execute(_DECIDE, values).one_or_none()
-    return None if row is None else Decided(row.id, MessageType(row.type))
+    return None if row is None else Decided(row.id)
 
 
 _OVERDUE = text(f"""

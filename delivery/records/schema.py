@@ -193,8 +193,10 @@ class Recipient(Base):
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    message_id: Mapped[UUID] = mapped_column(ForeignKey("message.id"))
-    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"))
+    # No foreign keys: the statement that inserts the row has just joined its message and its account, neither is ever
+    # deleted, and their triggers were 57 % of taking in 25 recipients.
+    message_id: Mapped[UUID]
+    account_id: Mapped[UUID]
     position: Mapped[int]
     state: Mapped[str] = mapped_column(server_default=State.ACCEPTED)
     channel: Mapped[str | None]
@@ -213,9 +215,9 @@ class InboxLetter(Base):
     __tablename__ = "inbox_letter"
     __table_args__ = (Index(None, "account_id", "delivered_at", "recipient_id"),)
 
-    recipient_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("recipient.id"), primary_key=True)
+    recipient_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     account_id: Mapped[UUID]
-    message_id: Mapped[UUID] = mapped_column(ForeignKey("message.id"))
+    message_id: Mapped[UUID]
     delivered_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 

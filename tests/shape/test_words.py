@@ -25,7 +25,7 @@ from delivery.vocabulary import (
 from tasks.app import make_app
 from tasks.doorbell import SilentDoorbell
 from tasks.office import Office
-from tasks.queues import DELIVERY_QUEUES, ROUTES
+from tasks.queues import DELIVERY_QUEUES, LETTERBOX, ROUTES
 from tasks.step import STEPS, register
 from tests import build
 from tests.shape.house import ROOT, files
@@ -92,7 +92,15 @@ def test_step_names_routes_and_registered_tasks_are_the_same() -> None:
 
     registered = {name for name in app.tasks if not name.startswith("celery.")}
 
-    assert set(StepName) == set(ROUTES) == set(STEPS) == registered
+    assert set(StepName) == set(ROUTES)
+    assert set(StepName) - {StepName.ACCEPT} == set(STEPS) == registered
+
+
+def test_what_other_programs_send_is_read_by_one_lane_and_never_by_celery() -> None:
+    lanes = [lane for lane in LANES.values() if LETTERBOX in lane.queues]
+
+    assert (LETTERBOX,) == ROUTES[StepName.ACCEPT]
+    assert [False] == [LETTERBOX in lane.bell_queues for lane in lanes]
 
 
 def test_the_compose_file_runs_every_lane_and_no_other() -> None:

@@ -1,15 +1,43 @@
 """An office to work in: a real database, noted bells and a mail relay that only listens."""
 
-import pytest
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
+import httpx2
+import pytest
+import structlog
+from redis import Redis
+from typer.testing import CliRunner
+from uuid_utils.compat import uuid7
+
+from delivery.records.census import WorkerIdentity
 from delivery.records.engine import Store
-from delivery.settings import Settings
-from delivery.vocabulary import Channel
+from delivery.settings import Settings, settings_from_environment
+from delivery.vocabulary import Channel, MessageType
+from tasks.decide import decide
 from tasks.office import Office
 from tests.book import Book
 from tests.crank import Crank, FakeSender, NotedBells
+from tests.direct import credential
+from tests.door import open_door
+from tests.sending import Headers, key_of
+from worker.sweep import ROUNDS, Sweep
 
 HELD_PHRASE = "wire the money"
+
+
+@pytest.fixture(autouse=True)
+def logs_of_this_test() -> Iterator[None]:
+    """Undo what a command set up for its logs: they would go to a stream that is closed after the test."""
+    yield
+    structlog.reset_defaults()
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if isinstance(each.formatter, structlog.stdlib.ProcessorFormatter)]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture
@@ -46,3 +74,69 @@ def office(settings: Settings, store: Store, bells: NotedBells, relay: FakeSende
 def crank(office: Office, bells: NotedBells) -> Crank:
     """Give what takes bells to their steps."""
     return Crank(office, bells)
+
+
+@pytest.fixture
+def token(book: Book, settings: Settings) -> str:
+    """Give an access token of the client of this test, as for direct sends."""
+    return credential(book, settings.pepper)
+
+
+@pytest.fixture
+def key(book: Book, settings: Settings) -> Headers:
+    """Give the credential of a client that may do everything."""
+    return key_of(book, settings, book.client_id)
+
+
+@pytest.fixture
+def working(office: Office) -> Iterator[None]:
+    """Start a worker that takes up everything at once."""
+    brisk = office.settings.model_copy(update={"sweep_tick_s": 0.02, "bell_grace_s": 0.001})
+    identity = WorkerIdentity(uuid7(), "here", 1, tuple(ROUNDS))
+    sweep = Sweep(replace(office, settings=brisk), identity, lambda work: work() or (lambda: None))  # type: ignore[func-returns-value] # it runs first
+    sweep.start()
+    yield
+    sweep.stop()
+
+
+@pytest.fixture
+def overdue(base_settings: Settings) -> Iterator[httpx2.Client]:
+    """Open a door whose messages the sweep takes up at once, so that no broker is needed."""
+    with open_door(base_settings.model_copy(update={"bell_grace_s": 0.001, "hold_phrases": HELD_PHRASE})) as client:
+        yield client
+
+
+@pytest.fixture
+def queued(book: Book, office: Office) -> UUID:
+    """Take in a message to one account, queued for e-mail."""
+    message_id = book.message(book.account(Channel.EMAIL), type=MessageType.JOB)
+    decide(office, [message_id])
+    return message_id
+
+
+@pytest.fixture(scope="module")
+def open_client(base_settings: Settings) -> Iterator[httpx2.Client]:
+    """Give a door that is open for all tests of this file."""
+    with open_door(base_settings) as client:
+        yield client
+
+
+@pytest.fixture
+def http(open_client: httpx2.Client, book: Book, broker: Redis) -> httpx2.Client:
+    """Give a client at the door of an empty Postroom."""
+    del book, broker
+    return open_client
+
+
+@pytest.fixture
+def command(
+    book: Book, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Any]]:
+    """Give what runs a command of ours (a typer application, and words) in a folder without settings of its own."""
+    del book
+    monkeypatch.chdir(tmp_path)
+    told = {"DATABASE_URL": settings.database_url, "POSTROOM_PEPPER": settings.pepper}
+    environment = {**{name: secret.get_secret_value() for name, secret in told.items()}, "COLUMNS": "200"}
+    settings_from_environment.cache_clear()
+    yield lambda application, *words: CliRunner().invoke(application, [str(word) for word in words], env=environment)
+    settings_from_environment.cache_clear()

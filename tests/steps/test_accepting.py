@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
+from delivery.records.accepting import Repeated, Stored, Strange
 from delivery.vocabulary import AccountStatus, Channel, MessageType, State
 from tests.book import Book
 from tests.statements import counted
@@ -45,9 +46,10 @@ def test_many_drafts_are_stored_by_one_statement(book: Book) -> None:
     arrivals = [book.arrival(*book.accounts(3)) for _ in range(20)]
 
     with counted(book.store) as statements:
-        strangers = book.accept(*arrivals)
+        accepted = book.accept(*arrivals)
 
-    assert ({}, 1, 20, 60) == (strangers, len(statements), book.count("message"), book.count("recipient"))
+    assert {arrival.message_id: Stored() for arrival in arrivals} == accepted
+    assert (1, 20, 60) == (len(statements), book.count("message"), book.count("recipient"))
 
 
 @pytest.mark.parametrize("status", [AccountStatus.SUSPENDED, AccountStatus.CLOSED, None])
@@ -56,9 +58,9 @@ def test_an_account_that_is_not_active_refuses_its_own_message_only(book: Book, 
     stranger = uuid7() if status is None else book.account(status=status)
     good, bad = book.arrival(known), book.arrival(known, stranger)
 
-    strangers = book.accept(good, bad)
+    accepted = book.accept(good, bad)
 
-    assert {bad.message_id: {stranger}} == strangers
+    assert {good.message_id: Stored(), bad.message_id: Strange(frozenset({stranger}))} == accepted
     assert [good.message_id] == [row.id for row in book.ask("SELECT id FROM message")]
     assert [(good.message_id, known)] == [
         tuple(row) for row in book.ask("SELECT message_id, account_id FROM recipient")
@@ -69,16 +71,16 @@ def test_every_stranger_of_a_message_is_named(book: Book) -> None:
     strangers = [uuid7() for _ in range(24)]
     arrival = book.arrival(*strangers, book.account())
 
-    assert {arrival.message_id: set(strangers)} == book.accept(arrival)
+    assert {arrival.message_id: Strange(frozenset(strangers))} == book.accept(arrival)
 
 
-def test_the_same_message_twice_is_refused_and_changes_nothing(book: Book) -> None:
+def test_the_same_message_id_twice_changes_nothing(book: Book) -> None:
     account_id = book.account()
     message_id = book.message(account_id, subject="first")
 
-    with pytest.raises(IntegrityError):
-        book.accept(book.arrival(account_id, message_id=message_id, subject="second"))
+    accepted = book.accept(book.arrival(account_id, message_id=message_id, subject="second"))
 
+    assert {message_id: Repeated(message_id, is_same=False)} == accepted
     assert "first" == book.view(message_id).subject
     assert 1 == book.count("recipient")
 
@@ -99,7 +101,7 @@ def test_concurrent_accepts_to_the_same_accounts_all_succeed(book: Book) -> None
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda batch: book.accept(*batch), arrivals))
 
-    assert [{}] * 12 == answers
+    assert [{Stored()}] * 12 == [set(answer.values()) for answer in answers]
     assert (120, 600) == (book.count("message"), book.count("recipient"))
 
 

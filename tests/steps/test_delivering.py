@@ -5,32 +5,18 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
-from uuid_utils.compat import uuid7
 
-from delivery.records import claims, moves
 from delivery.records.claims import Letter
 from delivery.records.engine import transaction
-from delivery.rules.outcomes import Attempt, Kind, Outcome, conclude
+from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.retry import SCHEDULE
-from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, State
+from delivery.vocabulary import AccountStatus, Channel, Reason, State
 from tasks.decide import decide
 from tasks.deliver import deliver
-from tasks.lapse import lapse
 from tasks.office import Office
+from tests.attempts import LATER, UNKNOWN
 from tests.book import Book
 from tests.crank import FakeSender
-
-LEASE = timedelta(seconds=60)
-LATER = Outcome(Kind.TEMPORARY, Reason.TRY_LATER, "451 later")
-UNKNOWN = Outcome(Kind.UNKNOWN, Reason.INTERRUPTED)
-
-
-@pytest.fixture
-def queued(book: Book, office: Office) -> UUID:
-    """Take in a message to one account, queued for e-mail."""
-    message_id = book.message(book.account(Channel.EMAIL), type=MessageType.JOB)
-    decide(office, [message_id])
-    return message_id
 
 
 def test_a_letter_is_sent_and_recorded(book: Book, office: Office, relay: FakeSender, queued: UUID) -> None:
@@ -84,68 +70,6 @@ def test_a_bell_that_rings_while_the_letter_is_on_its_way_sends_nothing(
     deliver(office, book.recipient_ids(queued))
 
     assert 1 == len(relay.letters)
-
-
-def test_a_claim_names_all_that_an_attempt_needs(book: Book, queued: UUID) -> None:
-    (letter,) = _claim(book, queued)
-
-    assert ("Ada", "Grace", MessageType.JOB, Channel.EMAIL, 1) == (
-        letter.account_name,
-        letter.sender_name,
-        letter.type,
-        letter.channel,
-        letter.attempt,
-    )
-    assert f"{letter.account_id.hex}@example.com" == letter.address
-    assert book.view(queued).created_at == letter.created_at
-
-
-def test_a_claimed_recipient_is_in_nobody_elses_hands(book: Book, queued: UUID) -> None:
-    _claim(book, queued)
-
-    assert [] == _claim(book, queued)
-
-
-def test_a_claim_repeated_by_the_same_run_is_answered_again_as_the_same_attempt(book: Book, queued: UUID) -> None:
-    token = uuid7()
-    (first,) = _claim(book, queued, token)
-
-    (second,) = _claim(book, queued, token)
-
-    assert first == second
-    assert (State.CLAIMED, 1) == (book.recipient(queued).state, book.recipient(queued).attempt)
-
-
-def test_a_claim_passes_over_a_row_in_other_hands(book: Book, office: Office, queued: UUID) -> None:
-    other = book.message(book.account(Channel.EMAIL))
-    decide(office, [other])
-    ids = book.recipient_ids(queued) + book.recipient_ids(other)
-
-    with transaction(book.store) as db:
-        db.execute(text("SELECT FROM recipient WHERE id = :id FOR UPDATE"), {"id": ids[0]})
-        with transaction(book.store) as mine:
-            claimed = claims.claim(mine, ids, token=uuid7(), lease=LEASE)
-
-    assert [ids[1]] == [letter.recipient_id for letter in claimed]
-
-
-@pytest.mark.parametrize(
-    "state", [State.ACCEPTED, State.HELD, State.DELIVERED, State.BLOCKED, State.FAILED, State.REFUSED]
-)
-def test_only_a_waiting_recipient_can_be_claimed(book: Book, queued: UUID, state: State) -> None:
-    is_open = state in {State.ACCEPTED, State.HELD}
-    due_at = "clock_timestamp() - INTERVAL '1 h'" if is_open else "NULL"
-    book.ask(f"UPDATE recipient SET state = :state, due_at = {due_at}", state=state)
-
-    assert [] == _claim(book, queued)
-
-
-def test_the_claim_is_a_lease(book: Book, queued: UUID) -> None:
-    _claim(book, queued)
-
-    recipient = book.recipient(queued)
-    assert recipient.due_at is not None
-    assert abs(recipient.due_at - recipient.changed_at - LEASE) < timedelta(seconds=0.1)
 
 
 @pytest.mark.parametrize("failed", range(1, 10))
@@ -278,86 +202,6 @@ def test_a_new_address_is_used_from_the_next_attempt_on(
     assert "new@example.com" == relay.letters[-1].address
 
 
-def test_an_attempt_whose_lease_ran_out_is_of_unknown_outcome(book: Book, office: Office, queued: UUID) -> None:
-    _claim(book, queued)
-    book.let_pass(LEASE)
-
-    lapse(office, book.recipient_ids(queued))
-
-    recipient = book.recipient(queued)
-    assert (State.UNKNOWN, Reason.INTERRUPTED, 1) == (recipient.state, recipient.reason, recipient.attempt)
-    assert recipient.due_at is not None
-    assert (1, 0, "pending") == book.counters(queued)
-
-
-def test_an_attempt_within_its_lease_does_not_lapse(book: Book, office: Office, queued: UUID) -> None:
-    _claim(book, queued)
-
-    lapse(office, book.recipient_ids(queued))
-
-    assert [State.CLAIMED] == book.states(queued)
-
-
-def test_an_attempt_after_an_unknown_outcome_may_be_a_duplicate_and_says_so(
-    book: Book, office: Office, queued: UUID
-) -> None:
-    _claim(book, queued)
-    book.let_pass(LEASE)
-    lapse(office, book.recipient_ids(queued))
-    book.let_pass(SCHEDULE[0])
-
-    deliver(office, book.recipient_ids(queued))
-
-    recipient = book.recipient(queued)
-    assert (State.DELIVERED, 2, True) == (recipient.state, recipient.attempt, recipient.possibly_duplicated)
-
-
-def test_a_late_outcome_is_fenced_by_the_lapse(book: Book, office: Office, queued: UUID) -> None:
-    (late,) = _claim(book, queued)
-    book.let_pass(LEASE)
-    lapse(office, book.recipient_ids(queued))
-
-    assert set() == _record(book, late.attempted, Outcome(Kind.SENT))
-    assert ([State.UNKNOWN], (1, 0, "pending")) == (book.states(queued), book.counters(queued))
-
-
-def test_a_late_outcome_is_fenced_by_the_next_attempt(book: Book, office: Office, queued: UUID) -> None:
-    (late,) = _claim(book, queued)
-    book.let_pass(LEASE)
-    lapse(office, book.recipient_ids(queued))
-    book.let_pass(SCHEDULE[0])
-    (current,) = _claim(book, queued)
-
-    assert set() == _record(book, late.attempted, Outcome(Kind.PERMANENT, Reason.MAILBOX_REFUSED))
-    assert [State.CLAIMED] == book.states(queued)
-    assert {current.recipient_id} == _record(book, current.attempted, Outcome(Kind.SENT))
-    assert (0, 1, "sent") == book.counters(queued)
-
-
-def test_a_step_that_was_fenced_leaves_the_record_as_it_is(
-    book: Book, office: Office, relay: FakeSender, queued: UUID
-) -> None:
-    def answer(letter: Letter) -> Outcome:
-        book.let_pass(timedelta(days=1))
-        lapse(office, [letter.recipient_id])
-        return Outcome(Kind.SENT)
-
-    relay.answer = answer
-
-    deliver(office, book.recipient_ids(queued))
-
-    assert ([State.UNKNOWN], (1, 0, "pending")) == (book.states(queued), book.counters(queued))
-
-
-def test_an_outcome_recorded_twice_counts_once(book: Book, queued: UUID) -> None:
-    (letter,) = _claim(book, queued)
-
-    recorded = [_record(book, letter.attempted, Outcome(Kind.SENT)) for _ in range(2)]
-
-    assert [{letter.recipient_id}, set()] == recorded
-    assert (0, 1, "sent") == book.counters(queued)
-
-
 def test_a_message_is_sent_at_its_first_delivery(book: Book, office: Office) -> None:
     message_id = book.message(*book.accounts(2, Channel.EMAIL))
     decide(office, [message_id])
@@ -369,13 +213,3 @@ def test_a_message_is_sent_at_its_first_delivery(book: Book, office: Office) -> 
 
     assert sent_at is not None
     assert sent_at == book.view(message_id).sent_at
-
-
-def _claim(book: Book, message_id: UUID, token: UUID | None = None) -> list[Letter]:
-    with transaction(book.store) as db:
-        return claims.claim(db, book.recipient_ids(message_id), token=token or uuid7(), lease=LEASE)
-
-
-def _record(book: Book, attempt: Attempt, outcome: Outcome) -> set[int]:
-    with transaction(book.store) as db:
-        return moves.record(db, [conclude(attempt, outcome, 0.0)])

@@ -1,87 +1,34 @@
 """The front door on a real database: what a client sees, whatever stands or lies down behind it."""
 
 import json
-import socket
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from time import monotonic
-from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import UUID
 
 import httpx2
 import pytest
-from pydantic import SecretStr
 from redis import Redis
 from uuid_utils.compat import uuid7
 
-from delivery.credentials import mint
-from delivery.records import clients
-from delivery.records.census import WorkerIdentity
-from delivery.records.engine import transaction
 from delivery.records.migrating import newest_revision
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
-from delivery.vocabulary import AccountStatus, Channel, CredentialKind, QueueName, Reason, Scope
+from delivery.vocabulary import AccountStatus, Channel, QueueName, Reason, Scope
 from tasks.office import Office
 from tasks.review import rule
-from tests import build
 from tests.book import Book
 from tests.crank import FakeSender
-from tests.door import open_door
+from tests.sending import Headers, key_of, post, status_of
 from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_reviewing import APPROVED
-from tests.valve import Valve, valve_before
 from tests.waiting import wait_until
-from worker.sweep import ROUNDS, Sweep
-
-_NOWHERE = "127.0.0.1:1"
-Headers = dict[str, str]
-
-
-@pytest.fixture(scope="module")
-def open_client(base_settings: Settings) -> Iterator[httpx2.Client]:
-    """Give a door that is open for all tests of this file."""
-    with open_door(base_settings) as client:
-        yield client
-
-
-@pytest.fixture
-def http(open_client: httpx2.Client, book: Book, broker: Redis) -> httpx2.Client:
-    """Give a client at the door of an empty Postroom."""
-    del book, broker
-    return open_client
-
-
-@pytest.fixture
-def key(book: Book, settings: Settings) -> Headers:
-    """Give the credential of a client that may do everything."""
-    return _key(book, settings, book.client_id)
-
-
-@pytest.fixture
-def working(office: Office) -> Iterator[None]:
-    """Start a worker that takes up everything at once."""
-    brisk = office.settings.model_copy(update={"sweep_tick_s": 0.02, "bell_grace_s": 0.001})
-    identity = WorkerIdentity(uuid7(), "here", 1, tuple(ROUNDS))
-    sweep = Sweep(replace(office, settings=brisk), identity, lambda work: work() or (lambda: None))  # type: ignore[func-returns-value] # it runs first
-    sweep.start()
-    yield
-    sweep.stop()
-
-
-@pytest.fixture
-def overdue(base_settings: Settings) -> Iterator[httpx2.Client]:
-    """Open a door whose messages the sweep takes up at once, so that no broker is needed."""
-    with open_door(base_settings.model_copy(update={"bell_grace_s": 0.001, "hold_phrases": HELD_PHRASE})) as client:
-        yield client
 
 
 @pytest.mark.usefixtures("working")
 def test_a_sent_message_answers_with_the_verdict(overdue: httpx2.Client, book: Book, key: Headers) -> None:
     account_id = book.account()
 
-    answer = _post(overdue, key, account_id)
+    answer = post(overdue, key, account_id)
 
     message_id = answer.json()["meta"]["message_uuid"]
     meta = {
@@ -99,7 +46,7 @@ def test_a_sent_message_answers_with_the_verdict(overdue: httpx2.Client, book: B
 def test_failed_recipients_are_named_when_others_did_not_fail(overdue: httpx2.Client, book: Book, key: Headers) -> None:
     closed, good, bad = book.account(is_closed=True), book.account(), book.account(accepted_types=())
 
-    answer = _post(overdue, key, closed, good, bad)
+    answer = post(overdue, key, closed, good, bad)
 
     meta = answer.json()["meta"]
     assert ("sent", "delivered_in_part") == (meta["status"], meta["status_reason"])
@@ -108,7 +55,7 @@ def test_failed_recipients_are_named_when_others_did_not_fail(overdue: httpx2.Cl
 
 @pytest.mark.usefixtures("working")
 def test_nobody_is_named_when_all_failed(overdue: httpx2.Client, book: Book, key: Headers) -> None:
-    meta = _post(overdue, key, book.account(is_closed=True)).json()["meta"]
+    meta = post(overdue, key, book.account(is_closed=True)).json()["meta"]
 
     assert ("rejected", "blocked_by_preferences") == (meta["status"], meta["status_reason"])
     assert "failed_recipients" not in meta
@@ -118,7 +65,7 @@ def test_nobody_is_named_when_all_failed(overdue: httpx2.Client, book: Book, key
 def test_a_flagged_message_is_pending_until_staff_let_it_go(
     overdue: httpx2.Client, book: Book, key: Headers, office: Office
 ) -> None:
-    answer = _post(overdue, key, book.account(), book.account(is_closed=True), subject=HELD_PHRASE)
+    answer = post(overdue, key, book.account(), book.account(is_closed=True), subject=HELD_PHRASE)
     meta = answer.json()["meta"]
     wait_until(lambda: book.count("vetting_case") == 1)
 
@@ -134,12 +81,12 @@ def test_a_mail_that_must_be_tried_again_is_in_delivery(
     overdue: httpx2.Client, book: Book, key: Headers, relay: FakeSender
 ) -> None:
     relay.answer = lambda _: Outcome(Kind.TEMPORARY, Reason.TRY_LATER, "451 a secret of the relay")
-    answer = _post(overdue, key, book.account(Channel.EMAIL))
+    answer = post(overdue, key, book.account(Channel.EMAIL))
 
     read = overdue.get(answer.headers["Location"], headers=key)
 
     (recipient,) = read.json()["data"]["recipients"]
-    assert ("pending", "in_delivery") == _status(answer) == _status(read)
+    assert ("pending", "in_delivery") == status_of(answer) == status_of(read)
     assert ("retrying", "try_later", 1, "email") == (
         recipient["state"],
         recipient["reason"],
@@ -153,7 +100,7 @@ def test_a_mail_that_must_be_tried_again_is_in_delivery(
 
 @pytest.mark.parametrize("prefix", ["", "/v2"])
 def test_every_path_answers_bare_and_below_v2(http: httpx2.Client, book: Book, key: Headers, prefix: str) -> None:
-    answer = _post(http, key, book.account(), prefix=prefix, prefer="respond-async")
+    answer = post(http, key, book.account(), prefix=prefix, prefer="respond-async")
 
     location = answer.headers["Location"]
     assert location == f"{prefix}/messages/{answer.json()['meta']['message_uuid']}"
@@ -163,7 +110,7 @@ def test_every_path_answers_bare_and_below_v2(http: httpx2.Client, book: Book, k
 def test_a_message_is_read_as_it_was_sent(http: httpx2.Client, book: Book, key: Headers) -> None:
     first, second = book.accounts(2)
     sent = {"sender_name": " Grace ", "sender_email": "g@example.com", "subject": "Ü", "body": "a\r\nb", "type": "rfq"}
-    answer = _post(http, key, second, first, prefer="respond-async", **sent)
+    answer = post(http, key, second, first, prefer="respond-async", **sent)
 
     data = http.get(answer.headers["Location"], headers=key).json()["data"]
 
@@ -177,14 +124,14 @@ def test_without_a_worker_the_answer_is_pending_when_the_wait_is_over(
 ) -> None:
     began = monotonic()
 
-    answer = _post(http, key, book.account(), prefer="wait=1")
+    answer = post(http, key, book.account(), prefer="wait=1")
 
-    assert ("pending", "in_delivery") == _status(answer)
+    assert ("pending", "in_delivery") == status_of(answer)
     assert 0.9 < monotonic() - began < 2.0
 
 
 def test_a_message_rings_for_its_decision(http: httpx2.Client, book: Book, key: Headers, broker: Redis) -> None:
-    _post(http, key, book.account(), prefer="wait=1")
+    post(http, key, book.account(), prefer="wait=1")
 
     assert 1 == broker.llen(QueueName.DECIDE)
 
@@ -193,7 +140,7 @@ def test_concurrent_messages_are_each_answered_for_themselves(http: httpx2.Clien
     account_ids = [book.account() if i % 3 else uuid7() for i in range(60)]
 
     with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(lambda each: _post(http, key, each, prefer="respond-async"), account_ids))
+        answers = list(pool.map(lambda each: post(http, key, each, prefer="respond-async"), account_ids))
 
     assert [201 if i % 3 else 400 for i in range(60)] == [answer.status_code for answer in answers]
     assert 40 == book.count("message")
@@ -205,7 +152,7 @@ def test_unknown_closed_and_suspended_accounts_get_the_same_answer(
 ) -> None:
     stranger = uuid7() if status is None else book.account(status=status)
 
-    answer = _post(http, key, book.account(), stranger)
+    answer = post(http, key, book.account(), stranger)
 
     (fault,) = answer.json()["errors"]
     assert (400, 0) == (answer.status_code, answer.json()["success"])
@@ -219,7 +166,7 @@ def test_unknown_recipients_are_counted_by_their_place_in_the_request(
 ) -> None:
     known, stranger = book.account(), uuid7()
 
-    answer = _post(http, key, known, known, stranger)
+    answer = post(http, key, known, known, stranger)
 
     assert ["recipient_uuids[2]"] == [fault["field"] for fault in answer.json()["errors"]]
 
@@ -232,7 +179,7 @@ def test_a_key_counts_in_either_header(http: httpx2.Client, key: Headers, name: 
 
 
 def test_without_a_key_nobody_enters(http: httpx2.Client, book: Book) -> None:
-    answer = _post(http, {}, book.account())
+    answer = post(http, {}, book.account())
 
     assert (401, "unauthorized") == (answer.status_code, answer.json()["error"])
     assert 'Bearer realm="Service"' == answer.headers["WWW-Authenticate"]
@@ -248,7 +195,7 @@ def test_a_wrong_key_is_refused_whatever_is_wrong_with_it(
     if change == "revoked":
         book.ask("UPDATE credential SET revoked_at = clock_timestamp()")
 
-    answer = _post(http, {"X-API-Key": wrong}, book.account())
+    answer = post(http, {"X-API-Key": wrong}, book.account())
 
     assert (401, "invalid_api_key", ["Invalid API key."]) == (
         answer.status_code,
@@ -258,9 +205,9 @@ def test_a_wrong_key_is_refused_whatever_is_wrong_with_it(
 
 
 def test_a_key_without_the_scope_is_forbidden(http: httpx2.Client, book: Book, settings: Settings) -> None:
-    reader = _key(book, settings, book.client(scopes=[Scope.MESSAGE_READ]))
+    reader = key_of(book, settings, book.client(scopes=[Scope.MESSAGE_READ]))
 
-    answer = _post(http, reader, book.account())
+    answer = post(http, reader, book.account())
 
     assert (403, "insufficient_scope") == (answer.status_code, answer.json()["error"])
     assert 'scope="message.send"' in answer.headers["WWW-Authenticate"]
@@ -270,8 +217,8 @@ def test_a_key_without_the_scope_is_forbidden(http: httpx2.Client, book: Book, s
 def test_the_message_of_another_client_is_like_one_that_never_was(
     http: httpx2.Client, book: Book, key: Headers, settings: Settings
 ) -> None:
-    location = _post(http, key, book.account(), prefer="respond-async").headers["Location"]
-    stranger = _key(book, settings, book.client())
+    location = post(http, key, book.account(), prefer="respond-async").headers["Location"]
+    stranger = key_of(book, settings, book.client())
 
     answers = [http.get(path, headers=stranger) for path in (location, f"/messages/{uuid7()}", "/messages/nonsense")]
 
@@ -282,7 +229,7 @@ def test_the_message_of_another_client_is_like_one_that_never_was(
 @pytest.mark.usefixtures("working")
 def test_an_inbox_is_read_page_by_page(overdue: httpx2.Client, book: Book, key: Headers) -> None:
     account_id = book.account()
-    sent = [_post(overdue, key, account_id).json()["meta"]["message_uuid"] for _ in range(5)]
+    sent = [post(overdue, key, account_id).json()["meta"]["message_uuid"] for _ in range(5)]
 
     read, cursor = [], None
     while True:
@@ -328,105 +275,3 @@ def test_the_door_is_ready_on_the_schema_of_its_version_or_a_later_one(
         book.ask("INSERT INTO alembic_version VALUES (:newest)", newest=newest_revision())
 
     assert answered == (answer.status_code, answer.json()["database"])
-
-
-def test_without_its_database_the_door_says_so_within_two_seconds(base_settings: Settings) -> None:
-    nowhere = base_settings.model_copy(update={"database_url": SecretStr(f"postgresql://{_NOWHERE}/x")})
-
-    with open_door(nowhere) as client:
-        _assert_unavailable(client)
-
-
-def test_with_a_silent_database_the_door_says_so_within_two_seconds(base_settings: Settings) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = SecretStr(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/x")
-
-        with open_door(base_settings.model_copy(update={"database_url": url})) as client:
-            _assert_unavailable(client)
-
-
-def test_with_a_database_that_froze_the_door_says_so_within_two_seconds_and_recovers(
-    settings: Settings, book: Book, key: Headers
-) -> None:
-    account_id = book.account()
-    with valve_before(_socket_of_database(settings)) as valve:
-        frozen = settings.model_copy(update={"database_url": _through(valve, settings)})
-        with open_door(frozen) as client:
-            assert 201 == _post(client, key, account_id, prefer="respond-async").status_code
-            valve.freeze()
-
-            _assert_unavailable(client, key)
-
-            valve.let_flow()
-            assert 201 == _post(client, key, account_id, prefer="respond-async").status_code
-
-
-def test_without_its_broker_the_door_takes_messages_as_fast_as_ever(
-    settings: Settings, book: Book, key: Headers
-) -> None:
-    nowhere = settings.model_copy(update={"broker_url": SecretStr(f"redis://{_NOWHERE}/0")})
-    account_id = book.account()
-
-    with open_door(nowhere) as client:
-        began = monotonic()
-        answers = [_post(client, key, account_id, prefer="respond-async") for _ in range(20)]
-        took_s = monotonic() - began
-        ready = client.get("/readyz")
-
-    assert {201} == {answer.status_code for answer in answers}
-    assert took_s < 2.0
-    assert (200, "unreachable") == (ready.status_code, ready.json()["broker"])
-
-
-@pytest.mark.usefixtures("working")
-def test_without_its_broker_the_door_still_answers_with_the_verdict(
-    settings: Settings, book: Book, key: Headers
-) -> None:
-    nowhere = settings.model_copy(update={"broker_url": SecretStr(f"redis://{_NOWHERE}/0"), "bell_grace_s": 0.001})
-
-    with open_door(nowhere) as client:
-        assert ("sent", "delivered") == _status(_post(client, key, book.account()))
-
-
-def _post(
-    http: httpx2.Client, key: Headers, *account_ids: UUID, prefix: str = "", prefer: str = "", **chosen: object
-) -> httpx2.Response:
-    fields = build.fields(recipient_uuids=[str(each) for each in account_ids], **chosen)
-    return http.post(f"{prefix}/messages", json=fields, headers={**key, **({"Prefer": prefer} if prefer else {})})
-
-
-def _status(answer: httpx2.Response) -> tuple[str, str]:
-    meta = answer.json()["meta"]
-    return meta["status"], meta["status_reason"]
-
-
-def _key(book: Book, settings: Settings, client_id: UUID) -> Headers:
-    minted = mint(CredentialKind.API_KEY, settings.pepper)
-    with transaction(book.store) as db:
-        clients.add_credentials(db, client_id, [minted])
-    return {"X-Proz-API-Key": minted.text.get_secret_value()}
-
-
-def _assert_unavailable(client: httpx2.Client, key: Headers | None = None) -> None:
-    somebody = key or {"X-API-Key": f"pk_{'0' * 16}_{'A' * 43}"}
-    asks: list[Callable[[], httpx2.Response]] = [
-        lambda: _post(client, somebody, uuid7()),
-        lambda: client.get("/readyz"),
-    ]
-    for ask in asks:
-        began = monotonic()
-        answer = ask()
-        took_s = monotonic() - began
-        assert 503 == answer.status_code
-        assert took_s < 2.2
-    assert 200 == client.get("/healthz").status_code
-
-
-def _socket_of_database(settings: Settings) -> str:
-    query = dict(parse_qsl(urlsplit(settings.database_url.get_secret_value()).query))
-    return f"{query['host']}/.s.PGSQL.5432"
-
-
-def _through(valve: Valve, settings: Settings) -> SecretStr:
-    parts = urlsplit(settings.database_url.get_secret_value())
-    return SecretStr(f"postgresql://postgres@127.0.0.1:{valve.port}{parts.path}?{urlencode({'sslmode': 'disable'})}")

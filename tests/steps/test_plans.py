@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
-from delivery.records import cases, claims, due, moves, reading
+from delivery.records import accounts, cases, claims, due, moves, reading
 from delivery.records.cases import Ruling
 from delivery.records.engine import Store, open_store, transaction
 from delivery.rules.deciding import Move
@@ -158,8 +158,21 @@ def test_looking_for_what_is_due(large: Book) -> None:
         due.undecided(db, limit=500)
         due.unopened(db, limit=500)
         due.expired(db, limit=500)
-        due.waiting(db, Channel.EMAIL, limit=500)
-        due.lapsed(db, Channel.EMAIL, limit=500)
+        for channel in Channel:
+            due.waiting(db, channel, limit=500)
+            due.lapsed(db, channel, limit=500)
+
+    _assert_by_index(large.store, statements)
+
+
+def test_describing_accounts(large: Book) -> None:
+    account_ids = large.accounts(5)
+
+    with counted(large.store) as statements, transaction(large.store) as db:
+        known = accounts.find(db, account_ids)
+        accounts.put(db, known)
+        accounts.bring_in(db, [(each.account_id, each.draft, each) for each in known])
+        accounts.move_to(db, account_ids[0], Channel.EMAIL)
 
     _assert_by_index(large.store, statements)
 

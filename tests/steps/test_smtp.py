@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from delivery.channels.smtp import SmtpSender
 from delivery.rules.outcomes import Kind, Outcome
+from delivery.unsubscribing import LIFETIME, Permit, read_token
 from delivery.vocabulary import Reason
 from tests import build
 from tests.mailbox import Mail, Mailbox, Trouble, open_mailbox
@@ -65,6 +66,18 @@ def test_every_attempt_sends_the_same_mail(mailbox: Mailbox, sender: SmtpSender)
 
     first, second = mailbox.mails
     assert first.wire == second.wire
+
+
+def test_a_mail_carries_the_address_of_its_recipients_own_page(mailbox: Mailbox) -> None:
+    letter = build.letter()
+    sender = _sender(mailbox, public_url="https://post.example")
+
+    sender.send(letter)
+    sender._drop()
+
+    header = _read(mailbox.mails[0])["List-Unsubscribe"]
+    token = header.removeprefix("<https://post.example/unsubscribe/").removesuffix(">")
+    assert Permit(letter.account_id, letter.read_at + LIFETIME) == read_token(token, build.PEPPER)
 
 
 def test_lines_that_begin_with_a_dot_arrive_as_they_were(mailbox: Mailbox, sender: SmtpSender) -> None:

@@ -1,6 +1,8 @@
 """From fields to a draft, or to every fault in them at once (CONTRACT.md sections 1 and 5)."""
 
 import re
+import sys
+import unicodedata
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from delivery.intake.draft import Draft, read_draft, unknown_recipient
 from delivery.intake.faults import Unacceptable
-from delivery.intake.fields import is_blank
+from delivery.intake.fields import has_forbidden, is_blank
 from delivery.intake.ids import read_uuid
 from delivery.vocabulary import MessageType
 from tests import build
@@ -262,3 +264,15 @@ def test_whatever_json_is_sent_it_is_a_draft_or_unacceptable_and_nothing_else(
             draft.subject,
             draft.body,
         )
+
+
+def test_the_forbidden_characters_are_those_of_their_unicode_categories() -> None:
+    bidi = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+    every = [chr(point) for point in range(sys.maxunicode + 1)]
+
+    in_body = {c for c in every if has_forbidden(c, is_body=True)}
+    in_line = {c for c in every if has_forbidden(c, is_body=False)}
+
+    controls = {c for c in every if unicodedata.category(c) in {"Cc", "Cs"}}
+    assert controls - {"\t", "\n"} == in_body
+    assert controls | {"\u2028", "\u2029"} | bidi == in_line

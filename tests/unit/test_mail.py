@@ -59,6 +59,26 @@ def test_a_letter_has_the_headers_of_a_mail_and_no_others() -> None:
     assert "Hello.\n" == text(mail)
 
 
+def test_a_mail_with_a_page_can_be_unsubscribed_from_with_one_click() -> None:
+    url = f"https://post.example/room/unsubscribe/{'A-_9' * 100}"
+
+    written = compose(build.letter(), DOMAIN, unsubscribe_url=url)
+
+    mail = read(written)
+    assert sorted([*HEADERS, "List-Unsubscribe-Post"]) == sorted(mail.keys())
+    assert [f"<{url}>"] == mail.get_all("List-Unsubscribe")
+    assert ["List-Unsubscribe=One-Click"] == mail.get_all("List-Unsubscribe-Post")
+    # On one line each: RFC 8058 readers look for the address as it stands.
+    assert f"\r\nList-Unsubscribe: <{url}>\r\n".encode() in written
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in written
+
+
+@pytest.mark.parametrize("url", ["https://b\u00fccher.example/", "https://x/" + "y" * 2000])
+def test_an_address_that_cannot_stand_in_a_header_is_not_expressible(url: str) -> None:
+    with pytest.raises(NotExpressible):
+        compose(build.letter(), DOMAIN, unsubscribe_url=url)
+
+
 def test_answers_go_to_the_sender_when_it_gave_an_address() -> None:
     without = read(compose(build.letter(), DOMAIN))
     mail = read(compose(build.letter(sender_email="anna@b\u00fccher.example"), DOMAIN))

@@ -11,8 +11,8 @@ from tests import build
 
 # Spelled once more, so that a move is added in two places and on purpose.
 EXPECTED = {
-    "accepted": "held queued delivered blocked failed refused",
-    "held": "queued delivered blocked failed refused",
+    "accepted": "held queued retrying delivered blocked failed refused",
+    "held": "queued retrying delivered blocked failed refused",
     "queued": "claimed",
     "claimed": "delivered blocked failed retrying unknown",
     "retrying": "claimed",

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.rules.deciding import Move
-from delivery.rules.outcomes import Kind, Outcome, conclude
+from delivery.rules.outcomes import Kind, Outcome, conclude, cut_off, settle
+from delivery.rules.preferences import Choice
 from delivery.rules.retry import JITTER, SCHEDULE, next_try
 from delivery.vocabulary import Channel, Reason, State
 from tests import build
@@ -47,6 +48,57 @@ def test_every_outcome_has_its_consequence(
 
     ids = attempt.recipient_id, attempt.message_id
     assert Move(*ids, State.CLAIMED, after, number, None, reason, "550 no", due_in) == move
+
+
+@pytest.mark.parametrize(
+    ("choice", "waited_for", "expected"),
+    [
+        (Choice(Channel.EMAIL), Channel.EMAIL, Channel.EMAIL),
+        (Choice(Channel.INBOX), Channel.EMAIL, Outcome(Kind.SENT, channel=Channel.INBOX)),
+        (Choice(Channel.INBOX), Channel.INBOX, Outcome(Kind.SENT, channel=Channel.INBOX)),
+        (Choice(Channel.EMAIL), Channel.INBOX, Outcome(Kind.DEFERRED, channel=Channel.EMAIL)),
+        (Choice(None, State.BLOCKED, Reason.MUTED), Channel.EMAIL, Outcome(Kind.UNWANTED, Reason.MUTED)),
+        (
+            Choice(None, State.FAILED, Reason.ACCOUNT_UNAVAILABLE),
+            Channel.INBOX,
+            Outcome(Kind.PERMANENT, Reason.ACCOUNT_UNAVAILABLE),
+        ),
+        (
+            Choice(Channel.INBOX, State.RETRYING, Reason.QUIET_HOURS, HALF_A_DAY),
+            Channel.EMAIL,
+            Outcome(Kind.DEFERRED, Reason.QUIET_HOURS, channel=Channel.INBOX, due_in=HALF_A_DAY),
+        ),
+    ],
+)
+def test_an_attempt_ends_without_a_network_or_goes_out_by_the_channel_that_is_wanted_now(
+    choice: Choice, waited_for: Channel, expected: Outcome | Channel
+) -> None:
+    assert expected == settle(choice, waited_for)
+
+
+@pytest.mark.parametrize("number", [FIRST, LAST, 40])
+@pytest.mark.parametrize(
+    ("asked", "due_in"),
+    [(HALF_A_DAY, HALF_A_DAY), (timedelta(0), timedelta(0)), (timedelta(days=9), timedelta(days=1))],
+)
+def test_a_deferred_recipient_waits_as_long_as_it_must_but_a_day_at_most_and_is_never_given_up(
+    asked: timedelta, due_in: timedelta, number: int
+) -> None:
+    outcome = Outcome(Kind.DEFERRED, Reason.QUIET_HOURS, channel=Channel.INBOX, due_in=asked)
+    attempt = build.attempt(number)
+
+    move = conclude(attempt, outcome, chance=0.5)
+
+    ids = attempt.recipient_id, attempt.message_id
+    expected = Move(*ids, State.CLAIMED, State.RETRYING, number, Channel.INBOX, Reason.QUIET_HOURS, None, due_in)
+    assert expected == move
+
+
+def test_an_attempt_that_was_cut_off_may_have_reached_a_mailbox_but_not_an_inbox() -> None:
+    mail, inbox = (cut_off(build.attempt(channel=channel)) for channel in (Channel.EMAIL, Channel.INBOX))
+
+    assert (Kind.UNKNOWN, Reason.INTERRUPTED) == (mail.kind, mail.reason)
+    assert Outcome(Kind.DEFERRED) == inbox
 
 
 def test_a_recipient_reached_by_another_channel_than_it_was_queued_for_is_recorded_there() -> None:

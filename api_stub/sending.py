@@ -1,0 +1,104 @@
+"""Sending a message: read it, store it, ring, and wait for the verdict."""
+
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+from uuid_utils.compat import uuid7
+
+from api_stub import openapi
+from api_stub.answers import Sent, answer_sent
+from api_stub.bodies import ENCODINGS, read_fields
+from api_stub.callers import Caller, may
+from api_stub.errors import Refusal
+from api_stub.front import Front, front_of
+from api_stub.idempotency import HEADER as KEY_HEADER
+from api_stub.idempotency import read_key
+from api_stub.prefer import read_wait
+from delivery.intake.draft import Draft, given_recipients, read_draft, unknown_recipient
+from delivery.intake.faults import Unacceptable
+from delivery.records.accepting import Acceptance, Arrival, Repeated, Stored, Strange
+from delivery.records.engine import Contended
+from delivery.records.reading import Progress
+from delivery.rules.status import Standing
+from delivery.vocabulary import QueueName, Scope, State, StepName
+
+router = APIRouter(tags=["messages"])
+
+_KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
+
+
+@router.post(
+    "/messages",
+    status_code=HTTPStatus.CREATED,
+    response_model=Sent,
+    responses={
+        HTTPStatus.CREATED.value: openapi.PLACE,
+        **openapi.errors(
+            *openapi.GUARDED,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+        ),
+    },
+    openapi_extra={
+        "security": openapi.guarded_by(Scope.MESSAGE_SEND),
+        "requestBody": openapi.body_of(openapi.MessageFields, *ENCODINGS),
+        "parameters": [
+            openapi.header(KEY_HEADER, "Makes a repetition of this request harmless.", **_KEY_SCHEMA),
+            openapi.header("Prefer", "`wait=N` seconds for the verdict, or `respond-async` (RFC 7240).", type="string"),
+        ],
+    },
+)
+async def send(request: Request, caller: Annotated[Caller, Depends(may(Scope.MESSAGE_SEND))]) -> Response:
+    """Send one message to up to 25 accounts. The answer waits up to two seconds for the verdict (`Prefer: wait=N`)."""
+    front = front_of(request)
+    fields = await read_fields(request)
+    draft = read_draft(fields)
+    arrival = Arrival(uuid7(), caller.client_id, draft, read_key(request.headers.getlist(KEY_HEADER)))
+    await front.limiter.admit_recipients(caller.client_id, caller.recipients_per_minute, len(draft.recipient_ids))
+    await front.limiter.admit_search(caller.client_id)
+    acceptance = await _accept(front, arrival)
+    if isinstance(acceptance, Strange):
+        await front.limiter.note_strangers(caller.client_id, len(acceptance.account_ids))
+        given = enumerate(given_recipients(fields))
+        raise Unacceptable([unknown_recipient(i) for i, each in given if each in acceptance.account_ids])
+    message_id = _settle(front, arrival, acceptance)
+    wait_s = read_wait(request.headers.getlist("prefer"), front.settings.verdict_wait_s)
+    progress = await front.lookout.wait(message_id, wait_s)
+    if progress is None and (wait_s > 0 or isinstance(acceptance, Repeated)):
+        progress = await front.lookout.look(message_id)
+    answer = answer_sent(message_id, progress or _just_accepted(draft))
+    return _created(answer, f"{request.url.path}/{message_id}", is_replayed=isinstance(acceptance, Repeated))
+
+
+async def _accept(front: Front, arrival: Arrival) -> Acceptance:
+    try:
+        return await front.registrar.accept(arrival)
+    except Contended as error:
+        description = "A request with this Idempotency-Key is still being stored. Send the same again in a second."
+        headers = {"Retry-After": "1"}
+        raise Refusal(HTTPStatus.CONFLICT, "request_in_progress", description, headers=headers) from error
+
+
+def _settle(front: Front, arrival: Arrival, acceptance: Stored | Repeated) -> UUID:
+    """Ring for a message that is stored now, and name the one that the answer is about."""
+    if isinstance(acceptance, Stored):
+        front.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [arrival.message_id])
+        return arrival.message_id
+    if not acceptance.is_same:
+        description = f"This {KEY_HEADER} was used before, for another message. Take a new key for a new message."
+        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", description)
+    return acceptance.message_id
+
+
+def _created(answer: Sent, location: str, *, is_replayed: bool) -> Response:
+    headers = {"Location": location, **({"Idempotency-Replayed": "true"} if is_replayed else {})}
+    body = answer.model_dump_json(exclude_unset=True)
+    return Response(body, HTTPStatus.CREATED, headers, media_type="application/json")
+
+
+def _just_accepted(draft: Draft) -> Progress:
+    """Say what is known of a message that was stored this moment, without asking the database again."""
+    return Progress(tuple(Standing(account_id, State.ACCEPTED) for account_id in draft.recipient_ids), None)

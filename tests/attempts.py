@@ -1,0 +1,29 @@
+"""Attempts at recipients, step by step: claimed, and their outcomes recorded."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from delivery.records import claims, moves
+from delivery.records.claims import Letter
+from delivery.records.engine import transaction
+from delivery.rules.outcomes import Attempt, Kind, Outcome, conclude
+from delivery.vocabulary import Reason
+from tests.book import Book
+
+LEASE = timedelta(seconds=60)
+LATER = Outcome(Kind.TEMPORARY, Reason.TRY_LATER, "451 later")
+UNKNOWN = Outcome(Kind.UNKNOWN, Reason.INTERRUPTED)
+
+
+def claim(book: Book, message_id: UUID, token: UUID | None = None) -> list[Letter]:
+    """Claim what can be claimed of a message."""
+    with transaction(book.store) as db:
+        return claims.claim(db, book.recipient_ids(message_id), token=token or uuid7(), lease=LEASE)
+
+
+def record(book: Book, attempt: Attempt, outcome: Outcome) -> set[int]:
+    """Record an outcome, without chance."""
+    with transaction(book.store) as db:
+        return moves.record(db, [conclude(attempt, outcome, 0.0)])

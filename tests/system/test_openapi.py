@@ -1,0 +1,109 @@
+"""The OpenAPI document is valid and true: schemathesis makes requests of it, and every answer is as it says."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import jsonschema_rs
+import pytest
+import schemathesis
+
+from delivery.records.engine import Store
+from delivery.settings import Settings
+from tests import build
+from tests.book import Book
+from tests.corpus.stage import Stage, set_stage
+
+pytestmark = pytest.mark.xdist_group("openapi")
+
+# No document can say which accounts there are, which texts are blank and which secret is right.
+_WRONG_FOR_US = "positive_data_acceptance"
+_SECONDS = 120
+
+
+@pytest.fixture
+def stage(base_settings: Settings, store: Store) -> Iterator[Stage]:
+    """Give a door with accounts, messages and keys behind it."""
+    with set_stage(base_settings, Book(store)) as ready:
+        yield ready
+
+
+def test_every_answer_is_as_the_document_says(stage: Stage, tmp_path: Path) -> None:
+    ended = _try_out(stage, tmp_path, "--max-examples", "30")
+
+    assert 0 == ended.returncode, ended.stdout
+
+
+def test_the_document_is_valid_openapi_3_1(stage: Stage) -> None:
+    document = httpx2.get(_url(stage)).json()
+
+    assert document["openapi"].startswith("3.1.")
+    schemathesis.openapi.from_dict(document).validate()
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        ("Listed", "/messages"),
+        ("Read", "/messages/{message}"),
+        ("Inbox", "/accounts/{inbox}/inbox"),
+        ("AccountAnswer", "/accounts/{inbox}"),
+        ("PreferencesAnswer", "/accounts/{inbox}/preferences"),
+        ("Health", "/readyz"),
+    ],
+)
+def test_a_good_answer_is_as_the_document_says(stage: Stage, schema: str, path: str) -> None:
+    document = httpx2.get(_url(stage)).json()
+
+    answer = httpx2.get(_url(stage, path.format_map(stage.values)), headers=_key(stage))
+
+    assert 200 == answer.status_code
+    _check(document, schema, answer)
+
+
+def test_the_answer_to_a_message_is_as_the_document_says(stage: Stage) -> None:
+    document = httpx2.get(_url(stage)).json()
+
+    answer = httpx2.post(
+        _url(stage, "/messages"), json=build.fields(recipient_uuids=[stage.values["inbox"]]), headers=_key(stage)
+    )
+
+    assert 201 == answer.status_code
+    _check(document, "Sent", answer)
+
+
+def test_the_document_names_every_encoding_and_every_refusal_of_a_message(stage: Stage) -> None:
+    paths = httpx2.get(_url(stage)).json()["paths"]
+
+    send, token = paths["/messages"]["post"], paths["/oauth/token"]["post"]
+
+    forms = ["application/x-www-form-urlencoded", "multipart/form-data"]
+    assert ["application/json", *forms] == list(send["requestBody"]["content"])
+    assert forms == list(token["requestBody"]["content"])
+    assert "201 400 401 403 409 413 415 422 429 500 503" == " ".join(sorted(send["responses"]))
+    assert [{"api_key": []}, {"bearer": ["message.send"]}] == send["security"]
+
+
+def _check(document: dict[str, Any], schema: str, answer: httpx2.Response) -> None:
+    whole = {"$ref": f"#/components/schemas/{schema}", "components": document["components"]}
+    jsonschema_rs.validator_for(whole, validate_formats=True).validate(answer.json())
+
+
+def _key(stage: Stage) -> dict[str, str]:
+    return {"X-API-Key": stage.values["key"], "Prefer": "respond-async"}
+
+
+def _try_out(stage: Stage, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Let schemathesis try the API as its users do, the same way each time."""
+    program = [str(Path(sys.executable).with_name("schemathesis")), "run", _url(stage)]
+    settled = ["--seed", "1", "--generation-deterministic", "--no-color", "--no-shrink", "--warnings", "off"]
+    headers = [part for name, value in _key(stage).items() for part in ("-H", f"{name}: {value}")]
+    command = [*program, *settled, *headers, "--exclude-checks", _WRONG_FOR_US, *more]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_SECONDS, check=False)
+
+
+def _url(stage: Stage, path: str = "/openapi.json") -> str:
+    return f"http://127.0.0.1:{stage.port}{path}"

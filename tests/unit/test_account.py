@@ -1,0 +1,71 @@
+"""Reading accounts and preferences: whatever is sent becomes a value or a list of faults."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.intake.account import Wishes, read_account, read_wishes, time_zones
+from delivery.intake.faults import Fault, Unacceptable
+
+_FIELDS = [
+    "name", "email", "status", "time_zone", "channel", "closed", "accepted_types", "allowed_senders", "blocked_senders",
+    "muted_until", "quiet_hours",
+]  # fmt: skip
+_LEAVES = (
+    st.none() | st.booleans() | st.floats() | st.text() | st.sampled_from(["inbox", "job", "22:00", "a@b.example"])
+)
+_VALUES = st.recursive(
+    _LEAVES,
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["from", "until", "x"]), inner),
+    max_leaves=6,
+)
+
+
+def faults_of(read: Callable[[Any], object], fields: object) -> list[Fault] | None:
+    """Give the faults of these fields; None when they are a value."""
+    try:
+        read(fields)
+    except Unacceptable as error:
+        return error.faults
+    return None
+
+
+@pytest.mark.parametrize("read", [read_account, read_wishes])
+@given(fields=st.dictionaries(st.sampled_from(_FIELDS), _VALUES))
+def test_any_fields_are_a_value_or_faults_and_never_a_defect(read: Callable[[Any], object], fields: object) -> None:
+    faults = faults_of(read, fields)
+
+    assert faults is None or faults
+    assert all(fault.code and fault.message.endswith(".") for fault in faults or ())
+
+
+@given(st.text(min_size=3))
+def test_no_fault_echoes_what_was_sent(text: str) -> None:
+    mark = f"\u00a7{text}"
+
+    with pytest.raises(Unacceptable) as refused:
+        read_wishes(
+            {
+                "channel": mark,
+                "closed": mark,
+                "accepted_types": [mark],
+                "allowed_senders": [mark],
+                "muted_until": mark,
+                "quiet_hours": {"from": mark, "until": mark},
+            }
+        )
+
+    assert 7 == len(refused.value.faults)
+    assert not [fault for fault in refused.value.faults if mark in fault.message]
+
+
+def test_no_wishes_are_the_defaults() -> None:
+    assert Wishes() == read_wishes({})
+
+
+def test_time_zones_are_places_of_the_iana_database() -> None:
+    assert {"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Asia/Kolkata"} < time_zones()
+    assert not {"localtime", "Factory", "posixrules"} & time_zones()

@@ -1,0 +1,79 @@
+"""Hearing bells: one of ours passes with what it says, and nothing else passes at all."""
+
+import json
+from base64 import b64decode, b64encode
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tasks.doorbell import RUNG_AT
+from tasks.hearing import read_bell
+
+RUNG = "2026-11-24T12:00:00+00:00"
+
+
+def bell(arguments: object = None, **outside: Any) -> dict[str, Any]:
+    """Make a bell as Celery's `send_task` does; what is given here replaces what an honest one has."""
+    body = json.dumps([[["x"]], {}, {"callbacks": None, "chord": None}] if arguments is None else arguments).encode()
+    return {
+        "body": b64encode(body).decode(),
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": {"task": "messages.decide", "id": str(uuid4()), RUNG_AT: RUNG, "argsrepr": "(['x'],)"},
+        "properties": {"delivery_tag": str(uuid4()), "delivery_info": {"exchange": "", "routing_key": "decide"}},
+        **outside,
+    }
+
+
+def headers(**chosen: object) -> dict[str, object]:
+    """Make the headers of a bell."""
+    return {"task": "messages.decide", "id": str(uuid4()), RUNG_AT: RUNG, **chosen}
+
+
+def test_a_bell_passes_with_its_step_its_time_and_its_ids_and_without_anything_else() -> None:
+    heard = read_bell(bell(headers=headers(eta="2099-01-01T00:00:00", expires=1, shadow="x", compression="gzip")))
+
+    assert {"lang", "task", "id", RUNG_AT} == set(heard["headers"])
+    assert ("messages.decide", RUNG) == (heard["headers"]["task"], heard["headers"][RUNG_AT])
+    assert [["x"]] == json.loads(b64decode(heard["body"]))[0]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        None,
+        "decide",
+        [],
+        {},
+        bell(headers=None),
+        bell(headers=[]),
+        bell(headers=headers(task="messages.accept")),
+        bell(headers=headers(task=["messages.decide"])),
+        bell(headers=headers(id="a word of a stranger")),
+        bell(headers=headers(id=7)),
+        bell(headers=headers(**{RUNG_AT: "yesterday"})),
+        bell(properties=None),
+        bell(properties={"delivery_tag": "x"}),
+        bell(properties={"delivery_tag": str(uuid4()), "delivery_info": {"routing_key": "accept"}}),
+        bell(properties={"delivery_tag": str(uuid4()), "delivery_info": {"routing_key": []}}),
+        bell(body=7),
+        bell(body="*"),
+        bell(body=b64encode(b"\xff").decode()),
+        bell({}),
+        bell([[["x"]]]),
+        bell([[["x"]], {"ids": 1}, {}]),
+        bell([[], {}, {}]),
+        bell([["x"], {}, {}]),
+        bell([[["x"]], {}, []]),
+        bell([[["x"]], {}, {"callbacks": [{"task": "messages.deliver"}]}]),
+    ],
+)
+def test_what_is_no_bell_does_not_pass(garbage: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - GarbledBell, or what the standard library says of a text
+        read_bell(garbage)
+
+
+def test_endless_nesting_in_a_body_ends() -> None:
+    with pytest.raises(RecursionError):
+        read_bell(bell(body=b64encode(b"[" * 200_000).decode()))
