@@ -24,7 +24,7 @@ def main() -> None:
     asked = parser.parse_args()
     settings = settings_from_environment()
     configure_logs(settings.log_level)
-    config = serving(make_http_app(settings), host=asked.host, port=asked.port)
+    config = serving(make_http_app(settings), host=asked.host, port=asked.port, proxies=settings.trusted_proxies)
     # What lives as long as the process is never garbage: the collector need not walk it at every hostile request.
     gc.collect()
     gc.freeze()

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from api_stub.paging import Page, write_cursor
 from delivery.records.listing import ListedMessage
 from delivery.records.reading import InboxView, MessageView, Progress, RecipientView
-from delivery.rules.moves import is_final
 from delivery.rules.status import combine
 from delivery.rules.wording import describe
 from delivery.vocabulary import Channel, MessageType, Reason, State, Status, StatusReason
@@ -207,6 +206,6 @@ def _recipient(view: RecipientView) -> RecipientData:
         channel=view.channel,
         time=view.changed_at,
         attempts=view.attempt,
-        next_attempt_at=view.due_at if is_waiting and not is_final(view.state) else None,
+        next_attempt_at=view.due_at if is_waiting else None,
         possibly_duplicated=view.possibly_duplicated,
     )

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from api_stub import accounts, health, inbox, messages, openapi, sending, tokens, unsubscribe
+from api_stub.defects import Defects
 from api_stub.errors import install_error_handlers
 from api_stub.front import install_front, open_front
 from api_stub.paths import Paths, methods_of
@@ -48,5 +49,6 @@ def make_http_app(settings: Settings) -> FastAPI:
     openapi.describe_by(app, {"MessageFields": openapi.MessageFields})
     install_error_handlers(app)
     app.add_middleware(Paths, allowances=allowances)
+    app.add_middleware(Defects)
     app.add_middleware(RequestIds)
     return app

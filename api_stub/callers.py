@@ -84,7 +84,6 @@ def read_shown(headers: Headers, key_header: str) -> Shown:
 
 async def _authenticate(request: Request, front: Front) -> Caller:
     shown = read_shown(request.headers, front.settings.api_key_header)
-    await front.limiter.admit_address(address_of(request))
     try:
         known = await (_open_by_key if shown.kind is CredentialKind.API_KEY else _open_by_token)(front, shown.text)
     except Refusal as refusal:

@@ -1,6 +1,5 @@
 """Every error of the front door, in one form: always JSON, never an echo of what was sent, never a traceback."""
 
-import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
@@ -14,7 +13,8 @@ from starlette.types import Scope
 
 from api_stub.request_ids import request_id_of
 from delivery.intake.faults import Fault, Unacceptable
-from delivery.records.engine import STORE_UNAVAILABLE
+from delivery.logs import place_of
+from delivery.records.engine import STORE_UNAVAILABLE, Contended
 
 _log = structlog.get_logger()
 _RETRY_AFTER_S = "2"
@@ -66,9 +66,8 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
-    for unavailable in (*STORE_UNAVAILABLE, TimeoutError):
+    for unavailable in (*STORE_UNAVAILABLE, TimeoutError, Contended):
         app.add_exception_handler(unavailable, _answer_unavailable)
-    app.add_exception_handler(Exception, _answer_defect)
 
 
 async def _answer_refusal(request: Request, error: Exception) -> JSONResponse:
@@ -120,13 +119,11 @@ async def _answer_unavailable(request: Request, error: Exception) -> JSONRespons
     return respond(request.scope, Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", description, headers=headers))
 
 
-async def _answer_defect(request: Request, error: Exception) -> JSONResponse:
-    # The message of an unforeseen error may quote what was sent, so only its type and place are logged.
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{place.filename}:{place.lineno}"
-    _log.error("request_broke", error=type(error).__name__, where=where, request_id=request_id_of(request.scope))
+def answer_defect(scope: Scope, error: Exception) -> JSONResponse:
+    """Log a defect of ours by its type and place, and answer with 500."""
+    _log.error("request_broke", error=type(error).__name__, where=place_of(error), request_id=request_id_of(scope))
     description = "Something broke on our side. Report it with the request id."
-    return respond(request.scope, Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", description))
+    return respond(scope, Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", description))
 
 
 def _list_faults(request: Request, faults: Sequence[Fault]) -> JSONResponse:

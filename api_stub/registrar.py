@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 
 from delivery.records.accepting import Acceptance, Arrival, accept
-from delivery.records.engine import STORE_UNAVAILABLE, Archive
+from delivery.records.engine import STORE_UNAVAILABLE, Archive, Contended
 
 _log = structlog.get_logger()
 _DRAFTS_AT_ONCE = 200
@@ -52,7 +52,11 @@ class Registrar:
         try:
             accepted = await self._archive.ask(accept, [each.arrival for each in batch], grace=self._grace)
         except (*STORE_UNAVAILABLE, TimeoutError) as error:
-            _fail(batch, error)
+            # Those who came meanwhile have waited as long; another attempt for them would take as long again.
+            gathered, self._gathered = self._gathered, []
+            _fail([*batch, *gathered], error)
+        except Contended as error:
+            await self._store_apart(batch, error)
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, each for its own draft
             await self._store_one_by_one(batch, error)
         else:
@@ -60,6 +64,16 @@ class Registrar:
                 # A client that hung up waits no more; its message is stored all the same.
                 if not each.acceptance.done():
                     each.acceptance.set_result(accepted[each.arrival.message_id])
+
+    async def _store_apart(self, batch: list[_Waiting], error: Contended) -> None:
+        """Keep drafts without a key, which nobody contends for, from waiting for one with a key that is held."""
+        keyed = [each for each in batch if each.arrival.idempotency_key is not None]
+        free = [each for each in batch if each.arrival.idempotency_key is None]
+        if free and keyed:
+            await self._store(free)
+        else:
+            _fail(free, error)
+        _fail(keyed, error)
 
     async def _store_one_by_one(self, batch: list[_Waiting], error: Exception) -> None:
         """One draft that PostgreSQL refuses must not fail the others of its commit."""

@@ -69,6 +69,8 @@ async def send(request: Request, caller: Annotated[Caller, Depends(may(Scope.MES
     progress = await front.lookout.wait(message_id, wait_s)
     if progress is None and (wait_s > 0 or isinstance(acceptance, Repeated)):
         progress = await front.lookout.look(message_id)
+    if progress is None and isinstance(acceptance, Repeated):
+        raise TimeoutError("the current status of a repeated message cannot be read")
     answer = answer_sent(message_id, progress or _just_accepted(draft))
     return _created(answer, f"{request.url.path}/{message_id}", is_replayed=isinstance(acceptance, Repeated))
 

@@ -20,7 +20,7 @@ Answer = TypeVar("Answer")
 KEY_PREFIX = "postroom:limits"
 
 _log = structlog.get_logger()
-_ANSWER_TIMEOUT_S = 0.05
+PATIENCE_S = 0.05
 _PAUSE_S = 2.0
 _CONNECTIONS = 8
 
@@ -88,8 +88,9 @@ class SharedBudget:
     answer: it tries every two seconds.
     """
 
-    def __init__(self, storage: Storage, *, pause_s: float = _PAUSE_S) -> None:
+    def __init__(self, storage: Storage, *, pause_s: float = _PAUSE_S, patience_s: float = PATIENCE_S) -> None:
         self._storage = storage
+        self._patience_s = patience_s
         self._pause_s = pause_s
         self._trying: asyncio.Task[None] | None = None
 
@@ -111,7 +112,7 @@ class SharedBudget:
         if self._trying is not None:
             self._trying.cancel()
         with suppress(RedisError, OSError):
-            await _answer_in_time(self._storage.close())
+            await _answer_in_time(self._storage.close(), self._patience_s)
 
     async def _ask(
         self, question: Callable[Asked, Awaitable[Answer]], *args: Asked.args, **kwargs: Asked.kwargs
@@ -119,7 +120,7 @@ class SharedBudget:
         if not self.is_there:
             raise Away
         try:
-            return await _answer_in_time(question(*args, **kwargs))
+            return await _answer_in_time(question(*args, **kwargs), self._patience_s)
         except (RedisError, OSError) as error:
             self._give_up(error)
             raise Away from error
@@ -134,21 +135,21 @@ class SharedBudget:
         while True:
             await asyncio.sleep(self._pause_s)
             with suppress(RedisError, OSError):
-                await _answer_in_time(self._storage.ping())
+                await _answer_in_time(self._storage.ping(), self._patience_s)
                 break
         self._trying = None
         _log.info("shared_limits_back")
 
 
-async def _answer_in_time(asking: Awaitable[Answer]) -> Answer:
-    """Wait for an answer, for 50 ms at most. Raises `TimeoutError`, an `OSError`."""
+async def _answer_in_time(asking: Awaitable[Answer], patience_s: float) -> Answer:
+    """Wait for an answer, but not for long. Raises `TimeoutError`, an `OSError`."""
     answering = asyncio.ensure_future(asking)
     try:
         # Not asyncio.timeout(): it would wait until the connection to a frozen server has been let go of.
-        await asyncio.wait({answering}, timeout=_ANSWER_TIMEOUT_S)
+        await asyncio.wait({answering}, timeout=patience_s)
         if answering.done():
             return answering.result()
-        raise TimeoutError(f"Redis did not answer within {_ANSWER_TIMEOUT_S} s")
+        raise TimeoutError(f"Redis did not answer within {patience_s} s")
     finally:
         answering.cancel()
         answering.add_done_callback(_hear_out)

@@ -20,7 +20,7 @@ from api_stub.front import Front, front_of
 from api_stub.request_ids import request_id_of
 from delivery.intake.faults import Unacceptable
 from delivery.records import accounts
-from delivery.records.engine import STORE_UNAVAILABLE
+from delivery.records.engine import STORE_UNAVAILABLE, Contended
 from delivery.unsubscribing import PATH, read_token
 from delivery.vocabulary import Channel
 
@@ -73,7 +73,7 @@ async def _answer(request: Request, page: Awaitable[HTMLResponse]) -> HTMLRespon
         return await page
     except _Turned as turned:
         return turned.page
-    except (*STORE_UNAVAILABLE, TimeoutError) as error:
+    except (*STORE_UNAVAILABLE, TimeoutError, Contended) as error:
         return _try_later(request, error)
 
 

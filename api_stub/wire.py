@@ -19,8 +19,11 @@ _VERSIONS = {"1.0", "1.1"}
 _DESCRIPTION = "This is not a well-formed HTTP/1.1 request."
 
 
-def serving(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
-    """Say how this application is served: by our protocol, without web sockets, without logs of its own."""
+def serving(app: ASGIApp, *, host: str, port: int, proxies: str = "") -> uvicorn.Config:
+    """Say how this application is served: by our protocol, without web sockets, without logs of its own.
+
+    `proxies` are those whose word about the client's address is taken (setting `trusted_proxies`).
+    """
     return uvicorn.Config(
         app,
         host=host,
@@ -30,6 +33,8 @@ def serving(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
         timeout_graceful_shutdown=_STOP_TIMEOUT_S,
     )
 

@@ -2,8 +2,12 @@
 
 import logging
 import sys
+import traceback
+from types import TracebackType
 
 import structlog
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 def configure_logs(level: str) -> None:
@@ -16,7 +20,7 @@ def configure_logs(level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer()],
+        processors=[*shared, _name_error, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
@@ -27,9 +31,25 @@ def configure_logs(level: str) -> None:
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                _name_error,
                 structlog.processors.JSONRenderer(),
             ],
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def place_of(error: BaseException) -> str:
+    """Say where an error was raised, as file:line; its message may quote what was sent and is never logged."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
+
+
+def _name_error(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Replace an exception by its type and place."""
+    del logger, method
+    given = event.pop("exc_info", None)
+    info: ExcInfo | tuple[None, None, None] = given if isinstance(given, tuple) else sys.exc_info()
+    if given and info[1] is not None:
+        event["error"], event["where"] = type(info[1]).__name__, place_of(info[1])
+    return event

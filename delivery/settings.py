@@ -49,6 +49,10 @@ class Settings(BaseSettings):
         default="X-Proz-API-Key",
         description="The header that carries an API key. X-API-Key always works too.",
     )
+    trusted_proxies: str = Field(
+        default="127.0.0.1,::1",
+        description="Proxies in front of the API whose X-Forwarded-For is believed: addresses or networks, by comma.",
+    )
     verdict_wait_s: float = Field(
         default=2.0, ge=0, le=10, description="How long a POST waits for the verdict when the client asks nothing else."
     )

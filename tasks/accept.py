@@ -12,6 +12,7 @@ from delivery.direct import faults_of_acceptance
 from delivery.intake.direct import DirectSend, find_message_id, read_direct_send
 from delivery.intake.envelopes import read_envelope
 from delivery.intake.faults import Fault, Unacceptable, body_fault
+from delivery.logs import place_of
 from delivery.records import accepting, clients, refused, turns
 from delivery.records.accepting import Acceptance, Arrival
 from delivery.records.clients import StoredCredential
@@ -113,6 +114,17 @@ def _genuine(parts: tuple[str, str] | None, known: _Known, pepper: SecretStr) ->
     return found if found is not None and is_match(secret, found.digest, pepper) else None
 
 
+def _client_of(office: Office, reading: Mapping[str, object] | Unacceptable) -> UUID | None:
+    """Name the client of a send whose token is genuine, so that it can see what became of it."""
+    shown = _shown(reading)
+    if shown is None or isinstance(reading, Unacceptable):
+        return None
+    with transaction(office.store) as db:
+        known = clients.find_credentials(db, [shown])
+    credential = _genuine(_split_token(reading), known, office.settings.pepper)
+    return credential.client_id if credential else None
+
+
 def _fault_of(credential: StoredCredential | None, *, is_shown: bool) -> Fault | None:
     if not is_shown:
         return Fault("token", "required", "token is missing. Give an access token from POST /oauth/token.")
@@ -162,10 +174,11 @@ def _tell(refusals: Iterable[Refusal]) -> None:
 
 def _give_up(office: Office, envelope: bytes, error: Exception) -> list[bytes]:
     """Refuse an envelope that a step of ours broke on: kept in the queue it would break the step for ever."""
-    _log.error("step_failed", step="accept", error=type(error).__name__)
+    _log.error("step_failed", step="accept", error=type(error).__name__, where=place_of(error))
     reading = _read(envelope)
     message_id = None if isinstance(reading, Unacceptable) else find_message_id(reading)
     why = body_fault("internal_error", "Taking this in failed for a reason of our own. It is in the worker's log.")
+    client_id = _client_of(office, reading)
     with transaction(office.store) as db:
-        refused.record(db, [Refusal(message_id, None, tuple(why.faults))])
+        refused.record(db, [Refusal(message_id, client_id, tuple(why.faults))])
     return [envelope]

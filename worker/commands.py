@@ -69,7 +69,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
 def show_json(answer: Mapping[str, object]) -> None:
     """Answer a program: one JSON object; instants in RFC 3339, ids and words as text."""
-    typer.echo(json.dumps(answer, default=_plain, indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(answer, default=_plain, indent=2))
 
 
 def _plain(value: object) -> str:

@@ -41,6 +41,7 @@ def run(data: Path, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP, and means it.
             signal.signal(number, lambda *_: stopping.set())
+    os.umask(0o077)  # Mails, logs and secrets below `data` are nobody else's to read.
     data.mkdir(parents=True, exist_ok=True)
     try:
         with _alone(data):

@@ -6,26 +6,18 @@ import smtplib
 import ssl
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
 from time import monotonic
 from typing import Any
-from urllib.parse import unquote, urlsplit
-
-from pydantic import SecretStr
 
 from delivery.channels.mail import NotExpressible, ascii_address, compose, envelope_sender
+from delivery.channels.relay import Relay, read_relay
 from delivery.records.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
 from delivery.unsubscribing import unsubscribe_address
 from delivery.vocabulary import Reason
 
-_DEFAULT_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
-_NO_RELAY = (
-    "SMTP_URL must be smtp://HOST, smtp+starttls://HOST or smtps://HOST, with :PORT if needed. "
-    "In user and password, write other characters than letters and digits as %XX."
-)
 _MAILS_PER_CONNECTION = 100
 _IDLE_LIMIT_S = 30.0
 _DETAIL_LIMIT = 500
@@ -39,39 +31,6 @@ _LATER_ALTHOUGH_FINAL = frozenset({552})
 _CLOSING = 421
 
 
-@dataclass(frozen=True, slots=True)
-class Relay:
-    """Where mail goes out, read from the setting `smtp_url`."""
-
-    scheme: str
-    host: str
-    port: int
-    user: str | None
-    password: SecretStr | None
-
-
-def read_relay(url: SecretStr) -> Relay:
-    """Read an address such as `smtp+starttls://user:password@host:587`.
-
-    Raises `ValueError` for an address that is none, without showing it: it may hold a password.
-    """
-    try:
-        parts = urlsplit(url.get_secret_value())
-        port = parts.port
-    except ValueError:
-        # The library's own words quote what it could not read, and that may be a part of the password.
-        raise ValueError(_NO_RELAY) from None
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        raise ValueError(_NO_RELAY)
-    return Relay(
-        scheme=parts.scheme,
-        host=parts.hostname,
-        port=port or _DEFAULT_PORTS[parts.scheme],
-        user=unquote(parts.username) if parts.username else None,
-        password=SecretStr(unquote(parts.password)) if parts.password else None,
-    )
-
-
 class _Refused(Exception):  # noqa: N818 - it is the relay's answer
     """The relay answered with a code that ends this attempt.
 
@@ -81,7 +40,7 @@ class _Refused(Exception):  # noqa: N818 - it is the relay's answer
 
     def __init__(self, code: int, answer: bytes, *, is_about_us: bool) -> None:
         self.code = code
-        self.detail = f"{code} {answer.decode('utf-8', 'replace')}"[:_DETAIL_LIMIT]
+        self.detail = _storable(f"{code} {answer.decode('utf-8', 'replace')}")
         self.is_final = code >= 500 and code not in _LATER_ALTHOUGH_FINAL and not is_about_us
         super().__init__(code)
 
@@ -291,4 +250,9 @@ def _ended(mail: bytes) -> bytes:
 
 
 def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:_DETAIL_LIMIT]
+    return _storable(f"{type(error).__name__}: {error}")
+
+
+def _storable(text: str) -> str:
+    """Cut a stranger's words to a bearable length, and take out NUL, which PostgreSQL refuses."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:_DETAIL_LIMIT]

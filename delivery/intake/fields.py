@@ -70,9 +70,13 @@ def faults_of_address(field: str, value: object) -> Iterator[Fault]:
         yield Fault(field, "invalid_email", f"{field} must be one plain address, such as name@example.com.")
 
 
-@lru_cache(1024)
 def is_plain_address(text: str) -> bool:
     """Say whether this is one address with an ASCII local part and a domain with a dot, and nothing around it."""
+    return len(text) <= ADDRESS_LIMIT_BYTES and _is_plain_address(text)
+
+
+@lru_cache(1024)
+def _is_plain_address(text: str) -> bool:
     try:
         validated = email_validator.validate_email(text, check_deliverability=False, allow_smtputf8=False)
     except (email_validator.EmailNotValidError, UnicodeError):

@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, Engine, create_engine, make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -20,7 +20,8 @@ Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
 
 # The database cannot be asked right now. Whoever catches one of these tries later; nothing was half-done.
-STORE_UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
+# InternalError is what PostgreSQL says after it became read-only, in a failover.
+STORE_UNAVAILABLE = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 
 _CONNECT_TIMEOUT_S = 2
 _POOL_TIMEOUT_S = 2

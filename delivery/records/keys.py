@@ -34,9 +34,19 @@ _LIVE_SCOPES = text(f"""
 """)
 _END = text(f"""
     UPDATE credential SET expires_at = least(expires_at, clock_timestamp() + :overlap)
-    WHERE client_id = :client_id AND kind = :kind AND {_IS_ALIVE}
+    WHERE client_id = :client_id AND {_IS_ALIVE}
+      AND (kind = :kind OR kind = '{CredentialKind.ACCESS_TOKEN}' AND :kind = '{CredentialKind.CLIENT_SECRET}')
 """)
-_REVOKE = text("UPDATE credential SET revoked_at = clock_timestamp() WHERE prefix = :prefix AND revoked_at IS NULL")
+# What a secret has opened ends with it: the client's tokens.
+_REVOKE = text(f"""
+    UPDATE credential SET revoked_at = clock_timestamp()
+    WHERE revoked_at IS NULL AND (
+        prefix = :prefix
+        OR kind = '{CredentialKind.ACCESS_TOKEN}' AND client_id = (
+            SELECT client_id FROM credential WHERE prefix = :prefix AND kind = '{CredentialKind.CLIENT_SECRET}'
+        )
+    )
+""")
 _REVOKE_ALL = text("""
     UPDATE credential SET revoked_at = clock_timestamp() WHERE client_id = :client_id AND revoked_at IS NULL
 """)
@@ -118,7 +128,7 @@ def rotate(
 
 
 def revoke(db: Connection, prefix: str) -> bool:
-    """Revoke one credential, at once and for good. False when there is none that was not revoked before."""
+    """Revoke one credential, and the tokens of a secret's client with it. False when nothing was left to revoke."""
     return db.execute(_REVOKE, {"prefix": prefix}).rowcount > 0
 
 

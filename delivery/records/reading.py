@@ -94,6 +94,8 @@ _RECIPIENTS = text("SELECT * FROM recipient WHERE message_id = :message_id ORDER
 
 def message(db: Connection, message_id: UUID, *, client_id: UUID | None = None) -> MessageView | None:
     """Read one message; with `client_id`, another client's message is as missing as one that never was."""
+    # The recipients first: what they show, the message row then knows as well, whatever happens in between.
+    recipients = _recipients(db, message_id)
     row = db.execute(_MESSAGE, {"message_id": message_id}).one_or_none()
     if row is None or client_id not in {None, row.client_id}:
         return None
@@ -108,7 +110,7 @@ def message(db: Connection, message_id: UUID, *, client_id: UUID | None = None) 
         created_at=row.created_at,
         sent_at=row.sent_at,
         vetting_id=row.vetting_id,
-        recipients=_recipients(db, message_id),
+        recipients=recipients,
     )
 
 

@@ -16,6 +16,10 @@ from delivery.records.schema import RefusedSend
 # sender that repeats itself. One row is enough for these.
 _SAME_WITHIN = timedelta(minutes=1)
 
+# Long enough to be asked about; what anybody can push into the broker must not fill the disk.
+_KEPT_FOR = timedelta(days=30)
+_FORGET = text("DELETE FROM refused_send WHERE refused_at < clock_timestamp() - CAST(:kept AS interval)")
+
 _RECORD = text("""
     INSERT INTO refused_send (message_id, client_id, faults)
     SELECT refusal.message_id, refusal.client_id, refusal.faults
@@ -54,6 +58,7 @@ def record(db: Connection, refusals: Sequence[Refusal]) -> None:
     """Record these refusals. One that was recorded for the same id within the last minute is not repeated."""
     if not refusals:
         return
+    db.execute(_FORGET, {"kept": _KEPT_FOR})
     db.execute(
         _RECORD,
         {

@@ -2,8 +2,8 @@
 
 from sqlalchemy import Connection, text
 
-# Advisory locks share one space of numbers in a database; this one is Postroom's for its direct sends.
-_DIRECT_SENDS = 0x706F7374_726F6F6D
+# Advisory locks share one space of numbers in a database; "direct" in ASCII, beside "postroom" of the migrations.
+_DIRECT_SENDS = 0x6469_72656374
 _TAKE = text("SELECT pg_try_advisory_xact_lock(:turn)")
 
 

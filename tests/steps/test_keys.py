@@ -224,3 +224,25 @@ def test_the_overview_shows_clients_with_their_keys_and_only_the_number_of_token
 
     assert (book.client_id, "a client", 1) == (client.client_id, client.name, client.live_tokens)
     assert [(key.prefix, True), (expired.prefix, False)] == [(k.prefix, k.is_alive) for k in client.credentials]
+
+
+def test_what_a_secret_has_opened_ends_with_it(book: Book, settings: Settings) -> None:
+    secret, token, key = (minted(book, settings, kind) for kind in (SECRET, TOKEN, KEY))
+    foreign = minted(book, settings, TOKEN, client_id=book.client())
+
+    with transaction(book.store) as db:
+        assert keys.revoke(db, secret.prefix)
+
+    assert None is find(book, token, TOKEN)
+    assert find(book, key)
+    assert find(book, foreign, TOKEN)
+
+
+def test_rotating_a_secret_ends_its_tokens_with_the_overlap(book: Book, settings: Settings) -> None:
+    minted(book, settings, SECRET)
+    token = minted(book, settings, TOKEN, lifetime=DAY)
+
+    with transaction(book.store) as db:
+        keys.rotate(db, book.client_id, mint(SECRET, settings.pepper), overlap=timedelta())
+
+    assert None is find(book, token, TOKEN)

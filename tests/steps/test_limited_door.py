@@ -72,7 +72,7 @@ def test_requests_at_once_get_no_more_than_one_after_the_other(settings: Setting
     assert 5 == book.count("message")
 
 
-def test_who_guesses_keys_is_turned_away_and_with_it_the_good_key_from_there(settings: Settings, key: Headers) -> None:
+def test_who_guesses_keys_is_turned_away_and_a_good_key_from_there_is_not(settings: Settings, key: Headers) -> None:
     wrong = {"X-Proz-API-Key": f"pk_{'0' * 16}_{'A' * 43}"}
 
     with open_door(settings.model_copy(update={"refused_credentials_per_minute": 3})) as http:
@@ -80,7 +80,7 @@ def test_who_guesses_keys_is_turned_away_and_with_it_the_good_key_from_there(set
         guesses = [http.get("/messages", headers=wrong).status_code for _ in range(5)]
         after = http.get("/messages", headers=key).status_code
 
-    assert (200, [401, 401, 401, 429, 429], 429) == (before, guesses, after)
+    assert (200, [401, 401, 401, 429, 429], 200) == (before, guesses, after)
 
 
 def test_who_guesses_accounts_is_told_no_more_than_the_budget(settings: Settings, book: Book, key: Headers) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import SecretStr
 
-from delivery.channels.smtp import Relay, read_relay
+from delivery.channels.relay import Relay, read_relay
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def test_a_relay_is_read_from_its_address(url: str, relay: Relay) -> None:
         "smtp://",
         "http://user:hunter2@mail.example",
         "smtp://user:hunter2@",
-        "smtp://user:hunter2@mail.example:port",
-        "smtp://user:hunter2@mail.example:99999",
+        "smtps://user:hunter2@mail.example:port",
+        "smtps://user:hunter2@mail.example:99999",
         "smtp://user:hunter2#x@mail.example",
         "smtp://user:hunter2/x@mail.example",
         "smtp://user:hunter2\u2100@mail.example",
@@ -48,4 +48,16 @@ def test_an_address_that_is_none_is_refused_without_showing_it(url: str) -> None
 
 
 def test_a_relay_does_not_print_its_password() -> None:
-    assert "hunter2" not in repr(read_relay(SecretStr("smtp://user:hunter2@mail.example")))
+    assert "hunter2" not in repr(read_relay(SecretStr("smtps://user:hunter2@mail.example")))
+
+
+@pytest.mark.parametrize(
+    "url", ["smtp://user:word@mail.example", "smtps://user@mail.example", "smtp://:word@localhost"]
+)
+def test_a_login_is_given_whole_and_never_in_the_clear(url: str) -> None:
+    with pytest.raises(ValueError, match="SMTP_URL"):
+        read_relay(SecretStr(url))
+
+
+def test_a_login_to_this_very_machine_may_be_in_the_clear() -> None:
+    assert "user" == read_relay(SecretStr("smtp://user:word@127.0.0.1")).user
