@@ -13,6 +13,7 @@ from delivery.records.migrating import NewerSchema, migrate
 from worker import commands, supervisor
 from worker.cli_accounts import accounts
 from worker.cli_clients import clients
+from worker.cli_doctor import doctor
 from worker.cli_inside import alive, queues, why
 from worker.cli_refused import refused
 from worker.cli_vetting import vetting
@@ -32,6 +33,7 @@ app.add_typer(accounts, name="accounts")
 app.command("why")(why)
 app.command("queues")(queues)
 app.command("refused")(refused)
+app.command("doctor")(doctor)
 app.command("worker-alive")(alive)
 
 

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from psycopg.errors import DeadlockDetected, LockNotAvailable
-from sqlalchemy import Connection, Engine, create_engine, make_url
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -84,6 +85,14 @@ def answers(url: str) -> bool:
 def transaction(store: Store) -> Iterator[Connection]:
     """Open a connection; commit when the block ends well, roll back when it raises."""
     with store.begin() as db:
+        yield db
+
+
+@contextmanager
+def snapshot(store: Store, *, timeout: timedelta) -> Iterator[Connection]:
+    """Open a connection that sees one instant and can write nothing; a statement may take this long."""
+    with store.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as db:
+        db.execute(text(f"SET LOCAL statement_timeout = {int(timeout.total_seconds() * 1000)}"))
         yield db
 
 
