@@ -98,6 +98,14 @@ class Settings(BaseSettings):
         gt=0,
         description="How long one attempt may take in all; its lease is 15 s longer. A mail cut off waits for it.",
     )
+    unknown_policy: Literal["resend", "hold"] = Field(
+        default="resend",
+        description="A mail of unknown outcome: `resend` it after the send deadline, flagged, or `hold` it for staff.",
+    )
+    journal_folder: str = Field(
+        default="",
+        description="Where workers note how far each mail got. Empty: among the machine's temporary files.",
+    )
     token_lifetime_s: int = Field(
         default=3600, ge=60, le=86400, description="How long an access token of `/oauth/token` works."
     )
@@ -176,6 +184,11 @@ class Settings(BaseSettings):
     def grace(self) -> timedelta:
         """`bell_grace_s` as a duration."""
         return timedelta(seconds=self.bell_grace_s)
+
+    @property
+    def send_deadline(self) -> timedelta:
+        """`send_deadline_s` as a duration."""
+        return timedelta(seconds=self.send_deadline_s)
 
     @property
     def lease(self) -> timedelta:

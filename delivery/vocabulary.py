@@ -86,6 +86,8 @@ class Reason(StrEnum):
     """The attempt was cut off at a moment when the mail may already have been taken."""
     STEP_FAILED = "step_failed"
     """A step broke on it; it is set aside for a while. The log has the error."""
+    POISONED = "poisoned"
+    """Workers died of it again and again; it is set aside until somebody releases it."""
 
 
 class Channel(StrEnum):

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
@@ -22,6 +22,7 @@ _log = structlog.get_logger()
 _DECIDE_AT_ONCE = 500
 _BACKLOG_LIMIT = 10_000
 _CLOSE_TIMEOUT_S = 2.0
+_LOOK_EVERY_S = 1.0
 _UNREACHABLE = (OperationalError, KombuError, RedisError, OSError)
 
 
@@ -99,42 +100,54 @@ class BrokerDoorbell:
         return not self._is_down
 
     def _publish_all(self) -> None:
-        while (bell := self._bells.get()) is not None:
-            bells, is_last = self._gather(bell)
+        is_last = False
+        while not is_last:
+            bells, is_last = self._gather()
             self._publish(bells)
-            if is_last:
-                return
 
-    def _gather(self, first: _Bell) -> tuple[list[_Bell], bool]:
-        """Take everything that waits already, without waiting for more."""
-        bells = [first]
-        while True:
-            try:
+    def _gather(self) -> tuple[list[_Bell], bool]:
+        """Wait for a bell and take all others that wait already; while the broker is down, wait for a while only."""
+        bells: list[_Bell] = []
+        try:
+            bell = self._bells.get(timeout=_LOOK_EVERY_S if self._is_down else None)
+            while bell is not None:
+                bells.append(bell)
                 bell = self._bells.get_nowait()
-            except queue.Empty:
-                return bells, False
-            if bell is None:
-                return bells, True
-            bells.append(bell)
+        except queue.Empty:
+            return bells, False
+        return bells, True
 
     def _publish(self, bells: list[_Bell]) -> None:
         try:
-            with self._app.producer_pool.acquire(block=True) as producer, producer.batch():
-                for bell in merge(bells):
-                    self._app.send_task(
-                        bell.step,
-                        (bell.ids,),
-                        queue=bell.queue_name,
-                        producer=producer,
-                        retry=False,
-                        headers={RUNG_AT: datetime.now(UTC).isoformat()},
-                    )
+            self._push(bells)
         except _UNREACHABLE as error:
             if not self._is_down:
                 _log.warning("broker_unreachable", error=type(error).__name__, what_now="the sweep does the work")
             self._is_down = True
+        except Exception as error:  # noqa: BLE001 - whatever one bell does to us, the next ones must ring
+            _log.error("bell_broken", error=type(error).__name__, what_now="the sweep does the work")
+            self._is_down = True
         else:
             self._is_down = False
+
+    def _push(self, bells: list[_Bell]) -> None:
+        with self._app.producer_pool.acquire(block=True) as producer:
+            if not bells:  # Nobody rang; this only asks whether the broker is back.
+                producer.channel.client.ping()
+                return
+            with producer.batch():
+                for bell in merge(bells):
+                    self._send(bell, producer)
+
+    def _send(self, bell: _Bell, producer: Any) -> None:
+        self._app.send_task(
+            bell.step,
+            (bell.ids,),
+            queue=bell.queue_name,
+            producer=producer,
+            retry=False,
+            headers={RUNG_AT: datetime.now(UTC).isoformat()},
+        )
 
 
 def merge(bells: Iterable[_Bell]) -> list[_Bell]:

@@ -2,14 +2,21 @@
 
 from collections.abc import Sequence
 
+from delivery import journal
 from delivery.records import claims, moves
 from delivery.records.engine import transaction
-from delivery.rules.outcomes import conclude, cut_off
-from tasks.office import Office
+from delivery.rules.deaths import after_lease
+from delivery.rules.outcomes import conclude
+from tasks.office import Office, hold_unknown
 
 
 def lapse(office: Office, recipient_ids: Sequence[int]) -> None:
-    """Record that nobody knows how these attempts ended; a late outcome of theirs is fenced out from now on."""
+    """Record how these attempts ended, as far as anybody can know; a late outcome of theirs is fenced out from now on.
+
+    A worker that lives and could not reach the database may have noted the relay's answer in its journal.
+    """
+    folder = journal.journal_folder(office.settings.journal_folder)
     with transaction(office.store) as db:
         attempts = claims.lapsed(db, recipient_ids)
-        moves.record(db, [conclude(attempt, cut_off(attempt), office.chance()) for attempt in attempts])
+        ended = [(each, after_lease(each, journal.read_by_token(folder, token))) for each, token in attempts]
+        moves.record(db, [conclude(each, hold_unknown(end, office.settings), office.chance()) for each, end in ended])

@@ -2,15 +2,23 @@
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
+from uuid import UUID, uuid4
 
+from delivery.journal import NoNotes, Notes
 from delivery.records.claims import Letter
 from delivery.records.engine import Store
-from delivery.rules.outcomes import Outcome
+from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tasks.doorbell import Doorbell
+
+
+def hold_unknown(outcome: Outcome, settings: Settings) -> Outcome:
+    """Say that a mail of unknown outcome waits for staff, where the settings want it so."""
+    is_held = outcome.kind is Kind.UNKNOWN and settings.unknown_policy == "hold"
+    return replace(outcome, is_parked=True) if is_held else outcome
 
 
 class Sender(Protocol):
@@ -29,3 +37,6 @@ class Office:
     doorbell: Doorbell
     senders: Mapping[Channel, Sender] = field(default_factory=dict)
     chance: Callable[[], float] = random.random
+    worker_id: UUID = field(default_factory=uuid4)
+    """Who works here. Its random first half is in every claim and is the key of its lock, so it is no UUIDv7."""
+    notes: Notes = field(default_factory=NoNotes)

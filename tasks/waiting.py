@@ -47,10 +47,10 @@ def _views(client: redis.Redis) -> Iterable[QueueView]:
             asked.llen(name)
             asked.lindex(name, -1)  # Celery pushes on the left and pops on the right.
             depth, oldest = asked.execute()
-        yield QueueView(name, depth, _rung_at(oldest))
+        yield QueueView(name, depth, read_rung_at(oldest))
 
 
-def _rung_at(envelope: bytes | None) -> datetime | None:
+def read_rung_at(envelope: bytes | None) -> datetime | None:
     """Read when a bell was rung. Anybody can push anything into a queue, so nothing about it is taken for granted."""
     try:
         return datetime.fromisoformat(json.loads(envelope or b"")["headers"][RUNG_AT])

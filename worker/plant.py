@@ -61,6 +61,7 @@ class Plant:
             "smtp_url": f"smtp://127.0.0.1:{_port(sockets.smtp)}",
             "pepper": pepper,
             "public_url": self._base_url,
+            "journal_folder": str(data / "journals"),
             **_DEMO_SETTINGS,
         }
         self.settings = Settings.model_validate(chosen)

@@ -4,16 +4,18 @@ import os
 import socket
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID, uuid4
 
 from celery import Celery, bootsteps
-from uuid_utils.compat import uuid7
 
 from delivery.channels.smtp import SmtpSender
+from delivery.journal import Journal, journal_folder
 from delivery.records.census import WorkerIdentity
 from delivery.records.engine import open_store
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tasks.app import celery_url, make_app
+from tasks.backlog import Backlog, BrokerBacklog, NoBacklog
 from tasks.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
 from tasks.letterbox import Letterbox
 from tasks.office import Office
@@ -22,31 +24,43 @@ from tasks.step import register
 from worker.lanes import LANES, Lane, LaneName
 from worker.reader import Reader
 from worker.sweep import Pool, Sweep, Work
+from worker.watch import Watch
 
-# Beside those of the pool: one for the sweep's questions, one to spare.
-_CONNECTIONS_BESIDE_THE_POOL = 2
+# Beside those of the pool: one for the sweep's questions, one for the watch's, one to spare.
+_CONNECTIONS_BESIDE_THE_POOL = 3
 
 
 def run_worker(settings: Settings, lane_name: LaneName) -> None:
     """Serve one lane until SIGTERM, then finish what is under way and end."""
     lane = LANES[lane_name]
     app = make_app(settings)
-    office = _furnish(settings, app, lane)
+    # Its first half has to be chance alone: it is in every claim, and it is the key of the worker's lock.
+    identity = WorkerIdentity(uuid4(), socket.gethostname(), os.getpid(), lane.queues)
+    notes = Journal(journal_folder(settings.journal_folder), identity.worker_id)
+    office = _furnish(settings, app, lane, identity.worker_id, notes)
     register(app, office)
     app.conf.worker_consumer = "tasks.hearing:BellConsumer"
     app.steps["worker"].add(_sweep_step(office, lane))
     if LETTERBOX in lane.queues:
         app.steps["worker"].add(_reader_step(office))
-    app.worker_main(_arguments(settings, lane_name, lane))
+    watch = Watch(office, identity, open_store(settings, connections=1))
+    watch.start()
+    try:
+        app.worker_main(_arguments(settings, lane_name, lane))
+    finally:  # Only now is everything done that this worker was seen to do.
+        watch.close()
+        notes.close()
 
 
-def _furnish(settings: Settings, app: Celery, lane: Lane) -> Office:
+def _furnish(settings: Settings, app: Celery, lane: Lane, worker_id: UUID, notes: Journal) -> Office:
     doorbell: Doorbell = BrokerDoorbell(app) if settings.bell else SilentDoorbell()
     return Office(
         settings=settings,
         store=open_store(settings, connections=_connections(settings, lane)),
         doorbell=doorbell,
-        senders={Channel.EMAIL: SmtpSender(settings)},
+        senders={Channel.EMAIL: SmtpSender(settings, notes=notes)},
+        worker_id=worker_id,
+        notes=notes,
     )
 
 
@@ -57,13 +71,14 @@ def _connections(settings: Settings, lane: Lane) -> int:
 
 def _sweep_step(office: Office, lane: Lane) -> type[bootsteps.StartStopStep]:
     """Make the part of the worker that sweeps. It needs the pool and no broker, so a dead broker cannot hold it up."""
-    identity = WorkerIdentity(uuid7(), socket.gethostname(), os.getpid(), lane.queues)
+    queues = lane.bell_queues if office.settings.bell else ()
+    backlog: Backlog = BrokerBacklog(office.settings, queues) if queues else NoBacklog()
 
     class SweepStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships no types
         requires = ("celery.worker.components:Pool",)
 
         def start(self, worker: Any) -> None:
-            self.sweep = Sweep(office, identity, _pool_of(worker))
+            self.sweep = Sweep(office, lane.queues, _pool_of(worker), backlog)
             self.sweep.start()
 
         def stop(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature

@@ -7,17 +7,19 @@ the bell only makes it fast.
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 import structlog
 
-from delivery.records import census, due
-from delivery.records.census import WorkerIdentity
+from delivery.records import deaths, due
 from delivery.records.engine import STORE_UNAVAILABLE, transaction
 from delivery.vocabulary import Channel, QueueName
+from tasks.backlog import Backlog, NoBacklog
 from tasks.office import Office
 from tasks.step import DECIDE, DELIVER, EXPIRE, LAPSE, VET, Step, StepFailed
 
@@ -36,33 +38,41 @@ class Round:
     find: Callable[..., Sequence[Any]]
     step: Step[Any]
     size: int = _ROWS_AT_ONCE
+    has_bells: bool = False
+    """Bells are rung for these rows: what one of them is still waiting for is not due."""
+    is_noted: bool = False
+    """The worker notes in the database what it works on, so that a death is counted against it (records/deaths.py)."""
 
 
 ROUNDS: dict[QueueName, tuple[Round, ...]] = {
     QueueName.ACCEPT: (),  # Whatever lies there is no row yet.
     QueueName.DECIDE: (
-        Round(due.undecided, DECIDE, size=100),
+        Round(due.undecided, DECIDE, size=100, has_bells=True, is_noted=True),
+        Round(partial(due.undecided, is_suspect=True), DECIDE, size=1, has_bells=True, is_noted=True),
         # The inbox needs no network and so no lane of its own: these were put off by quiet hours, and all at once.
         Round(partial(due.lapsed, channel=Channel.INBOX), LAPSE),
         Round(partial(due.waiting, channel=Channel.INBOX), DELIVER),
     ),
-    QueueName.VETTING: (Round(due.unopened, VET), Round(due.expired, EXPIRE)),
+    QueueName.VETTING: (
+        Round(due.unopened, VET, size=100, has_bells=True, is_noted=True),
+        Round(due.expired, EXPIRE),
+    ),
     QueueName.DELIVER_SMTP: (
         Round(partial(due.lapsed, channel=Channel.EMAIL), LAPSE),
-        Round(partial(due.waiting, channel=Channel.EMAIL), DELIVER, size=1),
+        Round(partial(due.waiting, channel=Channel.EMAIL), DELIVER, size=1, has_bells=True),
     ),
 }
 """What the sweep of a worker does for each queue that the worker serves."""
 
 
 class Sweep:
-    """The sweeping thread of one worker. It also says in the database that the worker is alive."""
+    """The sweeping thread of one worker."""
 
-    def __init__(self, office: Office, identity: WorkerIdentity, pool: Pool) -> None:
+    def __init__(self, office: Office, queues: Sequence[str], pool: Pool, backlog: Backlog | None = None) -> None:
         self._office = office
-        self._identity = identity
         self._pool = pool
-        self._rounds = [each for name in identity.queues for each in ROUNDS[QueueName(name)]]
+        self._backlog = backlog or NoBacklog()
+        self._rounds = [(QueueName(name), each) for name in queues for each in ROUNDS[QueueName(name)]]
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
 
@@ -71,7 +81,7 @@ class Sweep:
         self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Stop after the round that is under way, and sign off."""
+        """Stop after the round that is under way."""
         self._is_stopping.set()
         self._thread.join(timeout_s)
 
@@ -81,7 +91,6 @@ class Sweep:
                 found = self._tick()
                 if found < _ROWS_AT_ONCE:  # A full catch means that more is due: go on at once.
                     self._is_stopping.wait(self._office.settings.sweep_tick_s)
-            self._sign_off()
         except BaseException:
             # A worker without its sweep would look healthy and lose the promise: let the supervisor start another.
             _log.exception("sweep_broken")
@@ -90,16 +99,16 @@ class Sweep:
 
     def _tick(self) -> int:
         try:
-            with transaction(self._office.store) as db:
-                census.report_alive(db, self._identity)
-            return max([self._sweep(each) for each in self._rounds], default=0)
+            rung = self._backlog.oldest_bells()
+            return max([self._sweep(each, rung.get(name)) for name, each in self._rounds], default=0)
         except STORE_UNAVAILABLE as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep asks again")
             return 0
 
-    def _sweep(self, each: Round) -> int:
+    def _sweep(self, each: Round, rung_at: datetime | None) -> int:
+        bells = {"rung_at": rung_at} if each.has_bells else {}
         with transaction(self._office.store) as db:
-            found = each.find(db, limit=_ROWS_AT_ONCE)
+            found = each.find(db, limit=_ROWS_AT_ONCE, **bells)
         pieces = [found[start : start + each.size] for start in range(0, len(found), each.size)]
         for wait in [self._pool(partial(self._attempt, each, piece)) for piece in pieces]:
             wait()
@@ -112,15 +121,23 @@ class Sweep:
         if self._is_stopping.is_set():
             return
         try:
-            each.step.work(self._office, piece)
+            with self._noted(each, piece):
+                each.step.work(self._office, piece)
         except StepFailed:
             return
         except STORE_UNAVAILABLE as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep asks again")
 
-    def _sign_off(self) -> None:
+    @contextmanager
+    def _noted(self, each: Round, piece: Sequence[Any]) -> Iterator[None]:
+        """Note what is worked on, where that matters; whoever survives the work takes the note back."""
+        if not each.is_noted:
+            yield
+            return
+        with transaction(self._office.store) as db:
+            deaths.begin_trying(db, self._office.worker_id, piece)
         try:
+            yield
+        finally:
             with transaction(self._office.store) as db:
-                census.report_gone(db, self._identity)
-        except STORE_UNAVAILABLE:
-            _log.warning("store_unavailable", what_now="the worker is forgotten a day from now")
+                deaths.end_trying(db, self._office.worker_id, piece)

@@ -25,6 +25,7 @@ _REASONS = {
     Reason.GAVE_UP: "every attempt of the retry schedule was used",
     Reason.INTERRUPTED: "the last attempt was cut off when the mail may already have been taken",
     Reason.STEP_FAILED: "a step broke on it and it was set aside; the worker's log has the error",
+    Reason.POISONED: "workers died of it again and again",
 }
 _CHANNELS = {Channel.INBOX: "in-app inbox", Channel.EMAIL: "e-mail"}
 _NEXT = {

@@ -6,13 +6,16 @@ import smtplib
 import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
 from time import monotonic
 from typing import Any
 
 from delivery.channels.mail import NotExpressible, ascii_address, compose, envelope_sender
 from delivery.channels.relay import Relay, read_relay
+from delivery.journal import NoNotes, Notes
 from delivery.records.claims import Letter
+from delivery.rules.answers import LATER_ALTHOUGH_FINAL, judge_answer
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
 from delivery.unsubscribing import unsubscribe_address
@@ -26,8 +29,7 @@ _DETAIL_LIMIT = 500
 _LAST_ANSWER_S = 8.0
 _RESET_TIMEOUT_S = 2.0
 _LINE_WITH_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
-# Of the codes from 500 on, RFC 5321 4.5.3.1.10 means "later" by 552, and 421 closes the connection at any stage.
-_LATER_ALTHOUGH_FINAL = frozenset({552})
+# It closes the connection at any stage (RFC 5321 4.2.1).
 _CLOSING = 421
 
 
@@ -40,8 +42,8 @@ class _Refused(Exception):  # noqa: N818 - it is the relay's answer
 
     def __init__(self, code: int, answer: bytes, *, is_about_us: bool) -> None:
         self.code = code
-        self.detail = _storable(f"{code} {answer.decode('utf-8', 'replace')}")
-        self.is_final = code >= 500 and code not in _LATER_ALTHOUGH_FINAL and not is_about_us
+        self.detail = _words(code, answer)
+        self.is_final = code >= 500 and code not in LATER_ALTHOUGH_FINAL and not is_about_us
         super().__init__(code)
 
 
@@ -137,7 +139,8 @@ class _Connection:
 class SmtpSender:
     """Sends letters to the relay. Each thread keeps a connection of its own."""
 
-    def __init__(self, settings: Settings, now: Callable[[], float] = monotonic) -> None:
+    def __init__(self, settings: Settings, now: Callable[[], float] = monotonic, *, notes: Notes | None = None) -> None:
+        self._notes = notes or NoNotes()
         self._relay = read_relay(settings.smtp_url)
         self._domain = settings.mail_domain
         self._public_url = settings.public_url
@@ -160,12 +163,13 @@ class SmtpSender:
             # Until the final dot the relay has taken nothing (RFC 5321 4.1.1.4).
             connection.say(_LINE_WITH_LEADING_DOT.sub(b"..", written), self._remaining(until))
             self._remaining(until)
+            self._notes.note_dot((letter.recipient_id, letter.attempt))
         except _Refused as refusal:
             return self._refused(refusal)
         except (OSError, smtplib.SMTPException) as error:
             self._drop()
             return Outcome(Kind.TEMPORARY, Reason.TRY_LATER, _describe(error))
-        return self._finish(connection, until)
+        return self._finish(connection, until, letter)
 
     def _page_of(self, letter: Letter) -> str | None:
         return unsubscribe_address(self._public_url, letter.account_id, letter.read_at, self._pepper)
@@ -187,7 +191,7 @@ class SmtpSender:
         connection.command("DATA", self._remaining(until))
         return connection
 
-    def _finish(self, connection: _Connection, until: float) -> Outcome:
+    def _finish(self, connection: _Connection, until: float, letter: Letter) -> Outcome:
         """Send the final dot. From here on, silence means that nobody knows whether the relay has it (RFC 1047)."""
         patience_s = max(until - self._now(), min(self._timeout_s, _LAST_ANSWER_S))
         try:
@@ -196,13 +200,20 @@ class SmtpSender:
         except (OSError, smtplib.SMTPException) as error:
             self._drop()
             return Outcome(Kind.UNKNOWN, Reason.INTERRUPTED, _describe(error))
-        if 200 <= code < 300:
+        self._note_answer(letter, code)
+        outcome = judge_answer(code, _words(code, answer))
+        if outcome.kind is Kind.SENT:
             connection.count()
-            return Outcome(Kind.SENT)
-        if code < 400:  # No answer that SMTP knows at this place.
+        elif outcome.kind is Kind.UNKNOWN:
             self._drop()
-            return Outcome(Kind.UNKNOWN, Reason.INTERRUPTED, f"The relay ended the mail with the code {code}.")
-        return self._refused(_Refused(code, answer, is_about_us=False))
+        else:
+            self._reset(code)
+        return outcome
+
+    def _note_answer(self, letter: Letter, code: int) -> None:
+        # Without this note a death before the outcome is recorded costs a second copy, with a flag; nothing is lost.
+        with suppress(OSError):
+            self._notes.note_answer((letter.recipient_id, letter.attempt), code)
 
     def _refused(self, refusal: _Refused) -> Outcome:
         """Leave the connection ready for the next mail, and say what the refusal means for this one."""
@@ -247,6 +258,10 @@ class SmtpSender:
 def _ended(mail: bytes) -> bytes:
     """End the last line: the final dot stands on a line of its own (RFC 5321 4.5.2)."""
     return mail if mail.endswith(b"\r\n") else mail + b"\r\n"
+
+
+def _words(code: int, answer: bytes) -> str:
+    return _storable(f"{code} {answer.decode('utf-8', 'replace')}")
 
 
 def _describe(error: Exception) -> str:

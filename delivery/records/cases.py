@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from delivery.rules.deaths import DEATHS_LIMIT
 from delivery.rules.vetting import Finding
 from delivery.vocabulary import CaseState, MessageType, State
 
@@ -23,7 +24,7 @@ class HeldMessage:
 
 _UNOPENED = text(f"""
     SELECT id, vetting_id, sender_name, subject, body FROM message
-    WHERE id = ANY(CAST(:message_ids AS uuid[])) AND vetting_id IS NOT NULL
+    WHERE id = ANY(CAST(:message_ids AS uuid[])) AND vetting_id IS NOT NULL AND deaths < {DEATHS_LIMIT}
       AND NOT EXISTS (SELECT FROM vetting_case WHERE vetting_case.message_id = message.id)
       AND EXISTS (SELECT FROM recipient WHERE recipient.message_id = message.id AND recipient.state = '{State.HELD}')
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED

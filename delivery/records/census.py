@@ -45,14 +45,15 @@ def open_rows(db: Connection) -> list[OpenRows]:
     ]
 
 
+# Whoever reports lives: one that was taken for dead, on a host that was cut off, is so no longer.
 _SEEN = text("""
-    INSERT INTO worker (id, host, pid, queues) VALUES (:worker_id, :host, :pid, :queues)
-    ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp()
+    INSERT INTO worker (id, host, pid, queues, lock_key) VALUES (:worker_id, :host, :pid, :queues, :lock_key)
+    ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp(), died_at = NULL
 """)
 _FORGET = text("DELETE FROM worker WHERE id = :worker_id OR seen_at < clock_timestamp() - INTERVAL '1 day'")
 _ALIVE = text("""
     SELECT host, pid, queues, started_at, seen_at FROM worker
-    WHERE seen_at > clock_timestamp() - :within ORDER BY started_at
+    WHERE seen_at > clock_timestamp() - :within AND died_at IS NULL ORDER BY started_at
 """)
 
 
@@ -64,6 +65,11 @@ class WorkerIdentity:
     host: str
     pid: int
     queues: tuple[str, ...]
+
+    @property
+    def lock_key(self) -> int:
+        """The key of the advisory lock that this worker holds while it lives: the first half of its id."""
+        return int.from_bytes(self.worker_id.bytes[:8], signed=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +85,8 @@ class WorkerView:
 
 def report_alive(db: Connection, worker: WorkerIdentity) -> None:
     """Say that this worker is alive now."""
-    values = {"worker_id": worker.worker_id, "host": worker.host, "pid": worker.pid, "queues": list(worker.queues)}
-    db.execute(_SEEN, values)
+    facts = {"worker_id": worker.worker_id, "host": worker.host, "pid": worker.pid, "queues": list(worker.queues)}
+    db.execute(_SEEN, {**facts, "lock_key": worker.lock_key})
 
 
 def report_gone(db: Connection, worker: WorkerIdentity) -> None:

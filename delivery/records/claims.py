@@ -1,8 +1,9 @@
 """Taking recipients into hand for an attempt: a guarded UPDATE with a fence, a token and a lease."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from secrets import token_bytes
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -108,14 +109,49 @@ def claim(db: Connection, recipient_ids: Sequence[int], *, token: UUID, lease: t
 
 
 _LAPSED = text(f"""
-    SELECT id, message_id, attempt, channel FROM recipient
+    SELECT id, message_id, attempt, channel, claim_token FROM recipient
     WHERE id = ANY(CAST(:recipient_ids AS bigint[]))
       AND state = '{State.CLAIMED}' AND due_at <= clock_timestamp()
     ORDER BY id
 """)
 
 
-def lapsed(db: Connection, recipient_ids: Sequence[int]) -> list[Attempt]:
-    """Read those attempts at these recipients whose lease ran out."""
+def lapsed(db: Connection, recipient_ids: Sequence[int]) -> list[tuple[Attempt, UUID]]:
+    """Read those attempts at these recipients whose lease ran out, each with its claim token."""
     rows = db.execute(_LAPSED, {"recipient_ids": list(recipient_ids)})
-    return [Attempt(row.id, row.message_id, row.attempt, Channel(row.channel)) for row in rows]
+    return [(Attempt(row.id, row.message_id, row.attempt, Channel(row.channel)), row.claim_token) for row in rows]
+
+
+_KEY_BYTES = 8
+
+
+def make_token(worker_id: UUID) -> UUID:
+    """Make a claim token for one run of this worker. It begins as the worker's id does, so that it tells whose it is.
+
+    A column of its own would go stale while workers of an earlier version, which do not write it, run beside.
+    """
+    return UUID(bytes=worker_id.bytes[:_KEY_BYTES] + token_bytes(_KEY_BYTES))
+
+
+# The claimed rows are few: their partial index holds nothing else.
+_UNDER_WAY = text(f"""
+    SELECT id, message_id, attempt, channel, deaths FROM recipient
+    WHERE state = '{State.CLAIMED}' AND claim_token BETWEEN :first AND :last
+    ORDER BY id
+""")
+_COUNT_DEATHS = text("UPDATE recipient SET deaths = deaths + 1 WHERE id = ANY(CAST(:recipient_ids AS bigint[]))")
+
+
+def under_way(db: Connection, worker_id: UUID) -> list[tuple[Attempt, int]]:
+    """Read the attempts that this worker has under way, each with the number of workers that died of its recipient."""
+    key = worker_id.bytes[:_KEY_BYTES]
+    ends = {"first": UUID(bytes=key + bytes(_KEY_BYTES)), "last": UUID(bytes=key + b"\xff" * _KEY_BYTES)}
+    return [
+        (Attempt(row.id, row.message_id, row.attempt, Channel(row.channel)), row.deaths)
+        for row in db.execute(_UNDER_WAY, ends)
+    ]
+
+
+def count_deaths(db: Connection, recipient_ids: Collection[int]) -> None:
+    """Count one more death of each of these recipients."""
+    db.execute(_COUNT_DEATHS, {"recipient_ids": list(recipient_ids)})

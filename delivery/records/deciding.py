@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Row, text
 
+from delivery.rules.deaths import DEATHS_LIMIT
 from delivery.rules.deciding import Candidate
 from delivery.rules.preferences import Approach, Preference, fold_sender
 from delivery.rules.quiet_hours import QuietHours
@@ -24,9 +25,10 @@ class Content:
 
 
 # SKIP LOCKED: whoever holds the lock decides this message; a bell that rang twice finds nothing to do.
-_UNDECIDED = text("""
+# Nor can a bell that was replayed bring back what workers die of.
+_UNDECIDED = text(f"""
     SELECT id, sender_name, subject, body FROM message
-    WHERE id = ANY(CAST(:message_ids AS uuid[])) AND decided_at IS NULL
+    WHERE id = ANY(CAST(:message_ids AS uuid[])) AND decided_at IS NULL AND deaths < {DEATHS_LIMIT}
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """)
 

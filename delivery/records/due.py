@@ -1,7 +1,7 @@
 """What is due: the rows that the sweep looks at, oldest first, and how a row is set aside."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -10,31 +10,39 @@ from delivery.records.schema import one_of
 from delivery.rules.moves import WAITING_STATES
 from delivery.vocabulary import CaseState, Channel, Reason, State
 
+# A row is due for as long as its bell may be under way; one whose bell was rung no earlier than `rung_at`, the oldest
+# that still waits, is left to that bell. LEAST passes over NULL.
+_WITHOUT_BELL = "due_at <= least(clock_timestamp(), CAST(:rung_at AS timestamptz))"
 _UNDECIDED = text(f"""
-    SELECT DISTINCT message_id FROM (
+    SELECT DISTINCT due.message_id FROM (
         SELECT message_id FROM recipient
-        WHERE state = '{State.ACCEPTED}' AND due_at <= clock_timestamp() ORDER BY due_at LIMIT :limit
+        WHERE state = '{State.ACCEPTED}' AND {_WITHOUT_BELL} ORDER BY due_at LIMIT :limit
     ) AS due
+    JOIN message ON message.id = due.message_id AND (message.deaths > 0) = :is_suspect
 """)
 
 
-def undecided(db: Connection, limit: int) -> list[UUID]:
-    """Find messages whose bell was lost before they were decided, from at most `limit` recipients."""
-    return list(db.scalars(_UNDECIDED, {"limit": limit}))
+def undecided(db: Connection, limit: int, *, rung_at: datetime | None = None, is_suspect: bool = False) -> list[UUID]:
+    """Find messages whose bell was lost before they were decided, from at most `limit` recipients.
+
+    Suspect are those that a worker has died of: whoever works on them works on each alone.
+    """
+    values = {"limit": limit, "rung_at": rung_at, "is_suspect": is_suspect}
+    return list(db.scalars(_UNDECIDED, values))
 
 
 _UNOPENED = text(f"""
     SELECT DISTINCT due.message_id FROM (
         SELECT message_id FROM recipient
-        WHERE state = '{State.HELD}' AND due_at <= clock_timestamp() ORDER BY due_at LIMIT :limit
+        WHERE state = '{State.HELD}' AND {_WITHOUT_BELL} ORDER BY due_at LIMIT :limit
     ) AS due
     WHERE NOT EXISTS (SELECT FROM vetting_case WHERE vetting_case.message_id = due.message_id)
 """)
 
 
-def unopened(db: Connection, limit: int) -> list[UUID]:
+def unopened(db: Connection, limit: int, *, rung_at: datetime | None = None) -> list[UUID]:
     """Find held messages for which no vetting case was opened yet, from at most `limit` recipients."""
-    return list(db.scalars(_UNOPENED, {"limit": limit}))
+    return list(db.scalars(_UNOPENED, {"limit": limit, "rung_at": rung_at}))
 
 
 _EXPIRED = text(f"""
@@ -54,13 +62,14 @@ def expired(db: Connection, limit: int) -> list[UUID]:
 _WAITING = text(f"""
     SELECT id FROM recipient
     WHERE {one_of("state", WAITING_STATES)} AND channel = :channel AND due_at <= clock_timestamp()
+      AND (state <> '{State.QUEUED}' OR {_WITHOUT_BELL})
     ORDER BY due_at LIMIT :limit
 """)
 
 
-def waiting(db: Connection, channel: Channel, limit: int) -> list[int]:
-    """Find recipients of this channel whose next attempt is due."""
-    return list(db.scalars(_WAITING, {"channel": channel, "limit": limit}))
+def waiting(db: Connection, channel: Channel, limit: int, *, rung_at: datetime | None = None) -> list[int]:
+    """Find recipients of this channel whose next attempt is due. Only for their first attempt was a bell rung."""
+    return list(db.scalars(_WAITING, {"channel": channel, "limit": limit, "rung_at": rung_at}))
 
 
 _LAPSED = text(f"""

@@ -22,6 +22,7 @@ from sqlalchemy import (
     MetaData,
     SmallInteger,
     Text,
+    Uuid,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -158,6 +159,8 @@ class Message(Base):
     idempotency_key: Mapped[str | None]
     # SHA-256 over the content in canonical form; only where a repetition must be recognised.
     content_hash: Mapped[bytes | None]
+    # How many workers died of it, while it was being decided or its case opened.
+    deaths: Mapped[int] = mapped_column(server_default=text("0"))
     open_count: Mapped[int]
     good_count: Mapped[int]
     # The reduction of rules/status.py in SQL: it cannot drift from the counters, and a test compares it with the rule.
@@ -201,7 +204,10 @@ class Recipient(Base):
     state: Mapped[str] = mapped_column(server_default=State.ACCEPTED)
     channel: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default=text("0"))
+    # It begins with the key of the worker that made it (records/claims.py).
     claim_token: Mapped[UUID | None]
+    # How many workers died during an attempt at it.
+    deaths: Mapped[int] = mapped_column(server_default=text("0"))
     due_at: Mapped[datetime | None]
     reason: Mapped[str | None]
     detail: Mapped[str | None]
@@ -252,7 +258,10 @@ class RefusedSend(Base):
 
 
 class Worker(Base):
-    """A worker process that is alive, or was until `seen_at`."""
+    """A worker process that is alive, or was until `seen_at`.
+
+    While it lives it holds the advisory lock `lock_key`; `trying` are messages that its sweep works on right now.
+    """
 
     __tablename__ = "worker"
 
@@ -262,3 +271,6 @@ class Worker(Base):
     queues: Mapped[list[str]] = mapped_column(ARRAY(Text))
     started_at: Mapped[datetime] = mapped_column(server_default=NOW)
     seen_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    lock_key: Mapped[int | None] = mapped_column(BigInteger)
+    trying: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
+    died_at: Mapped[datetime | None]

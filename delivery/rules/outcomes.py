@@ -7,7 +7,7 @@ from uuid import UUID
 
 from delivery.rules.deciding import Move
 from delivery.rules.preferences import LONGEST_WAIT, Choice
-from delivery.rules.retry import next_try
+from delivery.rules.retry import PARKED, next_try
 from delivery.vocabulary import Channel, Reason, State
 
 
@@ -35,6 +35,8 @@ class Outcome:
     """Set when the recipient was, or will be, reached by another channel than the one it was queued for."""
     due_in: timedelta = timedelta()
     """How long a deferred recipient waits; at most a day. The waits after failures are those of `rules/retry.py`."""
+    is_parked: bool = False
+    """Set when there is to be no other attempt until somebody releases the recipient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,14 @@ def cut_off(attempt: Attempt) -> Outcome:
     return Outcome(Kind.UNKNOWN, Reason.INTERRUPTED, "The worker stopped before it could record an outcome.")
 
 
-def conclude(attempt: Attempt, outcome: Outcome, chance: float) -> Move:
-    """Say what follows this outcome. `chance` is what `retry.next_try` takes."""
+def conclude(attempt: Attempt, outcome: Outcome, chance: float, *, patience: timedelta = timedelta()) -> Move:
+    """Say what follows this outcome. `chance` is what `retry.next_try` takes.
+
+    `patience` is how long the relay may still be at work on a mail whose outcome nobody knows.
+    """
     after, reason, due_in = _follow(outcome, attempt.number, chance)
+    if after is State.UNKNOWN and due_in is not None:
+        due_in = max(due_in, patience)
     return Move(
         recipient_id=attempt.recipient_id,
         message_id=attempt.message_id,
@@ -88,12 +95,15 @@ def conclude(attempt: Attempt, outcome: Outcome, chance: float) -> Move:
 def _follow(outcome: Outcome, number: int, chance: float) -> tuple[State, Reason | None, timedelta | None]:
     if outcome.kind in _FINAL:
         return _FINAL[outcome.kind], outcome.reason, None
+    after = State.UNKNOWN if outcome.kind is Kind.UNKNOWN else State.RETRYING
+    if outcome.is_parked:
+        return after, outcome.reason, PARKED
     if outcome.kind is Kind.DEFERRED:
         return State.RETRYING, outcome.reason, min(outcome.due_in, LONGEST_WAIT)
     wait = next_try(number, chance)
     if wait is None:
         return State.FAILED, Reason.GAVE_UP, None
-    return State.UNKNOWN if outcome.kind is Kind.UNKNOWN else State.RETRYING, outcome.reason, wait
+    return after, outcome.reason, wait
 
 
 _FINAL = {Kind.SENT: State.DELIVERED, Kind.PERMANENT: State.FAILED, Kind.UNWANTED: State.BLOCKED}

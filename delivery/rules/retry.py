@@ -20,6 +20,10 @@ JITTER = 0.2
 """A wait is shortened by up to this share, so that mails which failed together do not return together."""
 
 
+PARKED = timedelta(days=36_500)
+"""How long a recipient waits that is set aside: until somebody releases it."""
+
+
 def next_try(attempt: int, chance: float) -> timedelta | None:
     """Say how long to wait after this attempt (from 1), or None when it was the last.
 

@@ -14,7 +14,6 @@ from redis import Redis
 from typer.testing import CliRunner
 from uuid_utils.compat import uuid7
 
-from delivery.records.census import WorkerIdentity
 from delivery.records.engine import Store
 from delivery.settings import Settings, settings_from_environment
 from delivery.vocabulary import Channel, MessageType
@@ -92,8 +91,7 @@ def key(book: Book, settings: Settings) -> Headers:
 def working(office: Office) -> Iterator[None]:
     """Start a worker that takes up everything at once."""
     brisk = office.settings.model_copy(update={"sweep_tick_s": 0.02, "bell_grace_s": 0.001})
-    identity = WorkerIdentity(uuid7(), "here", 1, tuple(ROUNDS))
-    sweep = Sweep(replace(office, settings=brisk), identity, lambda work: work() or (lambda: None))  # type: ignore[func-returns-value] # it runs first
+    sweep = Sweep(replace(office, settings=brisk), tuple(ROUNDS), lambda work: work() or (lambda: None))  # type: ignore[func-returns-value] # it runs first
     sweep.start()
     yield
     sweep.stop()

@@ -10,7 +10,6 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from delivery.records import accounts, claims, reading
-from delivery.records.census import WorkerIdentity
 from delivery.records.engine import transaction
 from delivery.vocabulary import Channel, Reason, SenderRule, State
 from tasks.decide import decide
@@ -219,7 +218,7 @@ def test_the_sweep_delivers_what_was_put_off(book: Book, office: Office, relay: 
     wake(book)
     sweep = Sweep(
         replace(office, settings=brisk, doorbell=SilentDoorbell()),
-        WorkerIdentity(uuid7(), "here", 1, tuple(ROUNDS)),
+        tuple(ROUNDS),
         _run_on_a_thread,
     )
 

@@ -9,18 +9,19 @@ from datetime import timedelta
 import pytest
 from uuid_utils.compat import uuid7
 
-from delivery.records import census, claims
-from delivery.records.census import WorkerIdentity
+from delivery.records import claims
 from delivery.records.claims import Letter
 from delivery.records.engine import transaction
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, Reason, State
+from tasks.backlog import Backlog
 from tasks.decide import decide
 from tasks.doorbell import SilentDoorbell
 from tasks.office import Office
 from tests.book import Book
 from tests.crank import FakeSender
+from tests.statements import counted
 from tests.steps.conftest import HELD_PHRASE
 from tests.waiting import wait_until
 from worker.sweep import ROUNDS, Sweep, Work
@@ -36,13 +37,12 @@ def office(office: Office, settings: Settings) -> Office:
 
 
 @contextmanager
-def sweeping(office: Office) -> Iterator[WorkerIdentity]:
+def sweeping(office: Office, backlog: Backlog | None = None) -> Iterator[None]:
     """Let a worker of all queues sweep while the block runs."""
-    identity = WorkerIdentity(uuid7(), "here", 1, tuple(ROUNDS))
-    sweep = Sweep(office, identity, _run_on_a_thread)
+    sweep = Sweep(office, tuple(ROUNDS), _run_on_a_thread, backlog)
     sweep.start()
     try:
-        yield identity
+        yield
     finally:
         sweep.stop()
 
@@ -186,18 +186,7 @@ def test_two_sweeps_at_once_send_every_letter_once(book: Book, office: Office, r
     assert 10 == book.count("inbox_letter")
 
 
-def test_a_sweeping_worker_is_known_while_it_lives(book: Book, office: Office) -> None:
-    with sweeping(office):
-        wait_until(lambda: book.count("worker") == 1)
-        with transaction(book.store) as db:
-            (worker,) = census.workers(db, within=timedelta(seconds=10))
-
-    assert ("here", tuple(ROUNDS)) == (worker.host, worker.queues)
-    assert 0 == book.count("worker")
-
-
 def _await_rounds(book: Book, number: int) -> None:
     """Wait until a sweep has begun this many rounds more."""
-    for _ in range(number + 1):
-        seen = book.ask("SELECT max(seen_at) FROM worker")
-        wait_until(lambda seen=seen: seen != book.ask("SELECT max(seen_at) FROM worker"))  # type: ignore[misc] # the default binds it
+    with counted(book.store) as statements:
+        wait_until(lambda: sum("vetting_case.state = 'open'" in each.sql for each in statements) > number)

@@ -1,0 +1,53 @@
+"""Bury: end what a dead worker had under way, without waiting for its leases."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+
+from delivery import journal
+from delivery.records import claims, deaths, moves
+from delivery.records.engine import transaction
+from delivery.rules.deaths import Traces, after_death
+from delivery.rules.deciding import Move
+from delivery.rules.outcomes import Attempt, conclude
+from delivery.vocabulary import Reason, State, StepName
+from tasks.office import Office, hold_unknown
+from tasks.queues import DELIVERY_QUEUES
+
+_log = structlog.get_logger()
+
+
+def bury(office: Office, worker_id: UUID) -> None:
+    """End the attempts of this dead worker as its journal tells, and count what it died of. Safe to repeat.
+
+    Without its journal on this machine nobody knows whether a mail arrived: `traces` is None then.
+    """
+    traces = journal.read(journal.journal_folder(office.settings.journal_folder), worker_id)
+    with transaction(office.store) as db:
+        wanted = [_conclude(office, *each, traces) for each in claims.under_way(db, worker_id)]
+        ended = moves.record(db, wanted)
+        claims.count_deaths(db, ended)
+    with transaction(office.store) as db:  # Of its own: messages are locked in the order of their ids.
+        parked = deaths.bury(db, worker_id)
+    _ring(office, [move for move in wanted if move.recipient_id in ended])
+    _tell(worker_id, wanted, parked)
+
+
+def _conclude(office: Office, attempt: Attempt, earlier: int, traces: Traces | None) -> Move:
+    outcome = hold_unknown(after_death(attempt, traces, deaths=earlier + 1), office.settings)
+    return conclude(attempt, outcome, office.chance(), patience=office.settings.send_deadline)
+
+
+def _ring(office: Office, ended: Sequence[Move]) -> None:
+    """Ring for those that may be tried again at once."""
+    ready = [move.recipient_id for move in ended if move.after is State.RETRYING and not move.due_in]
+    for queue_name in DELIVERY_QUEUES.values():  # A bell that finds nothing to claim there does nothing.
+        office.doorbell.ring(StepName.DELIVER, queue_name, ready)
+
+
+def _tell(worker_id: UUID, wanted: Sequence[Move], parked: set[UUID]) -> None:
+    _log.warning("worker_buried", worker_id=str(worker_id), attempts=len(wanted))
+    poisoned = sorted({move.message_id for move in wanted if move.reason is Reason.POISONED} | parked)
+    if poisoned:
+        _log.error("poison_set_aside", message_ids=[str(each) for each in poisoned], what_now="postroom release")

@@ -1,0 +1,25 @@
+"""What reliability costs while nothing goes wrong: not one statement more than the design has."""
+
+from delivery.vocabulary import Channel, State
+from tasks.decide import decide
+from tasks.deliver import deliver
+from tasks.office import Office
+from tests.book import Book
+from tests.statements import counted
+
+
+def test_one_message_costs_the_statements_of_the_design(book: Book, office: Office) -> None:
+    account_id = book.account(Channel.EMAIL)
+    arrival = book.arrival(account_id)
+
+    with counted(office.store) as accepted:
+        book.accept(arrival)
+    with counted(office.store) as decided:
+        decide(office, [arrival.message_id])
+    (recipient_id,) = book.recipient_ids(arrival.message_id)
+    with counted(office.store) as delivered:
+        deliver(office, [recipient_id])
+
+    # Take in; lock, read the recipients, record, mark as decided; claim, record.
+    assert (1, 4, 2) == (len(accepted), len(decided), len(delivered))
+    assert [State.DELIVERED] == book.states(arrival.message_id)

@@ -1,0 +1,95 @@
+"""The journal of a worker: what is read of it after a death, whatever became of its last line."""
+
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from delivery import journal
+from delivery.journal import Journal
+from delivery.rules.deaths import Trace
+
+WORKER = UUID("0199aaaa-0000-4000-8000-000000000000")
+FIRST, SECOND = (7, 1), (8, 2)
+
+
+def test_a_dot_and_its_answer_are_read_and_what_was_never_noted_is_not(tmp_path: Path) -> None:
+    written = Journal(tmp_path, WORKER)
+
+    written.note_dot(FIRST)
+    written.note_dot(SECOND)
+    written.note_answer(SECOND, 250)
+
+    assert {FIRST: Trace(), SECOND: Trace(250)} == journal.read(tmp_path, WORKER)
+
+
+def test_nothing_is_known_of_a_worker_of_another_machine(tmp_path: Path) -> None:
+    assert (None, None) == (journal.read(tmp_path, WORKER), journal.is_alive(tmp_path, WORKER))
+
+
+@pytest.mark.parametrize(
+    "torn", ["", "\n", "7", "7 1", "7 1 answer", "7 1 answer 25", "7 1 answer x .", "x 1 dot .", "\x00"]
+)
+def test_a_line_that_was_cut_short_counts_for_nothing_and_spoils_no_other(tmp_path: Path, torn: str) -> None:
+    path = tmp_path / f"{WORKER}.journal"
+    path.write_text("\n7 1 dot .\n\n" + torn)
+    with path.open("a") as file:
+        file.write("\n8 2 dot .\n")
+
+    read = journal.read(tmp_path, WORKER)
+
+    assert {FIRST: Trace(), SECOND: Trace()} == read
+
+
+def test_a_worker_lives_until_its_sign_of_life_is_let_go(tmp_path: Path) -> None:
+    written = Journal(tmp_path, WORKER)
+    written.note_dot(FIRST)
+    before = journal.is_alive(tmp_path, WORKER)
+
+    written.close()
+
+    assert (True, False) == (before, journal.is_alive(tmp_path, WORKER))
+
+
+def test_nothing_is_left_of_a_journal_in_which_nothing_was_open(tmp_path: Path) -> None:
+    written = Journal(tmp_path, WORKER)
+    written.note_dot(FIRST)
+    written.forget(FIRST)
+
+    written.close()
+
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_long_journal_begins_anew_with_what_is_open(tmp_path: Path) -> None:
+    written = Journal(tmp_path, WORKER)
+    written.note_dot(FIRST)
+    path = tmp_path / f"{WORKER}.journal"
+
+    for number in range(30_000):
+        written.note_dot((1_000_000 + number, 1))
+        written.note_answer((1_000_000 + number, 1), 250)
+        written.forget((1_000_000 + number, 1))
+    written.note_dot(SECOND)
+
+    read = journal.read(tmp_path, WORKER) or {}
+    assert (Trace(), Trace()) == (read[FIRST], read[SECOND])
+    assert path.stat().st_size < 1_100_000
+    assert journal.is_alive(tmp_path, WORKER)
+
+
+def test_a_folder_of_somebody_else_is_not_believed(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "own")
+
+    with pytest.raises(PermissionError, match="belongs to somebody else"):
+        Journal(tmp_path / "link", WORKER)
+
+
+def test_a_claim_token_leads_to_the_journal(tmp_path: Path) -> None:
+    worker_id = uuid4()
+    Journal(tmp_path, WORKER)
+    Journal(tmp_path, worker_id).note_dot(FIRST)
+    token = UUID(bytes=worker_id.bytes[:8] + bytes(8))
+
+    assert {FIRST: Trace()} == journal.read_by_token(tmp_path, token)
