@@ -1,0 +1,143 @@
+"""A worker that is killed never costs a lease: real processes, kill -9, and what the relay really received."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from delivery.records.engine import Store, transaction
+from delivery.settings import Settings
+from delivery.vocabulary import Channel, State
+from tasks.decide import decide
+from tasks.doorbell import SilentDoorbell
+from tasks.office import Office
+from tests.book import Book
+from tests.mailbox import Mailbox, Trouble, open_mailbox
+from tests.system.platform import ROOT
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("platform")
+_RECOVERY_S = 10.0
+
+Start = Callable[[], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """Give a relay that does as it is told."""
+    with open_mailbox() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture
+def start(base_settings: Settings, mailbox: Mailbox, tmp_path: Path) -> Iterator[Start]:
+    """Give what starts a worker that sends mail; its lease is more than five minutes."""
+    environment = {
+        **os.environ,  # noqa: TID251 - what children inherit
+        "DATABASE_URL": base_settings.database_url.get_secret_value(),
+        "BROKER_URL": base_settings.broker_url.get_secret_value(),
+        "SMTP_URL": mailbox.url,
+        "POSTROOM_PEPPER": base_settings.pepper.get_secret_value(),
+        "POSTROOM_JOURNAL_FOLDER": str(tmp_path),
+        "POSTROOM_BELL_GRACE_S": "1",
+    }
+    with ExitStack() as stack:
+
+        def start_worker() -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-m", "worker", "worker", "smtp"]
+            process = subprocess.Popen(command, cwd=ROOT, env=environment)
+            stack.callback(process.wait, 20)
+            stack.callback(process.terminate)
+            return process
+
+        yield start_worker
+
+
+@pytest.fixture
+def mail(store: Store, broker: object, base_settings: Settings) -> tuple[Book, UUID]:
+    """Queue one mail, due at once."""
+    del broker
+    book = Book(store)
+    message_id = book.message(book.account(Channel.EMAIL))
+    decide(Office(base_settings, store, SilentDoorbell()), [message_id])
+    book.ask("UPDATE recipient SET due_at = clock_timestamp()")
+    return book, message_id
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a worker."""
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+
+
+def test_a_worker_killed_before_the_final_dot_costs_no_lease_and_no_flag(
+    mail: tuple[Book, UUID], mailbox: Mailbox, start: Start
+) -> None:
+    book, message_id = mail
+    mailbox.next("RCPT", Trouble.HANG)
+    start(), start()
+    wait_until(lambda: any(each.startswith("RCPT") for each in mailbox.commands), within_s=30)
+
+    kill_claimer(book)
+    wait_until(lambda: [State.DELIVERED] == book.states(message_id), within_s=_RECOVERY_S)
+
+    assert (2, False) == (book.recipient(message_id).attempt, book.recipient(message_id).possibly_duplicated)
+    assert 1 == len(mailbox.mails)
+
+
+def test_a_worker_killed_after_the_final_dot_leaves_an_unknown_outcome(
+    mail: tuple[Book, UUID], mailbox: Mailbox, start: Start
+) -> None:
+    book, message_id = mail
+    mailbox.next("DOT", Trouble.HANG)
+    start(), start()
+    wait_until(lambda: mailbox.mails, within_s=30)
+
+    kill_claimer(book)
+
+    wait_until(lambda: [State.UNKNOWN] == book.states(message_id), within_s=_RECOVERY_S)
+    assert 1 == len(mailbox.mails)
+
+
+def test_a_worker_killed_after_the_answer_needs_no_second_copy(
+    mail: tuple[Book, UUID], mailbox: Mailbox, start: Start, store: Store, tmp_path: Path
+) -> None:
+    book, message_id = mail
+    with transaction(store) as db:
+        db.execute(text("SELECT FROM message FOR UPDATE"))  # No outcome can be recorded meanwhile.
+        start(), start()
+        wait_until(lambda: any("answer 250" in each.read_text() for each in tmp_path.glob("*.journal")), within_s=30)
+        kill_claimer(book)
+
+    wait_until(lambda: [State.DELIVERED] == book.states(message_id), within_s=_RECOVERY_S)
+    assert (1, False) == (book.recipient(message_id).attempt, book.recipient(message_id).possibly_duplicated)
+    assert 1 == len(mailbox.mails)
+
+
+def test_all_workers_killed_at_once_cost_no_lease(mail: tuple[Book, UUID], mailbox: Mailbox, start: Start) -> None:
+    book, message_id = mail
+    mailbox.next("RCPT", Trouble.HANG)
+    group = [start(), start()]
+    wait_until(lambda: any(each.startswith("RCPT") for each in mailbox.commands), within_s=30)
+    for each in group:
+        kill(each)
+
+    start()
+
+    wait_until(lambda: [State.DELIVERED] == book.states(message_id), within_s=_RECOVERY_S)
+    assert 1 == len(mailbox.mails)
+
+
+def kill_claimer(book: Book) -> None:
+    """Kill the worker that claimed the one mail there is."""
+    (row,) = book.ask("""
+        SELECT worker.pid FROM worker JOIN recipient ON left(worker.id::text, 18) = left(claim_token::text, 18)
+    """)
+    os.kill(row.pid, signal.SIGKILL)
