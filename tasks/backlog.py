@@ -4,7 +4,7 @@ Lists are first in, first out. A row that is older than the oldest waiting bell 
 bell; a row in a long backlog has not, and is left to it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -58,7 +58,10 @@ class _Tail:
 class BrokerBacklog:
     """Asks the broker, and does without it for a while when it does not answer."""
 
-    def __init__(self, settings: Settings, queues: Sequence[QueueName]) -> None:
+    def __init__(
+        self, settings: Settings, queues: Sequence[QueueName], *, now: Callable[[], float] = monotonic
+    ) -> None:
+        self._now = now
         self._grace = settings.grace
         self._queues = queues
         self._tails: dict[QueueName, _Tail] = {}
@@ -74,12 +77,12 @@ class BrokerBacklog:
 
     def oldest_bells(self) -> Mapping[QueueName, datetime]:
         """Say when the oldest waiting bell of each queue was rung; a queue without one is missing."""
-        if monotonic() < self._ask_after:
+        if self._now() < self._ask_after:
             return {}
         try:
             epoch, envelopes = self._ask()
         except redis.RedisError:  # No bell can be heard now, so none is waited for.
-            self._ask_after = monotonic() + _PAUSE_S
+            self._ask_after = self._now() + _PAUSE_S
             return {}
         self._mind(epoch)
         waiting = zip(self._queues, envelopes, strict=True)
@@ -109,7 +112,7 @@ class BrokerBacklog:
         return rung_at if self._lost_at is None else max(rung_at, self._lost_at + self._grace)
 
     def _stands_still(self, name: QueueName, envelope: bytes) -> bool:
-        now = monotonic()
+        now = self._now()
         tail = self._tails.get(name)
         if tail is None or tail.envelope != envelope:
             self._tails[name] = tail = _Tail(envelope, now)

@@ -2,7 +2,6 @@
 
 import os
 import socket
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -104,9 +103,8 @@ def _reader_step(office: Office) -> type[bootsteps.StartStopStep]:
 def _pool_of(worker: Any) -> Pool:
     """Let the sweep work on the worker's own pool, so that the configured concurrency holds for both together."""
 
-    def run(work: Work) -> Callable[[], None]:
-        result = worker.pool.apply_async(work, callback=lambda _: None)
-        return (lambda: None) if result is None else result.wait  # A solo pool has run it already.
+    def run(work: Work) -> None:
+        worker.pool.apply_async(work, callback=lambda _: None)  # A solo pool runs it right here.
 
     return run
 

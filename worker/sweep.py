@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -24,11 +25,12 @@ from tasks.office import Office
 from tasks.step import DECIDE, DELIVER, EXPIRE, LAPSE, VET, Step, StepFailed
 
 Work = Callable[[], None]
-# Runs one piece of work on the worker's pool and answers a function that waits for its end.
-Pool = Callable[[Work], Callable[[], None]]
+# Has the worker's pool do one piece of work, at once or soon.
+Pool = Callable[[Work], object]
 
 _log = structlog.get_logger()
 _ROWS_AT_ONCE = 500
+_LAST_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Sweep:
         self._pool = pool
         self._backlog = backlog or NoBacklog()
         self._rounds = [(QueueName(name), each) for name in queues for each in ROUNDS[QueueName(name)]]
+        self._under_way: dict[tuple[str, Any], threading.Event] = {}
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
 
@@ -81,7 +84,7 @@ class Sweep:
         self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Stop after the round that is under way."""
+        """Stop after the pieces of work that are under way."""
         self._is_stopping.set()
         self._thread.join(timeout_s)
 
@@ -91,6 +94,7 @@ class Sweep:
                 found = self._tick()
                 if found < _ROWS_AT_ONCE:  # A full catch means that more is due: go on at once.
                     self._is_stopping.wait(self._office.settings.sweep_tick_s)
+            _await(list(self._under_way.values()), _LAST_WAIT_S)
         except BaseException:
             # A worker without its sweep would look healthy and lose the promise: let the supervisor start another.
             _log.exception("sweep_broken")
@@ -109,12 +113,30 @@ class Sweep:
         bells = {"rung_at": rung_at} if each.has_bells else {}
         with transaction(self._office.store) as db:
             found = each.find(db, limit=_ROWS_AT_ONCE, **bells)
-        pieces = [found[start : start + each.size] for start in range(0, len(found), each.size)]
-        for wait in [self._pool(partial(self._attempt, each, piece)) for piece in pieces]:
-            wait()
-        if found:
-            _log.info("swept", step=each.step.name, rows=len(found))
-        return len(found)
+        fresh = [row for row in found if (each.step.name, row) not in self._under_way]
+        pieces = [fresh[start : start + each.size] for start in range(0, len(fresh), each.size)]
+        # A relay that hangs must not hold up the sweep: what is not done in time is left to the pool.
+        _await([self._begin(each, piece) for piece in pieces], self._office.settings.sweep_tick_s)
+        if fresh:
+            _log.info("swept", step=each.step.name, rows=len(fresh))
+        return len(fresh)
+
+    def _begin(self, each: Round, piece: Sequence[Any]) -> threading.Event:
+        """Have the pool do a piece of work; answer what tells its end."""
+        names = [(each.step.name, row) for row in piece]
+        done = threading.Event()
+        self._under_way.update(dict.fromkeys(names, done))
+
+        def work() -> None:
+            try:
+                self._attempt(each, piece)
+            finally:
+                for name in names:
+                    self._under_way.pop(name, None)
+                done.set()
+
+        self._pool(work)
+        return done
 
     def _attempt(self, each: Round, piece: Sequence[Any]) -> None:
         """Do one piece of work. A step that broke has logged and set its rows aside; the sweep goes on."""
@@ -141,3 +163,10 @@ class Sweep:
         finally:
             with transaction(self._office.store) as db:
                 deaths.end_trying(db, self._office.worker_id, piece)
+
+
+def _await(ends: Sequence[threading.Event], timeout_s: float) -> None:
+    """Wait for all of these, for so long at most."""
+    until = monotonic() + timeout_s
+    for each in ends:
+        each.wait(max(0.0, until - monotonic()))

@@ -1,5 +1,6 @@
 """Delivering over a network: claimed under a fence and a lease, sent, recorded; and what happens when that is torn."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from delivery.vocabulary import AccountStatus, Channel, Reason, State
 from tasks.decide import decide
 from tasks.deliver import deliver
 from tasks.office import Office
+from tasks.release import release
 from tests.attempts import LATER, UNKNOWN
 from tests.book import Book
 from tests.crank import FakeSender
@@ -213,3 +215,32 @@ def test_a_message_is_sent_at_its_first_delivery(book: Book, office: Office) -> 
 
     assert sent_at is not None
     assert sent_at == book.view(message_id).sent_at
+
+
+def test_an_unknown_outcome_is_resent_after_the_send_deadline(
+    book: Book, office: Office, relay: FakeSender, queued: UUID
+) -> None:
+    relay.answer = lambda _: UNKNOWN
+
+    deliver(office, book.recipient_ids(queued))
+
+    recipient = book.recipient(queued)
+    assert recipient.due_at is not None
+    assert abs(recipient.due_at - recipient.changed_at - office.settings.send_deadline) < timedelta(seconds=0.1)
+
+
+def test_an_unknown_outcome_is_held_where_the_policy_says_so(
+    book: Book, office: Office, relay: FakeSender, queued: UUID
+) -> None:
+    relay.answer = lambda letter: UNKNOWN if letter.attempt == 1 else Outcome(Kind.SENT)
+    careful = replace(office, settings=office.settings.model_copy(update={"unknown_policy": "hold"}))
+    deliver(careful, book.recipient_ids(queued))
+    book.let_pass(timedelta(days=30))
+
+    deliver(careful, book.recipient_ids(queued))
+    held = book.states(queued)
+    release(careful, queued)
+    deliver(careful, book.recipient_ids(queued))
+
+    assert ([State.UNKNOWN], [State.DELIVERED]) == (held, book.states(queued))
+    assert (2, True) == (len(relay.letters), book.recipient(queued).possibly_duplicated)

@@ -157,6 +157,32 @@ def test_bells_are_heard_again_soon_after_the_broker_came_back(settings: Setting
         app.close()
 
 
+def test_the_doorbell_notices_by_itself_that_the_broker_is_back(settings: Settings) -> None:
+    port = _closed_port()
+    app = make_app(settings.model_copy(update={"broker_url": SecretStr(f"redis://127.0.0.1:{port}/0")}))
+    doorbell = BrokerDoorbell(app)
+    doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
+    wait_until(lambda: not doorbell.is_ringing, within_s=5)
+
+    with valve_before(_socket_of(settings), port):
+        wait_until(lambda: doorbell.is_ringing, within_s=5)
+        doorbell.close()
+        app.close()
+
+
+def test_no_error_ends_the_doorbell(app: Celery, broker: Redis) -> None:
+    doorbell = BrokerDoorbell(app)
+    unwritable: Any = object()
+
+    doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [unwritable])
+    wait_until(lambda: not doorbell.is_ringing)
+    wait_until(lambda: doorbell.is_ringing)
+    doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
+    doorbell.close()
+
+    assert 1 == broker.llen(QueueName.DECIDE)
+
+
 def test_bells_go_on_after_the_broker_lost_everything(app: Celery, broker: Redis) -> None:
     doorbell = BrokerDoorbell(app)
     doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])

@@ -1,10 +1,10 @@
 """The sweep finishes every message without any bell, only later."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import pytest
 from uuid_utils.compat import uuid7
@@ -14,11 +14,13 @@ from delivery.records.claims import Letter
 from delivery.records.engine import transaction
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
-from delivery.vocabulary import CaseState, Channel, Reason, State
+from delivery.vocabulary import CaseState, Channel, QueueName, Reason, State
 from tasks.backlog import Backlog
 from tasks.decide import decide
+from tasks.deliver import deliver
 from tasks.doorbell import SilentDoorbell
 from tasks.office import Office
+from tests import build
 from tests.book import Book
 from tests.crank import FakeSender
 from tests.statements import counted
@@ -47,10 +49,19 @@ def sweeping(office: Office, backlog: Backlog | None = None) -> Iterator[None]:
         sweep.stop()
 
 
-def _run_on_a_thread(work: Work) -> Callable[[], None]:
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread.join
+@dataclass
+class FakeBacklog:
+    """A broker whose oldest bells never move."""
+
+    oldest: dict[QueueName, datetime]
+
+    def oldest_bells(self) -> dict[QueueName, datetime]:
+        """Give them."""
+        return self.oldest
+
+
+def _run_on_a_thread(work: Work) -> None:
+    threading.Thread(target=work).start()
 
 
 def test_everything_is_delivered_without_a_bell(book: Book, office: Office, relay: FakeSender) -> None:
@@ -184,6 +195,61 @@ def test_two_sweeps_at_once_send_every_letter_once(book: Book, office: Office, r
 
     assert 20 == len({letter.recipient_id for letter in relay.letters}) == len(relay.letters)
     assert 10 == book.count("inbox_letter")
+
+
+def test_a_letter_that_takes_long_holds_up_no_other(book: Book, office: Office, relay: FakeSender) -> None:
+    may_end = threading.Event()
+
+    def answer(letter: Letter) -> Outcome:
+        if letter.subject == "slow":
+            may_end.wait(10)
+        return Outcome(Kind.SENT)
+
+    relay.answer = answer
+    slow = book.message(book.account(Channel.EMAIL), subject="slow")
+    decide(office, [slow])
+    book.let_pass(timedelta(seconds=5))
+
+    with sweeping(office):
+        wait_until(lambda: [State.CLAIMED] == book.states(slow))
+        other = book.message(book.account(Channel.EMAIL))
+        decide(office, [other])
+        book.ask("UPDATE recipient SET due_at = clock_timestamp() WHERE message_id = :id", id=other)
+        wait_until(lambda: [State.DELIVERED] == book.states(other))
+        unfinished = book.states(slow)
+        may_end.set()
+
+    assert ([State.CLAIMED], [State.DELIVERED]) == (unfinished, book.states(slow))
+    assert 2 == len(relay.letters)
+
+
+def test_rows_whose_bell_still_waits_are_left_to_it_however_long_the_backlog(book: Book, office: Office) -> None:
+    account_id = book.account()
+    for _ in range(10):
+        book.accept(*(book.arrival(account_id) for _ in range(300)))
+    lost = book.ask("SELECT min(id) AS first FROM recipient")[0].first
+    book.let_pass(timedelta(minutes=10))
+    book.ask("UPDATE recipient SET due_at = due_at - INTERVAL '1 second' WHERE id <= :id", id=lost)
+    (oldest,) = book.ask("SELECT min(due_at) AS rung_at FROM recipient WHERE id > :id", id=lost)
+    backlog = FakeBacklog({QueueName.DECIDE: oldest.rung_at - timedelta(milliseconds=1)})
+
+    with sweeping(office, backlog):
+        wait_until(lambda: book.count("inbox_letter") == 1)
+        _await_rounds(book, 5)
+
+        assert 2999 == len(book.ask("SELECT FROM recipient WHERE state = 'accepted'"))
+
+
+def test_what_is_due_by_the_clock_alone_waits_for_no_bell(book: Book, office: Office, relay: FakeSender) -> None:
+    relay.answer = lambda letter: LATER if letter.attempt == 1 else Outcome(Kind.SENT)
+    message_id = book.message(book.account(Channel.EMAIL))
+    decide(office, [message_id])
+    deliver(office, book.recipient_ids(message_id))
+    book.let_pass(timedelta(seconds=30))
+    long_ago = build.NOON - timedelta(days=365)
+
+    with sweeping(office, FakeBacklog({QueueName.DELIVER_SMTP: long_ago})):
+        wait_until(lambda: [State.DELIVERED] == book.states(message_id))
 
 
 def _await_rounds(book: Book, number: int) -> None:
