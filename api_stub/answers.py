@@ -198,7 +198,7 @@ def _meta(message_id: UUID, progress: Progress) -> MessageMeta:
 
 
 def _recipient(view: RecipientView) -> RecipientData:
-    is_waiting = view.state in {State.QUEUED, State.RETRYING, State.UNKNOWN}
+    is_waiting = view.state in {State.QUEUED, State.RETRYING, State.UNKNOWN} and not view.is_parked
     return RecipientData(
         uuid=view.account_id,
         state=view.state,

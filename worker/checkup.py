@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from uuid import UUID
 
-from delivery.records import census, invariants
+from delivery.records import census, deaths, invariants
 from delivery.records.census import WorkerView
 from delivery.records.engine import Store, snapshot
 from delivery.records.invariants import Finding, Scope
@@ -40,9 +41,10 @@ def check(settings: Settings, store: Store, scope: Scope, *, timeout: timedelta)
     with snapshot(store, timeout=timeout) as db:
         workers = census.workers(db, within=_SEEN_WITHIN)
         findings = list(invariants.ask(db, scope))
+        parked = deaths.parked(db, scope.limit)
     lanes = list(_lanes(workers))
     broker = _broker(settings)
-    return [*(_line(each, [*lanes, broker]) for each in findings), *lanes, broker]
+    return [*(_line(each, [*lanes, broker]) for each in findings), _set_aside(parked), *lanes, broker]
 
 
 def _line(finding: Finding, living: Sequence[Line]) -> Line:
@@ -62,6 +64,14 @@ def _advice(invariant: invariants.Invariant, living: Sequence[Line]) -> str:
     missing = [each.name for each in living if each.mark is not Mark.OK]
     likely = f"Likely because this does not hold: {'; '.join(missing)}." if missing else "All parts are alive."
     return f"{likely} {invariant.advice}"
+
+
+def _set_aside(message_ids: Sequence[UUID]) -> Line:
+    sentence = "nothing is set aside"
+    if not message_ids:
+        return Line(Mark.OK, sentence)
+    advice = "Mend the cause that `postroom why MESSAGE` tells, then `postroom release MESSAGE`."
+    return Line(Mark.WARNING, sentence, len(message_ids), tuple(map(str, message_ids)), advice)
 
 
 def _lanes(workers: Sequence[WorkerView]) -> Iterator[Line]:

@@ -14,7 +14,7 @@ from worker import commands, supervisor
 from worker.cli_accounts import accounts
 from worker.cli_clients import clients
 from worker.cli_doctor import doctor
-from worker.cli_inside import alive, queues, why
+from worker.cli_inside import alive, queues, release_message, why
 from worker.cli_refused import refused
 from worker.cli_vetting import vetting
 from worker.lanes import LaneName
@@ -34,6 +34,7 @@ app.command("why")(why)
 app.command("queues")(queues)
 app.command("refused")(refused)
 app.command("doctor")(doctor)
+app.command("release")(release_message)
 app.command("worker-alive")(alive)
 
 

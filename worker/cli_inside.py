@@ -4,20 +4,25 @@ import socket
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
-from delivery.records import census, reading
+from delivery.records import census, deaths, reading
 from delivery.records.census import OpenRows, WorkerView
 from delivery.records.engine import transaction
 from delivery.records.reading import MessageView
 from delivery.rules.status import combine
+from tasks.doorbell import SilentDoorbell
+from tasks.office import Office
+from tasks.release import release
 from tasks.waiting import QueueView, look
 from worker.commands import AsJson, missing, opened, printable, read_id, settings, show_json, show_table
 from worker.lanes import LANES, LaneName
 from worker.telling import ago, channel_name, paragraph, span, tell_message, tell_recipients
 
 _SEEN_WITHIN = timedelta(seconds=15)
+_PARKED_SHOWN = 20
 
 
 def why(message: Annotated[str, typer.Argument(help="The id of a message.")], *, as_json: AsJson = False) -> None:
@@ -44,15 +49,29 @@ def queues(*, as_json: AsJson = False) -> None:
     waiting = look(asked)
     with opened(asked) as store, transaction(store) as db:
         rows = census.open_rows(db)
+        parked = deaths.parked(db, _PARKED_SHOWN)
         workers = census.workers(db, within=_SEEN_WITHIN)
     now = datetime.now(UTC)
     if as_json:
         answer: dict[str, object] = {"queues": None if waiting is None else [asdict(each) for each in waiting]}
-        show_json({**answer, "open": [asdict(each) for each in rows], "workers": [asdict(each) for each in workers]})
+        found = {"open": [asdict(each) for each in rows], "workers": [asdict(each) for each in workers]}
+        show_json({**answer, **found, "set_aside": parked})
         return
     _show_queues(waiting, now)
     _show_open_rows(rows, now)
+    _show_parked(parked)
     _show_workers(workers, now)
+
+
+def release_message(message: Annotated[str, typer.Argument(help="The id of a message.")]) -> None:
+    """Let what was set aside of a message be tried again at once: mend first what workers died of."""
+    message_id = read_id(message, "message")
+    asked = settings()
+    with opened(asked) as store:
+        released = release(Office(asked, store, SilentDoorbell()), message_id)
+    if not released:
+        raise missing(f"nothing of a message {message_id} is set aside. `postroom queues` shows what is.")
+    typer.echo(f"postroom: {released} recipients of {message_id} are tried again now")
 
 
 def alive(lane: Annotated[LaneName, typer.Argument(help="The lane of the worker.")]) -> None:
@@ -112,11 +131,19 @@ def _show_open_rows(rows: list[OpenRows], now: datetime) -> None:
             ago(each.oldest_at, now),
             str(each.overdue),
             f"in {span(each.next_due_at - now)}" if each.next_due_at > now else "now",
+            str(each.parked or "-"),
         )
         for each in rows
     ]
-    columns = ("state", "channel", "recipients", "oldest since", "due now", "next due")
+    columns = ("state", "channel", "recipients", "oldest since", "due now", "next due", "set aside")
     show_table("Open recipients in the database", columns, shown)
+
+
+def _show_parked(message_ids: list[UUID]) -> None:
+    if not message_ids:
+        return
+    typer.echo("Set aside until somebody lets them go on (postroom why MESSAGE, then postroom release MESSAGE):")
+    typer.echo("\n".join(f"  {each}" for each in message_ids) + "\n")
 
 
 def _show_workers(workers: list[WorkerView], now: datetime) -> None:

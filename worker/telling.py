@@ -89,6 +89,8 @@ def _why(recipient: RecipientView) -> str:
 def _next(recipient: RecipientView, now: datetime) -> str:
     if recipient.state not in _NEXT or recipient.due_at is None:
         return ""
+    if recipient.is_parked:
+        return "nothing, until somebody lets it go on: postroom release MESSAGE"
     return _NEXT[recipient.state].format(when=_when(recipient.due_at, now))
 
 

@@ -8,11 +8,13 @@ from sqlalchemy import Connection, text
 
 from delivery.records.schema import one_of
 from delivery.rules.moves import OPEN_STATES
+from delivery.rules.retry import PARKED
 from delivery.vocabulary import Channel, State
 
 _OPEN_ROWS = text(f"""
     SELECT state, channel, count(*) AS recipients, min(changed_at) AS oldest_at,
-           count(*) FILTER (WHERE due_at <= clock_timestamp()) AS overdue, min(due_at) AS next_due_at
+           count(*) FILTER (WHERE due_at <= clock_timestamp()) AS overdue, min(due_at) AS next_due_at,
+           count(*) FILTER (WHERE due_at > clock_timestamp() + CAST(:far AS interval)) AS parked
     FROM recipient WHERE {one_of("state", OPEN_STATES)}
     GROUP BY state, channel ORDER BY state, channel
 """)
@@ -28,6 +30,8 @@ class OpenRows:
     oldest_at: datetime
     overdue: int
     next_due_at: datetime
+    parked: int = 0
+    """How many of them wait until somebody releases them."""
 
 
 def open_rows(db: Connection) -> list[OpenRows]:
@@ -40,8 +44,9 @@ def open_rows(db: Connection) -> list[OpenRows]:
             row.oldest_at,
             row.overdue,
             row.next_due_at,
+            row.parked,
         )
-        for row in db.execute(_OPEN_ROWS)
+        for row in db.execute(_OPEN_ROWS, {"far": PARKED / 2})
     ]
 
 

@@ -11,7 +11,7 @@ from delivery.rules.retry import PARKED
 from delivery.vocabulary import Reason, State
 
 # What is parked is due in a hundred years; nothing else is due later than in a few days.
-_IS_PARKED = "due_at > clock_timestamp() + INTERVAL '10 years'"
+_IS_PARKED = f"due_at > clock_timestamp() + INTERVAL '{PARKED.days // 2} days'"
 _BEGIN = text("UPDATE worker SET trying = trying || CAST(:message_ids AS uuid[]) WHERE id = :worker_id")
 _END = text("""
     UPDATE worker SET trying = ARRAY(SELECT unnest(trying) EXCEPT SELECT unnest(CAST(:message_ids AS uuid[])))

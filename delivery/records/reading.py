@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from delivery.records.schema import one_of
 from delivery.rules.moves import MOVING_STATES
+from delivery.rules.retry import PARKED
 from delivery.rules.status import Standing
 from delivery.vocabulary import Channel, MessageType, Reason, State
 
@@ -64,6 +65,11 @@ class RecipientView:
     due_at: datetime | None
     possibly_duplicated: bool
     detail: str | None
+
+    @property
+    def is_parked(self) -> bool:
+        """Say whether nothing happens to it before somebody releases it."""
+        return self.due_at is not None and self.due_at - self.changed_at > PARKED / 2
 
     @property
     def standing(self) -> Standing:

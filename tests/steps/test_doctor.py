@@ -185,7 +185,7 @@ def test_the_command_ends_with_0_and_a_line_for_each_when_all_is_well(doctor: Ca
 
     lines = ended.output.splitlines()
     assert (0, {"ok"}) == (ended.exit_code, {line.split()[0] for line in lines})
-    assert len(INVARIANTS) + len(LANES) + 1 == len(lines)
+    assert len(INVARIANTS) + len(LANES) + 2 == len(lines)
 
 
 @pytest.mark.usefixtures("alive", "broker")
@@ -211,6 +211,18 @@ def test_a_lane_without_a_worker_is_a_fault(doctor: Callable[..., Any]) -> None:
 
     assert 1 == ended.exit_code
     assert len(LANES) == ended.output.count("FAULT")
+
+
+@pytest.mark.usefixtures("alive", "broker")
+def test_what_is_set_aside_is_a_warning_with_the_way_out(doctor: Callable[..., Any], book: Book, settled: UUID) -> None:
+    del settled
+    message_id = book.message(book.account())
+    book.ask("UPDATE recipient SET due_at = clock_timestamp() + INTERVAL '100 years' WHERE due_at IS NOT NULL")
+
+    ended = doctor()
+
+    assert 0 == ended.exit_code
+    assert (True, True) == (str(message_id) in ended.output, "postroom release" in ended.output)
 
 
 @pytest.mark.usefixtures("broker")

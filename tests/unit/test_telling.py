@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from delivery.records.reading import MessageView, RecipientView
+from delivery.rules.retry import PARKED
 from delivery.vocabulary import Channel, MessageType, Reason, State
 from tests import build
 from worker.telling import paragraph, tell_recipients
@@ -55,3 +56,12 @@ def test_quiet_hours_are_told_with_the_instant_of_their_end() -> None:
 
     assert "    why: it waits for the end of the account's quiet hours" == lines[1]
     assert "    next: the next attempt is made in 2 hours (2026-03-01 14:00:00 UTC)" == lines[2]
+
+
+def test_what_is_set_aside_is_told_with_the_way_out() -> None:
+    parked = replace(WAITING, reason=Reason.POISONED, due_at=build.NOON + PARKED)
+
+    lines = told(parked).splitlines()
+
+    assert "    why: workers died of it again and again" == lines[1]
+    assert "    next: nothing, until somebody lets it go on: postroom release MESSAGE" == lines[2]
