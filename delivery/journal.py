@@ -2,6 +2,8 @@
 
 A line is written before the final dot of a mail and one after the answer to it; both survive `kill -9`. Beside the
 journal lies a sign of life, a file that is locked for as long as its process lives. Neither holds anything personal.
+
+The lines need not reach the disk: after a loss of power a journal of the boot before is not believed.
 """
 
 import fcntl
@@ -59,9 +61,11 @@ class Journal:
         prepare(folder)
         self._path = folder / f"{worker_id}{_JOURNAL}"
         self._sign_path = folder / f"{worker_id}{_SIGN}"
+        self._head = f"\nboot {_this_boot()} {_END}\n"
         self._open: dict[Entry, str] = {}
         self._turn = threading.Lock()
         self._file = _append_to(self._path)
+        os.write(self._file, self._head.encode())
         self._sign = _append_to(self._sign_path)
         fcntl.flock(self._sign, fcntl.LOCK_EX)
 
@@ -100,7 +104,7 @@ class Journal:
     def _begin_anew(self) -> None:
         """Keep what is open and nothing else. Whoever reads meanwhile finds the old file or the new one, whole."""
         new = self._path.with_suffix(".new")
-        new.write_text("".join(self._open.values()))
+        new.write_text("".join([self._head, *self._open.values()]))
         new.replace(self._path)
         os.close(self._file)
         self._file = _append_to(self._path)
@@ -133,10 +137,13 @@ def is_alive(folder: Path, worker_id: UUID) -> bool | None:
 
 
 def read(folder: Path, worker_id: UUID) -> Mapping[Entry, Trace] | None:
-    """Read what this worker noted; None when its journal is not on this machine."""
+    """Read what this worker noted; None when its journal is not on this machine, or is of an earlier boot of it."""
     try:
         lines = (folder / f"{worker_id}{_JOURNAL}").read_text().splitlines()
     except FileNotFoundError:
+        return None
+    boot = _this_boot()
+    if not boot or f"boot {boot} {_END}" not in lines:
         return None
     return {entry: trace for line in lines if (read_line := _read(line)) for entry, trace in [read_line]}
 
@@ -160,6 +167,14 @@ def _read(line: str) -> tuple[Entry, Trace] | None:
         return None
     code = int(words[3]) if words[2] == "answer" and words[3].lstrip("-").isdecimal() else None
     return (int(words[0]), int(words[1])), Trace(code)
+
+
+def _this_boot() -> str:
+    """Name this boot of the machine; nothing where it has no name."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _append_to(path: Path) -> int:

@@ -31,14 +31,24 @@ def test_nothing_is_known_of_a_worker_of_another_machine(tmp_path: Path) -> None
     "torn", ["", "\n", "7", "7 1", "7 1 answer", "7 1 answer 25", "7 1 answer x .", "x 1 dot .", "\x00"]
 )
 def test_a_line_that_was_cut_short_counts_for_nothing_and_spoils_no_other(tmp_path: Path, torn: str) -> None:
-    path = tmp_path / f"{WORKER}.journal"
-    path.write_text("\n7 1 dot .\n\n" + torn)
-    with path.open("a") as file:
-        file.write("\n8 2 dot .\n")
+    written = Journal(tmp_path, WORKER)
+    written.note_dot(FIRST)
+    with (tmp_path / f"{WORKER}.journal").open("a") as file:
+        file.write(torn)
+    written.note_dot(SECOND)
 
     read = journal.read(tmp_path, WORKER)
 
     assert {FIRST: Trace(), SECOND: Trace()} == read
+
+
+def test_a_journal_of_an_earlier_boot_is_not_believed(tmp_path: Path) -> None:
+    """What was written just before the power went may never have reached the disk."""
+    Journal(tmp_path, WORKER).note_dot(FIRST)
+    path = tmp_path / f"{WORKER}.journal"
+    path.write_text(path.read_text().replace("boot ", "boot 0"))
+
+    assert journal.read(tmp_path, WORKER) is None
 
 
 def test_a_worker_lives_until_its_sign_of_life_is_let_go(tmp_path: Path) -> None:
