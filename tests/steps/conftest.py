@@ -12,7 +12,6 @@ import pytest
 import structlog
 from redis import Redis
 from typer.testing import CliRunner
-from uuid_utils.compat import uuid7
 
 from delivery.records.engine import Store
 from delivery.settings import Settings, settings_from_environment
