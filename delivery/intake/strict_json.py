@@ -1,9 +1,11 @@
 """JSON as the contract takes it: UTF-8, an object, at most eight levels deep, every key once, every number finite."""
 
+import gc
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NoReturn
 
 from delivery.intake.faults import body_fault
@@ -67,17 +69,33 @@ def is_deeper_than(body: bytes, limit: int) -> bool:
 
 def _parse(text: str) -> object:
     try:
-        return json.loads(
-            text,
-            object_pairs_hook=_once_each,
-            # Integers stay unread: Python refuses very long ones, and no field of ours is a number. Nor are they
-            # booleans: 0 is not a way to say false, let alone true.
-            parse_int=_unread,
-            parse_float=_finite,
-            parse_constant=_refuse_constant,
-        )
+        with _collector_at_rest():
+            return json.loads(
+                text,
+                object_pairs_hook=_once_each,
+                # Integers stay unread: Python refuses very long ones, and no field of ours is a number. Nor are they
+                # booleans: 0 is not a way to say false, let alone true.
+                parse_int=_unread,
+                parse_float=_finite,
+                parse_constant=_refuse_constant,
+            )
     except ValueError as error:
         raise body_fault("invalid_json", "The body is not valid JSON.") from error
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Keep the garbage collector from walking everything again and again while 80,000 fresh lists come to be.
+
+    JSON makes no cycles, so nothing is missed; it was 85 of 141 ms for a mebibyte of brackets.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
