@@ -3,7 +3,7 @@ PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: help up test check format lock bench-door runtime dev
+.PHONY: help up test check format lock bench-door chaos chaos-broken runtime dev
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -29,6 +29,13 @@ format: dev ## put the code into its form
 
 bench-door: dev ## the front door beside a textbook one, about six minutes (SHORT=1: one)
 	@exec $(BIN)/python -m benchmarks.door $(if $(SHORT),--short)
+
+chaos: dev ## try to break it: seeded faults (N=20, SEED=n, LARGEST=200, SHORT=1, POINTS=times, POINT=name, SCENE=name)
+	@exec $(BIN)/python -m chaos $(if $(N),--n $(N)) $(if $(SEED),--seed $(SEED)) $(if $(LARGEST),--largest $(LARGEST)) \
+		$(if $(SHORT),--short) $(if $(POINTS),--points $(POINTS)) $(if $(POINT),--point $(POINT)) $(if $(SCENE),--scene $(SCENE))
+
+chaos-broken: dev ## show that the trials see broken builds (BUILD=name: that one)
+	@exec $(BIN)/python -m chaos.breaking $(BUILD)
 
 lock: dev ## resolve the locks anew from pyproject.toml
 	@exec $(BIN)/python tools/locks.py

@@ -8,6 +8,7 @@ import uvicorn
 
 from api_stub.app import make_http_app
 from api_stub.wire import serving
+from delivery.crashing import arm
 from delivery.logs import configure_logs
 from delivery.settings import settings_from_environment
 
@@ -24,6 +25,7 @@ def main() -> None:
     asked = parser.parse_args()
     settings = settings_from_environment()
     configure_logs(settings.log_level)
+    arm(settings.crash_at)
     config = serving(make_http_app(settings), host=asked.host, port=asked.port, proxies=settings.trusted_proxies)
     # What lives as long as the process is never garbage: the collector need not walk it at every hostile request.
     gc.collect()

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import structlog
 
+from delivery.crashing import CrashPoint, crash_here
 from delivery.records.accepting import Acceptance, Arrival, accept
 from delivery.records.engine import STORE_UNAVAILABLE, Archive, Contended
 
@@ -60,6 +61,7 @@ class Registrar:
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, each for its own draft
             await self._store_one_by_one(batch, error)
         else:
+            crash_here(CrashPoint.ACCEPT_COMMITTED)
             for each in batch:
                 # A client that hung up waits no more; its message is stored all the same.
                 if not each.acceptance.done():

@@ -16,6 +16,7 @@ from api_stub.front import Front, front_of
 from api_stub.idempotency import HEADER as KEY_HEADER
 from api_stub.idempotency import read_key
 from api_stub.prefer import read_wait
+from delivery.crashing import CrashPoint, crash_here
 from delivery.intake.draft import Draft, given_recipients, read_draft, unknown_recipient
 from delivery.intake.faults import Unacceptable
 from delivery.records.accepting import Acceptance, Arrival, Repeated, Stored, Strange
@@ -56,6 +57,7 @@ async def send(request: Request, caller: Annotated[Caller, Depends(may(Scope.MES
     front = front_of(request)
     fields = await read_fields(request)
     draft = read_draft(fields)
+    crash_here(CrashPoint.REQUEST_PARSED)
     arrival = Arrival(uuid7(), caller.client_id, draft, read_key(request.headers.getlist(KEY_HEADER)))
     await front.limiter.admit_recipients(caller.client_id, caller.recipients_per_minute, len(draft.recipient_ids))
     await front.limiter.admit_search(caller.client_id)
@@ -71,6 +73,7 @@ async def send(request: Request, caller: Annotated[Caller, Depends(may(Scope.MES
         progress = await front.lookout.look(message_id)
     if progress is None and isinstance(acceptance, Repeated):
         raise TimeoutError("the current status of a repeated message cannot be read")
+    crash_here(CrashPoint.ANSWER_UNSENT)
     answer = answer_sent(message_id, progress or _just_accepted(draft))
     return _created(answer, f"{request.url.path}/{message_id}", is_replayed=isinstance(acceptance, Repeated))
 
@@ -87,7 +90,9 @@ async def _accept(front: Front, arrival: Arrival) -> Acceptance:
 def _settle(front: Front, arrival: Arrival, acceptance: Stored | Repeated) -> UUID:
     """Ring for a message that is stored now, and name the one that the answer is about."""
     if isinstance(acceptance, Stored):
+        crash_here(CrashPoint.ACCEPT_UNRUNG)
         front.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [arrival.message_id])
+        crash_here(CrashPoint.ACCEPT_RUNG)
         return arrival.message_id
     if not acceptance.is_same:
         description = f"This {KEY_HEADER} was used before, for another message. Take a new key for a new message."

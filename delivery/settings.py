@@ -135,6 +135,10 @@ class Settings(BaseSettings):
         validate_default=True,
         description="The one foreign issuer whose access tokens are taken too: its exact `iss`. Empty means none.",
     )
+    crash_at: str = Field(
+        default="",
+        description="For trials of reliability only: where this process kills itself (docs/crash-points.md).",
+    )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR. Logs are JSON lines on stderr.")
 
     @property

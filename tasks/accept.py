@@ -7,6 +7,7 @@ from uuid import UUID
 import structlog
 from pydantic import SecretStr
 
+from delivery.crashing import CrashPoint, crash_here
 from delivery.credentials import is_match, split
 from delivery.direct import faults_of_acceptance
 from delivery.intake.direct import DirectSend, find_message_id, read_direct_send
@@ -43,6 +44,7 @@ def accept(office: Office, envelopes: Sequence[bytes]) -> list[bytes]:
     A second envelope for one message is left for the next time, when the first one's fate is known; while another
     process has the turn, all are. Raises one of `STORE_UNAVAILABLE`; nothing is half-done then.
     """
+    crash_here(CrashPoint.DIRECT_SEEN)
     readings = {envelope: _read(envelope) for envelope in envelopes}
     with transaction(office.store) as db:
         if not turns.take_direct_sends(db):
@@ -52,6 +54,8 @@ def accept(office: Office, envelopes: Sequence[bytes]) -> list[bytes]:
         accepted = accepting.accept(db, _arrivals(sends), grace=office.settings.grace)
         refusals = [refusal for each in sends if (refusal := _refusal(each, accepted))]
         refused.record(db, refusals)
+        crash_here(CrashPoint.DIRECT_WRITTEN)
+    crash_here(CrashPoint.DIRECT_COMMITTED)
     stored = [message_id for message_id, each in accepted.items() if isinstance(each, accepting.Stored)]
     office.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, stored)
     _tell(refusals)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from delivery.crashing import CrashPoint, crash_here
 from delivery.records import deciding, moves
 from delivery.records.engine import transaction
 from delivery.rules.deciding import Candidate, Move, place
@@ -18,14 +19,19 @@ def decide(office: Office, message_ids: Sequence[UUID]) -> None:
     """Place every recipient of these messages; inbox letters are delivered in the same transaction."""
     with transaction(office.store) as db:
         contents = deciding.lock_undecided(db, message_ids)
+        crash_here(CrashPoint.DECIDE_LOCKED)
         waiting = deciding.candidates(db, [content.message_id for content in contents], State.ACCEPTED)
         placed = judge(office, contents, waiting)
         vetting_ids = _vetting_ids(contents, placed)
         moves.record(db, placed)
+        crash_here(CrashPoint.DECIDE_MOVED)
         deciding.mark_decided(db, vetting_ids)
+        crash_here(CrashPoint.DECIDE_WRITTEN)
+    crash_here(CrashPoint.DECIDE_COMMITTED)
     ring_for_deliveries(office.doorbell, placed)
     held = [message_id for message_id, vetting_id in vetting_ids.items() if vetting_id]
     office.doorbell.ring(StepName.VET, QueueName.VETTING, held)
+    crash_here(CrashPoint.DECIDE_RUNG)
 
 
 def judge(office: Office, contents: Sequence[deciding.Content], waiting: Sequence[Candidate]) -> list[Move]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from delivery.crashing import CrashPoint, crash_here
 from delivery.records import claims, moves
 from delivery.records.claims import Letter
 from delivery.records.engine import transaction
@@ -21,6 +22,8 @@ def deliver(office: Office, recipient_ids: Sequence[int]) -> None:
     token = claims.make_token(office.worker_id)
     with transaction(office.store) as db:
         letters = claims.claim(db, recipient_ids, token=token, lease=office.settings.lease)
+        crash_here(CrashPoint.CLAIM_WRITTEN)
+    crash_here(CrashPoint.CLAIM_COMMITTED)
     judged = [(letter, judge(letter)) for letter in letters]  # Those not claimed are settled or in other hands.
     _record(office, [(letter, outcome) for letter, outcome in judged if isinstance(outcome, Outcome)])
     for letter, channel in judged:
@@ -40,6 +43,8 @@ def _record(office: Office, ended: Sequence[tuple[Letter, Outcome]]) -> None:
         return
     with transaction(office.store) as db:
         recorded = moves.record(db, [_conclude(office, letter, outcome) for letter, outcome in ended])
+        crash_here(CrashPoint.OUTCOME_WRITTEN)
+    crash_here(CrashPoint.OUTCOME_COMMITTED)
     for letter, _ in ended:
         office.notes.forget((letter.recipient_id, letter.attempt))
         if letter.recipient_id not in recorded:  # Its lease ran out meanwhile and somebody else answers for it now.

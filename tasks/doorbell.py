@@ -13,6 +13,7 @@ from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 
+from delivery.crashing import CrashPoint, crash_here
 from delivery.vocabulary import QueueName, StepName
 
 RUNG_AT = "rung_at"
@@ -103,7 +104,9 @@ class BrokerDoorbell:
         is_last = False
         while not is_last:
             bells, is_last = self._gather()
+            crash_here(CrashPoint.BELL_TAKEN)
             self._publish(bells)
+            crash_here(CrashPoint.BELL_PUBLISHED)
 
     def _gather(self) -> tuple[list[_Bell], bool]:
         """Wait for a bell and take all others that wait already; while the broker is down, wait for a while only."""
@@ -138,6 +141,7 @@ class BrokerDoorbell:
             with producer.batch():
                 for bell in merge(bells):
                     self._send(bell, producer)
+                crash_here(CrashPoint.BELL_UNFLUSHED)
 
     def _send(self, bell: _Bell, producer: Any) -> None:
         self._app.send_task(

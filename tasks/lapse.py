@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from delivery import journal
+from delivery.crashing import CrashPoint, crash_here
 from delivery.records import claims, moves
 from delivery.records.engine import transaction
 from delivery.rules.deaths import after_lease
@@ -20,3 +21,5 @@ def lapse(office: Office, recipient_ids: Sequence[int]) -> None:
         attempts = claims.lapsed(db, recipient_ids)
         ended = [(each, after_lease(each, journal.read_by_token(folder, token))) for each, token in attempts]
         moves.record(db, [conclude(each, hold_unknown(end, office.settings), office.chance()) for each, end in ended])
+        crash_here(CrashPoint.LAPSE_WRITTEN)
+    crash_here(CrashPoint.LAPSE_COMMITTED)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import structlog
 
+from delivery.crashing import CrashPoint, crash_here
 from delivery.records import cases, deciding, moves
 from delivery.records.cases import Ruling
 from delivery.records.engine import transaction
@@ -31,9 +32,12 @@ def rule(office: Office, case_id: UUID, ruling: Ruling) -> None:
         decided = cases.decide(db, case_id, ruling)
         if decided is None:
             raise NotOpen(_why_not_open(cases.find(db, case_id)))
+        crash_here(CrashPoint.RULE_CLOSED)
         held = deciding.candidates(db, [decided.message_id], State.HELD)
         placed = _place(office, held, ruling.state)
         moves.record(db, placed)
+        crash_here(CrashPoint.RULE_WRITTEN)
+    crash_here(CrashPoint.RULE_COMMITTED)
     ring_for_deliveries(office.doorbell, placed)
     _log.info("vetting_case_decided", case_id=str(case_id), state=ruling.state)
 

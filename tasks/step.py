@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 from celery import Celery
 
+from delivery.crashing import CrashPoint, crash_here
 from delivery.intake.ids import read_uuid
 from delivery.records import due
 from delivery.records.engine import STORE_UNAVAILABLE, transaction
@@ -40,6 +41,7 @@ class Step(Generic[Id]):
 
     def take(self, office: Office, ids: object) -> None:
         """Run the step for the ids of a bell. A bell is nobody's word: what is not an id in it has no effect."""
+        crash_here(CrashPoint.BELL_HEARD)
         items = ids if isinstance(ids, list | tuple) else []
         known = [each for each in map(self.read_id, items) if each is not None]
         if len(known) < len(items) or not items:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import structlog
 
+from delivery.crashing import CrashPoint, crash_here
 from delivery.records import cases
 from delivery.records.engine import transaction
 from delivery.rules.vetting import find_phrases
@@ -21,5 +22,7 @@ def vet(office: Office, message_ids: Sequence[UUID]) -> None:
         unopened = cases.lock_unopened(db, message_ids)
         for held in unopened:
             cases.open_case(db, held, find_phrases(held.texts, office.settings.phrases), hold=hold)
+        crash_here(CrashPoint.VET_WRITTEN)
+    crash_here(CrashPoint.VET_COMMITTED)
     for held in unopened:
         _log.info("vetting_case_opened", message_id=str(held.message_id), case_id=str(held.vetting_id))

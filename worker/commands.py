@@ -11,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from delivery.crashing import arm
 from delivery.intake.ids import read_uuid
 from delivery.records.engine import STORE_UNAVAILABLE, Store, open_store
 from delivery.settings import DEMO_ENVIRONMENT_FILE, Settings, settings_from_environment
@@ -23,7 +24,9 @@ _UNAVAILABLE = 3
 
 def settings() -> Settings:
     """Read the settings: from the environment, and beside a `var/` of `make up` from the file there."""
-    return settings_from_environment(DEMO_ENVIRONMENT_FILE)
+    asked = settings_from_environment(DEMO_ENVIRONMENT_FILE)
+    arm(asked.crash_at)
+    return asked
 
 
 @contextmanager

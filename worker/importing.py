@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from delivery.intake.rows import AccountRow, RefusedRow
 from delivery.records import accounts
-from delivery.records.engine import Store, transaction
+from delivery.records.engine import Store, be_patient, transaction
 
 REFUSALS_KEPT = 100
 
@@ -50,6 +50,7 @@ def bring_in_all(store: Store, rows: Iterable[_Row], report: Report, advance: Ca
     """
     try:
         with transaction(store) as db:
+            be_patient(db)  # The rows may come from a pipe.
             counted = _write_all(partial(accounts.bring_in, db), rows, report, advance)
     except _Withdrawn:
         return

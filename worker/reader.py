@@ -7,6 +7,7 @@ import threading
 import redis
 import structlog
 
+from delivery.crashing import CrashPoint, crash_here
 from delivery.records.engine import STORE_UNAVAILABLE
 from tasks.accept import take
 from tasks.letterbox import LISTS, Letterbox
@@ -75,5 +76,6 @@ class Reader:
         done = set(take(self._office, seen))
         # A copy has the fate of what it is a copy of.
         removed = [each for each in seen if each in done]
+        crash_here(CrashPoint.DIRECT_UNREMOVED)
         self._letterbox.remove(name, removed)
         return len(seen), len(removed)

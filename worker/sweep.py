@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from delivery.crashing import CrashPoint, crash_here
 from delivery.records import deaths, due
 from delivery.records.engine import STORE_UNAVAILABLE, transaction
 from delivery.vocabulary import Channel, QueueName
@@ -113,11 +114,14 @@ class Sweep:
         bells = {"rung_at": rung_at} if each.has_bells else {}
         with transaction(self._office.store) as db:
             found = each.find(db, limit=_ROWS_AT_ONCE, **bells)
+        if found:
+            crash_here(CrashPoint.SWEEP_FOUND)
         fresh = [row for row in found if (each.step.name, row) not in self._under_way]
         pieces = [fresh[start : start + each.size] for start in range(0, len(fresh), each.size)]
         # A relay that hangs must not hold up the sweep: what is not done in time is left to the pool.
         _await([self._begin(each, piece) for piece in pieces], self._office.settings.sweep_tick_s)
         if fresh:
+            crash_here(CrashPoint.SWEEP_WORKED)
             _log.info("swept", step=each.step.name, rows=len(fresh))
         return len(fresh)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from delivery.channels.mail import NotExpressible, ascii_address, compose, envelope_sender
 from delivery.channels.relay import Relay, read_relay
+from delivery.crashing import CrashPoint, crash_here
 from delivery.journal import NoNotes, Notes
 from delivery.records.claims import Letter
 from delivery.rules.answers import LATER_ALTHOUGH_FINAL, judge_answer
@@ -153,6 +154,7 @@ class SmtpSender:
     def send(self, letter: Letter) -> Outcome:
         """Try once to hand this letter to the relay; whatever happens is an outcome."""
         until = self._now() + self._deadline_s
+        crash_here(CrashPoint.CONNECT_AHEAD)
         try:
             written = _ended(compose(letter, self._domain, unsubscribe_url=self._page_of(letter)))
             address = ascii_address(letter.address)
@@ -164,6 +166,7 @@ class SmtpSender:
             connection.say(_LINE_WITH_LEADING_DOT.sub(b"..", written), self._remaining(until))
             self._remaining(until)
             self._notes.note_dot((letter.recipient_id, letter.attempt))
+            crash_here(CrashPoint.DOT_AHEAD)
         except _Refused as refusal:
             return self._refused(refusal)
         except (OSError, smtplib.SMTPException) as error:
@@ -196,7 +199,9 @@ class SmtpSender:
         patience_s = max(until - self._now(), min(self._timeout_s, _LAST_ANSWER_S))
         try:
             connection.say(b".\r\n", patience_s)
+            crash_here(CrashPoint.DOT_SENT)
             code, answer = connection.hear(patience_s)
+            crash_here(CrashPoint.DOT_ANSWERED)
         except (OSError, smtplib.SMTPException) as error:
             self._drop()
             return Outcome(Kind.UNKNOWN, Reason.INTERRUPTED, _describe(error))

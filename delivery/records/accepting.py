@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from delivery.crashing import CrashPoint, crash_here
 from delivery.intake.draft import Draft, content_hash
 from delivery.vocabulary import AccountStatus, State
 
@@ -121,6 +122,7 @@ def accept(db: Connection, arrivals: Sequence[Arrival], *, grace: timedelta) -> 
             accepted[message_id] = Stored()
         else:
             strangers.setdefault(message_id, set()).add(account_id)
+    crash_here(CrashPoint.ACCEPT_WRITTEN)
     accepted |= {message_id: Strange(frozenset(ids)) for message_id, ids in strangers.items()}
     return accepted | _repetitions(db, [arrival for arrival in arrivals if arrival.message_id not in accepted])
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
-from psycopg.errors import DeadlockDetected, LockNotAvailable
+from psycopg.errors import DeadlockDetected, IdleInTransactionSessionTimeout, LockNotAvailable
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -26,6 +26,8 @@ STORE_UNAVAILABLE = (OperationalError, InterfaceError, InternalError, PoolTimeou
 
 _CONNECT_TIMEOUT_S = 2
 _POOL_TIMEOUT_S = 2
+# Between two statements of a transaction of ours lie milliseconds. Less than the margin of every lease.
+_IDLE_TIMEOUT_MS = 10_000
 # The door says within two seconds that it cannot take anything in (CONTRACT.md section 5).
 _ANSWER_TIMEOUT_S = 1.8
 # A request that waits for a row which another one holds hears about it well within those.
@@ -63,8 +65,9 @@ def _options(connections: int) -> dict[str, Any]:
             "keepalives_interval": 5,
             "keepalives_count": 2,
             "tcp_user_timeout": 15_000,
-            # JIT costs more than it gives in statements of a few milliseconds.
-            "options": "-c jit=off -c timezone=UTC",
+            # JIT costs more than it gives in statements of a few milliseconds. A process that froze in a transaction
+            # (SIGSTOP, swap, a paused machine) would hold its rows until it wakes, and everybody else's work on them.
+            "options": f"-c jit=off -c timezone=UTC -c idle_in_transaction_session_timeout={_IDLE_TIMEOUT_MS}",
         },
     }
 
@@ -84,8 +87,27 @@ def answers(url: str) -> bool:
 @contextmanager
 def transaction(store: Store) -> Iterator[Connection]:
     """Open a connection; commit when the block ends well, roll back when it raises."""
-    with store.begin() as db:
+    with _timeouts_told_as_outages(), store.begin() as db:
         yield db
+
+
+def be_patient(db: Connection) -> None:
+    """Let this one transaction idle for as long as it likes, because it waits for somebody outside."""
+    db.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+
+
+@contextmanager
+def _timeouts_told_as_outages() -> Iterator[None]:
+    """Tell whoever slept through the end of a transaction what it is: nothing was done, and it may be tried again.
+
+    psycopg counts this end of a connection (25P03) among the internal errors.
+    """
+    try:
+        yield
+    except InternalError as error:
+        if isinstance(error.orig, IdleInTransactionSessionTimeout):
+            raise OperationalError(error.statement, None, error.orig, hide_parameters=True) from error
+        raise
 
 
 @contextmanager
@@ -123,8 +145,9 @@ class Archive:
 
     async def _ask(self, question: Callable[[Connection], Answer]) -> Answer:
         try:
-            async with self._engine.begin() as connection:
-                return await connection.run_sync(question)
+            with _timeouts_told_as_outages():
+                async with self._engine.begin() as connection:
+                    return await connection.run_sync(question)
         except OperationalError as error:
             if isinstance(error.orig, LockNotAvailable | DeadlockDetected):
                 raise Contended from error

@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
 
+from delivery.crashing import CrashPoint, crash_here
 from delivery.records.engine import Store
 
 _FOLDER = Path(__file__).parent / "migrations"
@@ -26,10 +27,13 @@ def migrate(store: Store) -> None:
     """
     with store.begin() as db:
         db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+        crash_here(CrashPoint.MIGRATION_LOCKED)
         revision = MigrationContext.configure(db).get_current_revision()
         if revision is not None and revision not in _known_revisions():
             raise NewerSchema(f"the database is at revision {revision}, which a later version made. Run that version.")
         command.upgrade(configuration(db), "head")
+        crash_here(CrashPoint.MIGRATION_WRITTEN)
+    crash_here(CrashPoint.MIGRATION_COMMITTED)
 
 
 def create_database(url: str, name: str) -> None:

@@ -7,8 +7,8 @@ import yaml
 from delivery.settings import Settings, environment_name
 from tests.shape.house import ROOT
 
-# Only the processes that send mail get the relay's password.
-_FOR_SOME = {"SMTP_URL"}
+# The relay's password is for the processes that send mail, and a crash is for trials alone.
+_FOR_SOME = {"SMTP_URL", "POSTROOM_CRASH_AT"}
 
 
 def test_every_setting_reaches_the_processes_from_the_env_file() -> None:

@@ -10,11 +10,11 @@ import pytest
 from pydantic import SecretStr
 from uuid_utils.compat import uuid7
 
+from chaos.valve import Valve, valve_before
 from delivery.settings import Settings
 from tests.book import Book
 from tests.door import open_door
 from tests.sending import Headers, post, status_of
-from tests.valve import Valve, valve_before
 
 _NOWHERE = "127.0.0.1:1"
 

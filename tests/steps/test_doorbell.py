@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from redis import Redis
 from uuid_utils.compat import uuid7
 
+from chaos.valve import Valve, valve_before
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, QueueName, State, StepName
 from tasks.app import make_app
@@ -22,7 +23,6 @@ from tasks.office import Office
 from tasks.step import STEPS, register
 from tests.book import Book
 from tests.crank import FakeSender
-from tests.valve import Valve, valve_before
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("broker")

@@ -16,9 +16,9 @@ from uuid_utils.compat import uuid7
 from api_stub.limits import Limiter
 from api_stub.quotas import Quota, Tally
 from api_stub.shared_budget import KEY_PREFIX, PATIENCE_S, RedisBudget, SharedBudget
+from chaos.valve import Valve, valve_before
 from delivery.settings import Settings
 from tests.unit.budget import Call, admitted
-from tests.valve import Valve, valve_before
 
 pytestmark = pytest.mark.usefixtures("broker")
 

@@ -1,0 +1,1 @@
+"""Trials of reliability: real processes, seeded faults, and a judge that looks from outside."""

@@ -1,0 +1,111 @@
+"""`python -m chaos`: trials of reliability. The last line is `N schedules, M violations`."""
+
+import argparse
+import secrets
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import cycle
+
+from chaos.focus import SCENES, point_schedules, scene
+from chaos.schedule import LARGEST, Schedule, draw
+from chaos.trial import Result, Stage, open_stage
+from delivery.crashing import CrashAction, CrashPoint
+from delivery.logs import configure_logs
+
+_SHORT_SCHEDULES, _SHORT_LARGEST, _SHORT_POINTS = 5, 30, 8
+_SEEDS = 1_000_000
+
+
+def main() -> int:
+    """Play the trials that were asked for. Ends with 1 when a promise was broken, with 2 when no trial was valid."""
+    asked = _parser().parse_args()
+    configure_logs("ERROR")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Whatever ends a long run, its servers end too.
+    results: list[Result] = []
+    with suppress(KeyboardInterrupt), open_stage(is_swept=asked.scene != "only_bells") as stage:
+        for schedule in _schedules(asked):
+            results.append(_play(stage, schedule, asked))  # noqa: PERF401 - an interrupted run shows what it has
+    _show_table(results)
+    valid = [result for result in results if result.is_valid]
+    broken = sum(len(result.violations) for result in valid)
+    print(f"{len(valid)} schedules, {broken} violations")
+    if not valid:
+        return 2
+    return 1 if broken else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description="Try to break Postroom's promises.")
+    parser.add_argument("--n", type=int, default=20, help="how many random schedules")
+    parser.add_argument("--seed", type=int, help="replay the one schedule of this seed")
+    parser.add_argument("--largest", type=int, default=LARGEST, help="messages in the largest schedule")
+    parser.add_argument("--short", action="store_true", help="a few small schedules and some crash points")
+    parser.add_argument("--points", type=int, default=0, help="fire every crash point so many times instead")
+    parser.add_argument("--point", action="append", type=CrashPoint, help="fire this crash point only")
+    parser.add_argument("--action", action="append", type=CrashAction, help="what a crash point does")
+    parser.add_argument("--scene", choices=sorted(SCENES), help="play this scene only")
+    return parser
+
+
+def _schedules(asked: argparse.Namespace) -> Iterator[Schedule]:
+    if asked.seed is not None:
+        yield draw(asked.seed, asked.largest)
+        return
+    if asked.scene:
+        yield scene(asked.scene, secrets.randbelow(_SEEDS))
+        return
+    if asked.points or asked.point:
+        # Killed in the first round, frozen in the second, cut in the third, and so on.
+        for _, action in zip(range(max(1, asked.points)), cycle(asked.action or CrashAction), strict=False):
+            yield from point_schedules(asked.point or list(CrashPoint), secrets.randbelow(_SEEDS), action)
+        return
+    largest = _SHORT_LARGEST if asked.short else asked.largest
+    for _ in range(_SHORT_SCHEDULES if asked.short else asked.n):
+        yield draw(secrets.randbelow(_SEEDS), largest)
+    if asked.short:
+        yield from list(point_schedules(list(CrashPoint), secrets.randbelow(_SEEDS)))[
+            :: len(CrashPoint) // _SHORT_POINTS
+        ]
+
+
+def _play(stage: Stage, schedule: Schedule, asked: argparse.Namespace) -> Result:
+    result = stage.play(schedule)
+    faults = " + ".join([*(blow.name for blow in schedule.blows), *(["hostile relay"] if schedule.hostility else [])])
+    verdict = "invalid" if not result.is_valid else f"{len(result.violations)} violations"
+    print(
+        f"seed {schedule.seed}: {verdict}; {faults or 'no fault'}; {len(schedule.messages)} messages,"
+        f" {result.recipients} recipients, {result.copies} mails ({result.doubles} doubled);"
+        f" settled in {result.converged_s:.0f} s, took {result.lasted_s:.1f} s; {_replay(schedule, asked)}",
+        flush=True,
+    )
+    for each in result.violations:
+        print(f"    {each}", flush=True)
+    for each in result.unfired:
+        print(f"    did not fire: {each}", flush=True)
+    return result
+
+
+def _replay(schedule: Schedule, asked: argparse.Namespace) -> str:
+    points = [blow.point for blow in schedule.blows if blow.point]
+    if len(schedule.blows) == 1 and points and (asked.points or asked.point or asked.short):
+        return f"again: make chaos POINT={points[0]}"
+    if asked.scene:
+        return f"again: make chaos SCENE={asked.scene}"
+    largest = _SHORT_LARGEST if asked.short else asked.largest
+    size = "" if largest == LARGEST else f" LARGEST={largest}"
+    return f"again: make chaos SEED={schedule.seed}{size}"
+
+
+def _show_table(results: list[Result]) -> None:
+    fired = Counter(str(blow.fault) for result in results if result.is_valid for blow in result.schedule.blows)
+    broken = Counter(str(blow.fault) for result in results if result.violations for blow in result.schedule.blows)
+    print(f"{'fault':<18}{'schedules':>10}{'with violations':>17}")
+    for fault, count in sorted(fired.items()):
+        print(f"{fault:<18}{count:>10}{broken[fault]:>17}")
+    print(f"{sum(not result.is_valid for result in results)} invalid")
+
+
+sys.exit(main())

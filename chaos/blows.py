@@ -1,0 +1,151 @@
+"""How each fault is done to a site, and whether it was really done."""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import psycopg
+import redis
+from kombu.exceptions import KombuError
+
+from chaos.evidence import let_pass
+from chaos.schedule import Blow, Fault
+from chaos.site import API, DECIDE, OTHER_SMTP, OURS, POSTGRES, SMTP, VALKEY, Site
+from chaos.valve import Valve, Way
+from delivery.vocabulary import QueueName, StepName
+from tasks.app import make_app
+
+_DELAY_S = 0.15
+_FORGED_AT_ONCE = 300
+_LEAP = timedelta(seconds=30)
+_GARBAGE = ("x", "{}", "[]", '{"body": "%%%"}', '{"headers": {"task": "messages.deliver"}, "body": "W10="}')
+
+_BESIDE = (psycopg.Error, redis.RedisError, KombuError, OSError)
+
+
+def strike(site: Site, blow: Blow, is_over: threading.Event) -> bool:
+    """Do this fault, wait for as long as it lasts (or until `is_over`), and say whether it hit anything."""
+    if is_over.wait(blow.at_s):
+        return False
+    try:
+        return bool(_STRIKES[blow.fault](site, blow, is_over))
+    except _BESIDE:  # Another fault was there first.
+        return False
+
+
+def _kill(names: tuple[str, ...], site: Site, blow: Blow, is_over: threading.Event) -> bool:
+    killed = site.kill(*names)
+    is_over.wait(blow.lasts_s)
+    for name in names:
+        site.start(name)
+    return killed > 0
+
+
+def _freeze(name: str, site: Site, blow: Blow, is_over: threading.Event) -> bool:
+    was_alive = site.freeze(name)
+    is_over.wait(blow.lasts_s)
+    site.thaw()
+    return was_alive
+
+
+def _flush(site: Site, blow: Blow, is_over: threading.Event) -> bool:
+    del blow, is_over
+    with site.broker() as broker:
+        return bool(broker.flushall())
+
+
+def _turn(name: str, turn: Callable[[Valve], None], site: Site, blow: Blow, is_over: threading.Event) -> bool:
+    """Turn a valve for a while."""
+    valve = site.valves[name]
+    before = valve.touched
+    turn(valve)
+    is_over.wait(blow.lasts_s)
+    valve.let_flow()
+    return valve.touched > before
+
+
+def _deafen(valve: Valve) -> None:
+    """Swallow what the server answers, and cut those connections afterwards: half a stream is none."""
+    valve.swallow(Way.TO_CLIENT)
+
+
+def _turn_and_cut(name: str, turn: Callable[[Valve], None], site: Site, blow: Blow, is_over: threading.Event) -> bool:
+    has_hit = _turn(name, turn, site, blow, is_over)
+    site.valves[name].cut()
+    return has_hit
+
+
+def _forge(site: Site, blow: Blow, is_over: threading.Event) -> bool:
+    """Ring for everything that was ever ordered, as a replay or a stranger would, and push what is no bell."""
+    del blow, is_over
+    url = site.inside.database_url.get_secret_value()
+    with psycopg.connect(url, connect_timeout=2) as db:
+        messages = [str(row[0]) for row in db.execute("SELECT id FROM message").fetchall()]
+        recipients = [row[0] for row in db.execute("SELECT id FROM recipient ORDER BY random()").fetchall()]
+    _push_bells(site, messages, recipients[:_FORGED_AT_ONCE])
+    return bool(messages)
+
+
+def _leap(site: Site, blow: Blow, is_over: threading.Event) -> bool:
+    del blow, is_over
+    with psycopg.connect(site.inside.database_url.get_secret_value(), connect_timeout=2) as db:
+        return let_pass(db, _LEAP) > 0
+
+
+def _push_bells(site: Site, messages: list[str], recipients: list[int]) -> None:
+    app = make_app(site.inside)
+    with site.broker() as broker:
+        for queue in (QueueName.DECIDE, QueueName.VETTING, QueueName.DELIVER_SMTP):
+            for element in _GARBAGE:
+                broker.lpush(queue, element)
+    with app.producer_pool.acquire(block=True) as producer, producer.batch():
+        send = partial(app.send_task, producer=producer, retry=False)
+        send(StepName.DECIDE, (messages,), queue=QueueName.DECIDE)
+        send(StepName.VET, (messages,), queue=QueueName.VETTING)
+        for each in chain(recipients, recipients):
+            send(StepName.DELIVER, ([each],), queue=QueueName.DELIVER_SMTP)
+    app.close()
+
+
+def _sprung(site: Site, blow: Blow, is_over: threading.Event) -> bool:
+    """Wait for the armed crash point; `trial` has armed it and knows its mark."""
+    mark = site.folder / f"mark-{blow.point}"
+    while not mark.exists() and not is_over.wait(0.1):
+        continue
+    is_over.wait(blow.lasts_s)
+    site.thaw()
+    site.revive()
+    return mark.exists()
+
+
+_STRIKES: Mapping[Fault, Any] = {
+    Fault.KILL_API: partial(_kill, (API,)),
+    Fault.KILL_DECIDE: partial(_kill, (DECIDE,)),
+    Fault.KILL_SMTP: partial(_kill, (SMTP,)),
+    Fault.KILL_WORKERS: partial(_kill, (DECIDE, SMTP, OTHER_SMTP)),
+    Fault.KILL_ALL: partial(_kill, (*OURS, VALKEY, POSTGRES)),
+    Fault.KILL_POSTGRES: partial(_kill, (POSTGRES,)),
+    Fault.KILL_VALKEY: partial(_kill, (VALKEY,)),
+    Fault.FLUSHALL: _flush,
+    Fault.FREEZE_API: partial(_freeze, API),
+    Fault.FREEZE_DECIDE: partial(_freeze, DECIDE),
+    Fault.FREEZE_SMTP: partial(_freeze, SMTP),
+    Fault.FREEZE_VALKEY: partial(_freeze, VALKEY),
+    Fault.CUT_POSTGRES: partial(_turn, POSTGRES, Valve.cut),
+    Fault.CUT_COMMIT: partial(_turn, POSTGRES, Valve.cut_after),
+    Fault.DEAF_POSTGRES: partial(_turn_and_cut, POSTGRES, _deafen),
+    Fault.DELAY_POSTGRES: partial(_turn, POSTGRES, lambda valve: valve.delay(_DELAY_S)),
+    Fault.CUT_VALKEY: partial(_turn, VALKEY, Valve.cut),
+    Fault.DEAF_VALKEY: partial(_turn_and_cut, VALKEY, _deafen),
+    Fault.DELAY_VALKEY: partial(_turn, VALKEY, lambda valve: valve.delay(_DELAY_S)),
+    Fault.SLICE_VALKEY: partial(_turn, VALKEY, lambda valve: valve.slice(7)),
+    Fault.CUT_SMTP: partial(_turn, SMTP, Valve.cut),
+    Fault.DEAF_SMTP: partial(_turn_and_cut, SMTP, _deafen),
+    Fault.SLICE_SMTP: partial(_turn, SMTP, lambda valve: valve.slice(3)),
+    Fault.FORGED_BELLS: _forge,
+    Fault.LEAP: _leap,
+    Fault.CRASH_POINT: _sprung,
+}

@@ -1,0 +1,53 @@
+"""Trials around one thing: every crash point with what it takes to pass it, and a few rare meetings."""
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from chaos.schedule import Blow, Ending, Fault, Schedule, draw_focused
+from delivery.crashing import CrashAction, CrashPoint
+
+# The sweep finds nothing while bells are heard, and an attempt lapses only after somebody died in it.
+_LAPSING = (Blow(Fault.DEAF_SMTP, 0.3, 2.0), Blow(Fault.KILL_SMTP, 1.4, 0.1), Blow(Fault.LEAP, 2.8))
+_BEFORE = {
+    CrashPoint.LAPSE_WRITTEN: _LAPSING,
+    CrashPoint.LAPSE_COMMITTED: _LAPSING,
+    CrashPoint.SWEEP_FOUND: (Blow(Fault.CUT_VALKEY, 0.3), Blow(Fault.DEAF_VALKEY, 0.4, 2.0)),
+    CrashPoint.SWEEP_WORKED: (Blow(Fault.CUT_VALKEY, 0.3), Blow(Fault.DEAF_VALKEY, 0.4, 2.0)),
+}
+
+
+_FROZEN = Blow(Fault.CRASH_POINT, 0.0, 6.0, CrashPoint.DOT_ANSWERED, 1, CrashAction.FREEZE)
+SCENES = {
+    # A worker freezes before it can record that its mail was taken, another sends it again, and the first one wakes.
+    "late_outcome": (_FROZEN, Blow(Fault.LEAP, 2.5), Blow(Fault.LEAP, 3.7), Blow(Fault.LEAP, 4.9)),
+    "forged_bells": (Blow(Fault.FORGED_BELLS, 2.0), Blow(Fault.FORGED_BELLS, 3.0)),
+    "only_bells": (),
+}
+"""Rare meetings by name. In `only_bells` nothing goes wrong, and the sweep comes too late to help."""
+
+
+def scene(name: str, seed: int) -> Schedule:
+    """Draw a trial of this scene."""
+    schedule = draw_focused(seed, SCENES[name])
+    if name != "only_bells":
+        return schedule
+    plain = tuple(planned for planned in schedule.messages if planned.ending is Ending.PLAIN)
+    return replace(schedule, messages=plain, is_swept=False)
+
+
+def point_schedules(
+    points: Iterable[CrashPoint], seed: int, action: CrashAction = CrashAction.KILL
+) -> Iterator[Schedule]:
+    """Draw a trial for each of these points. What hits a command is always a kill: nobody would thaw it."""
+    for number, point in enumerate(points):
+        is_command = point.startswith(("rule_", "migration_"))
+        chance = random.Random(seed + number)
+        hit = chance.choice((1, 2)) if _is_often(point) else 1
+        done = CrashAction.KILL if is_command else action
+        crash = Blow(Fault.CRASH_POINT, 0.0, 0.5, point, hit, done)
+        yield draw_focused(seed + number, (*_BEFORE.get(point, ()), crash))
+
+
+def _is_often(point: CrashPoint) -> bool:
+    return not point.startswith(("rule_", "lapse_", "migration_", "sweep_", "vet_", "direct_", "decide_"))

@@ -1,0 +1,174 @@
+"""The judge: knows what clients were told, what the relay took and what the database holds at the end; nothing else."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from chaos.evidence import Evidence
+from chaos.people import account_id, subject
+from chaos.schedule import Blow, Ending, Fault, Planned
+from chaos.site import API, POSTGRES, processes_of
+from delivery.rules.moves import WEIGHTS, Weight, is_final
+from delivery.vocabulary import CaseState, Channel, State, Status
+
+_CLOCK_TOLERANCE_S = 0.05
+_CREATED, _BAD_REQUEST = 201, 400
+_DOOR = {API, POSTGRES, "all", "commit"}
+
+
+def violations(evidence: Evidence) -> list[str]:
+    """Say every promise that was broken, and by which message."""
+    return [
+        f"{law.__name__}: message {planned.number} ({planned.ending}): {fault}"
+        for planned in evidence.schedule.messages
+        for law in LAWS
+        for fault in law(evidence, planned)
+    ] + [f"nothing_unordered: {fault}" for fault in _nothing_unordered(evidence)]
+
+
+def what_was_accepted_is_there(evidence: Evidence, planned: Planned) -> Iterator[str]:
+    """Hold that every 201 is one message, with exactly the recipients that were asked for."""
+    stored = _stored(evidence, planned)
+    told = {answer.message_id for answer in evidence.ledger.answers[planned.number] if answer.status == _CREATED}
+    if planned.number in evidence.ledger.direct and not _is_wiped(evidence):
+        told.add(evidence.ledger.direct[planned.number])
+    for message_id in told - {str(row["id"]) for row in stored}:
+        yield f"{message_id} was answered 201 and is gone"
+    wanted = {account_id(pool, number) for pool, number in planned.recipients}
+    for row in stored:
+        if {each["account_id"] for each in evidence.recipients[row["id"]]} != wanted:
+            yield f"{row['id']} has other recipients than were asked for"
+
+
+def one_key_is_one_message(evidence: Evidence, planned: Planned) -> Iterator[str]:
+    """Hold that a message is stored once, however often its request was repeated."""
+    stored = _stored(evidence, planned)
+    if len(stored) > 1:
+        yield f"{len(stored)} messages instead of one"
+
+
+def what_was_refused_is_not_there(evidence: Evidence, planned: Planned) -> Iterator[str]:
+    """Hold that a request that was answered 4xx leaves nothing."""
+    statuses = [answer.status or 0 for answer in evidence.ledger.answers[planned.number]]
+    is_refused = planned.ending is Ending.FAULTY or (bool(statuses) and all(400 <= each < 500 for each in statuses))
+    if is_refused and _stored(evidence, planned):
+        yield "it was refused and is stored all the same"
+    if planned.ending is Ending.FAULTY and _CREATED in statuses:
+        yield "it names a stranger and was answered 201"
+
+
+def everything_comes_to_an_end(evidence: Evidence, planned: Planned) -> Iterator[str]:
+    """Hold that every recipient is final, but for mailboxes that never open and messages that nobody decided."""
+    for row in _stored(evidence, planned):
+        for each in evidence.recipients[row["id"]]:
+            is_waiting = each["email"].endswith("@busy.example") and each["state"] != State.ACCEPTED
+            is_undecided = each["state"] == State.HELD and planned.ending is Ending.HELD
+            if not is_final(State(each["state"])) and not is_waiting and not is_undecided:
+                yield f"recipient {each['id']} is still {each['state']} (attempt {each['attempt']})"
+            if each["state"] == State.HELD and row["case_state"] is None:
+                yield f"recipient {each['id']} is held and has no case"
+
+
+def inbox_letters_come_once(evidence: Evidence, planned: Planned) -> Iterator[str]:
+    """Hold that there is one letter for each recipient who was reached in the inbox, and none for any other."""
+    for each in _recipients(evidence, planned):
+        wanted = int(each["state"] == State.DELIVERED and each["channel"] == Channel.INBOX)
+        if each["letters"] != wanted:
+            yield f"recipient {each['id']} is {each['state']} and has {each['letters']} letters"
+
+
+def mails_come_once_or_say_so(evidence: Evidence, planned: Planned) -> Iterator[str]:
+    """Hold that a second copy is said to be possible and has the same Message-ID, and that "delivered" means one."""
+    for each in _recipients(evidence, planned):
+        copies = evidence.copies.get((subject(evidence.run, planned.number), each["email"]), [])
+        is_by_mail = each["channel"] == Channel.EMAIL
+        if len(copies) > 1 and not each["possibly_duplicated"]:
+            yield f"recipient {each['id']} got {len(copies)} copies and does not say so"
+        if len({copy.mail_id for copy in copies}) > 1:
+            yield f"recipient {each['id']} got copies with different Message-IDs"
+        if is_by_mail and each["state"] == State.DELIVERED and not copies:
+            yield f"recipient {each['id']} is delivered and got nothing"
+        if copies and each["state"] in {State.HELD, State.BLOCKED, State.REFUSED, State.ACCEPTED, State.QUEUED}:
+            yield f"recipient {each['id']} is {each['state']} and got a copy"
+        if copies and each["state"] == State.FAILED and not each["possibly_duplicated"]:
+            yield f"recipient {each['id']} is failed, got a copy, and does not say so"
+
+
+def counters_are_what_they_count(evidence: Evidence, planned: Planned) -> Iterator[str]:
+    """Hold that counters are aggregates, and the status what follows from them."""
+    for row in _stored(evidence, planned):
+        states = [State(each["state"]) for each in evidence.recipients[row["id"]]]
+        counted = tuple(sum(WEIGHTS[state] is weight for state in states) for weight in (Weight.OPEN, Weight.GOOD))
+        if (row["open_count"], row["good_count"]) != counted:
+            yield f"counters {row['open_count']}/{row['good_count']}, counted {counted[0]}/{counted[1]}"
+        if row["status"] != _status_of(*counted):
+            yield f"status {row['status']} does not follow from {sorted(states)}"
+
+
+def what_is_held_leaks_nothing(evidence: Evidence, planned: Planned) -> Iterator[str]:
+    """Hold that not a letter and not a mail comes before the approval, and none after a rejection."""
+    if planned.ending not in {Ending.HELD, Ending.APPROVED, Ending.REJECTED}:
+        return
+    decision = evidence.ledger.decisions.get(planned.number)
+    allowed_at = decision.began_at if decision and decision.state is CaseState.APPROVED else float("inf")
+    for each in _recipients(evidence, planned):
+        copies = evidence.copies.get((subject(evidence.run, planned.number), each["email"]), [])
+        times = [copy.taken_at for copy in copies] + ([float(each["letter_at"])] if each["letter_at"] else [])
+        if times and min(times) < allowed_at - _CLOCK_TOLERANCE_S:
+            yield f"recipient {each['id']} was reached before it was approved"
+
+
+def intake_never_falters(evidence: Evidence, planned: Planned) -> Iterator[str]:
+    """Hold that every request is answered, whatever happens to Redis, relay and workers."""
+    if any(_may_silence_the_door(blow) for blow in evidence.schedule.blows):
+        return
+    for answer in evidence.ledger.answers[planned.number]:
+        if answer.status not in {_CREATED, _BAD_REQUEST}:
+            yield f"it was answered {answer.status}"
+
+
+Law = Callable[[Evidence, Planned], Iterator[str]]
+LAWS: tuple[Law, ...] = (
+    what_was_accepted_is_there,
+    one_key_is_one_message,
+    what_was_refused_is_not_there,
+    everything_comes_to_an_end,
+    inbox_letters_come_once,
+    mails_come_once_or_say_so,
+    counters_are_what_they_count,
+    what_is_held_leaks_nothing,
+    intake_never_falters,
+)
+
+
+def _nothing_unordered(evidence: Evidence) -> Iterator[str]:
+    """No mail but to a recipient of a stored message."""
+    for about, address in evidence.copies:
+        stored = evidence.messages.get(about, [])
+        addresses = {each["email"] for row in stored for each in evidence.recipients[row["id"]]}
+        if address not in addresses:
+            yield f"{address} got a mail about {about!r} that nobody sent"
+
+
+def _stored(evidence: Evidence, planned: Planned) -> list[dict[str, Any]]:
+    return evidence.messages.get(subject(evidence.run, planned.number), [])
+
+
+def _recipients(evidence: Evidence, planned: Planned) -> list[dict[str, Any]]:
+    return [each for row in _stored(evidence, planned) for each in evidence.recipients[row["id"]]]
+
+
+def _is_wiped(evidence: Evidence) -> bool:
+    """Direct sends are the broker's until they are read; a broker that is wiped loses them, and the README says so."""
+    return any(blow.fault is Fault.FLUSHALL for blow in evidence.schedule.blows)
+
+
+def _may_silence_the_door(blow: Blow) -> bool:
+    if blow.point is not None:
+        return API in processes_of(blow.point)
+    return blow.fault.partition("_")[2] in _DOOR
+
+
+def _status_of(open_count: int, good_count: int) -> Status:
+    if good_count:
+        return Status.SENT
+    return Status.PENDING if open_count else Status.REJECTED

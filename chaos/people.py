@@ -1,0 +1,153 @@
+"""The people of a trial: the clients that send, the staff that decide, and the platform with its accounts."""
+
+import http.client
+import json
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
+from http import HTTPStatus
+from time import monotonic
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+
+from celery import Celery
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+
+from chaos.ledger import Answer, Ledger
+from chaos.schedule import Ending, Planned, Pool
+from chaos.site import HELD_PHRASE, Site
+from delivery.credentials import mint
+from delivery.records import accounts, clients
+from delivery.records.accounts import AccountFacts
+from delivery.records.engine import open_store, transaction
+from delivery.vocabulary import Channel, CredentialKind, QueueName, Scope, StepName
+from tasks.app import celery_url
+
+CLIENT_ID = uuid5(NAMESPACE_URL, "postroom:chaos:client")
+_IN_A_POOL = 25
+_AT_ONCE = 16
+_ANSWER_TIMEOUT_S = 6.0
+_REPEAT_FOR_S = 45.0
+_REPEAT_EVERY_S = 0.4
+_HOSTS = {Pool.REFUSING: "refusing.example", Pool.BUSY: "busy.example"}
+
+
+def account_id(pool: Pool, number: int) -> UUID:
+    """Give the id of an account of a trial."""
+    return uuid5(NAMESPACE_URL, f"postroom:chaos:{pool}:{number}")
+
+
+def address(pool: Pool, number: int) -> str:
+    """Give its address."""
+    return f"{pool}-{number:02}@{_HOSTS.get(pool, 'good.example')}"
+
+
+def subject(run: str, number: int) -> str:
+    """Give the subject of a message, which finds it in every ledger."""
+    return f"{run} {number}"
+
+
+def furnish(site: Site) -> dict[CredentialKind, str]:
+    """Make the client and the accounts; answer what the client shows."""
+    store = open_store(site.inside, connections=1)
+    facts = [
+        AccountFacts(
+            account_id=account_id(pool, number),
+            name=f"{pool} {number}",
+            email=address(pool, number),
+            channel=Channel.INBOX if pool in {Pool.INBOX, Pool.CLOSED} else Channel.EMAIL,
+            is_closed=pool is Pool.CLOSED,
+        )
+        for pool in Pool
+        for number in range(_IN_A_POOL)
+    ]
+    minted = [mint(kind, site.inside.pepper) for kind in (CredentialKind.API_KEY, CredentialKind.ACCESS_TOKEN)]
+    with transaction(store) as db:
+        clients.put(db, CLIENT_ID, "Trials", scopes=tuple(Scope))
+        for each in minted:
+            is_token = each.kind is CredentialKind.ACCESS_TOKEN
+            lifetime = timedelta(days=1) if is_token else None
+            clients.add_credentials(db, CLIENT_ID, [each], lifetime=lifetime)
+        accounts.put(db, facts)
+    store.dispose()
+    return {each.kind: each.text.get_secret_value() for each in minted}
+
+
+class Clients:
+    """Sends the messages of a schedule, each at its time; a client with a key repeats until it has a real answer."""
+
+    def __init__(self, site: Site, shown: dict[CredentialKind, str], run: str, ledger: Ledger) -> None:
+        self._site = site
+        self._shown = shown
+        self._run = run
+        self._ledger = ledger
+        self._began_at = monotonic()
+        self._pause = threading.Event()
+        self._celery = Celery(broker=celery_url(site.inside), set_as_current=False)
+
+    def send_all(self, messages: Iterable[Planned]) -> None:
+        """Send them and come back when every client has given up or been answered."""
+        with ThreadPoolExecutor(_AT_ONCE, "client") as pool:
+            for _ in pool.map(self._send, sorted(messages, key=lambda planned: planned.at_s)):
+                pass
+
+    def _send(self, planned: Planned) -> None:
+        self._pause.wait(max(0.0, self._began_at + planned.at_s - monotonic()))
+        if planned.ending is Ending.DIRECT:
+            self._push(planned)
+            return
+        until = monotonic() + _REPEAT_FOR_S
+        while not self._post(planned) and planned.is_keyed and monotonic() < until:
+            self._pause.wait(_REPEAT_EVERY_S)
+
+    def _post(self, planned: Planned) -> bool:
+        """Send once; say whether the answer settles it."""
+        headers = {
+            "Content-Type": "application/json",
+            "X-API-Key": self._shown[CredentialKind.API_KEY],
+            "Prefer": f"wait={planned.wait_s}",
+        }
+        if planned.is_keyed:
+            headers["Idempotency-Key"] = f"{self._run}-{planned.number}"
+        answer = self._ask(planned.number, json.dumps(self._fields(planned)), headers)
+        self._ledger.note_answer(answer)
+        unsettled = {None, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
+        return answer.status not in unsettled and (answer.status or 0) < 500
+
+    def _ask(self, number: int, body: str, headers: dict[str, str]) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self._site.port, timeout=_ANSWER_TIMEOUT_S)
+        try:
+            connection.request("POST", "/messages", body, headers)
+            response = connection.getresponse()
+            content = json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError):
+            return Answer(number, None)
+        finally:
+            connection.close()
+        return Answer(number, response.status, content.get("meta", {}).get("message_uuid"))
+
+    def _push(self, planned: Planned) -> None:
+        message_id = str(uuid4())
+        fields = {
+            **self._fields(planned),
+            "message_uuid": message_id,
+            "token": self._shown[CredentialKind.ACCESS_TOKEN],
+        }
+        with suppress(KombuError, RedisError, OSError):
+            self._celery.send_task(StepName.ACCEPT, kwargs=fields, queue=QueueName.ACCEPT, retry=False)
+            self._ledger.note_direct(planned.number, message_id)
+
+    def _fields(self, planned: Planned) -> dict[str, Any]:
+        recipients = [str(account_id(pool, number)) for pool, number in planned.recipients]
+        if planned.ending is Ending.FAULTY:
+            recipients.append(str(uuid4()))
+        is_held = planned.ending in {Ending.HELD, Ending.APPROVED, Ending.REJECTED}
+        return {
+            "recipient_uuids": recipients[-25:],
+            "sender_name": "A trial",
+            "subject": subject(self._run, planned.number),
+            "body": f"Please send a {HELD_PHRASE}." if is_held else "Are you free next week?",
+        }

@@ -1,0 +1,174 @@
+"""What happens in one trial: drawn from a seed alone, so that the same seed asks for the same again."""
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+
+from delivery.crashing import CrashAction, CrashPoint
+
+LARGEST = 200
+_LONGEST_LIST = 25
+LOAD_S = 3.0
+_HOSTILE_SHARE = 0.35
+
+
+class Pool(StrEnum):
+    """The kinds of accounts that a trial writes to."""
+
+    INBOX = "inbox"
+    EMAIL = "email"
+    CLOSED = "closed"
+    REFUSING = "refusing"
+    BUSY = "busy"
+
+
+class Ending(StrEnum):
+    """What is to become of a message."""
+
+    PLAIN = "plain"
+    HELD = "held"
+    """It is held, and stays so."""
+    APPROVED = "approved"
+    """It is held, then approved in the midst of the trouble."""
+    REJECTED = "rejected"
+    """It is held, then rejected."""
+    FAULTY = "faulty"
+    """It names an unknown account and must be answered 400."""
+    DIRECT = "direct"
+    """It goes through the queue `accept`, which the broker may lose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One message: when it is sent (seconds from the start), to which accounts (pool and number), and how."""
+
+    number: int
+    at_s: float
+    recipients: tuple[tuple[Pool, int], ...]
+    ending: Ending
+    is_keyed: bool
+    wait_s: int
+
+
+class Fault(StrEnum):
+    """What can be done to a running Postroom."""
+
+    KILL_API = "kill_api"
+    KILL_DECIDE = "kill_decide"
+    KILL_SMTP = "kill_smtp"
+    KILL_WORKERS = "kill_workers"
+    KILL_ALL = "kill_all"
+    KILL_POSTGRES = "kill_postgres"
+    KILL_VALKEY = "kill_valkey"
+    FLUSHALL = "flushall"
+    FREEZE_API = "freeze_api"
+    FREEZE_DECIDE = "freeze_decide"
+    FREEZE_SMTP = "freeze_smtp"
+    FREEZE_VALKEY = "freeze_valkey"
+    CUT_POSTGRES = "cut_postgres"
+    CUT_COMMIT = "cut_commit"
+    DEAF_POSTGRES = "deaf_postgres"
+    DELAY_POSTGRES = "delay_postgres"
+    CUT_VALKEY = "cut_valkey"
+    DEAF_VALKEY = "deaf_valkey"
+    DELAY_VALKEY = "delay_valkey"
+    SLICE_VALKEY = "slice_valkey"
+    CUT_SMTP = "cut_smtp"
+    DEAF_SMTP = "deaf_smtp"
+    SLICE_SMTP = "slice_smtp"
+    FORGED_BELLS = "forged_bells"
+    LEAP = "leap"
+    """Half a minute passes in an instant: leases lapse over those who still work under them."""
+    CRASH_POINT = "crash_point"
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """One fault: when it begins, how long it lasts where it lasts, and which crash point it springs."""
+
+    fault: Fault
+    at_s: float
+    lasts_s: float = 1.0
+    point: CrashPoint | None = None
+    hit: int = 1
+    action: CrashAction = CrashAction.KILL
+
+    @property
+    def name(self) -> str:
+        """What a table calls it."""
+        return f"{self.point}:{self.hit}:{self.action}" if self.point else str(self.fault)
+
+    @property
+    def is_migration(self) -> bool:
+        """Say whether it hits a migration, for which nobody needs to send anything."""
+        return self.point is not None and self.point.startswith("migration_")
+
+    @property
+    def is_ruling(self) -> bool:
+        """Say whether it hits a command of staff."""
+        return self.point is not None and self.point.startswith("rule_")
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One trial."""
+
+    seed: int
+    messages: tuple[Planned, ...]
+    blows: tuple[Blow, ...]
+    hostility: float
+    is_swept: bool = True
+    """False: all must be done by bells alone, before any sweep comes."""
+
+
+RANDOM_POINTS = tuple(
+    point for point in CrashPoint if not point.startswith(("migration_", "rule_", "direct_", "lapse_"))
+)
+"""Crash points that any load passes by itself."""
+
+
+def draw(seed: int, largest: int = LARGEST) -> Schedule:
+    """Draw a trial with one to three faults."""
+    chance = random.Random(seed)
+    messages = draw_messages(chance, chance.randint(min(20, largest), largest))
+    blows = tuple(_draw_blow(chance) for _ in range(chance.randint(1, 3)))
+    hostility = 0.3 if chance.random() < _HOSTILE_SHARE else 0.0
+    return Schedule(seed, messages, _one_crash(sorted(blows, key=lambda blow: blow.at_s)), hostility)
+
+
+def draw_focused(seed: int, blows: tuple[Blow, ...], *, count: int = 40) -> Schedule:
+    """Draw a trial around these faults."""
+    chance = random.Random(seed)
+    return Schedule(seed, draw_messages(chance, count), blows, hostility=0.0)
+
+
+def draw_messages(chance: random.Random, count: int) -> tuple[Planned, ...]:
+    """Draw so many messages over the first seconds."""
+    return tuple(_draw_message(chance, number) for number in range(count))
+
+
+def _draw_message(chance: random.Random, number: int) -> Planned:
+    ending = chance.choices(list(Ending), weights=[80, 3, 5, 2, 5, 5])[0]
+    # The first of each kind are certain, so that every trial has what its judge looks for.
+    ending = list(Ending)[number] if number < len(Ending) else ending
+    size = min(_LONGEST_LIST, 1 + int(chance.expovariate(1 / 6)))
+    pools = chance.choices(list(Pool), weights=[50, 40, 5, 3, 2], k=size)
+    recipients = dict.fromkeys((pool, chance.randrange(_LONGEST_LIST)) for pool in pools)
+    return Planned(
+        number, chance.uniform(0, LOAD_S), tuple(recipients), ending, chance.random() < 0.8, chance.choice((0, 0, 2))
+    )
+
+
+def _draw_blow(chance: random.Random) -> Blow:
+    fault = chance.choice(list(Fault))
+    at_s, lasts_s = chance.uniform(0.3, LOAD_S - 0.5), chance.uniform(0.3, 2.5)
+    if fault is not Fault.CRASH_POINT:
+        return Blow(fault, at_s, lasts_s)
+    action = chance.choices(list(CrashAction), weights=[3, 1, 1])[0]
+    return Blow(fault, 0.0, lasts_s, chance.choice(RANDOM_POINTS), chance.choice((1, 1, 2, 5)), action)
+
+
+def _one_crash(blows: list[Blow]) -> tuple[Blow, ...]:
+    """Keep one crash point at most: a process is armed with one."""
+    crashes = [blow for blow in blows if blow.point]
+    return tuple(blow for blow in blows if blow.point is None or blow is crashes[0])

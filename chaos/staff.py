@@ -1,0 +1,84 @@
+"""The staff of a trial: they decide held messages as the schedule says, in the midst of the trouble."""
+
+import subprocess
+import sys
+import threading
+from uuid import UUID
+
+from chaos.ledger import Ledger
+from chaos.people import subject
+from chaos.schedule import Ending, Planned
+from chaos.site import Site
+from delivery.records import cases
+from delivery.records.cases import Case, Ruling
+from delivery.records.engine import STORE_UNAVAILABLE, Store, open_store, transaction
+from delivery.vocabulary import CaseState
+from tasks.doorbell import SilentDoorbell
+from tasks.office import Office
+from tasks.review import NotOpen, rule
+
+_LOOK_EVERY_S = 0.3
+_CASES_AT_ONCE = 100
+_COMMAND_TIMEOUT_S = 30
+_RULINGS = {Ending.APPROVED: CaseState.APPROVED, Ending.REJECTED: CaseState.REJECTED}
+
+
+class Staff:
+    """Decides every open case that the schedule wants decided, until it is told to go home.
+
+    With `crash_at` every decision is a command of its own, in which that crash point is armed.
+    """
+
+    def __init__(self, site: Site, messages: tuple[Planned, ...], run: str, ledger: Ledger, crash_at: str = "") -> None:
+        self._site = site
+        self._planned = {subject(run, each.number): each for each in messages if each.ending in _RULINGS}
+        self._ledger = ledger
+        self._crash_at = crash_at
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="staff", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look for open cases."""
+        self._thread.start()
+
+    def go_home(self) -> None:
+        """Decide no more."""
+        self._is_over.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        store = open_store(self._site.inside, connections=1)
+        while not self._is_over.wait(_LOOK_EVERY_S):
+            try:
+                self._decide_all(store)
+            except STORE_UNAVAILABLE:
+                continue
+        store.dispose()
+
+    def _decide_all(self, store: Store) -> None:
+        with transaction(store) as db:
+            found = cases.open_cases(db, _CASES_AT_ONCE)
+        for case in found:
+            if case.subject in self._planned:
+                self._decide(store, case, self._planned[case.subject])
+
+    def _decide(self, store: Store, case: Case, planned: Planned) -> None:
+        state = _RULINGS[planned.ending]
+        self._ledger.note_decision(planned.number, state)
+        if self._crash_at:
+            self._command(case.case_id, "approve" if state is CaseState.APPROVED else "reject")
+            return
+        try:
+            rule(Office(self._site.inside, store, SilentDoorbell()), case.case_id, Ruling(state, "staff"))
+        except NotOpen:  # A decision whose commit was not heard of.
+            return
+
+    def _command(self, case_id: UUID, verb: str) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "worker", "vetting", verb, str(case_id), "--as", "staff"],
+            cwd=self._site.folder,
+            env=self._site.environment(self._crash_at),
+            capture_output=True,
+            timeout=_COMMAND_TIMEOUT_S,
+            check=False,
+        )

@@ -1,0 +1,237 @@
+"""One trial: send, strike, heal, converge, judge."""
+
+import secrets
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+
+from psycopg import Error, connect
+
+from chaos.blows import strike
+from chaos.evidence import empty, gather, let_pass, unsettled
+from chaos.judge import violations
+from chaos.ledger import Ledger
+from chaos.migration import migrate_and_crash
+from chaos.people import Clients, furnish
+from chaos.schedule import LOAD_S, Blow, Fault, Schedule
+from chaos.site import API, DATABASE, OURS, Site
+from chaos.staff import Staff
+from delivery.records.engine import open_store
+from delivery.records.migrating import create_database, migrate
+from delivery.vocabulary import CredentialKind
+
+# In the settings of a trial, everything but a refusing mailbox is final this long after the trouble has ended.
+_BOUND_S = 180.0
+_PROMPT_S = 8.0
+_LATE_SWEEP_S = 600.0
+_START_LOOKS = 150
+_LOOK_EVERY_S = 0.4
+_PATIENCE_S = 1.5
+_LEAP = timedelta(seconds=15)
+_LAST_BLOW_S = 12.0
+_AFTERMATH_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a trial. `unfired` names faults that hit nothing; such a trial counts for nothing."""
+
+    schedule: Schedule
+    violations: list[str]
+    unfired: tuple[str, ...]
+    converged_s: float
+    lasted_s: float
+    copies: int = 0
+    doubles: int = 0
+    recipients: int = 0
+
+    @property
+    def is_valid(self) -> bool:
+        """Say whether every fault happened."""
+        return not self.unfired
+
+
+@dataclass
+class Stage:
+    """A running site with its client, for one trial after the other."""
+
+    site: Site
+    shown: dict[CredentialKind, str] = field(default_factory=dict)
+
+    def play(self, schedule: Schedule) -> Result:
+        """Carry a trial out and judge it."""
+        began_at = monotonic()
+        migrating = next((blow for blow in schedule.blows if blow.is_migration), None)
+        if migrating is not None:
+            return _play_migration(self.site, schedule, migrating)
+        run = f"T{secrets.token_hex(4)}"
+        self._prepare(schedule)
+        ledger = Ledger(self.site.folder / "ledger.jsonl")
+        unfired = self._trouble(schedule, run, ledger)
+        converged_s = self._converge(schedule, run)
+        threading.Event().wait(_AFTERMATH_S)
+        url = self.site.inside.database_url.get_secret_value()
+        evidence = gather(url, schedule, run, ledger=ledger, copies=list(self.site.mailhost.copies))
+        ledger.close()
+        return Result(
+            schedule=schedule,
+            violations=[*violations(evidence), *_lateness(schedule, converged_s)],
+            unfired=unfired,
+            converged_s=converged_s,
+            lasted_s=monotonic() - began_at,
+            copies=sum(map(len, evidence.copies.values())),
+            doubles=sum(len(copies) > 1 for copies in evidence.copies.values()),
+            recipients=sum(map(len, evidence.recipients.values())),
+        )
+
+    def _prepare(self, schedule: Schedule) -> None:
+        self.site.heal()
+        _empty_database(self.site)
+        for mark in self.site.folder.glob("mark-*"):
+            mark.unlink()
+        for blow in schedule.blows:
+            if blow.point is not None and not blow.is_ruling:
+                self.site.arm(blow.point, crash_at(self.site, blow))
+        _await_workers(self.site)
+        self.site.mailhost.hostility = schedule.hostility
+
+    def _trouble(self, schedule: Schedule, run: str, ledger: Ledger) -> tuple[str, ...]:
+        """Send and strike until both are over; answer the faults that hit nothing."""
+        is_over = threading.Event()
+        staff = Staff(self.site, schedule.messages, run, ledger, self._crash_of_staff(schedule))
+        staff.start()
+        self._staff = staff
+        people = Clients(self.site, self.shown, run, ledger)
+        with ThreadPoolExecutor(len(schedule.blows) + 1, "trouble") as pool:
+            sending = pool.submit(people.send_all, schedule.messages)
+            striking = {blow: pool.submit(strike, self.site, blow, is_over) for blow in schedule.blows}
+            unfired = _outcomes(striking, is_over)
+            self.site.heal()
+            sending.result()
+        return unfired
+
+    def _converge(self, schedule: Schedule, run: str) -> float:
+        """Wait until all is settled, letting time pass in leaps where all wait; answer how long it took, in seconds."""
+        began_at, leapt_s = monotonic(), 0.0
+        _await_workers(self.site)  # On a busy machine they take a while, and no time may leap over that.
+        since = monotonic()
+        before: int | None = -1
+        while (lasted_s := monotonic() - began_at + leapt_s) < _BOUND_S:
+            self.site.revive()
+            left = self._look(schedule, run)
+            if left == 0:
+                break
+            if left != before:
+                before, since = left, monotonic()
+            elif left is not None and monotonic() - since > _PATIENCE_S:
+                leapt_s += self._leap()
+                since = monotonic()
+            threading.Event().wait(_LOOK_EVERY_S)
+        self._staff.go_home()
+        return lasted_s
+
+    def _look(self, schedule: Schedule, run: str) -> int | None:
+        try:
+            with connect(self.site.inside.database_url.get_secret_value(), connect_timeout=2) as db:
+                return unsettled(db, schedule, run)
+        except Error:
+            return None
+
+    def _leap(self) -> float:
+        try:
+            with connect(self.site.inside.database_url.get_secret_value(), connect_timeout=2) as db:
+                let_pass(db, _LEAP)
+        except Error:  # It has just been revived, or locks the rows in another order; the next look leaps.
+            return 0.0
+        return _LEAP.total_seconds()
+
+    def _crash_of_staff(self, schedule: Schedule) -> str:
+        blow = next((blow for blow in schedule.blows if blow.is_ruling), None)
+        return crash_at(self.site, blow) if blow else ""
+
+
+def crash_at(site: Site, blow: Blow) -> str:
+    """Write the setting that arms this fault's crash point."""
+    return f"{blow.point}:{blow.hit}:{blow.action}:{site.folder / f'mark-{blow.point}'}"
+
+
+@contextmanager
+def open_stage(*, is_swept: bool = True) -> Iterator[Stage]:
+    """Start a whole site in a temporary folder, and stop it again; without a sweep it sweeps every ten minutes."""
+    with TemporaryDirectory(prefix="postroom-chaos-", ignore_cleanup_errors=True) as folder:
+        site = Site(Path(folder), sweep_tick_s=None if is_swept else _LATE_SWEEP_S)
+        try:
+            site.start_servers()
+            create_database(site.maintenance_url, DATABASE)
+            store = open_store(site.inside, connections=1)
+            migrate(store)
+            store.dispose()
+            stage = Stage(site, furnish(site))
+            for name in OURS:
+                site.start(name)
+            yield stage
+        finally:
+            site.close()
+
+
+def _outcomes(striking: dict[Blow, "Future[bool]"], is_over: threading.Event) -> tuple[str, ...]:
+    """Hear of every fault whether it hit; a crash point that nothing passes is given up after a while."""
+    until = monotonic() + LOAD_S + _LAST_BLOW_S
+    waiting = [future for blow, future in striking.items() if blow.fault is not Fault.CRASH_POINT]
+    for future in waiting:
+        future.result()
+    crashing = [future for future in striking.values() if future not in waiting]
+    for future in crashing:
+        while not future.done() and monotonic() < until:
+            is_over.wait(_LOOK_EVERY_S)
+    is_over.set()
+    return tuple(blow.name for blow, future in striking.items() if not future.result())
+
+
+def _lateness(schedule: Schedule, converged_s: float) -> list[str]:
+    if schedule.is_swept or converged_s < _PROMPT_S:
+        return []
+    return [f"bells_are_enough: with every bell heard it took {converged_s:.0f} s to settle"]
+
+
+def _play_migration(site: Site, schedule: Schedule, blow: Blow) -> Result:
+    began_at = monotonic()
+    has_fired, faults = migrate_and_crash(site, blow, crash_at(site, blow))
+    unfired = () if has_fired else (blow.name,)
+    return Result(replace(schedule, messages=()), faults, unfired, 0.0, monotonic() - began_at)
+
+
+def _await_workers(site: Site) -> None:
+    """Wait until every worker has said that it sweeps; a fault that comes before them hits nothing."""
+    for _ in range(_START_LOOKS):
+        site.revive()
+        if _count_sweeping(site, [site.pid(name) for name in OURS if name != API]) == len(OURS) - 1:
+            return
+        threading.Event().wait(_LOOK_EVERY_S)
+
+
+def _count_sweeping(site: Site, pids: list[int]) -> int:
+    try:
+        with connect(site.inside.database_url.get_secret_value(), connect_timeout=2) as db:
+            row = db.execute("SELECT count(DISTINCT pid) FROM worker WHERE pid = ANY(%s)", (pids,)).fetchone()
+    except Error:
+        return 0
+    return int(row[0]) if row else 0
+
+
+def _empty_database(site: Site) -> None:
+    """Throw away what an earlier trial left, as soon as the database lets us."""
+    while True:
+        try:
+            empty(site.inside.database_url.get_secret_value())
+        except Error:
+            site.revive()
+            threading.Event().wait(_LOOK_EVERY_S)
+        else:
+            return

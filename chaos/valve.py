@@ -1,0 +1,160 @@
+"""A pipe in front of a server that a trial can freeze, slow down, slice, deafen, or cut right after a COMMIT."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from enum import Enum
+
+_CHUNK_BYTES = 65536
+# How a COMMIT of psycopg looks on PostgreSQL's wire: a simple query, or a parsed statement.
+COMMIT = b"COMMIT\0"
+
+
+class Way(Enum):
+    """Where bytes go."""
+
+    TO_SERVER = "to the server"
+    TO_CLIENT = "to the client"
+
+
+class Valve:
+    """Forwards every connection to a server: a unix socket by its path, or a TCP port of this machine by its number.
+
+    `touched` counts what the present trouble did to chunks and connections; a trouble that touched nothing did not
+    happen.
+    """
+
+    def __init__(self, server: str | int, port: int = 0) -> None:
+        self._server = server
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.port: int = self._listener.getsockname()[1]
+        self.touched = 0
+        self._is_closed = threading.Event()
+        self._is_flowing = threading.Event()
+        self._is_flowing.set()
+        self._delay_s = 0.0
+        self._slice_bytes = 0
+        self._swallowed: Way | None = None
+        self._cut_after: bytes | None = None
+        self._sockets: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
+        self._begin(self._accept)
+
+    def freeze(self) -> None:
+        """Take connections and bytes, and pass nothing on."""
+        self._is_flowing.clear()
+
+    def let_flow(self) -> None:
+        """Pass everything on again, at once, whole and both ways."""
+        self._delay_s, self._slice_bytes, self._swallowed, self._cut_after = 0.0, 0, None, None
+        self._is_flowing.set()
+
+    def delay(self, delay_s: float) -> None:
+        """Hold every chunk back for so long."""
+        self._delay_s = delay_s
+
+    def slice(self, size_bytes: int) -> None:
+        """Pass everything on in pieces of this size."""
+        self._slice_bytes = size_bytes
+
+    def swallow(self, way: Way) -> None:
+        """Take whatever goes this way, and pass none of it on."""
+        self._swallowed = way
+
+    def cut_after(self, what: bytes = COMMIT) -> None:
+        """Once these bytes went to the server, cut that connection: the server acts, and nobody hears of it."""
+        self._cut_after = what
+
+    def cut(self) -> None:
+        """Cut every connection that is open now."""
+        for each in list(self._sockets):
+            self._hang_up(each)
+            self.touched += 1
+
+    def close(self) -> None:
+        """Cut every connection and take no more."""
+        self._is_closed.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.let_flow()
+        for each in list(self._sockets):
+            self._hang_up(each)
+        for thread in self._threads:
+            thread.join()
+
+    def _begin(self, target: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, name="valve", daemon=True)
+        self._threads = [each for each in self._threads if each.is_alive()]
+        thread.start()
+        self._threads.append(thread)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                self._connect(near)
+
+    def _connect(self, near: socket.socket) -> None:
+        far = socket.socket(socket.AF_UNIX if isinstance(self._server, str) else socket.AF_INET)
+        try:
+            far.connect(self._server if isinstance(self._server, str) else ("127.0.0.1", self._server))
+        except OSError:  # The server is down; so is whoever stands in front of it.
+            near.close()
+            far.close()
+            return
+        self._sockets |= {near, far}
+        self._begin(self._carry, near, far)
+
+    def _carry(self, near: socket.socket, far: socket.socket) -> None:
+        back = threading.Thread(target=self._forward, args=(far, near, Way.TO_CLIENT), name="valve back", daemon=True)
+        back.start()
+        self._forward(near, far, Way.TO_SERVER)
+        with suppress(OSError):  # The server may go on with what it has.
+            far.shutdown(socket.SHUT_WR)
+        back.join()
+        self._sockets -= {near, far}
+        near.close()
+        far.close()
+
+    def _forward(self, source: socket.socket, target: socket.socket, way: Way) -> None:
+        with suppress(OSError):
+            while chunk := source.recv(_CHUNK_BYTES):
+                self._is_flowing.wait()
+                self._pass_on(chunk, source, target, way)
+        if way is Way.TO_CLIENT:
+            self._hang_up(target)
+
+    def _pass_on(self, chunk: bytes, source: socket.socket, target: socket.socket, way: Way) -> None:
+        if self._swallowed is way:
+            self.touched += 1
+            return
+        if self._delay_s:
+            self.touched += 1
+            self._is_closed.wait(self._delay_s)
+        if way is Way.TO_SERVER and self._cut_after is not None and self._cut_after in chunk:
+            self.touched += 1
+            self._hang_up(source)
+        self._send(chunk, target)
+
+    def _send(self, chunk: bytes, target: socket.socket) -> None:
+        size_bytes = self._slice_bytes or len(chunk)
+        if size_bytes < len(chunk):
+            self.touched += 1
+        for start in range(0, len(chunk), size_bytes):
+            target.sendall(chunk[start : start + size_bytes])
+
+    def _hang_up(self, each: socket.socket) -> None:
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def valve_before(server: str | int, port: int = 0) -> Iterator[Valve]:
+    """Put a valve before this server until the block ends, at this port or at a free one."""
+    valve = Valve(server, port)
+    try:
+        yield valve
+    finally:
+        valve.close()

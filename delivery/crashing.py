@@ -1,0 +1,117 @@
+"""Crash points: named places where a trial can kill, freeze or cut this very process. Off, each costs one comparison.
+
+docs/crash-points.md says where each is and what must survive it; `make chaos` fires them.
+"""
+
+import os
+import signal
+import threading
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class CrashPoint(StrEnum):
+    """Every place between "request parsed" and "outcome committed" where dying makes a difference."""
+
+    REQUEST_PARSED = "request_parsed"
+    ACCEPT_WRITTEN = "accept_written"
+    ACCEPT_COMMITTED = "accept_committed"
+    ACCEPT_UNRUNG = "accept_unrung"
+    ACCEPT_RUNG = "accept_rung"
+    ANSWER_UNSENT = "answer_unsent"
+    BELL_TAKEN = "bell_taken"
+    BELL_UNFLUSHED = "bell_unflushed"
+    BELL_PUBLISHED = "bell_published"
+    BELL_HEARD = "bell_heard"
+    DECIDE_LOCKED = "decide_locked"
+    DECIDE_MOVED = "decide_moved"
+    DECIDE_WRITTEN = "decide_written"
+    DECIDE_COMMITTED = "decide_committed"
+    DECIDE_RUNG = "decide_rung"
+    VET_WRITTEN = "vet_written"
+    VET_COMMITTED = "vet_committed"
+    RULE_CLOSED = "rule_closed"
+    RULE_WRITTEN = "rule_written"
+    RULE_COMMITTED = "rule_committed"
+    CLAIM_WRITTEN = "claim_written"
+    CLAIM_COMMITTED = "claim_committed"
+    CONNECT_AHEAD = "connect_ahead"
+    DOT_AHEAD = "dot_ahead"
+    DOT_SENT = "dot_sent"
+    DOT_ANSWERED = "dot_answered"
+    OUTCOME_WRITTEN = "outcome_written"
+    OUTCOME_COMMITTED = "outcome_committed"
+    LAPSE_WRITTEN = "lapse_written"
+    LAPSE_COMMITTED = "lapse_committed"
+    SWEEP_FOUND = "sweep_found"
+    SWEEP_WORKED = "sweep_worked"
+    DIRECT_SEEN = "direct_seen"
+    DIRECT_WRITTEN = "direct_written"
+    DIRECT_COMMITTED = "direct_committed"
+    DIRECT_UNREMOVED = "direct_unremoved"
+    MIGRATION_LOCKED = "migration_locked"
+    MIGRATION_WRITTEN = "migration_written"
+    MIGRATION_COMMITTED = "migration_committed"
+
+
+class CrashAction(StrEnum):
+    """What happens at an armed crash point."""
+
+    KILL = "kill"
+    """The process ends as by `kill -9`."""
+    FREEZE = "freeze"
+    """The process stops until somebody sends SIGCONT."""
+    CUT = "cut"
+    """`ConnectionResetError` is raised there."""
+
+
+@dataclass(slots=True)
+class Trap:
+    """An armed crash point: springs at the `countdown`-th hit, once for as long as the file `mark` exists."""
+
+    point: CrashPoint
+    countdown: int
+    action: CrashAction
+    mark: Path
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def hit(self) -> None:
+        """Count, and spring. The mark tells the trial that it did, and keeps a restarted process alive."""
+        with self._lock:
+            self.countdown -= 1
+            if self.countdown != 0 or self.mark.exists():
+                return
+            self.mark.touch()
+        if self.action is CrashAction.CUT:
+            raise ConnectionResetError(f"cut at the crash point {self.point}")
+        os.kill(os.getpid(), signal.SIGKILL if self.action is CrashAction.KILL else signal.SIGSTOP)
+
+
+class _Floor:
+    """Where a trap lies in this process, or nothing."""
+
+    trap: Trap | None = None
+
+
+_floor = _Floor()
+
+
+def crash_here(point: CrashPoint) -> None:
+    """Do nothing, unless a trial armed this very point."""
+    if _floor.trap is not None and _floor.trap.point is point:
+        _floor.trap.hit()
+
+
+def arm(crash_at: str) -> None:
+    """Set the trap that the setting `crash_at` asks for: `POINT:HIT:ACTION:MARK`; empty disarms.
+
+    Raises `ValueError` for what is none.
+    """
+    _floor.trap = read_trap(crash_at) if crash_at else None
+
+
+def read_trap(crash_at: str) -> Trap:
+    """Read `POINT:HIT:ACTION:MARK`. HIT counts from 1, MARK is the path of a file. Raises `ValueError`."""
+    point, hit, action, mark = crash_at.split(":", 3)
+    return Trap(CrashPoint(point), int(hit), CrashAction(action), Path(mark))

@@ -1,0 +1,58 @@
+"""A process that freezes in the midst of a transaction must not hold its rows for ever."""
+
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from delivery.records.engine import STORE_UNAVAILABLE, Store, open_store, transaction
+from delivery.settings import LEASE_MARGIN_S, Settings
+from tests.book import Book
+
+_LOCK = text("SELECT id FROM message WHERE id = :id FOR NO KEY UPDATE")
+_LOCK_OR_LEAVE = text("SELECT id FROM message WHERE id = :id FOR NO KEY UPDATE NOWAIT")
+_SHORTEN = text("SELECT set_config('idle_in_transaction_session_timeout', '1ms', true)")
+
+
+def test_postgres_ends_a_transaction_in_which_nothing_happens_before_its_lease_does(settings: Settings) -> None:
+    store = open_store(settings, connections=1)
+
+    with transaction(store) as db:
+        idle_ms = db.scalar(
+            text("SELECT setting::int FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'")
+        )
+
+    store.dispose()
+    assert 0 < idle_ms < LEASE_MARGIN_S * 1000
+
+
+def test_whoever_wakes_in_an_ended_transaction_hears_that_the_store_is_unavailable_and_its_rows_are_free(
+    settings: Settings, book: Book, queued: UUID
+) -> None:
+    frozen = open_store(settings, connections=1)
+
+    with pytest.raises(STORE_UNAVAILABLE):
+        _sleep_in_a_transaction(frozen, book, queued)
+
+    frozen.dispose()
+
+
+def _sleep_in_a_transaction(store: Store, book: Book, message_id: UUID) -> None:
+    with transaction(store) as db:
+        db.execute(_LOCK, {"id": message_id})
+        db.execute(_SHORTEN)
+        _await_release(book, message_id)
+        db.execute(_LOCK, {"id": message_id})
+
+
+def _await_release(book: Book, message_id: UUID) -> None:
+    """Try for the row until whoever holds it has lost it."""
+    for _ in range(10_000):
+        try:
+            with transaction(book.store) as db:
+                db.execute(_LOCK_OR_LEAVE, {"id": message_id})
+        except DBAPIError:
+            continue
+        return
+    raise AssertionError("the frozen transaction still holds its row")

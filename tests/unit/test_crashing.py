@@ -1,0 +1,59 @@
+"""Crash points: nothing while off; armed, once, at the hit that was asked for."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from delivery.crashing import CrashPoint, arm, crash_here, read_trap
+
+HERE, ELSEWHERE = CrashPoint.DOT_SENT, CrashPoint.DOT_AHEAD
+PROGRAM = "import sys; from delivery.crashing import *; arm(sys.argv[1]); crash_here(CrashPoint.DOT_SENT)"
+
+
+@pytest.fixture(autouse=True)
+def _disarmed() -> Iterator[None]:
+    yield
+    arm("")
+
+
+def test_a_crash_point_does_nothing_until_it_is_armed() -> None:
+    arm("")
+
+    crash_here(HERE)
+
+
+def test_an_armed_point_springs_at_the_hit_that_was_asked_for(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    arm(f"{HERE}:2:cut:{mark}")
+
+    crash_here(ELSEWHERE)
+    crash_here(HERE)
+    is_early = mark.exists()
+
+    with pytest.raises(ConnectionResetError, match="dot_sent"):
+        crash_here(HERE)
+    assert (False, True) == (is_early, mark.exists())
+
+
+def test_a_point_that_has_sprung_once_never_springs_again(tmp_path: Path) -> None:
+    (tmp_path / "mark").touch()
+    arm(f"{HERE}:1:cut:{tmp_path / 'mark'}")
+
+    crash_here(HERE)
+
+
+def test_a_killed_process_ends_as_by_kill_9(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", PROGRAM, f"{HERE}:1:kill:{tmp_path / 'mark'}"], check=False)
+
+    assert -signal.SIGKILL == ended.returncode
+    assert (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize("nonsense", ["dot_sent", "nowhere:1:kill:/x", "dot_sent:x:kill:/x", "dot_sent:1:dance:/x"])
+def test_what_names_no_crash_is_an_error(nonsense: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        read_trap(nonsense)

@@ -1,0 +1,153 @@
+"""The judge: silent about what is well, and sees each promise that is broken."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.evidence import Evidence
+from chaos.judge import violations
+from chaos.ledger import Answer, Ledger
+from chaos.mailhost import Copy
+from chaos.people import account_id, address
+from chaos.schedule import Blow, Ending, Fault, Planned, Pool, Schedule
+from delivery.vocabulary import CaseState
+
+MESSAGE_ID = "0199-one"
+EMAIL = address(Pool.EMAIL, 1)
+
+
+class World:
+    """One message to one inbox and one mailbox, both reached; each test breaks one thing in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ledger = Ledger(folder / "ledger.jsonl")
+        self.ending = Ending.PLAIN
+        self.fault = Fault.KILL_API
+        self.message: dict[str, Any] = {
+            "id": MESSAGE_ID, "open_count": 0, "good_count": 2, "status": "sent", "case_state": None,
+        }  # fmt: skip
+        self.inbox: dict[str, Any] = {
+            "id": 1, "account_id": account_id(Pool.INBOX, 1), "email": address(Pool.INBOX, 1), "state": "delivered",
+            "channel": "inbox", "attempt": 0, "possibly_duplicated": False, "letters": 1, "letter_at": 100.0,
+        }  # fmt: skip
+        self.mailbox = self.inbox | {
+            "id": 2, "account_id": account_id(Pool.EMAIL, 1), "email": EMAIL, "channel": "email", "attempt": 1,
+            "letters": 0, "letter_at": None,
+        }  # fmt: skip
+        self.messages = [self.message]
+        self.copies = [Copy(EMAIL, "run 0", "<a@x>", 101.0)]
+
+    def judged(self) -> list[str]:
+        """Say which promises the judge finds broken."""
+        if not self.ledger.answers[0]:
+            self.ledger.note_answer(Answer(0, 201, MESSAGE_ID))
+        planned = Planned(0, 0.0, ((Pool.INBOX, 1), (Pool.EMAIL, 1)), self.ending, is_keyed=True, wait_s=0)
+        schedule = Schedule(1, (planned,), (Blow(self.fault, 1.0),), 0.0)
+        recipients = {row["id"]: [self.inbox, self.mailbox] for row in self.messages}
+        copies: dict[tuple[str, str], list[Copy]] = {}
+        for copy in self.copies:
+            copies.setdefault((copy.subject, copy.address), []).append(copy)
+        evidence = Evidence(schedule, "run", self.ledger, {"run 0": self.messages}, recipients, copies)
+        return sorted({fault.partition(":")[0] for fault in violations(evidence)})
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    world.ledger.close()
+
+
+def test_what_is_well_is_found_well(world: World) -> None:
+    assert [] == world.judged()
+
+
+def test_an_accepted_message_that_is_gone(world: World) -> None:
+    world.ledger.note_answer(Answer(0, 201, "another"))
+
+    assert ["what_was_accepted_is_there"] == world.judged()
+
+
+def test_two_messages_for_one_key(world: World) -> None:
+    world.messages = [world.message, world.message | {"id": "0199-two"}]
+
+    assert ["one_key_is_one_message"] == world.judged()
+
+
+def test_a_refused_request_that_left_something(world: World) -> None:
+    world.ledger.note_answer(Answer(0, 400))
+
+    assert ["what_was_refused_is_not_there"] == world.judged()
+
+
+def test_a_recipient_that_comes_to_no_end(world: World) -> None:
+    world.mailbox |= {"state": "claimed"}
+    world.message |= {"open_count": 1, "good_count": 1}
+
+    assert ["everything_comes_to_an_end"] == world.judged()
+
+
+@pytest.mark.parametrize("letters", [0, 2])
+def test_an_inbox_letter_too_few_or_too_many(world: World, letters: int) -> None:
+    world.inbox |= {"letters": letters}
+
+    assert ["inbox_letters_come_once"] == world.judged()
+
+
+def test_a_second_copy_that_nobody_admits(world: World) -> None:
+    world.copies *= 2
+
+    assert ["mails_come_once_or_say_so"] == world.judged()
+
+
+def test_a_second_copy_that_is_admitted(world: World) -> None:
+    world.copies *= 2
+    world.mailbox |= {"possibly_duplicated": True}
+
+    assert [] == world.judged()
+
+
+def test_a_second_copy_with_a_message_id_of_its_own(world: World) -> None:
+    world.copies.append(Copy(EMAIL, "run 0", "<b@x>", 102.0))
+    world.mailbox |= {"possibly_duplicated": True}
+
+    assert ["mails_come_once_or_say_so"] == world.judged()
+
+
+def test_a_delivered_mail_that_never_came(world: World) -> None:
+    world.copies = []
+
+    assert ["mails_come_once_or_say_so"] == world.judged()
+
+
+def test_counters_that_count_something_else(world: World) -> None:
+    world.message |= {"good_count": 1}
+
+    assert ["counters_are_what_they_count"] == world.judged()
+
+
+def test_a_held_message_that_leaked(world: World) -> None:
+    world.ending = Ending.APPROVED
+    world.message |= {"case_state": "approved"}
+    world.ledger.note_decision(0, CaseState.APPROVED)
+
+    assert ["what_is_held_leaks_nothing"] == world.judged()
+
+
+@pytest.mark.parametrize(("fault", "broken"), [(Fault.FLUSHALL, ["intake_never_falters"]), (Fault.KILL_POSTGRES, [])])
+def test_a_request_without_an_answer_is_the_databases_right_and_not_that_of_redis(
+    world: World, fault: Fault, broken: list[str]
+) -> None:
+    world.fault = fault
+    world.ledger.note_answer(Answer(0, None))
+    world.ledger.note_answer(Answer(0, 201, MESSAGE_ID))
+
+    assert broken == world.judged()
+
+
+def test_a_mail_that_nobody_ordered(world: World) -> None:
+    world.copies.append(Copy("nobody@good.example", "run 7", "<c@x>", 102.0))
+
+    assert ["nothing_unordered"] == world.judged()

@@ -1,0 +1,128 @@
+"""The valve: each trouble does to a connection what its name says, and counts that it did."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from chaos.valve import COMMIT, Valve, Way, valve_before
+
+_TIMEOUT_S = 5.0
+_MOMENT_S = 0.05
+
+
+class Server:
+    """Notes what it hears and answers each chunk with `answer`."""
+
+    def __init__(self) -> None:
+        self.heard = bytearray()
+        self.has_heard = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, name="server")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Serve no more."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection:
+                self._talk(connection)
+
+    def _talk(self, connection: socket.socket) -> None:
+        try:
+            while chunk := connection.recv(1000):
+                self.heard += chunk
+                self.has_heard.set()
+                connection.sendall(b"answer")
+        except OSError:
+            return
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.close()
+
+
+@contextmanager
+def client_of(valve: Valve) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", valve.port), _TIMEOUT_S) as client:
+        yield client
+
+
+def test_what_flows_arrives_both_ways(server: Server) -> None:
+    with valve_before(server.port) as valve, client_of(valve) as client:
+        client.sendall(b"question")
+
+        assert b"answer" == client.recv(100)
+        assert 0 == valve.touched
+
+
+def test_a_cut_ends_every_open_connection_and_lets_new_ones_in(server: Server) -> None:
+    with valve_before(server.port) as valve:
+        with client_of(valve) as client:
+            client.sendall(b"question")
+            client.recv(100)
+            valve.cut()
+
+            assert b"" == client.recv(100)
+        with client_of(valve) as client:
+            client.sendall(b"question")
+
+            assert b"answer" == client.recv(100)
+            assert valve.touched > 0
+
+
+def test_after_a_commit_the_server_acts_and_nobody_hears_of_it(server: Server) -> None:
+    with valve_before(server.port) as valve, client_of(valve) as client:
+        valve.cut_after(COMMIT)
+
+        client.sendall(b"Q\0\0\0\x0bCOMMIT\0")
+
+        assert b"" == client.recv(100)
+        assert server.has_heard.wait(_TIMEOUT_S)
+        assert bytes(server.heard).endswith(COMMIT)
+
+
+def test_a_swallowed_way_is_silent(server: Server) -> None:
+    with valve_before(server.port) as valve, client_of(valve) as client:
+        valve.swallow(Way.TO_CLIENT)
+        client.sendall(b"question")
+        server.has_heard.wait(_TIMEOUT_S)
+        client.settimeout(_MOMENT_S)
+
+        with pytest.raises(TimeoutError):
+            client.recv(100)
+
+
+def test_slices_and_delays_change_nothing_in_what_is_said(server: Server) -> None:
+    with valve_before(server.port) as valve, client_of(valve) as client:
+        valve.slice(2)
+        valve.delay(_MOMENT_S)
+        client.sendall(b"question")
+        answer = b""
+        while len(answer) < len(b"answer"):
+            answer += client.recv(100)
+
+        assert answer.startswith(b"answer")
+        assert valve.touched > 0
+
+
+def test_a_server_that_is_down_is_down_behind_a_valve_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+
+    with valve_before(port) as valve, client_of(valve) as client:
+        assert b"" == client.recv(100)
