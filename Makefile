@@ -3,7 +3,7 @@ PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: help up test check format lock bench-door chaos chaos-broken runtime dev
+.PHONY: help up test check format lock bench bench-door chaos chaos-broken runtime dev
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ format: dev ## put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 	$(BIN)/python -m tools.settings_table
+
+bench: dev ## the drain beside Celery, Dramatiq, Huey and a bare loop, about 20 minutes (SHORT=1: three; ROUNDS=n)
+	@exec $(BIN)/python -m benchmarks.drain $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-door: dev ## the front door beside a textbook one, about six minutes (SHORT=1: one)
 	@exec $(BIN)/python -m benchmarks.door $(if $(SHORT),--short)

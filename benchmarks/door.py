@@ -18,6 +18,7 @@ import psutil
 
 from benchmarks.load import Job, Seen
 from benchmarks.place import Door, Place, open_place
+from benchmarks.programs import busy_cpu_seconds
 from benchmarks.report import describe
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -90,10 +91,10 @@ def _round(place: Place, plan: Plan, round_: int) -> list[Measured]:
 
 
 def _measure(place: Place, door: Door, round_: int, job: Job) -> Measured:
-    busy, before, door_before = _busy_cpu_seconds(), place.cpu_seconds(), door.cpu_seconds()
+    busy, before, door_before = busy_cpu_seconds(), place.cpu_seconds(), door.cpu_seconds()
     seen = _load(job)
     used, door_used = place.cpu_seconds() - before, door.cpu_seconds() - door_before
-    others = _busy_cpu_seconds() - busy - used - seen.cpu_seconds
+    others = busy_cpu_seconds() - busy - used - seen.cpu_seconds
     requests = _verify(place, door, job, seen)
     latencies = sorted(seen.latencies_ms)
     measured = Measured(
@@ -154,12 +155,6 @@ def _load(job: Job) -> Seen:
     command = (sys.executable, "-m", "benchmarks.load")
     done = subprocess.run(command, input=json.dumps(asdict(job)), cwd=_ROOT, capture_output=True, text=True, check=True)
     return Seen(**json.loads(done.stdout))
-
-
-def _busy_cpu_seconds() -> float:
-    """Say how long processors were taken from idleness, by anybody, the host included (steal)."""
-    times = psutil.cpu_times()
-    return float(sum(times[:8]) - times.idle - getattr(times, "iowait", 0.0))
 
 
 def _line(run: Measured) -> str:

@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+from xml.etree import ElementTree as ET
 
 import pytest
 
+from benchmarks import standings
+from benchmarks.chart import draw
+from benchmarks.draining import Run as DrainRun
 from benchmarks.load import Job, Run
 from benchmarks.report import describe
 from delivery.intake.draft import read_draft
@@ -71,3 +75,35 @@ def test_a_report_with_a_round_missing_is_none() -> None:
 
     with pytest.raises(ValueError, match="zip"):
         describe(runs, {"requests": 1, "start": 1, "middle": 1, "end": 1})
+
+
+def drained(contender: str, round_: int, rate: float, fault: str | None = None) -> DrainRun:
+    """Make one run of a drain to 25 recipients a message."""
+    return DrainRun(contender, round_, 25, 100, 10.0, rate, rate / 25, 0.5, 0.3, 90.0, 180.0, 0.4, fault)
+
+
+def test_the_standings_compare_the_runs_of_one_round() -> None:
+    runs = [drained("floor", i, each) for i, each in enumerate((1000, 2000, 3000))]
+    runs += [drained("Celery, textbook", i, each) for i, each in enumerate((10, 20, 10))]
+
+    table = standings.describe(runs)
+
+    assert "| floor | 2,000 (1,000 to 3,000) | 80 (40 to 120) | 100.0 (100.0 to 300.0) | 100% (100% to 100%) |" in table
+
+
+def test_a_run_that_was_not_right_is_told_of_and_does_not_count() -> None:
+    runs = [drained("floor", 1, 1000), drained("floor", 2, 9000, "outcomes: 3 of 4")]
+
+    table = standings.describe(runs)
+
+    assert "| floor | 1,000 |" in table
+    assert "Not counted: floor, round 2: outcomes: 3 of 4." in table
+
+
+def test_the_chart_is_well_formed_and_has_a_bar_for_every_contender() -> None:
+    runs = [drained(name, 1, rate) for name, rate in (("floor", 50_000), ("Huey", 500), ("Postroom, 1 worker", 20_000))]
+
+    chart = ET.fromstring(draw(runs))
+
+    texts = [each.text for each in chart.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"floor", "Huey", "Postroom, 1 worker", "50,000", "500", "20,000"} <= set(texts)

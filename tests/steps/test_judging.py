@@ -1,0 +1,79 @@
+"""The benchmarks count a run only when its results are right to the last row."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+
+from benchmarks import contenders
+from benchmarks.ours import Ours
+from benchmarks.population import Order, Population
+from delivery.settings import Settings
+from tasks.decide import decide
+from tasks.office import Office
+from tests.book import Book
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A contender that has done its work: the database of this test."""
+
+    url: str
+    settled_once: str = Ours.settled_once
+    is_open: str = Ours.is_open
+    finished_at: str = Ours.finished_at
+
+
+@pytest.fixture
+def judged(base_settings: Settings) -> Judged:
+    """Give the database of this test as a contender."""
+    url: SecretStr = base_settings.database_url
+    return Judged(url.get_secret_value())
+
+
+@pytest.fixture
+def ordered(book: Book, office: Office) -> tuple[Population, list[Order]]:
+    """Deliver two messages, one of them to an account that is closed to everybody too."""
+    open_id, closed_id = book.account(), book.account(is_closed=True)
+    orders = [Order(ids, book.message(*ids)) for ids in ((open_id, closed_id), (closed_id,))]
+    decide(office, [order.message_id for order in orders])
+    return Population((open_id, closed_id), frozenset([closed_id]), book.client_id), orders
+
+
+def fault(judged: Judged, ordered: tuple[Population, list[Order]]) -> str | None:
+    """Judge what is in the database."""
+    return contenders.judge(judged, *ordered).fault  # type: ignore[arg-type] # as much of one as judging needs
+
+
+def test_a_run_that_is_right_counts(judged: Judged, ordered: tuple[Population, list[Order]]) -> None:
+    assert fault(judged, ordered) is None
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        ("UPDATE recipient SET state = 'delivered', channel = 'inbox'", "outcomes: 1 of 3"),
+        ("DELETE FROM inbox_letter", "outcomes: 2 of 3, letters: 0 of 1"),
+        ("UPDATE message SET good_count = 1, open_count = 0", "statuses: 1 of 2"),
+        ("UPDATE message SET decided_at = NULL", "statuses: 0 of 2"),
+        ("INSERT INTO inbox_letter SELECT -1, account_id, message_id FROM inbox_letter", "letters: 2 of 1"),
+        ("UPDATE recipient SET message_id = gen_random_uuid()", "messages: 0 of 2"),
+    ],
+)
+def test_a_run_with_one_wrong_row_does_not(
+    judged: Judged, ordered: tuple[Population, list[Order]], book: Book, damage: str, what: str
+) -> None:
+    book.ask(damage)
+
+    found = fault(judged, ordered)
+
+    assert found is not None
+    assert what in found
+
+
+def test_a_message_that_is_missing_is_noticed(judged: Judged, ordered: tuple[Population, list[Order]]) -> None:
+    population, orders = ordered
+    lost = Order((population.account_ids[0],), UUID(int=1))
+
+    assert "messages: 2 of 3" in (fault(judged, (population, [*orders, lost])) or "")
