@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, time, tzinfo
+from functools import lru_cache
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -37,7 +38,7 @@ def lock_undecided(db: Connection, message_ids: Sequence[UUID]) -> list[Content]
     """Lock those of these messages that nobody has decided or is deciding, until the transaction ends."""
     return [
         Content(row.id, {"sender_name": row.sender_name, "subject": row.subject, "body": row.body})
-        for row in db.execute(_UNDECIDED, {"message_ids": list(message_ids)})
+        for row in db.execute(_UNDECIDED, {"message_ids": list(message_ids)}).all()
     ]
 
 
@@ -61,14 +62,15 @@ _CANDIDATES = text(f"""
 
 def candidates(db: Connection, message_ids: Sequence[UUID], state: State) -> list[Candidate]:
     """Read the recipients of these messages that are in this state, each with its preferences, in one statement."""
-    rows = db.execute(_CANDIDATES, {"message_ids": list(message_ids), "state": state})
+    rows = db.execute(_CANDIDATES, {"message_ids": list(message_ids), "state": state}).all()
+    known = {message_id: _approach(row) for message_id, row in {row.message_id: row for row in rows}.items()}
     return [
         Candidate(
             recipient_id=row.id,
             message_id=row.message_id,
-            state=State(row.state),
+            state=state,
             attempt=row.attempt,
-            approach=Approach(MessageType(row.type), row.client_id, row.sender_email),
+            approach=known[row.message_id],
             preference=preference_of(row),
             read_at=row.read_at,
         )
@@ -76,20 +78,51 @@ def candidates(db: Connection, message_ids: Sequence[UUID], state: State) -> lis
     ]
 
 
+def _approach(row: Row[tuple[object, ...]]) -> Approach:
+    return Approach(MessageType(row.type), row.client_id, row.sender_email)
+
+
 def preference_of(row: Row[tuple[object, ...]]) -> Preference:
     """Say what an account holder wants, of a row with `ASKED_COLUMNS`."""
-    accepted = row.accepted_types
-    has_hours = row.quiet_from is not None and row.quiet_until is not None
+    return _preference(
+        row.account_status,
+        row.time_zone,
+        row.wanted_channel,
+        row.is_closed,
+        None if row.accepted_types is None else tuple(row.accepted_types),
+        row.sender_rule,
+        tuple(row.senders) if row.senders else (),
+        row.muted_until,
+        row.quiet_from,
+        row.quiet_until,
+    )
+
+
+# Most account holders want one of a few things, and reading a row into words is most of what deciding costs in Python.
+@lru_cache(maxsize=1024)
+def _preference(  # noqa: PLR0913, PLR0917 - a row of the table
+    account_status: str,
+    time_zone: str,
+    wanted_channel: str | None,
+    is_closed: bool | None,  # noqa: FBT001 - a column
+    accepted_types: tuple[str, ...] | None,
+    sender_rule: str | None,
+    senders: tuple[str, ...],
+    muted_until: datetime | None,
+    quiet_from: time | None,
+    quiet_until: time | None,
+) -> Preference:
+    hours = QuietHours(quiet_from, quiet_until) if quiet_from is not None and quiet_until is not None else None
     return Preference(
-        account_status=AccountStatus(row.account_status),
-        channel=Channel(row.wanted_channel or Channel.INBOX),
-        is_closed=bool(row.is_closed),
-        accepted_types=None if accepted is None else frozenset(map(MessageType, accepted)),
-        sender_rule=SenderRule(row.sender_rule) if row.sender_rule else None,
-        senders=frozenset(map(fold_sender, row.senders or ())),
-        muted_until=row.muted_until,
-        quiet_hours=QuietHours(row.quiet_from, row.quiet_until) if has_hours else None,
-        time_zone=_zone(row.time_zone) if has_hours else UTC,
+        account_status=AccountStatus(account_status),
+        channel=Channel(wanted_channel or Channel.INBOX),
+        is_closed=bool(is_closed),
+        accepted_types=None if accepted_types is None else frozenset(map(MessageType, accepted_types)),
+        sender_rule=SenderRule(sender_rule) if sender_rule else None,
+        senders=frozenset(map(fold_sender, senders)),
+        muted_until=muted_until,
+        quiet_hours=hours,
+        time_zone=_zone(time_zone) if hours else UTC,
     )
 
 

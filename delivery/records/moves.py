@@ -13,11 +13,13 @@ from delivery.vocabulary import Channel, State
 # PostgreSQL finish the locking before it touches the first recipient.
 _RECORD = text(f"""
     WITH move AS (
-        SELECT * FROM unnest(
-            CAST(:recipient_ids AS bigint[]), CAST(:befores AS text[]), CAST(:attempts AS smallint[]),
+        SELECT CAST(listed.id AS bigint) AS recipient_id, kind.*
+        FROM unnest(
+            CAST(:listed AS text[]), CAST(:befores AS text[]), CAST(:attempts AS smallint[]),
             CAST(:afters AS text[]), CAST(:channels AS text[]), CAST(:reasons AS text[]), CAST(:details AS text[]),
             CAST(:due_ins AS interval[]), CAST(:opens AS smallint[]), CAST(:goods AS smallint[])
-        ) AS move (recipient_id, before, attempt, after, channel, reason, detail, due_in, opened, gained)
+        ) AS kind (listed, before, attempt, after, channel, reason, detail, due_in, opened, gained),
+        unnest(string_to_array(kind.listed, ',')) AS listed (id)
     ), locked AS MATERIALIZED (
         SELECT id FROM message WHERE id = ANY(CAST(:message_ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE
     ), moved AS (
@@ -56,23 +58,31 @@ def record(db: Connection, moves: Sequence[Move]) -> set[int]:
     """
     if not moves:
         return set()
-    rows = db.execute(
-        _RECORD,
-        {
-            "recipient_ids": [move.recipient_id for move in moves],
-            "message_ids": list({move.message_id for move in moves}),
-            "befores": [str(move.before) for move in moves],
-            "attempts": [move.attempt for move in moves],
-            "afters": [str(move.after) for move in moves],
-            "channels": [move.channel and str(move.channel) for move in moves],
-            "reasons": [move.reason and str(move.reason) for move in moves],
-            "details": [move.detail for move in moves],
-            "due_ins": [move.due_in for move in moves],
-            "opens": [_gain(move, Weight.OPEN) for move in moves],
-            "goods": [_gain(move, Weight.GOOD) for move in moves],
-        },
-    )
-    return {row.id for row in rows}
+    kinds: dict[tuple[object, ...], list[Move]] = {}
+    for move in moves:
+        kind = (move.before, move.attempt, move.after, move.channel, move.reason, move.detail, move.due_in)
+        kinds.setdefault(kind, []).append(move)
+    return set(db.execute(_RECORD, _values(moves, list(kinds.values()))).scalars().all())
+
+
+def _values(moves: Sequence[Move], kinds: Sequence[Sequence[Move]]) -> dict[str, object]:
+    """Write moves by kind: those of one kind differ in their recipients alone, and a batch has a handful of kinds."""
+    first = [same[0] for same in kinds]
+    return {
+        # As one text each: an array costs Python many times as much to write, element by element.
+        "recipient_ids": f"{{{','.join([str(move.recipient_id) for move in moves])}}}",
+        "message_ids": f"{{{','.join({move.message_id.hex for move in moves})}}}",
+        "listed": [",".join([str(move.recipient_id) for move in same]) for same in kinds],
+        "befores": [str(move.before) for move in first],
+        "attempts": [move.attempt for move in first],
+        "afters": [str(move.after) for move in first],
+        "channels": [move.channel and str(move.channel) for move in first],
+        "reasons": [move.reason and str(move.reason) for move in first],
+        "details": [move.detail for move in first],
+        "due_ins": [move.due_in for move in first],
+        "opens": [_gain(move, Weight.OPEN) for move in first],
+        "goods": [_gain(move, Weight.GOOD) for move in first],
+    }
 
 
 def _gain(move: Move, weight: Weight) -> int:
