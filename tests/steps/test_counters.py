@@ -183,3 +183,30 @@ def _assert_in_step(book: Book, message_id: UUID) -> None:
 def _record(book: Book, wanted: list[Move]) -> set[int]:
     with transaction(book.store) as db:
         return moves.record(db, wanted)
+
+
+def test_every_recipient_gets_its_own_words_however_many_kinds_of_moves_come_together(book: Book) -> None:
+    account_ids = book.accounts(25)
+    message_ids = [book.message(*account_ids) for _ in range(50)]
+    recipient_ids = [each for message_id in message_ids for each in book.recipient_ids(message_id)]
+    owner = {row.id: row.message_id for row in book.ask("SELECT id, message_id FROM recipient")}
+    wanted = [
+        Move(
+            each,
+            owner[each],
+            State.ACCEPTED,
+            State.REFUSED,
+            0,
+            reason=Reason.REFUSED_BY_RULE,
+            detail=f"No. {each}",
+        )
+        for each in recipient_ids
+    ]
+
+    with transaction(book.store) as db:
+        recorded = moves.record(db, wanted)
+
+    details = {row.id: row.detail for row in book.ask("SELECT id, detail FROM recipient")}
+    assert set(recipient_ids) == recorded
+    assert {each: f"No. {each}" for each in recipient_ids} == details
+    assert [(0, 0, "rejected")] * 50 == [book.counters(message_id) for message_id in message_ids]
