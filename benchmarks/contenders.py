@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import psycopg
 
 from benchmarks.population import Order, Population
+from benchmarks.programs import Servers
 
 _PROGRAMS = Path(sys.executable).parent
 
@@ -127,6 +128,20 @@ def analyze(contender: Contender) -> None:
     with psycopg.connect(contender.url, autocommit=True) as db:
         db.execute("ANALYZE")
         db.execute("CHECKPOINT")
+
+
+def ask(contender: Contender, question: str, values: Sequence[Any] = ()) -> Any:
+    """Ask a contender's database for one value."""
+    with psycopg.connect(contender.url) as db:
+        return _row(db.execute(question, values))[0]
+
+
+def drop(servers: Servers, contender: Contender) -> None:
+    """Throw a contender's database away."""
+    with psycopg.connect(contender.url) as db:
+        name = db.info.dbname
+    with psycopg.connect(servers.postgres.url, autocommit=True) as db:
+        db.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def program(name: str, *arguments: str) -> tuple[str, ...]:

@@ -1,0 +1,190 @@
+"""`make bench-smtp`: the lane of mails at a relay that answers at once, and at one that takes 50 ms for each.
+
+Every message is decided and every bell rung before the clock starts. Afterwards every recipient has to be settled, and
+the relay has to have had as many mails as recipients, none twice.
+"""
+
+import argparse
+import json
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import contenders
+from benchmarks.contenders import module
+from benchmarks.drain import save, tell
+from benchmarks.draining import Case, Run, Watch, await_open, working
+from benchmarks.ours import Ours
+from benchmarks.population import Order, Population, populate
+from benchmarks.programs import Servers, free_port, open_servers, running
+from benchmarks.rivals import Peer, textbook
+from benchmarks.standings import spread
+from delivery.vocabulary import Channel, QueueName
+
+_CONCURRENCY = 32
+
+
+class Mailing(Ours):
+    """Postroom's SMTP lane. Its messages are decided before the clock starts."""
+
+    list_name = str(QueueName.DELIVER_SMTP)
+
+    def __init__(self, servers: Servers, workers: int, smtp_port: int) -> None:
+        super().__init__(servers, workers, smtp_url=f"smtp://127.0.0.1:{smtp_port}", smtp_concurrency=_CONCURRENCY)
+        self._database = f"mailing_{workers}_{smtp_port}"
+
+    def furnish(self, population: Population, *, channel: Channel = Channel.EMAIL) -> None:
+        """Make the tables, the client and the accounts, which are reached by e-mail."""
+        super().furnish(population, channel=channel)
+
+    def commands(self) -> list[tuple[str, ...]]:
+        """Give its worker processes."""
+        return [module("worker", "worker", "smtp")] * self.workers
+
+    def hand_over(self, orders: Sequence[Order]) -> None:
+        """Decide these messages, by a worker as in production, which rings for every recipient."""
+        super().hand_over(orders)
+        deciding = module("worker", "worker", "decide")
+        with running(deciding, lambda: self._is_decided(orders), environment=self.environment):
+            pass
+
+    def _is_decided(self, orders: Sequence[Order]) -> bool:
+        ids = [order.message_id for order in orders]
+        question = "SELECT count(*) FROM message WHERE id = ANY(%s) AND decided_at IS NULL"
+        return contenders.ask(self, question, (ids,)) == 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the relay has had, once it has ended."""
+
+    mails: int = 0
+    recipients: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One relay and one set of workers."""
+
+    latency_ms: int
+    workers: int
+    messages: int
+    is_ours: bool = True
+
+
+TRIALS = (
+    Trial(latency_ms=0, workers=1, messages=8_000),
+    Trial(latency_ms=0, workers=2, messages=8_000),
+    Trial(latency_ms=0, workers=1, messages=600, is_ours=False),
+    Trial(latency_ms=50, workers=1, messages=6_000),
+    Trial(latency_ms=50, workers=2, messages=8_000),
+    Trial(latency_ms=50, workers=1, messages=300, is_ours=False),
+)
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true", help="does it run and verify?")
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    share, rounds = (0.1, 1) if asked.short else (1.0, asked.rounds)
+    population = populate()
+    with open_servers() as servers:
+        told = [
+            (trial, run_trial(servers, population, trial, Case(round_, 1, int(trial.messages * share))))
+            for round_ in range(1, rounds + 1)
+            for trial in TRIALS
+        ]
+    save("smtp", ".json", json.dumps([{**asdict(trial), **asdict(run)} for trial, run in told], indent=1))
+    print(describe(told))
+    if any(run.fault for _, run in told):
+        sys.exit("Some runs were not right and do not count.")
+
+
+def run_trial(servers: Servers, population: Population, trial: Trial, case: Case) -> Run:
+    """Let the lane work off what is queued."""
+    port = free_port()
+    with _sink(port, trial.latency_ms) as tally:
+        contender = Mailing(servers, trial.workers, port) if trial.is_ours else _peer(servers, port)
+        servers.broker.flushall()
+        contender.furnish(population)
+        orders = population.orders(case.messages, case.recipients, seed=case.round)
+        run = _drain(servers, contender, population, orders, case)
+    contenders.drop(servers, contender)
+    wanted = [order.account_ids[0] for order in orders if order.account_ids[0] not in population.closed_ids]
+    is_exact = (tally.mails, tally.recipients) == (len(wanted), len(set(wanted)))
+    fault = run.fault or (None if is_exact else f"mails: {tally.mails} of {len(wanted)}")
+    tell(f"relay {trial.latency_ms:2} ms  {run.contender:20}  {run.messages_per_s:7.1f} mails/s  {fault or 'verified'}")
+    return Run(**{**asdict(run), "fault": fault})
+
+
+def _drain(
+    servers: Servers, contender: Mailing | Peer, population: Population, orders: Sequence[Order], case: Case
+) -> Run:
+    contender.take_in(orders)
+    contender.hand_over(orders)
+    contenders.analyze(contender)
+    servers.broker.rename(contender.list_name, "parked")
+    with working(contender) as processes:
+        _await_listeners(servers)
+        watched = Watch(servers, processes)
+        servers.broker.rename("parked", contender.list_name)
+        await_open(servers, contender, 0, look=lambda: watched.memory.look(processes))
+        watched.stop()
+    verdict = contenders.judge(contender, population, orders, inbox=False)
+    return watched.conclude(contender, case, verdict)
+
+
+def _await_listeners(servers: Servers) -> None:
+    """Wait until somebody listens at the broker, blocked on his list."""
+    clock = threading.Event()
+    while not int(servers.broker.info("clients")["blocked_clients"]):  # type: ignore[index] # a mapping
+        clock.wait(0.05)
+
+
+def _peer(servers: Servers, port: int) -> Peer:
+    return textbook(servers, channel=str(Channel.EMAIL), smtp_port=port)
+
+
+@contextmanager
+def _sink(port: int, latency_ms: int) -> Iterator[Tally]:
+    with tempfile.TemporaryDirectory(prefix="postroom-bench-") as folder:
+        told = Path(folder) / "told.json"
+        options = ("--port", str(port), "--latency-ms", str(latency_ms), "--tell", str(told))
+        tally = Tally()
+        with running(module("benchmarks.smtp_sink", *options), lambda: _listens(port), environment={}):
+            yield tally
+        tally.mails, tally.recipients = json.loads(told.read_text(encoding="utf-8")).values()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def describe(told: Sequence[tuple[Trial, Run]]) -> str:
+    """Write a table of medians."""
+    head = "| relay takes | sender | mails/s | share of what c = 32 a worker allows | CPU of others |"
+    rows = [head, "|---|---|---|---|---|"]
+    for trial in TRIALS:
+        runs = [run for asked, run in told if asked == trial and run.fault is None]
+        rate = [run.messages_per_s for run in runs]
+        limit = trial.workers * _CONCURRENCY / (trial.latency_ms / 1000) if trial.latency_ms and trial.is_ours else 0
+        share = spread([each / limit for each in rate], ".0%") if limit else "-"
+        name = f"Postroom, {trial.workers} worker(s)" if trial.is_ours else "Celery, textbook"
+        cells = [f"{trial.latency_ms} ms", name, spread(rate, ",.0f"), share]
+        rows.append(f"| {' | '.join([*cells, spread([run.others_cpu_share for run in runs], '.0%')])} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    main()

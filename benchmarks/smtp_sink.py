@@ -1,0 +1,104 @@
+"""A mail relay that takes everything, lean enough to be no bottleneck. It answers the final dot after `--latency-ms`.
+
+On SIGTERM it writes down, as JSON, how many mails it took and how many different recipients they had.
+"""
+
+import argparse
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import uvloop
+
+
+class Tally:
+    """What all connections have taken."""
+
+    def __init__(self, latency_s: float) -> None:
+        self.latency_s = latency_s
+        self.mails = 0
+        self.recipients: set[bytes] = set()
+
+
+class Dialogue(asyncio.Protocol):
+    """One connection. Commands may come in one packet or in many."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._received = b""
+        self._is_in_mail = False
+        self._recipient = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet."""
+        self._transport = transport
+        self._say(b"220 sink\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every command that is whole, and every mail."""
+        self._received += data
+        while self._take():
+            pass
+
+    def _take(self) -> bool:
+        mark = b"\r\n.\r\n" if self._is_in_mail else b"\r\n"
+        piece, found, rest = self._received.partition(mark)
+        if found:
+            self._received = rest
+            if self._is_in_mail:
+                self._end_mail()
+            else:
+                self._answer(piece)
+        return bool(found)
+
+    def _end_mail(self) -> None:
+        self._is_in_mail = False
+        self._tally.mails += 1
+        self._tally.recipients.add(self._recipient)
+        if self._tally.latency_s:
+            asyncio.get_running_loop().call_later(self._tally.latency_s, self._say, b"250 taken\r\n")
+        else:
+            self._say(b"250 taken\r\n")
+
+    def _answer(self, line: bytes) -> None:
+        verb = line[:4].upper()
+        if verb == b"DATA":
+            self._is_in_mail = True
+            self._say(b"354 go on\r\n")
+        elif verb == b"QUIT":
+            self._say(b"221 bye\r\n")
+            self._transport.close()
+        else:
+            if verb == b"RCPT":
+                self._recipient = line
+            self._say(b"250 well\r\n")
+
+    def _say(self, answer: bytes) -> None:
+        self._transport.write(answer)  # type: ignore[attr-defined] # a transport for streams, as TCP's are
+
+
+async def _serve(port: int, tally: Tally) -> None:
+    loop = asyncio.get_running_loop()
+    over = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, over.set)
+    server = await loop.create_server(lambda: Dialogue(tally), "127.0.0.1", port, backlog=512)
+    await over.wait()
+    server.close()
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--latency-ms", type=float, default=0.0)
+    parser.add_argument("--tell", required=True, help="the file that the numbers are written to at the end")
+    asked = parser.parse_args()
+    tally = Tally(asked.latency_ms / 1000)
+    uvloop.run(_serve(asked.port, tally))
+    told = {"mails": tally.mails, "recipients": len(tally.recipients)}
+    Path(asked.tell).write_text(json.dumps(told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

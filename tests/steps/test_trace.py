@@ -1,0 +1,83 @@
+"""The simple path stays simple: what one message costs, counted (docs/performance.md shows the same numbers)."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis import Redis
+from sqlalchemy import event
+
+from delivery.records import accepting
+from delivery.records.engine import Store, transaction
+from delivery.settings import Settings
+from delivery.vocabulary import QueueName, StepName
+from tasks.app import make_app
+from tasks.decide import decide
+from tasks.doorbell import BrokerDoorbell
+from tasks.office import Office
+from tests.book import GRACE, Book
+from tests.crank import NotedBells
+
+
+@dataclass
+class Trace:
+    """What has gone to the database."""
+
+    statements: list[str] = field(default_factory=list)
+    commits: int = 0
+
+
+@contextmanager
+def traced(store: Store) -> Iterator[Trace]:
+    """Note every statement and every commit while the block runs."""
+    trace = Trace()
+
+    def note_statement(connection: Any, cursor: Any, sql: str, *others: Any) -> None:
+        del connection, cursor, others
+        trace.statements.append(sql)
+
+    def note_commit(connection: Any) -> None:
+        del connection
+        trace.commits += 1
+
+    event.listen(store, "before_cursor_execute", note_statement)
+    event.listen(store, "commit", note_commit)
+    try:
+        yield trace
+    finally:
+        event.remove(store, "before_cursor_execute", note_statement)
+        event.remove(store, "commit", note_commit)
+
+
+def test_taking_in_one_message_is_one_statement_and_one_commit(book: Book) -> None:
+    arrival = book.arrival(*book.accounts(25))
+
+    with traced(book.store) as trace, transaction(book.store) as db:
+        accepting.accept(db, [arrival], grace=GRACE)
+
+    assert (1, 1) == (len(trace.statements), trace.commits)
+
+
+def test_deciding_one_message_is_four_statements_one_commit_and_no_bell(
+    book: Book, office: Office, bells: NotedBells
+) -> None:
+    message_id = book.message(*book.accounts(25))
+
+    with traced(book.store) as trace:
+        decide(office, [message_id])
+
+    assert (4, 1, 0) == (len(trace.statements), trace.commits, len(bells.rung))
+    assert (0, 25, "sent") == book.counters(message_id)
+
+
+def test_one_message_is_one_bell(book: Book, base_settings: Settings, broker: "Redis") -> None:
+    message_id = book.message(*book.accounts(25))
+    doorbell = BrokerDoorbell(make_app(base_settings))
+
+    doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [message_id])
+    doorbell.close()
+
+    (bell,) = broker.lrange(QueueName.DECIDE, 0, -1)  # type: ignore[misc] # not awaited
+    assert StepName.DECIDE == json.loads(bell)["headers"]["task"]
