@@ -3,7 +3,7 @@ PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: help up test check format lock bench bench-door chaos chaos-broken runtime dev
+.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door chaos chaos-broken runtime dev
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -29,6 +29,12 @@ format: dev ## put the code into its form
 
 bench: dev ## the drain beside Celery, Dramatiq, Huey and a bare loop, about 20 minutes (SHORT=1: three; ROUNDS=n)
 	@exec $(BIN)/python -m benchmarks.drain $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-smtp: dev ## the lane of mails at a relay that answers at once and at a slow one (SHORT=1)
+	@exec $(BIN)/python -m benchmarks.smtp $(if $(SHORT),--short)
+
+bench-latency: dev ## one message from POST to verdict, idle and at half of the peak, and through the door (SHORT=1)
+	@exec $(BIN)/python -m benchmarks.latency $(if $(SHORT),--short)
 
 bench-door: dev ## the front door beside a textbook one, about six minutes (SHORT=1: one)
 	@exec $(BIN)/python -m benchmarks.door $(if $(SHORT),--short)

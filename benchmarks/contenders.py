@@ -97,7 +97,6 @@ def judge(contender: Contender, population: Population, orders: Sequence[Order],
     closed = {"closed": list(population.closed_ids)}
     with psycopg.connect(contender.url) as db:
         messages, recipients, right, settled, letters, good = _row(db.execute(question, closed))
-        (finished_at,) = _row(db.execute(f"SELECT extract(epoch FROM ({contender.finished_at}))"))  # noqa: S608 - our own words
     wanted = sum(len(order.account_ids) for order in orders)
     seen = {
         "messages": (messages, len(orders)),
@@ -107,7 +106,12 @@ def judge(contender: Contender, population: Population, orders: Sequence[Order],
         "letters": (letters, good if inbox else 0),
     }
     faults = [f"{name}: {found} of {expected}" for name, (found, expected) in seen.items() if found != expected]
-    return Verdict(", ".join(faults) or None, float(finished_at or 0))
+    return Verdict(", ".join(faults) or None, finished_at(contender))
+
+
+def finished_at(contender: Contender) -> float:
+    """Say when a contender wrote its last outcome, in seconds since 1970; 0 when it wrote none."""
+    return float(ask(contender, f"SELECT extract(epoch FROM ({contender.finished_at}))") or 0)  # noqa: S608 - our words
 
 
 def count_open(contender: Contender) -> int:

@@ -31,11 +31,14 @@ class Job:
     body_bytes: int
     seconds: float = 0.0
     requests: int = 0
+    prefer: str = "respond-async"
+    rate_per_s: float = 0.0
+    """Requests arrive by chance at this rate, whoever is free; 0 sends the next as soon as one is answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What came back. Latencies are in milliseconds."""
+    """What came back. Latencies are in milliseconds, from the moment at which a request was due."""
 
     statuses: dict[str, int]
     seconds: float
@@ -51,6 +54,9 @@ class Run:
         self._left = job.requests or sys.maxsize
         self._ends_at = perf_counter() + job.seconds if job.seconds else float("inf")
         self._open = job.connections
+        self._rate_per_s = job.rate_per_s
+        self._chance = random.Random(job.requests)  # noqa: S311 - the same arrivals in every run
+        self._next_at = perf_counter()
         self.statuses: Counter[int] = Counter()
         self.latencies_s: list[float] = []
         self.over = asyncio.get_running_loop().create_future()
@@ -61,6 +67,13 @@ class Run:
             return None
         self._left -= 1
         return next(self._requests)
+
+    def due_at(self, now: float) -> float:
+        """Say when the next request is due: now, or when chance has it arrive."""
+        if not self._rate_per_s:
+            return now
+        self._next_at += self._chance.expovariate(self._rate_per_s)
+        return self._next_at
 
     def leave(self) -> None:
         """Count a connection out."""
@@ -109,9 +122,15 @@ class Connection(asyncio.Protocol):
         if request is None:
             self._began = 0.0
             self._transport.close()
+            return
+        self._began = self._run.due_at(now)
+        if self._began > now:
+            asyncio.get_running_loop().call_later(self._began - now, self._write, request)
         else:
-            self._began = now
-            self._transport.write(request)  # type: ignore[attr-defined] # a transport for streams, as TCP's are
+            self._write(request)
+
+    def _write(self, request: bytes) -> None:
+        self._transport.write(request)  # type: ignore[attr-defined] # a transport for streams, as TCP's are
 
 
 def _write_requests(job: Job) -> list[bytes]:
@@ -132,7 +151,7 @@ def _write(job: Job, recipients: list[str], text: str) -> bytes:
     body = json.dumps(message).encode()
     head = (
         f"POST /messages HTTP/1.1\r\nHost: 127.0.0.1:{job.port}\r\nX-Proz-API-Key: {job.key}\r\n"
-        f"Prefer: respond-async\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Prefer: {job.prefer}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 

@@ -1,0 +1,235 @@
+"""`make bench-latency`: one message from POST to its final status, and how many a second get there through the door.
+
+Ours is the API and one deciding worker as shipped; textbook Celery stands behind the textbook door. Latency is that of
+the answer with its verdict for us, and for the textbook, which has no such answer, from the POST to its conclusion.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import psycopg
+
+from benchmarks import contenders
+from benchmarks.contenders import Contender, module
+from benchmarks.drain import save, tell
+from benchmarks.draining import working
+from benchmarks.load import Job, Seen
+from benchmarks.ours import Ours
+from benchmarks.population import BODY, Order, Population, populate
+from benchmarks.programs import ROOT, free_port, open_servers, running
+from benchmarks.rivals import Peer, textbook
+from delivery.credentials import Minted, mint
+from delivery.records import clients
+from delivery.records.engine import transaction
+from delivery.settings import Settings
+from delivery.vocabulary import CredentialKind
+
+_PATIENCE_S = 120
+_CONNECTIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One trial of one contender."""
+
+    contender: str
+    trial: str
+    recipients: int
+    messages: int
+    messages_per_s: float
+    p50_ms: float
+    p99_ms: float
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """A contender behind its door."""
+
+    contender: Ours | Peer
+    population: Population
+    port: int
+    key: str
+
+    def job(self, recipients: int, **how: float | str) -> Job:
+        """Write a job for the load."""
+        plain = {"connections": _CONNECTIONS, "body_bytes": 2000, **how}
+        account_ids = [str(each) for each in self.population.account_ids]
+        return Job(port=self.port, key=self.key, account_ids=account_ids, recipients=recipients, **plain)  # type: ignore[arg-type] # by name
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true", help="does it run and verify?")
+    share = 0.05 if parser.parse_args().short else 1.0
+    population = populate()
+    runs: list[Measured] = []
+    with open_servers() as servers:
+        for contender, door in ((Ours(servers, 1), "api_stub"), (textbook(servers), "benchmarks.textbook_door")):
+            with _stand(contender, door, population) as stand:
+                for measured in _trials(stand, share):
+                    tell(f"{measured.contender:20} {measured.trial:24} {asdict(measured)}")
+                    runs.append(measured)
+    save("latency", ".json", json.dumps([asdict(run) for run in runs], indent=1))
+    print(describe(runs))
+    if any(run.fault for run in runs):
+        sys.exit("Some runs were not right and do not count.")
+
+
+def _trials(stand: Stand, share: float) -> Iterator[Measured]:
+    is_ours = isinstance(stand.contender, Ours)
+    _through(stand, "warm-up", stand.job(25, requests=60))
+    if is_ours:
+        wait = {"prefer": "wait=10"}
+        yield _through(stand, "idle", stand.job(25, requests=int(1000 * share), **{**wait, "connections": 1}))
+    else:
+        yield _one_by_one(stand, int(100 * share))
+    for recipients in (25, 1):
+        messages = int((10_000 if is_ours else 40 * 25 / recipients) * share)
+        peak = _through(stand, "through the door", stand.job(recipients, requests=max(messages, 5)))
+        yield peak
+        if is_ours:
+            rate = peak.messages_per_s / 2
+            job = stand.job(recipients, requests=int(rate * 20 * share) + 5, rate_per_s=rate, prefer="wait=10")
+            yield _through(stand, "half of that", job)
+
+
+@contextmanager
+def _stand(contender: Ours | Peer, door: str, population: Population) -> Iterator[Stand]:
+    """Open a contender's door and let its workers work."""
+    contender.furnish(population)
+    minted = mint(CredentialKind.API_KEY, _settings_of(contender).pepper)
+    _enroll(contender, population, minted)
+    port = free_port()
+    told = {**contender.environment, **_settings_environment(contender)}
+    with ExitStack() as stack:
+        stack.enter_context(running(module(door, "--port", str(port)), lambda: _greets(port), environment=told))
+        stack.enter_context(working(contender))
+        yield Stand(contender, population, port, minted.text.get_secret_value())
+
+
+def _settings_of(contender: Ours | Peer) -> Settings:
+    if isinstance(contender, Ours):
+        return contender.settings
+    return Ours(contender.servers, 1, database_url=contender.url).settings
+
+
+def _settings_environment(contender: Ours | Peer) -> dict[str, str]:
+    """Tell the textbook door what it reads as settings."""
+    return {} if isinstance(contender, Ours) else Ours(contender.servers, 1, database_url=contender.url).environment
+
+
+def _enroll(contender: Ours | Peer, population: Population, minted: Minted) -> None:
+    if isinstance(contender, Ours):
+        with transaction(contender.store) as db:
+            clients.add_credentials(db, population.client_id, [minted])
+        return
+    with psycopg.connect(contender.url) as db:
+        values = (minted.prefix, population.client_id, minted.digest)
+        db.execute("INSERT INTO credential (prefix, client_id, digest) VALUES (%s, %s, %s)", values)
+
+
+def _through(stand: Stand, trial: str, job: Job) -> Measured:
+    """Send a job through the door and wait until everything is settled."""
+    contenders.empty(stand.contender)
+    began_at = time.time()
+    seen = _load(job)
+    _await_settled(stand.contender)
+    finished_at = contenders.finished_at(stand.contender)
+    latencies = sorted(seen.latencies_ms)
+    return Measured(
+        contender=stand.contender.name,
+        trial=trial,
+        recipients=job.recipients,
+        messages=job.requests,
+        messages_per_s=round(job.requests / (finished_at - began_at), 1),
+        p50_ms=round(statistics.median(latencies), 2),
+        p99_ms=round(latencies[int(len(latencies) * 0.99)], 2),
+        fault=_fault(stand, job, seen),
+    )
+
+
+def _load(job: Job) -> Seen:
+    command = module("benchmarks.load")
+    done = subprocess.run(command, input=json.dumps(asdict(job)), cwd=ROOT, capture_output=True, text=True, check=True)
+    return Seen(**json.loads(done.stdout))
+
+
+def _fault(stand: Stand, job: Job, seen: Seen) -> str | None:
+    """Say what is wrong with what was answered and stored, if anything."""
+    if seen.statuses != {"201": job.requests}:
+        return f"answered {seen.statuses}"
+    anonymous = [Order(stand.population.account_ids[: job.recipients])] * job.requests
+    return contenders.judge(stand.contender, stand.population, anonymous).fault
+
+
+def _await_settled(contender: Contender) -> None:
+    clock = threading.Event()
+    ends_at = time.monotonic() + _PATIENCE_S
+    while contenders.count_open(contender):
+        if time.monotonic() > ends_at:
+            raise TimeoutError(f"{contender.name} did not settle its messages")
+        clock.wait(0.1)
+
+
+def _one_by_one(stand: Stand, messages: int) -> Measured:
+    """Send one message after the other, each when the one before is settled, and ask the rows how long each took."""
+    took: list[float] = []
+    clock = threading.Event()
+    contenders.empty(stand.contender)
+    for _ in range(max(messages, 5)):
+        began_at = time.time()
+        _post(stand)
+        while contenders.count_open(stand.contender):
+            clock.wait(0.01)
+        took.append((contenders.finished_at(stand.contender) - began_at) * 1000)
+    return Measured(stand.contender.name, "idle", 25, len(took), 0.0, statistics.median(took), max(took), None)
+
+
+def _post(stand: Stand) -> None:
+    message = {
+        "recipient_uuids": [str(each) for each in random.sample(stand.population.account_ids, 25)],
+        "sender_name": "Ada Lovelace",
+        "subject": "A translation",
+        "body": BODY,
+        "type": "job",
+    }
+    headers = {"X-Proz-API-Key": stand.key, "Content-Type": "application/json"}
+    request = Request(f"http://127.0.0.1:{stand.port}/messages", json.dumps(message).encode(), headers)
+    urlopen(request, timeout=30).close()  # noqa: S310 - our own address on loopback
+
+
+def _greets(port: int) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/openapi.json", timeout=5):
+            return True
+    except (URLError, OSError):
+        return False
+
+
+def describe(runs: Sequence[Measured]) -> str:
+    """Write a table."""
+    head = "| trial | contender | recipients | messages/s | p50 / p99, ms |"
+    rows = [
+        f"| {run.trial} | {run.contender} | {run.recipients} | {run.messages_per_s:,.0f} "
+        f"| {run.p50_ms:.1f} / {run.p99_ms:.1f} |"
+        for run in runs
+        if run.fault is None
+    ]
+    return "\n".join([head, "|---|---|---|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    main()
