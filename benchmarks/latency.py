@@ -92,8 +92,7 @@ def _trials(stand: Stand, share: float) -> Iterator[Measured]:
     is_ours = isinstance(stand.contender, Ours)
     _through(stand, "warm-up", stand.job(25, requests=60))
     if is_ours:
-        wait = {"prefer": "wait=10"}
-        yield _through(stand, "idle", stand.job(25, requests=int(1000 * share), **{**wait, "connections": 1}))
+        yield _through(stand, "idle", stand.job(25, requests=int(1000 * share), prefer="wait=10", connections=1))
     else:
         yield _one_by_one(stand, int(100 * share))
     for recipients in (25, 1):

@@ -56,7 +56,7 @@ class Mailing(Ours):
     def _is_decided(self, orders: Sequence[Order]) -> bool:
         ids = [order.message_id for order in orders]
         question = "SELECT count(*) FROM message WHERE id = ANY(%s) AND decided_at IS NULL"
-        return contenders.ask(self, question, (ids,)) == 0
+        return int(contenders.ask(self, question, (ids,))) == 0
 
 
 @dataclass(slots=True)
@@ -144,7 +144,7 @@ def _drain(
 def _await_listeners(servers: Servers) -> None:
     """Wait until somebody listens at the broker, blocked on his list."""
     clock = threading.Event()
-    while not int(servers.broker.info("clients")["blocked_clients"]):  # type: ignore[index] # a mapping
+    while not int(servers.broker.info("clients")["blocked_clients"]):
         clock.wait(0.05)
 
 

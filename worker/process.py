@@ -1,5 +1,6 @@
 """One worker process: a Celery worker on its lane's queues, with a sweep beside it."""
 
+import gc
 import os
 import socket
 from typing import Any
@@ -27,6 +28,9 @@ from worker.watch import Watch
 
 # Beside those of the pool: one for the sweep's questions, one for the watch's, one to spare.
 _CONNECTIONS_BESIDE_THE_POOL = 3
+# A batch of decisions makes some hundred thousand objects and drops them. Python's own 700 had the collector walk them
+# again and again: 0.28 s of CPU for 10,000 recipients, 0.16 with this.
+_ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 
 
 def run_worker(settings: Settings, lane_name: LaneName) -> None:
@@ -44,11 +48,19 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
         app.steps["worker"].add(_reader_step(office))
     watch = Watch(office, identity, open_store(settings, connections=1))
     watch.start()
+    _spare_the_collector()
     try:
         app.worker_main(_arguments(settings, lane_name, lane))
     finally:  # Only now is everything done that this worker was seen to do.
         watch.close()
         notes.close()
+
+
+def _spare_the_collector() -> None:
+    """Keep the collector from walking, for every batch, what lives as long as the process."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
 
 
 def _furnish(settings: Settings, app: Celery, lane: Lane, worker_id: UUID, notes: Journal) -> Office:

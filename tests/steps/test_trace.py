@@ -79,5 +79,5 @@ def test_one_message_is_one_bell(book: Book, base_settings: Settings, broker: "R
     doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [message_id])
     doorbell.close()
 
-    (bell,) = broker.lrange(QueueName.DECIDE, 0, -1)  # type: ignore[misc] # not awaited
+    (bell,) = broker.lrange(QueueName.DECIDE, 0, -1)
     assert StepName.DECIDE == json.loads(bell)["headers"]["task"]
