@@ -35,7 +35,7 @@ def make_http_app(settings: Settings) -> FastAPI:
     # Its documentation pages bring their scripts along; FastAPI's own would load them from elsewhere.
     app: FastAPI = FastAPIOffline(
         title="Postroom",
-        description="Send messages to account holders and see what becomes of them. Every path also works below /v2.",
+        description="Send messages to account holders and see what becomes of them. Its paths also work below /v2.",
         version="2",
         lifespan=lifespan,
         redirect_slashes=False,

@@ -41,7 +41,7 @@ async def read_fields(request: Request) -> Mapping[str, object]:
 async def read_form(request: Request) -> Mapping[str, object]:
     """Read the fields of a form, where JSON is not taken. Raises as `read_fields` does."""
     if _media_type(request) == _JSON:
-        raise _unsupported()
+        raise _unsupported(f"Send the form as {_URLENCODED} or {_MULTIPART}.")
     return await read_fields(request)
 
 

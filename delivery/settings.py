@@ -1,5 +1,6 @@
 """Every setting of Postroom: a field with its unit, its default and a sentence. Read from the environment once."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -68,7 +69,7 @@ class Settings(BaseSettings):
         default=600, ge=1, description="Requests that a client may make a minute, unless it has a limit of its own."
     )
     recipients_per_minute: int = Field(
-        default=6000, ge=1, description="Recipients that a client may write to a minute, unless it has its own limit."
+        default=6000, ge=25, description="Recipients that a client may write to a minute, unless it has its own limit."
     )
     refused_credentials_per_minute: int = Field(
         default=30, ge=1, description="Credentials that may be refused a minute from one address (IPv6: one /64)."
@@ -223,8 +224,26 @@ def settings_from_environment(file: Path | None = None) -> Settings:
     try:
         return Settings(_env_file=file)
     except ValidationError as error:
-        faults = [f"  {environment_name(str(fault['loc'][0]))}: {fault['msg']}" for fault in error.errors()]
-        raise SystemExit("Postroom's settings are not complete:\n" + "\n".join(faults)) from None
+        raise SystemExit(_describe(error)) from None
+
+
+def settings_from(variables: Mapping[str, str]) -> Settings:
+    """Read settings from these variables, which count more than the environment.
+
+    Raises `SystemExit` as `settings_from_environment` does.
+    """
+    fields = {
+        field: variables[name] for field in Settings.model_fields if (name := environment_name(field)) in variables
+    }
+    try:
+        return Settings.model_validate(fields)
+    except ValidationError as error:
+        raise SystemExit(_describe(error)) from None
+
+
+def _describe(error: ValidationError) -> str:
+    faults = [f"  {environment_name(str(fault['loc'][0]))}: {fault['msg']}" for fault in error.errors()]
+    return "Postroom's settings are missing or wrong. Mend these variables:\n" + "\n".join(faults)
 
 
 def environment_name(field: str) -> str:

@@ -173,7 +173,7 @@ def _refusal(each: _Send, accepted: Mapping[UUID, Acceptance]) -> Refusal | None
 def _tell(refusals: Iterable[Refusal]) -> None:
     for each in refusals:
         codes = sorted({fault.code for fault in each.faults})
-        _log.info("direct_send_refused", client_id=str(each.client_id), codes=codes)
+        _log.info("direct_send_refused", client_id=each.client_id and str(each.client_id), codes=codes)
 
 
 def _give_up(office: Office, envelope: bytes, error: Exception) -> list[bytes]:

@@ -9,6 +9,7 @@ import typer
 from uuid_utils.compat import uuid7
 
 from delivery.credentials import Minted, is_prefix, mint, split
+from delivery.intake.draft import RECIPIENT_LIMIT
 from delivery.records import clients as records
 from delivery.records import keys
 from delivery.records.clients import RateLimits
@@ -39,7 +40,9 @@ def create(
     scope: Annotated[list[Scope], typer.Option(help="What it may do; give it several times.")],
     *,
     requests_per_minute: PerMinute = None,
-    recipients_per_minute: PerMinute = None,
+    recipients_per_minute: Annotated[
+        int | None, typer.Option(min=RECIPIENT_LIMIT, help="At most so many a minute, instead of the setting.")
+    ] = None,
     expires_in_days: Days = None,
 ) -> None:
     """Create a client and print its API key, this once: only a digest of it is kept."""

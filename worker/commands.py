@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from delivery.crashing import arm
 from delivery.intake.ids import read_uuid
@@ -63,8 +63,9 @@ def printable(text: str) -> str:
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Show a table to a person; columns are as wide as the terminal lets them."""
-    table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE)
+    """Show a table to a person; columns are as wide as the terminal lets them, and the first is never cut."""
+    first = Column(columns[0], no_wrap=True, overflow="ignore")
+    table = Table(first, *columns[1:], title=title, title_justify="left", box=box.SIMPLE)
     for row in rows:
         table.add_row(*row)
     Console().print(table)

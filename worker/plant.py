@@ -17,7 +17,7 @@ import redis
 
 from delivery.records import census
 from delivery.records.engine import STORE_UNAVAILABLE, answers, open_store, transaction
-from delivery.settings import Settings, environment_name
+from delivery.settings import Settings, environment_name, settings_from
 from worker.children import Program
 from worker.embedded import Server, named_database, prepare_postgres, prepare_valkey
 from worker.lanes import LaneName
@@ -55,17 +55,16 @@ class Plant:
         self._sockets = sockets
         self._postgres = prepare_postgres(data / "postgres")
         self._valkey = prepare_valkey(data / "valkey")
-        chosen: dict[str, Any] = {
+        own: dict[str, Any] = {
             "database_url": named_database(self._postgres.url, DATABASE),
             "broker_url": self._valkey.url,
             "smtp_url": f"smtp://127.0.0.1:{_port(sockets.smtp)}",
             "pepper": pepper,
             "public_url": self._base_url,
             "journal_folder": str(data / "journals"),
-            **_DEMO_SETTINGS,
         }
-        self.settings = Settings.model_validate(chosen)
-        self._environment = {environment_name(field): str(value) for field, value in chosen.items()}
+        self._environment = {**_spell(_DEMO_SETTINGS), **_wished(), **_spell(own)}
+        self.settings = settings_from(self._environment)
 
     @property
     def maintenance_url(self) -> str:
@@ -155,8 +154,18 @@ class Plant:
         )
 
 
+def _spell(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Write settings as their environment variables."""
+    return {environment_name(field): str(value) for field, value in settings.items()}
+
+
+def _wished() -> dict[str, str]:
+    """Give the settings that whoever starts us has in the environment: they count more than those of the demo."""
+    return {name: value for name, value in os.environ.items() if name.startswith("POSTROOM_")}  # noqa: TID251 - handed on, not read
+
+
 def _inherited() -> dict[str, str]:
-    # A person's own DATABASE_URL or POSTROOM_ settings are for their production, not for the embedded demo.
+    # A person's own DATABASE_URL, BROKER_URL or SMTP_URL are for their production, not for the embedded demo.
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}  # noqa: TID251 - what children inherit is no setting
 
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,12 @@ def free_port() -> int:
     return port
 
 
-def postroom(*arguments: str, cwd: Path, timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
-    """Run a command of ours to its end."""
+def postroom(
+    *arguments: str, cwd: Path, timeout_s: float = 30, more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of ours to its end, with `more` in its environment."""
     command = [sys.executable, "-m", "worker", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}  # noqa: TID251 - what a child inherits
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", **(more or {})}  # noqa: TID251 - what a child inherits
     return subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
     )

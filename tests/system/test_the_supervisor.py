@@ -86,3 +86,13 @@ def _all_replaced(platform: Platform, killed: dict[str, int]) -> bool:
 def _is_delivered(platform: Platform) -> bool:
     answer = platform.post("inbox-02", "email-02")
     return answer.status_code == 201 and answer.json()["meta"]["status_reason"] == "delivered"
+
+
+def test_a_wrong_setting_is_named_before_anything_starts() -> None:
+    with short_folder() as folder:
+        wrong = {"POSTROOM_TOKEN_LIFETIME_S": "5"}
+        answer = postroom("up", "--port", str(free_port()), "--data", str(folder / "var"), cwd=folder, more=wrong)
+
+    assert 1 == answer.returncode
+    assert "POSTROOM_TOKEN_LIFETIME_S" in answer.stderr
+    assert "Traceback" not in answer.stderr
