@@ -29,7 +29,7 @@ _POOL_TIMEOUT_S = 2
 # Between two statements of a transaction of ours lie milliseconds. Less than the margin of every lease.
 _IDLE_TIMEOUT_MS = 10_000
 # The door says within two seconds that it cannot take anything in (CONTRACT.md section 5).
-_ANSWER_TIMEOUT_S = 1.8
+_ANSWER_TIMEOUT_S = 1.5
 # A request that waits for a row which another one holds hears about it well within those.
 _LOCK_TIMEOUT_MS = 700
 
@@ -129,7 +129,7 @@ class Archive:
     ) -> Answer:
         """Run a record function in a transaction of its own and commit.
 
-        Raises `Contended`, one of `STORE_UNAVAILABLE`, or `TimeoutError` when there is no answer within 1.8 s.
+        Raises `Contended`, one of `STORE_UNAVAILABLE`, or `TimeoutError` when there is no answer within 1.5 s.
         """
         asking = asyncio.ensure_future(self._ask(lambda db: question(db, *args, **kwargs)))
         try:
