@@ -78,7 +78,7 @@ def _values(moves: Sequence[Move]) -> dict[str, object]:
             first.append(move)
     return {
         # As one text each: an array costs Python many times as much to write, element by element. PostgreSQL still sees
-        # how long it is; told of recipients by any other way it guessed too low and chose a plan 50 times as slow.
+        # how long it is; told of recipients by any other way it guessed too low and chose a plan ten times as slow.
         "recipient_ids": _array([str(move.recipient_id) for move in moves]),
         "kinds": _array(map(str, numbers)),
         "message_ids": _array({move.message_id.hex for move in moves}),
