@@ -17,7 +17,7 @@ from tests.door import open_door
 from tests.sending import Headers, post, status_of
 
 _NOWHERE = "127.0.0.1:1"
-# The door gives up after 1.5 s and promises two; the rest is for a busy machine. Two timeouts in a row would take three.
+# The door gives up after 1.5 s and promises two; the rest is for a busy machine. Two timeouts in a row take three.
 _PATIENCE_S = 2.9
 
 
