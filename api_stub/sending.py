@@ -67,15 +67,12 @@ async def send(request: Request, caller: Annotated[Caller, Depends(may(Scope.MES
         given = enumerate(given_recipients(fields))
         raise Unacceptable([unknown_recipient(i) for i, each in given if each in acceptance.account_ids])
     message_id = _settle(front, arrival, acceptance)
+    is_replayed = isinstance(acceptance, Repeated)
     wait_s = read_wait(request.headers.getlist("prefer"), front.settings.verdict_wait_s)
-    progress = await front.lookout.wait(message_id, wait_s)
-    if progress is None and (wait_s > 0 or isinstance(acceptance, Repeated)):
-        progress = await front.lookout.look(message_id)
-    if progress is None and isinstance(acceptance, Repeated):
-        raise TimeoutError("the current status of a repeated message cannot be read")
+    known = None if is_replayed else _just_accepted(draft)
+    progress = await _await_verdict(front, message_id, wait_s, known)
     crash_here(CrashPoint.ANSWER_UNSENT)
-    answer = answer_sent(message_id, progress or _just_accepted(draft))
-    return _created(answer, f"{request.url.path}/{message_id}", is_replayed=isinstance(acceptance, Repeated))
+    return _created(answer_sent(message_id, progress), f"{request.url.path}/{message_id}", is_replayed=is_replayed)
 
 
 async def _accept(front: Front, arrival: Arrival) -> Acceptance:
@@ -98,6 +95,20 @@ def _settle(front: Front, arrival: Arrival, acceptance: Stored | Repeated) -> UU
         description = f"This {KEY_HEADER} was used before, for another message. Take a new key for a new message."
         raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", description)
     return acceptance.message_id
+
+
+async def _await_verdict(front: Front, message_id: UUID, wait_s: float, known: Progress | None) -> Progress:
+    """Wait for the verdict; when the wait is over, say where the message stands, or else what is `known` of it.
+
+    Raises `TimeoutError` when nothing is known and the database cannot be asked.
+    """
+    progress = await front.lookout.wait(message_id, wait_s)
+    if progress is None and (wait_s > 0 or known is None):
+        progress = await front.lookout.look(message_id)
+    standing = progress or known
+    if standing is None:
+        raise TimeoutError("the current status of a repeated message cannot be read")
+    return standing
 
 
 def _created(answer: Sent, location: str, *, is_replayed: bool) -> Response:
