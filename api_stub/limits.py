@@ -47,15 +47,16 @@ class Limiter:
             for name in ("requests", "recipients", "strangers", "refused_credentials")
         )
 
-    async def admit_address(self, address: str) -> None:
-        """Let only addresses in that have not just had too many credentials refused. Asks nobody."""
-        quota = self._quota_of_refused_credentials
-        _refuse_address(quota, self._refused_credentials.wait_s(self._subject(address), quota))
-
     async def note_refused_credential(self, address: str) -> None:
-        """Count a refused credential, before it is answered: one too many is refused for that instead."""
-        quota = self._quota_of_refused_credentials
-        _refuse_address(quota, await self._refused_credentials.take_rest(self._subject(address), quota, 1))
+        """Count a refused credential, before it is answered: one too many is refused for that instead.
+
+        A good one from the same address is nobody's guess, and is never asked about here.
+        """
+        quota = Quota(self._settings.refused_credentials_per_minute, _MINUTE_S)
+        wait_s = await self._refused_credentials.take_rest(hide_address(address, self._settings.pepper), quota, 1)
+        if wait_s:
+            limit = f"Too many refused credentials from this address: {quota.amount} a minute."
+            raise _refusal(f"{limit} Check yours.", wait_s)
 
     async def admit_request(self, client_id: UUID, per_minute: int | None) -> None:
         """Count a request of a client. None means the setting's limit."""
@@ -94,15 +95,8 @@ class Limiter:
         await self._budget.close()
 
     @property
-    def _quota_of_refused_credentials(self) -> Quota:
-        return Quota(self._settings.refused_credentials_per_minute, _MINUTE_S)
-
-    @property
     def _quota_of_strangers(self) -> Quota:
         return Quota(self._settings.unknown_recipients_per_hour, _HOUR_S)
-
-    def _subject(self, address: str) -> str:
-        return hide_address(address, self._settings.pepper)
 
 
 def open_limiter(settings: Settings) -> Limiter:
@@ -129,11 +123,6 @@ def _network(address: str) -> str:
     if parsed.ipv4_mapped:
         return str(parsed.ipv4_mapped)
     return parsed.packed[:_NETWORK_BYTES].hex()
-
-
-def _refuse_address(quota: Quota, wait_s: float) -> None:
-    if wait_s:
-        raise _refusal(f"Too many refused credentials from this address: {quota.amount} a minute. Check yours.", wait_s)
 
 
 def _refuse_search(quota: Quota, wait_s: float) -> None:

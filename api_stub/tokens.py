@@ -144,7 +144,6 @@ def _check_grant(grant: str | None) -> None:
 
 async def _authenticate(request: Request, proof: _Proof | None) -> StoredCredential:
     front = front_of(request)
-    await front.limiter.admit_address(address_of(request))
     stored = await front.keyring.find(proof.secret, CredentialKind.CLIENT_SECRET) if proof else None
     if proof is None or stored is None or stored.is_expired or stored.client_id != read_uuid(proof.client_id):
         await front.limiter.note_refused_credential(address_of(request))

@@ -16,6 +16,7 @@ from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind
 from tests.book import Book
 from tests.door import open_door
+from tests.keys import minted, text_of
 
 pytestmark = pytest.mark.usefixtures("broker")
 
@@ -81,6 +82,17 @@ def test_who_guesses_keys_is_turned_away_and_a_good_key_from_there_is_not(settin
         after = http.get("/messages", headers=key).status_code
 
     assert (200, [401, 401, 401, 429, 429], 200) == (before, guesses, after)
+
+
+def test_who_guesses_secrets_is_turned_away_and_a_good_secret_from_there_is_not(settings: Settings, book: Book) -> None:
+    secret = text_of(minted(book, settings, CredentialKind.CLIENT_SECRET))
+    good = {"grant_type": "client_credentials", "client_id": str(book.client_id), "client_secret": secret}
+
+    with open_door(settings.model_copy(update={"refused_credentials_per_minute": 3})) as http:
+        guesses = [http.post("/oauth/token", data={**good, "client_secret": "x"}).status_code for _ in range(5)]
+        after = http.post("/oauth/token", data=good).status_code
+
+    assert ([401, 401, 401, 429, 429], 200) == (guesses, after)
 
 
 def test_who_guesses_accounts_is_told_no_more_than_the_budget(settings: Settings, book: Book, key: Headers) -> None:
