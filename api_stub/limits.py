@@ -85,11 +85,6 @@ class Limiter:
         quota = self._quota_of_strangers
         _refuse_search(quota, await self._strangers.take_rest(str(client_id), quota, count))
 
-    @property
-    def is_shared(self) -> bool:
-        """Say whether the limits hold across processes now, as far as is known."""
-        return self._budget.is_there
-
     async def close(self) -> None:
         """Give the connections to Redis back."""
         await self._budget.close()

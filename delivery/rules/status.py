@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from delivery.rules.moves import MOVING_STATES, WEIGHTS, Weight
+from delivery.rules.moves import WEIGHTS, Weight
 from delivery.vocabulary import Reason, State, Status, StatusReason
 
 
@@ -44,11 +44,6 @@ def combine(standings: Sequence[Standing]) -> Verdict:
     status = _status(weights)
     bad = tuple(standing.account_id for standing in standings if standing.weight is Weight.BAD)
     return Verdict(status, _reason(status, weights, standings), bad if len(bad) < len(standings) else ())
-
-
-def is_settled(standings: Sequence[Standing]) -> bool:
-    """Say whether every recipient stands where it will stand without staff or a later attempt."""
-    return all(standing.state not in MOVING_STATES for standing in standings)
 
 
 def _status(weights: set[Weight]) -> Status:

@@ -186,7 +186,7 @@ def test_a_redis_that_thaws_is_shared_again(settings: Settings, client_id: UUID)
 
 async def _shared_again(limiter: Limiter) -> None:
     async with asyncio.timeout(10):
-        while not limiter.is_shared:  # noqa: ASYNC110 - the limiter has no event for it
+        while not limiter._budget.is_there:  # noqa: ASYNC110 - the limiter has no event for it
             await asyncio.sleep(0.01)
 
 

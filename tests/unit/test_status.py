@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from delivery.rules.moves import LEGAL_MOVES, MOVING_STATES, is_final
-from delivery.rules.status import Standing, Verdict, combine, is_settled
+from delivery.rules.status import Standing, Verdict, combine
 from delivery.vocabulary import Reason, State, Status, StatusReason
 from tests import build
 
@@ -94,15 +94,6 @@ def test_the_verdict_is_the_one_a_reader_of_the_contract_expects(
 def test_a_message_without_recipients_has_no_verdict() -> None:
     with pytest.raises(ValueError, match="at least one recipient"):
         combine([])
-
-
-@pytest.mark.parametrize("state", State)
-def test_a_message_is_settled_unless_a_recipient_is_on_the_move(state: State) -> None:
-    is_on_the_move = state in {"accepted", "queued", "claimed"}
-
-    settled = is_settled(build.standings(State.DELIVERED, state, State.HELD))
-
-    assert (not is_on_the_move) is settled
 
 
 any_standing = st.builds(Standing, st.uuids(), st.sampled_from(State), st.none() | st.sampled_from(Reason))
@@ -193,5 +184,4 @@ def test_a_settled_message_moves_only_by_staff_or_a_later_attempt(standings: lis
 
     waits_for = {each.state for each in settled if not is_final(each.state)}
 
-    assert is_settled(settled)
     assert waits_for <= {State.HELD, State.RETRYING, State.UNKNOWN}
