@@ -42,13 +42,13 @@ def make_http_app(settings: Settings) -> FastAPI:
         # FastAPI looks for tracers at every request otherwise: 4 % of the door's time.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    allowances = list(methods_of(app.router.routes))
+    entrances = list(methods_of(app.router.routes))
     for router, prefix in _MOUNTED:
         app.include_router(router, prefix=prefix, include_in_schema=router.include_in_schema and not prefix)
-        allowances += methods_of(router.routes, prefix)
+        entrances += methods_of(router.routes, prefix)
     openapi.describe_by(app, {"MessageFields": openapi.MessageFields})
     install_error_handlers(app)
-    app.add_middleware(Paths, allowances=allowances)
+    app.add_middleware(Paths, entrances=entrances)
     app.add_middleware(Defects)
     app.add_middleware(RequestIds)
     return app

@@ -10,16 +10,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api_stub.errors import Refusal, not_found, respond
 
-Allowance = tuple[re.Pattern[str], frozenset[str]]
+Entrance = tuple[re.Pattern[str], frozenset[str]]
 """A path, and the methods that are taken there."""
 
 
 class Paths:
     """ASGI middleware that lets only requests through whose path and method have a route."""
 
-    def __init__(self, app: ASGIApp, *, allowances: Sequence[Allowance]) -> None:
+    def __init__(self, app: ASGIApp, *, entrances: Sequence[Entrance]) -> None:
         self._app = app
-        self._allowances = allowances
+        self._entrances = entrances
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI says what it does
         if scope["type"] != "http":
@@ -50,10 +50,10 @@ class Paths:
 
     def _allowed(self, path: str) -> set[str]:
         """Give every method that some route takes at this path; none at all for an unknown path."""
-        return {method for pattern, methods in self._allowances if pattern.match(path) for method in methods}
+        return {method for pattern, methods in self._entrances if pattern.match(path) for method in methods}
 
 
-def methods_of(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[Allowance]:
+def methods_of(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[Entrance]:
     """Give what these routes, included below `prefix`, take at which paths."""
     for route in routes:
         if isinstance(route, Route):
