@@ -7,7 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from delivery.vocabulary import MessageType, Status
+from delivery.records.reading import MessageFacts, facts_of
+from delivery.vocabulary import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +21,10 @@ class MessageFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class ListedMessage:
+class ListedMessage(MessageFacts):
     """A message without its recipients' standings."""
 
-    message_id: UUID
     recipient_ids: Sequence[UUID]
-    sender_name: str
-    sender_email: str | None
-    subject: str
-    body: str
-    type: MessageType
-    created_at: datetime
-    sent_at: datetime | None
     status: Status
 
 
@@ -55,18 +48,4 @@ def messages(
     before_at, before_id = before or (None, None)
     values = {"client_id": wanted.client_id, "status": wanted.status and str(wanted.status), "since": wanted.since}
     rows = db.execute(_MESSAGES, {**values, "before_at": before_at, "before_id": before_id, "limit": limit})
-    return [
-        ListedMessage(
-            message_id=row.id,
-            recipient_ids=row.accounts,
-            sender_name=row.sender_name,
-            sender_email=row.sender_email,
-            subject=row.subject,
-            body=row.body,
-            type=MessageType(row.type),
-            created_at=row.created_at,
-            sent_at=row.sent_at,
-            status=Status(row.status),
-        )
-        for row in rows
-    ]
+    return [ListedMessage(**facts_of(row), recipient_ids=row.accounts, status=Status(row.status)) for row in rows]

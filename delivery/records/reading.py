@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from delivery.records.schema import one_of
 from delivery.rules.moves import MOVING_STATES
@@ -78,11 +79,10 @@ class RecipientView:
 
 
 @dataclass(frozen=True, slots=True)
-class MessageView:
-    """A stored message with its recipients in the order they were given."""
+class MessageFacts:
+    """What a stored message says, and when it was accepted and sent."""
 
     message_id: UUID
-    client_id: UUID
     sender_name: str
     sender_email: str | None
     subject: str
@@ -90,6 +90,19 @@ class MessageView:
     type: MessageType
     created_at: datetime
     sent_at: datetime | None
+
+
+def facts_of(row: Row[Any]) -> dict[str, Any]:
+    """Read the `MessageFacts` from a row of messages, to be given on by name."""
+    names = ("sender_name", "sender_email", "subject", "body", "created_at", "sent_at")
+    return {"message_id": row.id, "type": MessageType(row.type), **{name: getattr(row, name) for name in names}}
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView(MessageFacts):
+    """A stored message with its recipients in the order they were given."""
+
+    client_id: UUID
     vetting_id: UUID | None
     recipients: tuple[RecipientView, ...]
 
@@ -105,19 +118,7 @@ def message(db: Connection, message_id: UUID, *, client_id: UUID | None = None) 
     row = db.execute(_MESSAGE, {"message_id": message_id}).one_or_none()
     if row is None or client_id not in {None, row.client_id}:
         return None
-    return MessageView(
-        message_id=row.id,
-        client_id=row.client_id,
-        sender_name=row.sender_name,
-        sender_email=row.sender_email,
-        subject=row.subject,
-        body=row.body,
-        type=MessageType(row.type),
-        created_at=row.created_at,
-        sent_at=row.sent_at,
-        vetting_id=row.vetting_id,
-        recipients=recipients,
-    )
+    return MessageView(**facts_of(row), client_id=row.client_id, vetting_id=row.vetting_id, recipients=recipients)
 
 
 def _recipients(db: Connection, message_id: UUID) -> tuple[RecipientView, ...]:
