@@ -7,11 +7,13 @@ The lines need not reach the disk: after a loss of power a journal of the boot b
 """
 
 import fcntl
+import math
 import os
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -20,7 +22,8 @@ from delivery.rules.deaths import Trace
 
 _LONGEST_BYTES = 1024 * 1024
 _KEY_CHARACTERS = 18  # Eight bytes of a UUID, as text with its hyphens.
-_JOURNAL, _SIGN = ".journal", ".alive"
+_JOURNAL, _SIGN, _NEW = ".journal", ".alive", ".new"
+_ANY_ID = "-".join("[0-9a-f]" * digits for digits in (8, 4, 4, 4, 12))
 # A line that a full disk cut short has no end, and counts for nothing.
 _END = "."
 
@@ -103,7 +106,7 @@ class Journal:
 
     def _begin_anew(self) -> None:
         """Keep what is open and nothing else. Whoever reads meanwhile finds the old file or the new one, whole."""
-        new = self._path.with_suffix(".new")
+        new = self._path.with_suffix(_NEW)
         new.write_text("".join([self._head, *self._open.values()]))
         new.replace(self._path)
         os.close(self._file)
@@ -155,10 +158,24 @@ def read_by_token(folder: Path, token: UUID) -> Mapping[Entry, Trace] | None:
     return None
 
 
+def silent(folder: Path, *, since: datetime) -> list[UUID]:
+    """List the workers of this machine that are dead and noted nothing since then."""
+    found = folder.glob(f"{_ANY_ID}{_JOURNAL}")
+    old = [UUID(path.stem) for path in found if _written_at(path) < since.timestamp()]
+    return [each for each in old if not is_alive(folder, each)]
+
+
 def remove(folder: Path, worker_id: UUID) -> None:
     """Remove the files of a dead worker of which nothing is open any more."""
-    for suffix in (_JOURNAL, _SIGN):
+    for suffix in (_NEW, _JOURNAL, _SIGN):
         (folder / f"{worker_id}{suffix}").unlink(missing_ok=True)
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # Somebody else removed it this moment; it is nobody's to remove again.
+        return math.inf
 
 
 def _read(line: str) -> tuple[Entry, Trace] | None:

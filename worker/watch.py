@@ -9,6 +9,8 @@ theirs again after PostgreSQL began anew.
 import os
 import signal
 import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -23,6 +25,8 @@ from tasks.office import Office
 
 _log = structlog.get_logger()
 _SETTLED_AFTER_S = 5.0
+FILES_KEPT = timedelta(days=1)
+"""A start leaves files of the dead alone that were written within this time."""
 
 
 class Watch:
@@ -67,10 +71,19 @@ class Watch:
                 self._bury(each)
         self._suspects = {each.worker_id for each in absent}
 
+    def tidy(self) -> None:
+        """Remove what is left on this machine of workers that nobody knows any more. Raises as `look` does."""
+        for worker_id in journal.silent(self._folder, since=datetime.now(UTC) - FILES_KEPT):
+            with transaction(self._office.store) as db:
+                is_needed = census.is_known(db, worker_id) or bool(claims.under_way(db, worker_id))
+            if not is_needed:
+                journal.remove(self._folder, worker_id)
+
     def _run(self) -> None:
         try:
+            self._try(self.tidy)
             while True:
-                self._look_once_more()
+                self._try(self.look)
                 if self._is_stopping.wait(self._office.settings.sweep_tick_s):
                     return
         except BaseException:
@@ -79,9 +92,9 @@ class Watch:
             os.kill(os.getpid(), signal.SIGTERM)
             raise
 
-    def _look_once_more(self) -> None:
+    def _try(self, act: Callable[[], None]) -> None:
         try:
-            self.look()
+            act()
         except STORE_UNAVAILABLE as error:
             self._suspects = set()
             _log.warning("store_unavailable", error=type(error).__name__, what_now="the watch looks again")

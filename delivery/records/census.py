@@ -56,6 +56,7 @@ _SEEN = text("""
     ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp(), died_at = NULL
 """)
 _FORGET = text("DELETE FROM worker WHERE id = :worker_id OR seen_at < clock_timestamp() - INTERVAL '1 day'")
+_KNOWN = text("SELECT EXISTS (SELECT FROM worker WHERE id = :worker_id)")
 _ALIVE = text("""
     SELECT host, pid, queues, started_at, seen_at FROM worker
     WHERE seen_at > clock_timestamp() - :within AND died_at IS NULL ORDER BY started_at
@@ -97,6 +98,11 @@ def report_alive(db: Connection, worker: WorkerIdentity) -> None:
 def report_gone(db: Connection, worker: WorkerIdentity) -> None:
     """Say that this worker stops, and forget those that vanished without saying so a day ago."""
     db.execute(_FORGET, {"worker_id": worker.worker_id})
+
+
+def is_known(db: Connection, worker_id: UUID) -> bool:
+    """Say whether this worker is remembered, alive or dead."""
+    return bool(db.scalar(_KNOWN, {"worker_id": worker_id}))
 
 
 def workers(db: Connection, *, within: timedelta) -> list[WorkerView]:

@@ -1,10 +1,12 @@
 """A dead worker is noticed within two looks, and nobody who lives is taken for dead."""
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from time import time
 from uuid import UUID, uuid4
 
 import pytest
@@ -20,7 +22,7 @@ from tasks.office import Office
 from tests.attempts import claim
 from tests.book import Book
 from tests.waiting import wait_until
-from worker.watch import Watch
+from worker.watch import FILES_KEPT, Watch
 
 _CUT = """
     SELECT pg_terminate_backend(pid) FROM pg_locks
@@ -133,7 +135,7 @@ def test_a_watch_that_was_cut_off_takes_its_lock_again_and_suspects_nobody_for_t
     watch.look()
     book.ask(_CUT)
 
-    watch._look_once_more()
+    watch._try(watch.look)
     watch.look()
     after_one = book.states(queued)
     watch.look()
@@ -190,6 +192,43 @@ def test_a_long_dead_worker_and_its_files_are_forgotten(book: Book, watch: Watch
 
     assert (2, []) == (kept, list(tmp_path.iterdir()))
     assert [] == book.ask("SELECT FROM worker WHERE id = :id", id=dead)
+
+
+def test_a_start_removes_old_files_of_workers_that_nobody_knows_any_more(
+    book: Book, watch: Watch, dead: UUID, queued: UUID, tmp_path: Path
+) -> None:
+    """Of one that is known, lives, was here lately or has an attempt under way, the files stay."""
+    forgotten, living, young, claiming = (uuid4() for _ in range(4))
+    journals = {each: Journal(tmp_path, each) for each in (forgotten, living, young, claiming, dead)}
+    journals[living].note_dot((7, 1))
+    for each in (forgotten, young, claiming, dead):
+        journals[each].note_dot((7, 1))
+        journals[each].close()
+    claim_by(book, queued, claiming)
+    for each in (forgotten, living, claiming, dead):
+        os.utime(tmp_path / f"{each}.journal", times=(0, time() - 1.1 * FILES_KEPT.total_seconds()))
+
+    (tmp_path / "notes.journal").touch()
+    os.utime(tmp_path / "notes.journal", times=(0, 0))
+
+    watch.tidy()
+
+    journals[living].close()
+    kept = {path.stem for path in tmp_path.iterdir()}
+    assert {*map(str, (living, young, claiming, dead)), "notes"} == kept
+
+
+def test_a_watch_tidies_when_it_starts(watch: Watch, tmp_path: Path) -> None:
+    ended = Journal(tmp_path, uuid4())
+    ended.note_dot((7, 1))
+    ended.close()
+    for path in tmp_path.glob("*.journal"):
+        os.utime(path, times=(0, 0))
+
+    watch.start()
+
+    wait_until(lambda: not list(tmp_path.iterdir()))
+    watch.close()
 
 
 def test_a_worker_is_known_from_its_start_to_its_end(book: Book, watch: Watch) -> None:
