@@ -26,7 +26,8 @@ FROM python:3.11-slim
 
 # A number, so that an orchestrator can see that it is not root.
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin postroom \
- && install --directory --owner=postroom --group=postroom /data
+ && install --directory --owner=postroom --group=postroom /data \
+ && install --directory --owner=postroom --group=postroom --mode=0700 /journals
 
 COPY --from=build /opt/postroom /opt/postroom
 
