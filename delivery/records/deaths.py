@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from delivery.records.schema import one_of
 from delivery.rules.deaths import DEATHS_LIMIT
 from delivery.rules.retry import PARKED
-from delivery.vocabulary import Reason, State
+from delivery.vocabulary import CaseState, Reason, State
 
 # What is parked is due in a hundred years; nothing else is due later than in a few days.
 _IS_PARKED = f"due_at > clock_timestamp() + INTERVAL '{PARKED.days // 2} days'"
@@ -34,8 +34,11 @@ _COUNT = text(f"""
     WITH locked AS MATERIALIZED (
         SELECT id FROM message
         WHERE id = ANY(CAST(:message_ids AS uuid[]))
-          AND (decided_at IS NULL OR vetting_id IS NOT NULL
-               AND NOT EXISTS (SELECT FROM vetting_case WHERE vetting_case.message_id = message.id))
+          AND (decided_at IS NULL OR vetting_id IS NOT NULL AND NOT EXISTS (
+                   SELECT FROM vetting_case
+                   WHERE vetting_case.message_id = message.id
+                     AND (state <> '{CaseState.OPEN}' OR expires_at > clock_timestamp())
+               ))
         ORDER BY id FOR NO KEY UPDATE
     ), counted AS (
         UPDATE message SET deaths = message.deaths + 1 FROM locked

@@ -9,22 +9,27 @@ from uuid import UUID, uuid4
 import pytest
 
 from delivery.journal import Journal
-from delivery.records import census, claims, deaths
+from delivery.records import census, claims, deaths, due
+from delivery.records.cases import Ruling
 from delivery.records.census import WorkerIdentity
 from delivery.records.engine import transaction
 from delivery.rules.outcomes import Kind, Outcome
-from delivery.vocabulary import Channel, QueueName, Reason, State, StepName
+from delivery.vocabulary import CaseState, Channel, QueueName, Reason, State, StepName
 from tasks.bury import bury
 from tasks.decide import decide
 from tasks.deliver import deliver
 from tasks.office import Office
 from tasks.release import release
+from tasks.review import rule
+from tasks.step import DECIDE, EXPIRE, VET
+from tasks.vet import vet
 from tests.attempts import claim, record
 from tests.book import Book
 from tests.crank import Bell, FakeSender, NotedBells
 from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_sweep import sweeping
 from tests.waiting import wait_until
+from worker.sweep import ROUNDS
 
 DEAD = uuid4()
 
@@ -227,6 +232,42 @@ def test_a_held_message_whose_case_kills_is_set_aside(book: Book, office: Office
         die_trying(book, office, message_id)
 
     assert ([State.HELD], [Reason.POISONED]) == (book.states(message_id), book.reasons(message_id))
+
+
+def test_a_held_message_whose_expiry_kills_is_set_aside_and_staff_may_still_decide(book: Book, office: Office) -> None:
+    message_id = book.message(book.account(), subject=HELD_PHRASE)
+    decide(office, [message_id])
+    vet(office, [message_id])
+    book.let_pass(timedelta(days=30))
+
+    for _ in range(3):
+        before = book.reasons(message_id)
+        die_trying(book, office, message_id)
+    with transaction(book.store) as db:
+        due_now = due.expired(db, limit=10)
+    after = book.reasons(message_id)
+    rule(office, book.case(message_id).case_id, Ruling(CaseState.APPROVED, "staff"))
+
+    assert ([Reason.FLAGGED], [Reason.POISONED], []) == (before, after, due_now)
+    assert [State.DELIVERED] == book.states(message_id)
+
+
+def test_a_held_message_that_waits_for_staff_is_not_counted_for_a_death(book: Book, office: Office) -> None:
+    message_id = book.message(book.account(), subject=HELD_PHRASE)
+    decide(office, [message_id])
+    vet(office, [message_id])
+
+    die_trying(book, office, message_id)
+
+    assert [(0,)] == [tuple(row) for row in book.ask("SELECT deaths FROM message")]
+
+
+def test_every_round_over_whole_messages_is_noted_and_each_expires_alone() -> None:
+    rounds = [each for queue in ROUNDS.values() for each in queue if each.step.set_aside is due.set_aside_messages]
+
+    assert {DECIDE, VET, EXPIRE} == {each.step for each in rounds if each.is_noted}
+    assert [] == [each for each in rounds if not each.is_noted]
+    assert {1} == {each.size for each in rounds if each.step is EXPIRE}
 
 
 def test_a_death_after_the_decision_counts_against_nobody(book: Book, office: Office) -> None:
