@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from delivery.rules.moves import Weight
 from delivery.rules.status import Standing, Verdict
 from delivery.vocabulary import State, StatusReason
 
@@ -27,6 +28,9 @@ def describe(verdict: Verdict, standings: Sequence[Standing]) -> str:
     """Explain status and failures in one sentence or two."""
     good = sum(standing.state is State.DELIVERED for standing in standings)
     sentence = _STATUS[verdict.reason].format(good=good, all=len(standings))
+    still_open = sum(standing.weight is Weight.OPEN for standing in standings)
+    if good and still_open:
+        sentence = f"{sentence.removesuffix('.')}; delivery to {still_open} more is still in progress."
     if not verdict.failed:
         return sentence
     return f"{sentence} Warning: {_warn(len(verdict.failed), standings)}."

@@ -18,7 +18,12 @@ A, B, C = (build.account_id(number) for number in (1, 2, 3))
     ("states", "sentence"),
     [
         ("delivered", "Delivered to all recipients."),
-        ("delivered queued", "Delivered to 1 of 2 recipients."),
+        ("delivered queued", "Delivered to 1 of 2 recipients; delivery to 1 more is still in progress."),
+        (
+            "delivered retrying unknown failed",
+            "Delivered to 1 of 4 recipients; delivery to 2 more is still in progress. "
+            "Warning: the message will not reach 1 recipient" + BECAUSE.format("their address cannot be reached"),
+        ),
         ("held", "Pending review by staff."),
         ("accepted", "Accepted; delivery is in progress."),
         ("failed", "Rejected: no recipient could be reached."),
