@@ -80,7 +80,9 @@ def ago(instant: datetime | None, now: datetime) -> str:
 def _why(recipient: RecipientView) -> str:
     parts = [_REASONS[recipient.reason]] if recipient.reason else []
     if recipient.detail:
-        parts.append(f'in its own words: "{recipient.detail}"')
+        # What the mail server said begins with its code; everything else is a sentence of ours.
+        is_quoted = recipient.detail[:3].isdecimal()
+        parts.append(f'in its own words: "{recipient.detail}"' if is_quoted else f"in detail: {recipient.detail}")
     if recipient.possibly_duplicated:
         parts.append("a copy may have arrived before")
     return "; ".join(parts)
