@@ -30,6 +30,22 @@ _SCHEMES = {
 }
 
 
+# Generated clients name their methods by these, so they stay as they are.
+_OPERATIONS = {
+    "post /messages": "send_message",
+    "get /messages": "list_messages",
+    "get /messages/{message_uuid}": "read_message",
+    "get /accounts/{account_uuid}": "read_account",
+    "put /accounts/{account_uuid}": "put_account",
+    "get /accounts/{account_uuid}/preferences": "read_preferences",
+    "put /accounts/{account_uuid}/preferences": "put_preferences",
+    "get /accounts/{account_uuid}/inbox": "read_inbox",
+    "post /oauth/token": "grant_token",
+    "get /healthz": "ask_whether_alive",
+    "get /readyz": "ask_whether_ready",
+}
+
+
 def _text_header(description: str) -> dict[str, Any]:
     return {"required": True, "description": description, "schema": {"type": "string"}}
 
@@ -161,8 +177,9 @@ def _complete(document: dict[str, Any], models: Mapping[str, type[BaseModel]]) -
         schema = model.model_json_schema(ref_template=_REFERENCE)
         schemas |= schema.pop("$defs", {})
         schemas[name] = schema
-    for operations in document["paths"].values():
-        for operation in operations.values():
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            operation["operationId"] = _OPERATIONS[f"{method} {path}"]
             _forget_validation_errors(operation)
             _name_headers(operation["responses"])
     for unused in ("HTTPValidationError", "ValidationError"):
