@@ -68,5 +68,7 @@ def _too_large() -> Refusal:
     return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "The body is larger than 1 MiB. Send less text.")
 
 
-def _unsupported(description: str = f"Send the body as {_JSON}, {_URLENCODED} or {_MULTIPART}.") -> Refusal:
+def _unsupported(
+    description: str = f"Set Content-Type to what the body is: {_JSON}, {_URLENCODED} or {_MULTIPART}.",
+) -> Refusal:
     return Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", description)

@@ -35,6 +35,7 @@ def test_any_other_media_type_is_refused(media_type: str | None) -> None:
         read(b"{}", media_type)
 
     assert 415 == refused.value.status
+    assert "Set Content-Type to what the body is: application/json, " in str(refused.value.description)
 
 
 def test_the_same_fields_come_out_of_every_encoding() -> None:
