@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -38,9 +39,21 @@ app.command("release")(release_message)
 app.command("worker-alive")(alive)
 
 
+def _tell_version(is_asked: bool) -> None:  # noqa: FBT001 - typer hands it in by position
+    if is_asked:
+        typer.echo(f"postroom {version('postroom')}")
+        raise typer.Exit
+
+
 @app.callback()
-def begin() -> None:
+def begin(
+    *,
+    is_version_asked: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
     """Postroom delivers messages between the members of a platform."""
+    del is_version_asked  # Answered already.
     configure_logs("WARNING")  # A person reads a command's output; the events of a step are for the log of a worker.
 
 
