@@ -17,7 +17,7 @@ from delivery.records.engine import Store, transaction
 from delivery.records.keys import ClientView, KeyView, NotRotated
 from delivery.vocabulary import CredentialKind, Scope
 from worker.commands import AsJson, missing, opened, printable, settings, show_json, show_table
-from worker.telling import ago, span
+from worker.telling import ago, count, span
 
 clients = typer.Typer(help="The programs that may send: create, list, add-key, rotate, revoke.", no_args_is_help=True)
 
@@ -107,7 +107,7 @@ def rotate(
         except NotRotated as error:
             raise missing(f"the client has {error}. {_WAY_OUT}") from error
     _show_secret(client_id, minted)
-    typer.echo(f"Replaced {replaced}; what they open ends in {span(overlap)} at the latest.")
+    typer.echo(_tell_replaced(replaced, _NAMES[minted.kind], overlap))
 
 
 @clients.command("revoke")
@@ -126,7 +126,7 @@ def revoke(
 def _shut_out(store: Store, client_id: UUID) -> None:
     with transaction(store) as db:
         number = keys.revoke_all(db, client_id)
-    typer.echo(f"postroom: revoked {number} credentials of client {client_id}; it gets in no more")
+    typer.echo(f"postroom: revoked {count(number, 'credential')} of client {client_id}; it gets in no more")
 
 
 def _revoke(store: Store, prefix: str) -> None:
@@ -162,6 +162,17 @@ def _show_secret(client_id: UUID, minted: Minted) -> None:
     name = _NAMES[minted.kind]
     typer.echo(f"client         {client_id}\n{name:<13}  {minted.text.get_secret_value()}")
     typer.echo(f"Keep the {name} now: it is not shown again.")
+
+
+def _tell_replaced(replaced: int, name: str, overlap: timedelta) -> str:
+    old = f"The old {name}" if replaced == 1 else f"The {replaced} old {name}s"
+    if not overlap:
+        return f"{old} cannot be used any more: have the program use the new one now."
+    until = datetime.now(UTC) + overlap
+    return (
+        f"{old} can be used until {until:%Y-%m-%d %H:%M} UTC, which is in {span(overlap)}, or until an earlier end; "
+        "have the program use the new one by then. To end one at once: postroom clients revoke PREFIX"
+    )
 
 
 def _show_client(client: ClientView, now: datetime) -> None:

@@ -19,7 +19,7 @@ from tasks.release import release
 from tasks.waiting import QueueView, look
 from worker.commands import AsJson, missing, opened, printable, read_id, settings, show_json, show_table
 from worker.lanes import LANES, LaneName
-from worker.telling import ago, channel_name, paragraph, span, tell_message, tell_recipients
+from worker.telling import ago, channel_name, count, paragraph, span, tell_message, tell_recipients
 
 _SEEN_WITHIN = timedelta(seconds=15)
 _PARKED_SHOWN = 20
@@ -71,7 +71,7 @@ def release_message(message: Annotated[str, typer.Argument(help="The id of a mes
         released = release(Office(asked, store, SilentDoorbell()), message_id)
     if not released:
         raise missing(f"nothing of a message {message_id} is set aside. `postroom queues` shows what is.")
-    typer.echo(f"postroom: {released} recipients of {message_id} are tried again now")
+    typer.echo(f"postroom: {count(released, 'recipient')} of {message_id} will be tried again now")
 
 
 def alive(lane: Annotated[LaneName, typer.Argument(help="The lane of the worker.")]) -> None:

@@ -142,7 +142,10 @@ def _list_page(mails: list[Mail]) -> str:
     rows = "".join(_row(mail) for mail in reversed(mails[-_NEWEST_SHOWN:]))
     hint = "" if mails else "<p>No mail yet. Send a message to an account that is reached by e-mail.</p>"
     table = f"<table><tr><th>#</th><th>To</th><th>From</th><th>Subject</th></tr>{rows}</table>"
-    return _page(f"{len(mails)} mails", f'{hint}{table}<p><a href="/mails">All of them as JSON</a></p>')
+    return _page(
+        f"{len(mails)} mail{'' if len(mails) == 1 else 's'}",
+        f'{hint}{table}<p><a href="/mails">All of them as JSON</a></p>',
+    )
 
 
 def _row(mail: Mail) -> str:

@@ -68,8 +68,8 @@ def span(duration: timedelta) -> str:
     seconds = max(0, int(duration.total_seconds()))
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
-            return _count(seconds // size, unit)
-    return _count(seconds, "second")
+            return count(seconds // size, unit)
+    return count(seconds, "second")
 
 
 def ago(instant: datetime | None, now: datetime) -> str:
@@ -101,15 +101,16 @@ def _when(due_at: datetime, now: datetime) -> str:
     return f"in {span(due_at - now)} ({clock})" if due_at > now else f"any moment now (due since {clock})"
 
 
-def _count(number: int, unit: str) -> str:
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+def count(number: int, unit: str) -> str:
+    """Write a number with what it counts, in the plural where there is not one."""
+    return f"{number:,} {unit}" if number == 1 else f"{number:,} {unit}s"
 
 
 def paragraph(told: Telling, now: datetime) -> str:
     """Write what is known of one recipient: who, where it stands and since when, why, and what happens next."""
     each = told.recipient
     channel = f" by {_CHANNELS[each.channel]}" if each.channel else ""
-    attempts = f", {_count(each.attempt, 'attempt')}" if each.attempt else ""
+    attempts = f", {count(each.attempt, 'attempt')}" if each.attempt else ""
     text = f"{each.account_id}  {each.state}{channel}{attempts}, {ago(each.changed_at, now)}"
     follow = [f"why: {told.why}"] if told.why else []
     follow += [f"next: {told.next}"] if told.next else []

@@ -87,15 +87,18 @@ def test_a_rotated_key_is_new_at_once_and_the_old_one_ends_later(run: Run, book:
 
     assert is_open(book, settings, old)
     assert is_open(book, settings, secret_in(rotated))
-    assert "1 day" in rotated.output
+    assert "The old API key can be used until " in rotated.output
+    assert " UTC, which is in 1 day, or until an earlier end; " in rotated.output
     assert "in 23 hours" in run("list").output
 
 
 def test_a_rotation_without_overlap_ends_the_old_key_now(run: Run, book: Book, settings: Settings) -> None:
     old = secret_in(run("create", "shop", "--scope", "message.send"))
 
-    new = secret_in(run("rotate", "shop", "--overlap-hours", 0))
+    rotated = run("rotate", "shop", "--overlap-hours", 0)
 
+    new = secret_in(rotated)
+    assert "The old API key cannot be used any more" in rotated.output
     assert [False, True] == [is_open(book, settings, each) for each in (old, new)]
 
 
@@ -158,3 +161,9 @@ def test_what_cannot_be_rotated_says_why_and_what_to_do(run: Run) -> None:
 
 def test_an_access_token_is_not_made_by_hand(run: Run) -> None:
     assert 2 == run("add-key", "shop", "--kind", "access_token").exit_code
+
+
+def test_one_is_not_counted_in_the_plural(run: Run) -> None:
+    secret_in(run("create", "shop", "--scope", "message.send"))
+
+    assert "revoked 1 credential of client" in run("revoke", "shop").output
