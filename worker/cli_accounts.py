@@ -17,11 +17,13 @@ from delivery.records.engine import transaction
 from delivery.vocabulary import SenderRule
 from worker.commands import AsJson, missing, opened, printable, read_id, settings, show_json
 from worker.importing import Report, bring_in_all, bring_in_each
+from worker.telling import count
 
 accounts = typer.Typer(help="Who can receive messages: import, show.", no_args_is_help=True)
 
 _FORMS = {".csv": Form.CSV, ".jsonl": Form.JSONL}
 _REFUSED = 1
+_NAME_SHOWN = 40
 
 
 @accounts.command("import")
@@ -69,6 +71,9 @@ def _bring_in(file: Path, form: Form, report: Report, store_rows: Callable[..., 
     with opened(settings()) as store, file.open("rb") as opened_file, _bar(file) as show_bytes:
         lines = Lines(opened_file)
         store_rows(store, read_rows(lines, form), report, lambda: show_bytes(lines.bytes_read))
+    if lines.ignored:
+        names = ", ".join(printable(name[:_NAME_SHOWN]) for name in lines.ignored)
+        typer.echo(f"Nothing was read from columns or keys that an account does not have: {names}.", err=True)
 
 
 @contextmanager
@@ -86,11 +91,11 @@ def _tell(report: Report) -> None:
             typer.echo(line, err=True)
     untold = report.refused_count - len(report.refused)
     if untold:
-        typer.echo(f"... and {untold:,} more rows are refused.", err=True)
+        typer.echo(f"... and {count(untold, 'more row')} refused.", err=True)
     replaced = report.stored_count - report.new_count
     typer.echo(
-        f"postroom: {report.stored_count:,} accounts stored ({report.new_count:,} new, {replaced:,} replaced), "
-        f"{report.refused_count:,} rows refused"
+        f"postroom: {count(report.stored_count, 'account')} stored ({report.new_count:,} new, {replaced:,} replaced), "
+        f"{count(report.refused_count, 'row')} refused"
     )
 
 

@@ -1,7 +1,7 @@
 """Files of accounts, CSV or JSON lines, read a row at a time: each row is an account or every fault in it."""
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import BinaryIO
@@ -18,6 +18,7 @@ ROW_LIMIT = 1_000_000
 _REQUIRED = ("uuid", "name", "email")
 _WISHES = ("channel", "closed", "accepted_types")
 _KNOWN = (*_REQUIRED, "status", "time_zone", *_WISHES)
+_IGNORED_KEPT = 20
 _WORDS = {"true": True, "false": False, "": None}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -58,6 +59,8 @@ class Lines:
         self._file = file
         self.number = 0
         self.bytes_read = 0
+        self.ignored: dict[str, None] = {}
+        """Names of columns or keys that no account has, in the order in which they came, the first few."""
 
     def __iter__(self) -> "Lines":
         return self
@@ -71,6 +74,12 @@ class Lines:
         if len(raw) > LINE_LIMIT_BYTES:
             raise NotReadable(f"line {self.number} is longer than 64 KiB. Is this a file of accounts?")
         return self._decode(raw)
+
+    def note_names(self, names: Iterable[str]) -> None:
+        """Remember those of these names that mean nothing here."""
+        for name in names:
+            if name not in _KNOWN and len(self.ignored) < _IGNORED_KEPT:
+                self.ignored[name] = None
 
     def _decode(self, raw: bytes) -> str:
         try:
@@ -123,7 +132,9 @@ def _faults_of_id(value: object) -> Iterator[Fault]:
 def _json_rows(lines: Lines) -> Iterator[tuple[int, Mapping[str, object] | RefusedRow]]:
     for text in lines:
         if text.strip():
-            yield lines.number, _json_row(lines.number, text)
+            row = _json_row(lines.number, text)
+            lines.note_names(row if isinstance(row, Mapping) else ())
+            yield lines.number, row
 
 
 def _json_row(line: int, text: str) -> Mapping[str, object] | RefusedRow:
@@ -139,6 +150,7 @@ def _csv_rows(lines: Lines) -> Iterator[tuple[int, Mapping[str, object] | Refuse
     reader = csv.reader(lines, strict=True)
     try:
         columns = _columns(next(reader, []))
+        lines.note_names(columns)
         begin = lines.number + 1
         for cells in reader:
             if cells:

@@ -80,7 +80,6 @@ def test_a_csv_file_is_stored(book: Book, bring_in: Run, mark: str, end: str) ->
 
     assert (0, "postroom: 2 accounts stored (2 new, 0 replaced), 0 rows refused\n") == (result.exit_code, result.stdout)
     assert [FULL, PLAIN] == known(book, ONE, TWO)
-    assert "" == result.stderr
 
 
 def test_a_file_of_json_lines_is_stored(book: Book, bring_in: Run) -> None:
@@ -154,8 +153,23 @@ def test_by_row_the_good_ones_are_stored_and_the_command_fails_all_the_same(book
     result = bring_in(BROKEN, "--per-row")
 
     assert FAULTS == result.stderr.splitlines()
-    assert (1, "postroom: 1 accounts stored (1 new, 0 replaced), 5 rows refused\n") == (result.exit_code, result.stdout)
+    assert (1, "postroom: 1 account stored (1 new, 0 replaced), 5 rows refused\n") == (result.exit_code, result.stdout)
     assert ["Anna"] == [each.name for each in known(book, ONE, TWO, THREE)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", f"{HEAD},phone,Kanal\n{ANNA},1,2\n{BO},1,2\n"),
+        ("a.jsonl", f'{{"uuid": "{ONE}", "name": "Anna", "email": "a@example.com", "phone": 1, "Kanal": 2}}\n'),
+    ],
+)
+def test_columns_that_no_account_has_are_named_once(bring_in: Run, name: str, content: str) -> None:
+    result = bring_in(content, name=name)
+
+    assert 0 == result.exit_code
+    told = "Nothing was read from columns or keys that an account does not have: phone, Kanal."
+    assert [told] == result.stderr.splitlines()
 
 
 def test_a_line_that_is_no_json_is_a_row_refused(book: Book, bring_in: Run) -> None:
@@ -212,7 +226,7 @@ def test_of_very_many_refused_rows_the_first_hundred_are_told(bring_in: Run) -> 
     result = bring_in(lines(HEAD, *(f"{number},Anna,anna@example.com" for number in range(250))))
 
     told = result.stderr.splitlines()
-    assert (101, "... and 150 more rows are refused.") == (len(told), told[-1])
+    assert (101, "... and 150 more rows refused.") == (len(told), told[-1])
     assert "250 rows refused" in result.stdout
 
 
