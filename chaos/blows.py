@@ -19,6 +19,7 @@ from delivery.vocabulary import QueueName, StepName
 from tasks.app import make_app
 
 _DELAY_S = 0.15
+_MARK_EVERY_S = 0.05
 _FORGED_AT_ONCE = 300
 _LEAP = timedelta(seconds=30)
 _GARBAGE = ("x", "{}", "[]", '{"body": "%%%"}', '{"headers": {"task": "messages.deliver"}, "body": "W10="}')
@@ -111,14 +112,13 @@ def _push_bells(site: Site, messages: list[str], recipients: list[int]) -> None:
 
 
 def _sprung(site: Site, blow: Blow, is_over: threading.Event) -> bool:
-    """Wait for the armed crash point; `trial` has armed it and knows its mark."""
-    mark = site.folder / f"mark-{blow.point}"
-    while not mark.exists() and not is_over.wait(0.1):
+    """Wait for the armed crash point; `trial` has armed it."""
+    while not site.mark.exists() and not is_over.wait(_MARK_EVERY_S):
         continue
     is_over.wait(blow.lasts_s)
     site.thaw()
     site.revive()
-    return mark.exists()
+    return site.mark.exists()
 
 
 _STRIKES: Mapping[Fault, Any] = {
@@ -133,6 +133,7 @@ _STRIKES: Mapping[Fault, Any] = {
     Fault.FREEZE_API: partial(_freeze, API),
     Fault.FREEZE_DECIDE: partial(_freeze, DECIDE),
     Fault.FREEZE_SMTP: partial(_freeze, SMTP),
+    Fault.FREEZE_POSTGRES: partial(_freeze, POSTGRES),
     Fault.FREEZE_VALKEY: partial(_freeze, VALKEY),
     Fault.CUT_POSTGRES: partial(_turn, POSTGRES, Valve.cut),
     Fault.CUT_COMMIT: partial(_turn, POSTGRES, Valve.cut_after),

@@ -28,7 +28,10 @@ _RECIPIENTS = """
 """
 # Whatever may still move: all that is open, but for mailboxes that never open and what staff have not decided.
 _UNSETTLED = """
-    SELECT count(*) AS unsettled FROM recipient
+    SELECT count(*) AS unsettled,
+           count(*) FILTER (WHERE recipient.state IN ('accepted', 'queued', 'claimed', 'held')
+                               OR recipient.due_at <= clock_timestamp()) AS moving
+    FROM recipient
     JOIN message ON message.id = recipient.message_id
     JOIN account ON account.id = recipient.account_id
     LEFT JOIN vetting_case ON vetting_case.message_id = message.id
@@ -71,13 +74,20 @@ def gather(url: str, schedule: Schedule, run: str, *, ledger: Ledger, copies: li
     return Evidence(schedule, run, ledger, messages, recipients, mails)
 
 
-def unsettled(db: Connection[Any], schedule: Schedule, run: str) -> int:
-    """Count the recipients that are not yet where they will stay."""
+@dataclass(frozen=True, slots=True)
+class Left:
+    """How many recipients are not yet where they will stay, and how many of them wait for something else than time."""
+
+    unsettled: int
+    moving: int
+
+
+def look(db: Connection[Any], schedule: Schedule, run: str) -> Left:
+    """Count what is left to do."""
     decided = [
         subject(run, each.number) for each in schedule.messages if each.ending in {Ending.APPROVED, Ending.REJECTED}
     ]
-    row = db.execute(_UNSETTLED, (decided,)).fetchone()
-    return int(row[0]) if row else 0
+    return Left(*db.execute(_UNSETTLED, (decided,)).fetchall()[0])
 
 
 def let_pass(db: Connection[Any], duration: timedelta) -> int:

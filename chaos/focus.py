@@ -4,11 +4,18 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from chaos.schedule import Blow, Ending, Fault, Schedule, draw_focused
+from chaos.schedule import LOAD_S, Blow, Ending, Fault, Schedule, draw_focused, is_often
 from delivery.crashing import CrashAction, CrashPoint
 
-# The sweep finds nothing while bells are heard, and an attempt lapses only after somebody died in it.
-_LAPSING = (Blow(Fault.DEAF_SMTP, 0.3, 2.0), Blow(Fault.KILL_SMTP, 1.4, 0.1), Blow(Fault.LEAP, 2.8))
+# The sweep finds nothing while bells are heard. A dead worker is buried within two looks of the others' watch; an
+# attempt lapses under one that lives and does not come on: it freezes with mails in hand, and their leases run out.
+_LAPSING = (
+    Blow(Fault.DEAF_SMTP, 0.2, 2.0),
+    Blow(Fault.FREEZE_SMTP, 1.0, 4.0),
+    Blow(Fault.LEAP, 1.4),
+    Blow(Fault.LEAP, 2.2),
+)
+_MESSAGES, _SHORT_LOAD_S = 40, 1.0
 _BEFORE = {
     CrashPoint.LAPSE_WRITTEN: _LAPSING,
     CrashPoint.LAPSE_COMMITTED: _LAPSING,
@@ -43,11 +50,9 @@ def point_schedules(
     for number, point in enumerate(points):
         is_command = point.startswith(("rule_", "migration_"))
         chance = random.Random(seed + number)
-        hit = chance.choice((1, 2)) if _is_often(point) else 1
+        hit = chance.choice((1, 2)) if is_often(point) else 1
         done = CrashAction.KILL if is_command else action
         crash = Blow(Fault.CRASH_POINT, 0.0, 0.5, point, hit, done)
-        yield draw_focused(seed + number, (*_BEFORE.get(point, ()), crash))
-
-
-def _is_often(point: CrashPoint) -> bool:
-    return not point.startswith(("rule_", "lapse_", "migration_", "sweep_", "vet_", "direct_", "decide_"))
+        before = _BEFORE.get(point, ())
+        # Whatever needs no other fault has sprung within the first second.
+        yield draw_focused(seed + number, (*before, crash), count=_MESSAGES, load_s=LOAD_S if before else _SHORT_LOAD_S)

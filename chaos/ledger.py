@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import time
 
@@ -13,11 +13,13 @@ from delivery.vocabulary import CaseState
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one request was answered. No status: it broke off, and nobody knows."""
+    """What one request was answered, and how long that took. No status: it broke off, and nobody knows."""
 
     number: int
     status: int | None
     message_id: str | None = None
+    asked_at: float = 0.0
+    took_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,11 @@ class Ledger:
         self.answers: dict[int, list[Answer]] = defaultdict(list)
         self.decisions: dict[int, Decision] = {}
         self.direct: dict[int, str] = {}
+        self.healed_at = float("inf")
 
     def note_answer(self, answer: Answer) -> None:
         """Note what a request was answered."""
-        self._write(kind="answer", number=answer.number, status=answer.status, message_id=answer.message_id)
+        self._write(kind="answer", **asdict(answer))
         with self._lock:
             self.answers[answer.number].append(answer)
 
@@ -56,6 +59,11 @@ class Ledger:
         self._write(kind="direct", number=number, message_id=message_id)
         with self._lock:
             self.direct[number] = message_id
+
+    def note_healed(self) -> None:
+        """Note that from now on nothing is wrong any more, and the database answers."""
+        self.healed_at = time()
+        self._write(kind="healed", at=self.healed_at)
 
     def close(self) -> None:
         """Close the file."""

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from http import HTTPStatus
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
@@ -118,16 +118,17 @@ class Clients:
         return answer.status not in unsettled and (answer.status or 0) < 500
 
     def _ask(self, number: int, body: str, headers: dict[str, str]) -> Answer:
+        asked_at = time()
         connection = http.client.HTTPConnection("127.0.0.1", self._site.port, timeout=_ANSWER_TIMEOUT_S)
         try:
             connection.request("POST", "/messages", body, headers)
             response = connection.getresponse()
             content = json.loads(response.read())
         except (OSError, http.client.HTTPException, ValueError):
-            return Answer(number, None)
+            return Answer(number, None, None, asked_at, time() - asked_at)
         finally:
             connection.close()
-        return Answer(number, response.status, content.get("meta", {}).get("message_uuid"))
+        return Answer(number, response.status, content.get("meta", {}).get("message_uuid"), asked_at, time() - asked_at)
 
     def _push(self, planned: Planned) -> None:
         message_id = str(uuid4())

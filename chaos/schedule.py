@@ -64,6 +64,7 @@ class Fault(StrEnum):
     FREEZE_API = "freeze_api"
     FREEZE_DECIDE = "freeze_decide"
     FREEZE_SMTP = "freeze_smtp"
+    FREEZE_POSTGRES = "freeze_postgres"
     FREEZE_VALKEY = "freeze_valkey"
     CUT_POSTGRES = "cut_postgres"
     CUT_COMMIT = "cut_commit"
@@ -122,9 +123,14 @@ class Schedule:
 
 
 RANDOM_POINTS = tuple(
-    point for point in CrashPoint if not point.startswith(("migration_", "rule_", "direct_", "lapse_"))
+    point for point in CrashPoint if not point.startswith(("migration_", "rule_", "direct_", "lapse_", "sweep_"))
 )
 """Crash points that any load passes by itself."""
+
+
+def is_often(point: CrashPoint) -> bool:
+    """Say whether any load passes this point more than once."""
+    return not point.startswith(("rule_", "lapse_", "migration_", "sweep_", "vet_", "direct_", "decide_"))
 
 
 def draw(seed: int, largest: int = LARGEST) -> Schedule:
@@ -136,18 +142,18 @@ def draw(seed: int, largest: int = LARGEST) -> Schedule:
     return Schedule(seed, messages, _one_crash(sorted(blows, key=lambda blow: blow.at_s)), hostility)
 
 
-def draw_focused(seed: int, blows: tuple[Blow, ...], *, count: int = 40) -> Schedule:
+def draw_focused(seed: int, blows: tuple[Blow, ...], *, count: int = 40, load_s: float = LOAD_S) -> Schedule:
     """Draw a trial around these faults."""
     chance = random.Random(seed)
-    return Schedule(seed, draw_messages(chance, count), blows, hostility=0.0)
+    return Schedule(seed, draw_messages(chance, count, load_s), blows, hostility=0.0)
 
 
-def draw_messages(chance: random.Random, count: int) -> tuple[Planned, ...]:
+def draw_messages(chance: random.Random, count: int, load_s: float = LOAD_S) -> tuple[Planned, ...]:
     """Draw so many messages over the first seconds."""
-    return tuple(_draw_message(chance, number) for number in range(count))
+    return tuple(_draw_message(chance, number, load_s) for number in range(count))
 
 
-def _draw_message(chance: random.Random, number: int) -> Planned:
+def _draw_message(chance: random.Random, number: int, load_s: float) -> Planned:
     ending = chance.choices(list(Ending), weights=[80, 3, 5, 2, 5, 5])[0]
     # The first of each kind are certain, so that every trial has what its judge looks for.
     ending = list(Ending)[number] if number < len(Ending) else ending
@@ -155,7 +161,7 @@ def _draw_message(chance: random.Random, number: int) -> Planned:
     pools = chance.choices(list(Pool), weights=[50, 40, 5, 3, 2], k=size)
     recipients = dict.fromkeys((pool, chance.randrange(_LONGEST_LIST)) for pool in pools)
     return Planned(
-        number, chance.uniform(0, LOAD_S), tuple(recipients), ending, chance.random() < 0.8, chance.choice((0, 0, 2))
+        number, chance.uniform(0, load_s), tuple(recipients), ending, chance.random() < 0.8, chance.choice((0, 0, 2))
     )
 
 
@@ -165,7 +171,8 @@ def _draw_blow(chance: random.Random) -> Blow:
     if fault is not Fault.CRASH_POINT:
         return Blow(fault, at_s, lasts_s)
     action = chance.choices(list(CrashAction), weights=[3, 1, 1])[0]
-    return Blow(fault, 0.0, lasts_s, chance.choice(RANDOM_POINTS), chance.choice((1, 1, 2, 5)), action)
+    point = chance.choice(RANDOM_POINTS)
+    return Blow(fault, 0.0, lasts_s, point, chance.choice((1, 1, 2, 5) if is_often(point) else (1,)), action)
 
 
 def _one_crash(blows: list[Blow]) -> tuple[Blow, ...]:

@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,13 +14,13 @@ from time import monotonic
 from psycopg import Error, connect
 
 from chaos.blows import strike
-from chaos.evidence import empty, gather, let_pass, unsettled
+from chaos.evidence import Left, empty, gather, let_pass, look
 from chaos.judge import violations
 from chaos.ledger import Ledger
 from chaos.migration import migrate_and_crash
 from chaos.people import Clients, furnish
 from chaos.schedule import LOAD_S, Blow, Fault, Schedule
-from chaos.site import API, DATABASE, OURS, Site
+from chaos.site import API, DATABASE, OURS, Site, processes_of
 from chaos.staff import Staff
 from delivery.records.engine import open_store
 from delivery.records.migrating import create_database, migrate
@@ -28,13 +28,14 @@ from delivery.vocabulary import CredentialKind
 
 # In the settings of a trial, everything but a refusing mailbox is final this long after the trouble has ended.
 _BOUND_S = 180.0
-_PROMPT_S = 8.0
+# Where bells must be enough no time leaps, and no sweep comes within this.
+_PROMPT_S = 15.0
 _LATE_SWEEP_S = 600.0
-_START_LOOKS = 150
-_LOOK_EVERY_S = 0.4
+_START_LOOKS = 600
+_LOOK_EVERY_S = 0.1
 _PATIENCE_S = 1.5
 _LEAP = timedelta(seconds=15)
-_LAST_BLOW_S = 12.0
+_LAST_BLOW_S = 20.0
 _AFTERMATH_S = 0.5
 
 
@@ -71,7 +72,7 @@ class Stage:
         if migrating is not None:
             return _play_migration(self.site, schedule, migrating)
         run = f"T{secrets.token_hex(4)}"
-        self._prepare(schedule)
+        self._prepare(schedule, run)
         ledger = Ledger(self.site.folder / "ledger.jsonl")
         unfired = self._trouble(schedule, run, ledger)
         converged_s = self._converge(schedule, run)
@@ -90,15 +91,15 @@ class Stage:
             recipients=sum(map(len, evidence.recipients.values())),
         )
 
-    def _prepare(self, schedule: Schedule) -> None:
+    def _prepare(self, schedule: Schedule, run: str) -> None:
         self.site.heal()
         _empty_database(self.site)
-        for mark in self.site.folder.glob("mark-*"):
-            mark.unlink()
+        self.site.mark = self.site.folder / f"mark-{run}"
+        _await_workers(self.site)
+        self.site.arm("")  # Whatever an earlier trial armed in vain must not spring in this one.
         for blow in schedule.blows:
             if blow.point is not None and not blow.is_ruling:
-                self.site.arm(blow.point, crash_at(self.site, blow))
-        _await_workers(self.site)
+                self.site.arm(crash_at(self.site, blow), processes_of(blow.point))
         self.site.mailhost.hostility = schedule.hostility
 
     def _trouble(self, schedule: Schedule, run: str, ledger: Ledger) -> tuple[str, ...]:
@@ -111,35 +112,48 @@ class Stage:
         with ThreadPoolExecutor(len(schedule.blows) + 1, "trouble") as pool:
             sending = pool.submit(people.send_all, schedule.messages)
             striking = {blow: pool.submit(strike, self.site, blow, is_over) for blow in schedule.blows}
-            unfired = _outcomes(striking, is_over)
+            unfired = _outcomes(striking, is_over, lambda: sending.done() and self._is_quiet(schedule, run))
             self.site.heal()
+            while self._look(schedule, run) is None:
+                threading.Event().wait(_LOOK_EVERY_S)
+            ledger.note_healed()
             sending.result()
         return unfired
 
     def _converge(self, schedule: Schedule, run: str) -> float:
         """Wait until all is settled, letting time pass in leaps where all wait; answer how long it took, in seconds."""
-        began_at, leapt_s = monotonic(), 0.0
-        _await_workers(self.site)  # On a busy machine they take a while, and no time may leap over that.
-        since = monotonic()
-        before: int | None = -1
-        while (lasted_s := monotonic() - began_at + leapt_s) < _BOUND_S:
+        began_at = since = monotonic()
+        leapt_s, bound_s = 0.0, _BOUND_S if schedule.is_swept else _PROMPT_S
+        before: Left | None = None
+        while (lasted_s := monotonic() - began_at + leapt_s) < bound_s:
             self.site.revive()
             left = self._look(schedule, run)
-            if left == 0:
+            if left is not None and left.unsettled == 0:
                 break
             if left != before:
                 before, since = left, monotonic()
-            elif left is not None and monotonic() - since > _PATIENCE_S:
+            if schedule.is_swept and left is not None and self._is_idle(left, since):
                 leapt_s += self._leap()
                 since = monotonic()
             threading.Event().wait(_LOOK_EVERY_S)
         self._staff.go_home()
         return lasted_s
 
-    def _look(self, schedule: Schedule, run: str) -> int | None:
+    def _is_idle(self, left: Left, since: float) -> bool:
+        """Say whether time may leap: all that is left waits for it, or nothing has moved for a while.
+
+        On a busy machine workers take long to start, and no time may leap over that.
+        """
+        return (not left.moving or monotonic() - since > _PATIENCE_S) and _are_awake(self.site)
+
+    def _is_quiet(self, schedule: Schedule, run: str) -> bool:
+        left = self._look(schedule, run)
+        return left is not None and not left.moving
+
+    def _look(self, schedule: Schedule, run: str) -> Left | None:
         try:
             with connect(self.site.inside.database_url.get_secret_value(), connect_timeout=2) as db:
-                return unsettled(db, schedule, run)
+                return look(db, schedule, run)
         except Error:
             return None
 
@@ -158,7 +172,7 @@ class Stage:
 
 def crash_at(site: Site, blow: Blow) -> str:
     """Write the setting that arms this fault's crash point."""
-    return f"{blow.point}:{blow.hit}:{blow.action}:{site.folder / f'mark-{blow.point}'}"
+    return f"{blow.point}:{blow.hit}:{blow.action}:{site.mark}"
 
 
 @contextmanager
@@ -180,15 +194,17 @@ def open_stage(*, is_swept: bool = True) -> Iterator[Stage]:
             site.close()
 
 
-def _outcomes(striking: dict[Blow, "Future[bool]"], is_over: threading.Event) -> tuple[str, ...]:
-    """Hear of every fault whether it hit; a crash point that nothing passes is given up after a while."""
+def _outcomes(
+    striking: dict[Blow, "Future[bool]"], is_over: threading.Event, is_quiet: Callable[[], bool]
+) -> tuple[str, ...]:
+    """Hear of every fault whether it hit; a crash point that nothing can pass any more is given up."""
     until = monotonic() + LOAD_S + _LAST_BLOW_S
     waiting = [future for blow, future in striking.items() if blow.fault is not Fault.CRASH_POINT]
     for future in waiting:
         future.result()
     crashing = [future for future in striking.values() if future not in waiting]
     for future in crashing:
-        while not future.done() and monotonic() < until:
+        while not future.done() and monotonic() < until and not is_quiet():
             is_over.wait(_LOOK_EVERY_S)
     is_over.set()
     return tuple(blow.name for blow, future in striking.items() if not future.result())
@@ -197,7 +213,7 @@ def _outcomes(striking: dict[Blow, "Future[bool]"], is_over: threading.Event) ->
 def _lateness(schedule: Schedule, converged_s: float) -> list[str]:
     if schedule.is_swept or converged_s < _PROMPT_S:
         return []
-    return [f"bells_are_enough: with every bell heard it took {converged_s:.0f} s to settle"]
+    return [f"bells_are_enough: with every bell heard not all was settled after {_PROMPT_S:.0f} s"]
 
 
 def _play_migration(site: Site, schedule: Schedule, blow: Blow) -> Result:
@@ -211,18 +227,19 @@ def _await_workers(site: Site) -> None:
     """Wait until every worker has said that it sweeps; a fault that comes before them hits nothing."""
     for _ in range(_START_LOOKS):
         site.revive()
-        if _count_sweeping(site, [site.pid(name) for name in OURS if name != API]) == len(OURS) - 1:
+        if _are_awake(site):
             return
         threading.Event().wait(_LOOK_EVERY_S)
 
 
-def _count_sweeping(site: Site, pids: list[int]) -> int:
+def _are_awake(site: Site) -> bool:
+    pids = [site.pid(name) for name in OURS if name != API]
     try:
         with connect(site.inside.database_url.get_secret_value(), connect_timeout=2) as db:
-            row = db.execute("SELECT count(DISTINCT pid) FROM worker WHERE pid = ANY(%s)", (pids,)).fetchone()
+            found = db.execute("SELECT DISTINCT pid FROM worker WHERE pid = ANY(%s)", (pids,)).fetchall()
     except Error:
-        return 0
-    return int(row[0]) if row else 0
+        return False
+    return len(found) == len(pids)
 
 
 def _empty_database(site: Site) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+_ORDERS_EVERY_S = 0.05
+
 
 class CrashPoint(StrEnum):
     """Every place between "request parsed" and "outcome committed" where dying makes a difference."""
@@ -106,9 +108,34 @@ def crash_here(point: CrashPoint) -> None:
 def arm(crash_at: str) -> None:
     """Set the trap that the setting `crash_at` asks for: `POINT:HIT:ACTION:MARK`; empty disarms.
 
-    Raises `ValueError` for what is none.
+    `@FILE` asks for what that file says, from now on and whenever it says something else: a trial that had to start a
+    process anew to arm it would spend most of its time on that. Raises `ValueError` for what is none.
     """
+    if crash_at.startswith("@"):
+        orders = Path(crash_at[1:])
+        known = _obey(orders, before=None)
+        threading.Thread(target=_keep_obeying, args=(orders, known), name="crash orders", daemon=True).start()
+        return
     _floor.trap = read_trap(crash_at) if crash_at else None
+
+
+def obeyed_file(orders: Path) -> Path:
+    """Name the file in which a process that is armed by a file says what it obeys now."""
+    return orders.with_suffix(".obeyed")
+
+
+def _keep_obeying(orders: Path, known: str) -> None:
+    pause = threading.Event()
+    while not pause.wait(_ORDERS_EVERY_S):
+        known = _obey(orders, before=known)
+
+
+def _obey(orders: Path, before: str | None) -> str:
+    order = orders.read_text(encoding="utf-8")
+    if order != before:
+        arm(order)
+        obeyed_file(orders).write_text(order, encoding="utf-8")
+    return order
 
 
 def read_trap(crash_at: str) -> Trap:

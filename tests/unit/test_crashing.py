@@ -5,10 +5,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
-from delivery.crashing import CrashPoint, arm, crash_here, read_trap
+from delivery.crashing import CrashPoint, arm, crash_here, obeyed_file, read_trap
 
 HERE, ELSEWHERE = CrashPoint.DOT_SENT, CrashPoint.DOT_AHEAD
 PROGRAM = "import sys; from delivery.crashing import *; arm(sys.argv[1]); crash_here(CrashPoint.DOT_SENT)"
@@ -51,6 +52,30 @@ def test_a_killed_process_ends_as_by_kill_9(tmp_path: Path) -> None:
 
     assert -signal.SIGKILL == ended.returncode
     assert (tmp_path / "mark").exists()
+
+
+def test_a_process_that_is_armed_by_a_file_obeys_what_it_says_next(tmp_path: Path) -> None:
+    orders, mark = tmp_path / "orders", tmp_path / "mark"
+    orders.touch()
+    arm(f"@{orders}")
+    crash_here(HERE)
+
+    orders.write_text(f"{HERE}:1:cut:{mark}")
+    await_obeyed(orders)
+
+    with pytest.raises(ConnectionResetError):
+        crash_here(HERE)
+    orders.write_text("")
+    await_obeyed(orders)
+
+
+def await_obeyed(orders: Path) -> None:
+    """Wait until these orders are obeyed."""
+    for _ in range(500):
+        if obeyed_file(orders).read_text() == orders.read_text():
+            return
+        Event().wait(0.01)
+    raise AssertionError("It was never obeyed.")
 
 
 @pytest.mark.parametrize("nonsense", ["dot_sent", "nowhere:1:kill:/x", "dot_sent:x:kill:/x", "dot_sent:1:dance:/x"])

@@ -137,14 +137,34 @@ def test_a_held_message_that_leaked(world: World) -> None:
 
 
 @pytest.mark.parametrize(("fault", "broken"), [(Fault.FLUSHALL, ["intake_never_falters"]), (Fault.KILL_POSTGRES, [])])
-def test_a_request_without_an_answer_is_the_databases_right_and_not_that_of_redis(
-    world: World, fault: Fault, broken: list[str]
-) -> None:
+def test_a_503_is_the_databases_right_and_not_that_of_redis(world: World, fault: Fault, broken: list[str]) -> None:
     world.fault = fault
-    world.ledger.note_answer(Answer(0, None))
+    world.ledger.note_answer(Answer(0, 503, took_s=1.6))
     world.ledger.note_answer(Answer(0, 201, MESSAGE_ID))
 
     assert broken == world.judged()
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault", "broken"),
+    [
+        (Answer(0, None), Fault.FREEZE_POSTGRES, True),
+        (Answer(0, 500), Fault.KILL_POSTGRES, True),
+        (Answer(0, 503, took_s=4.5), Fault.FREEZE_POSTGRES, True),
+        (Answer(0, 503, asked_at=109.0), Fault.KILL_POSTGRES, False),
+        (Answer(0, 503, asked_at=111.0), Fault.KILL_POSTGRES, True),
+        (Answer(0, None), Fault.KILL_API, False),
+    ],
+)
+def test_the_door_answers_in_time_whatever_postgresql_does(
+    world: World, answer: Answer, fault: Fault, *, broken: bool
+) -> None:
+    world.fault = fault
+    world.ledger.healed_at = 100.0
+    world.ledger.note_answer(answer)
+    world.ledger.note_answer(Answer(0, 201, MESSAGE_ID))
+
+    assert (["the_door_answers_in_time"] if broken else []) == world.judged()
 
 
 def test_a_mail_that_nobody_ordered(world: World) -> None:
