@@ -39,12 +39,13 @@ bench-latency: dev ## one message from POST to verdict, idle and at half of the 
 bench-door: dev ## the front door beside a textbook one, about six minutes (SHORT=1: one)
 	@exec $(BIN)/python -m benchmarks.door $(if $(SHORT),--short)
 
-chaos: dev ## try to break it: seeded faults (N=20, SEED=n, LARGEST=200, SHORT=1, POINTS=times, POINT=name, SCENE=name)
+chaos: dev ## try to break it: seeded faults (N=20, JOBS=1, SEED=n, LARGEST=200, SHORT=1, POINTS=times, POINT=name, ACTION=name, SCENE=name)
 	@exec $(BIN)/python -m chaos $(if $(N),--n $(N)) $(if $(SEED),--seed $(SEED)) $(if $(LARGEST),--largest $(LARGEST)) \
-		$(if $(SHORT),--short) $(if $(POINTS),--points $(POINTS)) $(if $(POINT),--point $(POINT)) $(if $(SCENE),--scene $(SCENE))
+		$(if $(SHORT),--short) $(if $(POINTS),--points $(POINTS)) $(if $(POINT),--point $(POINT)) $(if $(SCENE),--scene $(SCENE)) \
+		$(if $(ACTION),--action $(ACTION)) $(if $(JOBS),--jobs $(JOBS))
 
-chaos-broken: dev ## show that the trials see broken builds (BUILD=name: that one)
-	@exec $(BIN)/python -m chaos.breaking $(BUILD)
+chaos-broken: dev ## show that the trials see broken builds (BUILD=name: that one, JOBS=1)
+	@exec $(BIN)/python -m chaos.breaking $(BUILD) $(if $(JOBS),--jobs $(JOBS))
 
 lock: dev ## resolve the locks anew from pyproject.toml
 	@exec $(BIN)/python tools/locks.py

@@ -66,7 +66,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
-    for unavailable in (*STORE_UNAVAILABLE, TimeoutError, Contended):
+    for unavailable in (*STORE_UNAVAILABLE, TimeoutError, ConnectionError, Contended):
         app.add_exception_handler(unavailable, _answer_unavailable)
 
 

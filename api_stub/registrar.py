@@ -35,8 +35,9 @@ class Registrar:
     async def accept(self, arrival: Arrival) -> Acceptance:
         """Store this draft wholly, or say why not.
 
-        Raises one of `STORE_UNAVAILABLE` or `TimeoutError` when the database does not answer within two seconds, and
-        `Contended` when a first request with the same idempotency key is still being stored after a moment.
+        Raises one of `STORE_UNAVAILABLE`, `TimeoutError` or `ConnectionError` when the database does not answer within
+        two seconds, or nobody heard its answer, and `Contended` when a first request with the same idempotency key is
+        still being stored after a moment.
         """
         waiting = _Waiting(arrival, asyncio.get_running_loop().create_future())
         self._gathered.append(waiting)
@@ -52,7 +53,10 @@ class Registrar:
     async def _store(self, batch: list[_Waiting]) -> None:
         try:
             accepted = await self._archive.ask(accept, [each.arrival for each in batch], grace=self._grace)
-        except (*STORE_UNAVAILABLE, TimeoutError) as error:
+            crash_here(CrashPoint.ACCEPT_COMMITTED)
+        except (*STORE_UNAVAILABLE, TimeoutError, ConnectionError) as error:
+            # The commit may have come about all the same. Then the message goes out by the sweep, and a repetition
+            # with its key finds it; without a key a repetition is another message.
             # Those who came meanwhile have waited as long; another attempt for them would take as long again.
             gathered, self._gathered = self._gathered, []
             _fail([*batch, *gathered], error)
@@ -61,7 +65,6 @@ class Registrar:
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, each for its own draft
             await self._store_one_by_one(batch, error)
         else:
-            crash_here(CrashPoint.ACCEPT_COMMITTED)
             for each in batch:
                 # A client that hung up waits no more; its message is stored all the same.
                 if not each.acceptance.done():

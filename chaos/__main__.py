@@ -1,21 +1,24 @@
 """`python -m chaos`: trials of reliability. The last line is `N schedules, M violations`."""
 
 import argparse
+import random
 import secrets
 import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import cycle
 
 from chaos.focus import SCENES, point_schedules, scene
+from chaos.jobs import Task, play_all
 from chaos.schedule import LARGEST, Schedule, draw
-from chaos.trial import Result, Stage, open_stage
+from chaos.trial import Result
 from delivery.crashing import CrashAction, CrashPoint
 from delivery.logs import configure_logs
 
-_SHORT_SCHEDULES, _SHORT_LARGEST, _SHORT_POINTS = 5, 30, 8
+_SHORT_LARGEST = 60
 _SEEDS = 1_000_000
 
 
@@ -24,10 +27,12 @@ def main() -> int:
     asked = _parser().parse_args()
     configure_logs("ERROR")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Whatever ends a long run, its servers end too.
+    seed = secrets.randbelow(_SEEDS)
+    task = Task(partial(_schedules, asked, seed), partial(_tell, asked), is_swept=asked.scene != "only_bells")
     results: list[Result] = []
-    with suppress(KeyboardInterrupt), open_stage(is_swept=asked.scene != "only_bells") as stage:
-        for schedule in _schedules(asked):
-            results.append(_play(stage, schedule, asked))  # noqa: PERF401 - an interrupted run shows what it has
+    with suppress(KeyboardInterrupt):
+        for result in play_all(task, asked.jobs):
+            results.append(result)  # noqa: PERF402 - an interrupted run shows what it has
     _show_table(results)
     valid = [result for result in results if result.is_valid]
     broken = sum(len(result.violations) for result in valid)
@@ -42,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--n", type=int, default=20, help="how many random schedules")
     parser.add_argument("--seed", type=int, help="replay the one schedule of this seed")
     parser.add_argument("--largest", type=int, default=LARGEST, help="messages in the largest schedule")
-    parser.add_argument("--short", action="store_true", help="a few small schedules and some crash points")
+    parser.add_argument("--short", action="store_true", help="20 small schedules and each crash point once")
+    parser.add_argument("--jobs", type=int, default=1, help="so many trials at once, each on a site of its own")
     parser.add_argument("--points", type=int, default=0, help="fire every crash point so many times instead")
     parser.add_argument("--point", action="append", type=CrashPoint, help="fire this crash point only")
     parser.add_argument("--action", action="append", type=CrashAction, help="what a crash point does")
@@ -50,48 +56,48 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _schedules(asked: argparse.Namespace) -> Iterator[Schedule]:
+def _schedules(asked: argparse.Namespace, seed: int) -> Iterator[Schedule]:
+    """Draw what was asked for; every job draws the same from this seed."""
+    chance = random.Random(seed)
     if asked.seed is not None:
         yield draw(asked.seed, asked.largest)
         return
     if asked.scene:
-        yield scene(asked.scene, secrets.randbelow(_SEEDS))
+        yield scene(asked.scene, chance.randrange(_SEEDS))
         return
     if asked.points or asked.point:
         # Killed in the first round, frozen in the second, cut in the third, and so on.
         for _, action in zip(range(max(1, asked.points)), cycle(asked.action or CrashAction), strict=False):
-            yield from point_schedules(asked.point or list(CrashPoint), secrets.randbelow(_SEEDS), action)
+            yield from point_schedules(asked.point or list(CrashPoint), chance.randrange(_SEEDS), action)
         return
     largest = _SHORT_LARGEST if asked.short else asked.largest
-    for _ in range(_SHORT_SCHEDULES if asked.short else asked.n):
-        yield draw(secrets.randbelow(_SEEDS), largest)
+    for _ in range(asked.n):
+        yield draw(chance.randrange(_SEEDS), largest)
     if asked.short:
-        yield from list(point_schedules(list(CrashPoint), secrets.randbelow(_SEEDS)))[
-            :: len(CrashPoint) // _SHORT_POINTS
-        ]
+        yield from point_schedules(list(CrashPoint), chance.randrange(_SEEDS))
 
 
-def _play(stage: Stage, schedule: Schedule, asked: argparse.Namespace) -> Result:
-    result = stage.play(schedule)
+def _tell(asked: argparse.Namespace, schedule: Schedule, result: Result) -> None:
+    """Say in one piece what came of a trial: other jobs speak as well."""
     faults = " + ".join([*(blow.name for blow in schedule.blows), *(["hostile relay"] if schedule.hostility else [])])
     verdict = "invalid" if not result.is_valid else f"{len(result.violations)} violations"
-    print(
+    told = (
         f"seed {schedule.seed}: {verdict}; {faults or 'no fault'}; {len(schedule.messages)} messages,"
         f" {result.recipients} recipients, {result.copies} mails ({result.doubles} doubled);"
-        f" settled in {result.converged_s:.0f} s, took {result.lasted_s:.1f} s; {_replay(schedule, asked)}",
-        flush=True,
+        f" settled in {result.converged_s:.0f} s, took {result.lasted_s:.1f} s; {_replay(schedule, asked)}"
     )
-    for each in result.violations:
-        print(f"    {each}", flush=True)
-    for each in result.unfired:
-        print(f"    did not fire: {each}", flush=True)
-    return result
+    lines = [
+        told,
+        *(f"    {each}" for each in result.violations),
+        *(f"    did not fire: {each}" for each in result.unfired),
+    ]
+    print("\n".join(lines), flush=True)
 
 
 def _replay(schedule: Schedule, asked: argparse.Namespace) -> str:
-    points = [blow.point for blow in schedule.blows if blow.point]
-    if len(schedule.blows) == 1 and points and (asked.points or asked.point or asked.short):
-        return f"again: make chaos POINT={points[0]}"
+    crash = next((blow for blow in schedule.blows if blow.point), None)
+    if crash and (asked.points or asked.point or (asked.short and schedule.is_focused)):
+        return f"again: make chaos POINT={crash.point} ACTION={crash.action}"
     if asked.scene:
         return f"again: make chaos SCENE={asked.scene}"
     largest = _SHORT_LARGEST if asked.short else asked.largest

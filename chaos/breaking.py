@@ -6,12 +6,17 @@
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 _BROKEN = Path(__file__).parent / "broken"
@@ -65,18 +70,31 @@ def main() -> int:
     """Play the trial of every broken build; end with 1 when one of them passed for sound."""
     parser = argparse.ArgumentParser(prog="python -m chaos.breaking", description="Show that the trials see defects.")
     parser.add_argument("name", nargs="*", help="these builds only")
+    parser.add_argument("--jobs", type=int, default=1, help="so many builds at once")
     asked = parser.parse_args()
     builds = [build for build in broken_builds() if not asked.name or build.name in asked.name]
-    unseen = [build.name for build in builds if not _is_seen(build)]
-    print(f"{len(builds)} broken builds, {len(unseen)} unseen")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Whatever ends it, the trials end too.
+    is_over = threading.Event()
+    with ThreadPoolExecutor(asked.jobs, "breaking") as pool:
+        seeing = [pool.submit(_is_seen, build, is_over) for build in builds]
+        try:
+            unseen = [each.result() for each in seeing].count(False)
+        except KeyboardInterrupt:
+            is_over.set()
+            for child in psutil.Process().children():
+                child.terminate()
+            raise
+    print(f"{len(builds)} broken builds, {unseen} unseen")
     return 1 if unseen else 0
 
 
-def _is_seen(build: Broken) -> bool:
+def _is_seen(build: Broken, is_over: threading.Event) -> bool:
     """Play its trial; what depends on luck may need a second one."""
     with tempfile.TemporaryDirectory(prefix="postroom-broken-") as folder:
         break_tree(build, ROOT, Path(folder))
         for number in range(1, _TRIES + 1):
+            if is_over.is_set():
+                return False
             ended = _play(build, Path(folder))
             if ended.returncode == _RED and "violations" in ended.stdout:
                 print(f"{build.name}: red at try {number} ({build.promise})\n{_first_fault(ended.stdout)}", flush=True)
@@ -87,7 +105,8 @@ def _is_seen(build: Broken) -> bool:
 
 def _play(build: Broken, folder: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "chaos", *build.trial]
-    environment = {**os.environ, "PYTHONPATH": str(folder)}  # noqa: TID251 - what children inherit is no setting
+    python = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": ""}
+    environment = {**os.environ, **python}  # noqa: TID251 - what children inherit is no setting
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
     )

@@ -30,7 +30,8 @@ _RECIPIENTS = """
 _UNSETTLED = """
     SELECT count(*) AS unsettled,
            count(*) FILTER (WHERE recipient.state IN ('accepted', 'queued', 'claimed', 'held')
-                               OR recipient.due_at <= clock_timestamp()) AS moving
+                               OR recipient.due_at <= clock_timestamp()) AS moving,
+           count(*) FILTER (WHERE recipient.state = 'held') AS held
     FROM recipient
     JOIN message ON message.id = recipient.message_id
     JOIN account ON account.id = recipient.account_id
@@ -76,10 +77,13 @@ def gather(url: str, schedule: Schedule, run: str, *, ledger: Ledger, copies: li
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """How many recipients are not yet where they will stay, and how many of them wait for something else than time."""
+    """How many recipients are not yet where they will stay; how many of them wait for something else than time, and
+    how many for staff or for their case.
+    """
 
     unsettled: int
     moving: int
+    held: int
 
 
 def look(db: Connection[Any], schedule: Schedule, run: str) -> Left:

@@ -94,14 +94,20 @@ class Clients:
             for _ in pool.map(self._send, sorted(messages, key=lambda planned: planned.at_s)):
                 pass
 
+    def go_home(self) -> None:
+        """Send nothing any more."""
+        self._pause.set()
+
     def _send(self, planned: Planned) -> None:
-        self._pause.wait(max(0.0, self._began_at + planned.at_s - monotonic()))
+        if self._pause.wait(max(0.0, self._began_at + planned.at_s - monotonic())):
+            return
         if planned.ending is Ending.DIRECT:
             self._push(planned)
             return
         until = monotonic() + _REPEAT_FOR_S
         while not self._post(planned) and planned.is_keyed and monotonic() < until:
-            self._pause.wait(_REPEAT_EVERY_S)
+            if self._pause.wait(_REPEAT_EVERY_S):
+                return
 
     def _post(self, planned: Planned) -> bool:
         """Send once; say whether the answer settles it."""

@@ -120,6 +120,8 @@ class Schedule:
     hostility: float
     is_swept: bool = True
     """False: all must be done by bells alone, before any sweep comes."""
+    is_focused: bool = False
+    """It was drawn around given faults, and its seed alone does not draw it again."""
 
 
 RANDOM_POINTS = tuple(
@@ -145,7 +147,7 @@ def draw(seed: int, largest: int = LARGEST) -> Schedule:
 def draw_focused(seed: int, blows: tuple[Blow, ...], *, count: int = 40, load_s: float = LOAD_S) -> Schedule:
     """Draw a trial around these faults."""
     chance = random.Random(seed)
-    return Schedule(seed, draw_messages(chance, count, load_s), blows, hostility=0.0)
+    return Schedule(seed, draw_messages(chance, count, load_s), blows, hostility=0.0, is_focused=True)
 
 
 def draw_messages(chance: random.Random, count: int, load_s: float = LOAD_S) -> tuple[Planned, ...]:

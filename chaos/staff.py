@@ -26,7 +26,7 @@ _RULINGS = {Ending.APPROVED: CaseState.APPROVED, Ending.REJECTED: CaseState.REJE
 class Staff:
     """Decides every open case that the schedule wants decided, until it is told to go home.
 
-    With `crash_at` every decision is a command of its own, in which that crash point is armed.
+    With `crash_at` a decision is a command of its own, in which that crash point is armed, until it has sprung.
     """
 
     def __init__(self, site: Site, messages: tuple[Planned, ...], run: str, ledger: Ledger, crash_at: str = "") -> None:
@@ -65,7 +65,7 @@ class Staff:
     def _decide(self, store: Store, case: Case, planned: Planned) -> None:
         state = _RULINGS[planned.ending]
         self._ledger.note_decision(planned.number, state)
-        if self._crash_at:
+        if self._crash_at and not self._site.mark.exists():
             self._command(case.case_id, "approve" if state is CaseState.APPROVED else "reject")
             return
         try:

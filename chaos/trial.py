@@ -112,13 +112,20 @@ class Stage:
         with ThreadPoolExecutor(len(schedule.blows) + 1, "trouble") as pool:
             sending = pool.submit(people.send_all, schedule.messages)
             striking = {blow: pool.submit(strike, self.site, blow, is_over) for blow in schedule.blows}
-            unfired = _outcomes(striking, is_over, lambda: sending.done() and self._is_quiet(schedule, run))
-            self.site.heal()
-            while self._look(schedule, run) is None:
-                threading.Event().wait(_LOOK_EVERY_S)
-            ledger.note_healed()
-            sending.result()
+            try:
+                unfired = _outcomes(striking, is_over, lambda: sending.done() and self._is_quiet(schedule, run))
+                self._heal(schedule, run, ledger)
+                sending.result()
+            finally:
+                is_over.set()
+                people.go_home()
         return unfired
+
+    def _heal(self, schedule: Schedule, run: str, ledger: Ledger) -> None:
+        self.site.heal()
+        while self._look(schedule, run) is None:
+            threading.Event().wait(_LOOK_EVERY_S)
+        ledger.note_healed()
 
     def _converge(self, schedule: Schedule, run: str) -> float:
         """Wait until all is settled, letting time pass in leaps where all wait; answer how long it took, in seconds."""
@@ -142,9 +149,9 @@ class Stage:
     def _is_idle(self, left: Left, since: float) -> bool:
         """Say whether time may leap: all that is left waits for it, or nothing has moved for a while.
 
-        On a busy machine workers take long to start, and no time may leap over that.
+        On a busy machine workers take long to start and staff to decide, and no time may leap over that.
         """
-        return (not left.moving or monotonic() - since > _PATIENCE_S) and _are_awake(self.site)
+        return not left.held and (not left.moving or monotonic() - since > _PATIENCE_S) and _are_awake(self.site)
 
     def _is_quiet(self, schedule: Schedule, run: str) -> bool:
         left = self._look(schedule, run)

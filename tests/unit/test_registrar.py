@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy.exc import OperationalError
 
 from api_stub.registrar import Registrar
+from delivery.crashing import CrashPoint, arm
 from delivery.records.accepting import Arrival, Stored, Strange, accept
 from delivery.records.engine import Archive
 from tests import build
@@ -158,6 +160,22 @@ def test_while_the_database_is_away_everybody_is_told_and_afterwards_all_is_well
         assert [AWAY] * 3 == answers
         assert Stored() == afterwards
         assert 2 == archive.asked
+
+    run(test())
+
+
+def test_who_waits_for_a_commit_whose_answer_was_cut_off_is_told_at_once(tmp_path: Path) -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+        registrar = registrar_of(archive)
+        arm(f"{CrashPoint.ACCEPT_COMMITTED}:1:cut:{tmp_path / 'mark'}")
+
+        answers = await asyncio.gather(*(registrar.accept(build.arrival(n)) for n in range(3)), return_exceptions=True)
+        arm("")
+
+        assert [ConnectionResetError] * 3 == [type(answer) for answer in answers]
+        assert Stored() == await registrar.accept(build.arrival(9))
+        assert [3, 1] == [len(commit) for commit in archive.commits]
 
     run(test())
 
