@@ -77,9 +77,7 @@ def gather(url: str, schedule: Schedule, run: str, *, ledger: Ledger, copies: li
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """How many recipients are not yet where they will stay; how many of them wait for something else than time, and
-    how many for staff or for their case.
-    """
+    """How many recipients are not yet where they will stay, how many of them wait for more than time, how many held."""
 
     unsettled: int
     moving: int

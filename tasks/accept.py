@@ -65,11 +65,12 @@ def accept(office: Office, envelopes: Sequence[bytes]) -> list[bytes]:
 def take(office: Office, envelopes: Sequence[bytes]) -> list[bytes]:
     """Do what `accept` does; when it breaks, find out on which envelopes, and refuse those.
 
-    Raises one of `STORE_UNAVAILABLE`; nothing was half-done then.
+    Raises one of `STORE_UNAVAILABLE` or `ConnectionError`, which no envelope can cause: it is to be taken again, and is
+    known by its id if its commit came about all the same.
     """
     try:
         return accept(office, envelopes)
-    except STORE_UNAVAILABLE:
+    except (*STORE_UNAVAILABLE, ConnectionError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever one envelope does to us, the others must get through
         if len(envelopes) > 1:

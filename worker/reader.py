@@ -61,7 +61,7 @@ class Reader:
                 _log.warning("letterbox_unreachable", error=type(error).__name__, what_now="direct sends wait there")
             self._is_broker_down = True
             return _PAUSE_S
-        except STORE_UNAVAILABLE as error:
+        except (*STORE_UNAVAILABLE, ConnectionError) as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="direct sends wait in the letterbox")
             return _PAUSE_S
         self._is_broker_down = False

@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
+from delivery.crashing import CrashPoint, arm
 from delivery.records import keys, refused
 from delivery.records.engine import transaction
 from delivery.settings import Settings
@@ -251,6 +252,21 @@ def poison(book: Book) -> Iterator[str]:
     book.ask("CREATE TRIGGER poison BEFORE INSERT ON message FOR EACH ROW EXECUTE FUNCTION break_on_poison()")
     yield "poison"
     book.ask("DROP FUNCTION break_on_poison CASCADE")
+
+
+@pytest.mark.parametrize("point", [CrashPoint.DIRECT_SEEN, CrashPoint.DIRECT_WRITTEN, CrashPoint.DIRECT_COMMITTED])
+def test_a_send_whose_connection_was_cut_is_taken_again_and_not_refused(
+    book: Book, token: str, office: Office, point: CrashPoint, tmp_path: Path
+) -> None:
+    envelopes = [envelope(fields(book.account(), token=token))]
+    arm(f"{point}:1:cut:{tmp_path / 'mark'}")
+
+    with pytest.raises(ConnectionResetError):
+        take(office, envelopes)
+    arm("")
+    done = take(office, envelopes)
+
+    assert (envelopes, 1, []) == (done, book.count("message"), codes(book))
 
 
 def test_a_send_that_breaks_the_step_is_refused_and_the_rest_gets_through(
