@@ -52,3 +52,11 @@ def test_the_watch_sees_a_module_that_does_something(tmp_path: Path) -> None:
     seen = watch("tasks.idle", *(f"tasks.{name}" for name in naughty), folder=tmp_path)
 
     assert ["tasks.idle"] == [module for module, deeds in seen.items() if not deeds]
+
+
+def test_a_worker_holds_nothing_that_only_other_commands_need() -> None:
+    question = "import sys, worker.cli; print(*{name.partition('.')[0] for name in sys.modules})"
+
+    loaded = subprocess.run([sys.executable, "-c", question], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert set() == {"aiosmtpd", "alembic", "fastapi", "mako", "starlette", "uvicorn"} & set(loaded.stdout.split())

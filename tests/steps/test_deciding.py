@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from delivery.records.engine import transaction
 from delivery.vocabulary import AccountStatus, Channel, MessageType, QueueName, Reason, State, StepName
-from tasks.decide import decide
+from tasks.decide import AT_ONCE, decide
 from tasks.office import Office
 from tests.book import Book
 from tests.crank import Bell, NotedBells
@@ -91,6 +91,18 @@ def test_the_number_of_statements_does_not_grow_with_the_messages(book: Book, of
     assert ["preference"] == [name for each in statements for name in ["preference"] if name in each.sql]
     assert 4 == len(statements)
     assert 3 * number == book.count("inbox_letter")
+
+
+def test_a_bell_of_very_many_messages_leaves_none_of_them_out(book: Book, office: Office, bells: NotedBells) -> None:
+    flagged, mailed = book.message(book.account(), subject=HELD_PHRASE), book.message(book.account(Channel.EMAIL))
+    account_id = book.account()
+    message_ids = [flagged, mailed, *(book.message(account_id) for _ in range(2 * AT_ONCE))]
+
+    decide(office, message_ids)
+
+    assert 2 * AT_ONCE == book.count("inbox_letter")
+    assert ([State.HELD], [State.QUEUED]) == (book.states(flagged), book.states(mailed))
+    assert {StepName.VET, StepName.DELIVER} == {bell.step for bell in bells.rung}
 
 
 def test_letters_and_states_are_written_in_the_same_transaction(book: Book, office: Office) -> None:
