@@ -105,8 +105,7 @@ def _is_seen(build: Broken, is_over: threading.Event) -> bool:
 
 def _play(build: Broken, folder: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "chaos", *build.trial]
-    python = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": ""}
-    environment = {**os.environ, **python}  # noqa: TID251 - what children inherit is no setting
+    environment = {**os.environ, "PYTHONPATH": str(folder)}  # noqa: TID251 - what children inherit is no setting
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
     )
