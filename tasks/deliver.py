@@ -1,6 +1,7 @@
 """Deliver: try each recipient once, over its network channel or into its inbox, and record how it went."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
@@ -19,10 +20,7 @@ _log = structlog.get_logger()
 
 def deliver(office: Office, recipient_ids: Sequence[int]) -> None:
     """Try each of these recipients once. No transaction is open while the network is asked."""
-    token = claims.make_token(office.worker_id)
-    with transaction(office.store) as db:
-        letters = claims.claim(db, recipient_ids, token=token, lease=office.settings.lease)
-        crash_here(CrashPoint.CLAIM_WRITTEN)
+    letters = office.claiming.do(recipient_ids, partial(_claim, office))
     crash_here(CrashPoint.CLAIM_COMMITTED)
     judged = [(letter, judge(letter)) for letter in letters]  # Those not claimed are settled or in other hands.
     _record(office, [(letter, outcome) for letter, outcome in judged if isinstance(outcome, Outcome)])
@@ -37,18 +35,37 @@ def judge(letter: Letter) -> Outcome | Channel:
     return settle(choice, letter.channel)
 
 
+def _claim(office: Office, asked: Sequence[Sequence[int]]) -> list[list[Letter]]:
+    """Claim in one transaction what several runs ask for. Whoever asks second for a recipient does not get it."""
+    wanted = sorted({each for recipient_ids in asked for each in recipient_ids})
+    with transaction(office.store) as db:
+        token = claims.make_token(office.worker_id)
+        letters = claims.claim(db, wanted, token=token, lease=office.settings.lease)
+        crash_here(CrashPoint.CLAIM_WRITTEN)
+    claimed = {letter.recipient_id: letter for letter in letters}
+    return [[claimed.pop(each) for each in recipient_ids if each in claimed] for recipient_ids in asked]
+
+
 def _record(office: Office, ended: Sequence[tuple[Letter, Outcome]]) -> None:
-    """Record in one transaction how these attempts ended."""
+    """Record how these attempts ended, all or none."""
     if not ended:
         return
-    with transaction(office.store) as db:
-        recorded = moves.record(db, [_conclude(office, letter, outcome) for letter, outcome in ended])
-        crash_here(CrashPoint.OUTCOME_WRITTEN)
+    made = [_conclude(office, letter, outcome) for letter, outcome in ended]
+    recorded = office.concluding.do(made, partial(_move, office))
     crash_here(CrashPoint.OUTCOME_COMMITTED)
     for letter, _ in ended:
         office.notes.forget((letter.recipient_id, letter.attempt))
         if letter.recipient_id not in recorded:  # Its lease ran out meanwhile and somebody else answers for it now.
             _log.warning("outcome_fenced", recipient_id=letter.recipient_id, attempt=letter.attempt)
+
+
+def _move(office: Office, made: Sequence[Sequence[Move]]) -> list[set[int]]:
+    """Make in one transaction the moves of several runs; answer to each which recipients have moved."""
+    together = [move for moves_of_one in made for move in moves_of_one]
+    with transaction(office.store) as db:
+        recorded = moves.record(db, together)
+        crash_here(CrashPoint.OUTCOME_WRITTEN)
+    return [recorded] * len(made)
 
 
 def _conclude(office: Office, letter: Letter, outcome: Outcome) -> Move:

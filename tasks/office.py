@@ -1,7 +1,7 @@
 """What a step may reach. It is handed in, so that a test can hand in something else."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -9,10 +9,13 @@ from uuid import UUID, uuid4
 from delivery.journal import NoNotes, Notes
 from delivery.records.claims import Letter
 from delivery.records.engine import Store
+from delivery.rules.deciding import Move
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tasks.doorbell import Doorbell
+from tasks.gathering import Gathered
+from tasks.hands import Hands
 
 
 def hold_unknown(outcome: Outcome, settings: Settings) -> Outcome:
@@ -40,3 +43,8 @@ class Office:
     worker_id: UUID = field(default_factory=uuid4)
     """Who works here. Its random first half is in every claim and is the key of its lock, so it is no UUIDv7."""
     notes: Notes = field(default_factory=NoNotes)
+    claiming: Gathered[Sequence[int], list[Letter]] = field(default_factory=Gathered)
+    """Where runs of `deliver` claim together."""
+    concluding: Gathered[Sequence[Move], set[int]] = field(default_factory=Gathered)
+    """Where they record outcomes together."""
+    hands: Hands = field(default_factory=Hands)

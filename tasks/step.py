@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from delivery.crashing import CrashPoint, crash_here
 from delivery.intake.ids import read_uuid
 from delivery.records import due
 from delivery.records.engine import STORE_UNAVAILABLE, transaction
-from delivery.vocabulary import StepName
+from delivery.vocabulary import QueueName, StepName
 from tasks.decide import decide
 from tasks.deliver import deliver
 from tasks.lapse import lapse
@@ -38,6 +39,8 @@ class Step(Generic[Id]):
     run: Callable[[Office, Sequence[Id]], None]
     read_id: Callable[[object], Id | None]
     set_aside: Callable[..., None]
+    shared_queue: QueueName | None = None
+    """Set where a step waits for a network: the ids of a bell from this queue are shared among the worker's hands."""
 
     def take(self, office: Office, ids: object) -> None:
         """Run the step for the ids of a bell. A bell is nobody's word: what is not an id in it has no effect."""
@@ -46,7 +49,11 @@ class Step(Generic[Id]):
         known = [each for each in map(self.read_id, items) if each is not None]
         if len(known) < len(items) or not items:
             _log.warning("bell_garbled", step=self.name, ids_read=len(known))
-        self.work(office, known)
+        if self.shared_queue is None:
+            self.work(office, known)
+        else:
+            left = office.hands.share(known, partial(self._attempt, office))
+            office.doorbell.ring(StepName.DELIVER, self.shared_queue, left)
 
     def work(self, office: Office, ids: Sequence[Id]) -> None:
         """Run the step; when it breaks, find out on which rows, and set those aside.
@@ -70,6 +77,15 @@ class Step(Generic[Id]):
     def name(self) -> str:
         """What logs call this step."""
         return self.run.__name__
+
+    def _attempt(self, office: Office, one: Id) -> None:
+        """Run the step for one of the ids of a bell; how it ends is nothing to the others."""
+        try:
+            self.work(office, [one])
+        except StepFailed:
+            return  # It has been logged and set aside.
+        except STORE_UNAVAILABLE as error:
+            _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep asks again")
 
     def _work_one_by_one(self, office: Office, ids: Sequence[Id]) -> None:
         failed = 0
@@ -100,7 +116,7 @@ def _read_recipient_id(item: object) -> int | None:
 DECIDE = Step(decide, _read_message_id, due.set_aside_messages)
 VET = Step(vet, _read_message_id, due.set_aside_messages)
 EXPIRE = Step(expire, _read_message_id, due.set_aside_messages)
-DELIVER = Step(deliver, _read_recipient_id, due.set_aside_recipients)
+DELIVER = Step(deliver, _read_recipient_id, due.set_aside_recipients, QueueName.DELIVER_SMTP)
 LAPSE = Step(lapse, _read_recipient_id, due.set_aside_recipients)
 
 STEPS: Mapping[StepName, Step[Any]] = {StepName.DECIDE: DECIDE, StepName.VET: VET, StepName.DELIVER: DELIVER}

@@ -8,6 +8,8 @@ from delivery.settings import Settings
 from delivery.vocabulary import QueueName
 from tasks.queues import LETTERBOX
 
+THREADS = "threads"
+
 
 class LaneName(StrEnum):
     """The kinds of worker process."""
@@ -30,11 +32,11 @@ class Lane:
 
     def concurrency(self, settings: Settings) -> int:
         """How many steps run at once in one process."""
-        return settings.smtp_concurrency if self.pool == "threads" else 1
+        return settings.smtp_concurrency if self.pool == THREADS else 1
 
 
 LANES: Mapping[LaneName, Lane] = {
     # What is taken in here is decided next, in the same process, and neither waits for a network.
     LaneName.DECIDE: Lane((QueueName.ACCEPT, QueueName.DECIDE, QueueName.VETTING), "solo"),
-    LaneName.SMTP: Lane((QueueName.DELIVER_SMTP,), "threads"),
+    LaneName.SMTP: Lane((QueueName.DELIVER_SMTP,), THREADS),
 }

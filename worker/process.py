@@ -22,7 +22,7 @@ from tasks.letterbox import Letterbox
 from tasks.office import Office
 from tasks.queues import LETTERBOX
 from tasks.step import register
-from worker.lanes import LANES, Lane, LaneName
+from worker.lanes import LANES, THREADS, Lane, LaneName
 from worker.reader import Reader
 from worker.sweep import Pool, Sweep, Work
 from worker.watch import Watch
@@ -53,6 +53,7 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
     try:
         _serve(app, settings, lane_name, lane)
     finally:  # Only now is everything done that this worker was seen to do.
+        office.doorbell.close()
         watch.close()
         notes.close()
 
@@ -90,10 +91,14 @@ def _sweep_step(office: Office, lane: Lane) -> type[bootsteps.StartStopStep]:
         requires = ("celery.worker.components:Pool",)
 
         def start(self, worker: Any) -> None:
-            self.sweep = Sweep(office, lane.queues, _pool_of(worker), backlog)
+            pool = _pool_of(worker)
+            if lane.pool == THREADS:
+                office.hands.lend(pool)
+            self.sweep = Sweep(office, lane.queues, pool, backlog)
             self.sweep.start()
 
         def stop(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
+            office.hands.leave()
             self.sweep.stop()
 
     return SweepStep
@@ -128,6 +133,7 @@ def _serve(app: Celery, settings: Settings, lane_name: LaneName, lane: Lane) -> 
         hostname=f"{lane_name}-{os.getpid()}@{socket.gethostname()}",
         pool_cls=lane.pool,
         concurrency=lane.concurrency(settings),
+        prefetch_multiplier=1 if lane.pool == THREADS else None,  # Its bells hold work for all hands.
         queues=list(lane.bell_queues),
         loglevel="WARNING",
         quiet=True,  # No banner: standard output and error hold nothing but log lines.

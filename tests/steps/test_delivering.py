@@ -1,5 +1,6 @@
 """Delivering over a network: claimed under a fence and a lease, sent, recorded; and what happens when that is torn."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -13,12 +14,13 @@ from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.retry import SCHEDULE
 from delivery.vocabulary import AccountStatus, Channel, Reason, State
 from tasks.decide import decide
-from tasks.deliver import deliver
+from tasks.deliver import _claim, deliver
 from tasks.office import Office
 from tasks.release import release
 from tests.attempts import LATER, UNKNOWN
 from tests.book import Book
 from tests.crank import FakeSender
+from tests.statements import counted
 
 
 def test_a_letter_is_sent_and_recorded(book: Book, office: Office, relay: FakeSender, queued: UUID) -> None:
@@ -72,6 +74,31 @@ def test_a_bell_that_rings_while_the_letter_is_on_its_way_sends_nothing(
     deliver(office, book.recipient_ids(queued))
 
     assert 1 == len(relay.letters)
+
+
+def test_of_two_runs_that_claim_together_one_gets_the_recipient(book: Book, office: Office, queued: UUID) -> None:
+    (recipient_id,) = book.recipient_ids(queued)
+
+    first, second = _claim(office, [[recipient_id], [recipient_id]])
+
+    assert ([1], []) == ([letter.attempt for letter in first], second)
+
+
+def test_many_runs_at_once_send_every_letter_once_in_fewer_transactions(
+    book: Book, office: Office, relay: FakeSender
+) -> None:
+    message_id = book.message(*book.accounts(40, Channel.EMAIL))
+    decide(office, [message_id])
+    ids = book.recipient_ids(message_id)
+
+    # Every bell rings twice.
+    with counted(office.store) as statements, ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda each: deliver(office, [each]), [*ids, *ids]))
+
+    assert ids == sorted(letter.recipient_id for letter in relay.letters)
+    assert 40 * [State.DELIVERED] == book.states(message_id)
+    assert (0, 40, "sent") == book.counters(message_id)
+    assert len(statements) < 120  # Alone, each of 80 runs claims and each of 40 records.
 
 
 @pytest.mark.parametrize("failed", range(1, 10))

@@ -101,12 +101,16 @@ def test_a_bell_has_at_most_500_messages_and_none_is_lost() -> None:
     assert [str(number) for number in range(1100)] == [each for one in merged for each in one.ids]
 
 
-def test_a_delivery_rings_for_each_recipient_alone() -> None:
+def test_a_bell_for_deliveries_has_at_most_16_recipients_and_none_is_lost() -> None:
     merged = merge(
-        [bell(StepName.DELIVER, QueueName.DELIVER_SMTP, 1, 2), bell(StepName.DELIVER, QueueName.DELIVER_SMTP, 3)]
+        [
+            bell(StepName.DELIVER, QueueName.DELIVER_SMTP, *range(1, 26)),
+            bell(StepName.DELIVER, QueueName.DELIVER_SMTP, 26),
+        ]
     )
 
-    assert [bell(StepName.DELIVER, QueueName.DELIVER_SMTP, number) for number in (1, 2, 3)] == merged
+    assert [16, 10] == [len(each.ids) for each in merged]
+    assert list(range(1, 27)) == [each for one in merged for each in one.ids]
 
 
 @given(st.lists(st.tuples(st.sampled_from(StepName), st.lists(st.integers(1, 99), max_size=30)), max_size=20))
@@ -202,6 +206,26 @@ def test_while_the_database_is_away_nothing_is_set_aside_and_the_rows_stay_due()
         a_step(DELIVER, work).work(office(), [1, 2])
 
     assert ([], []) == (work.done, work.aside)
+
+
+def test_a_delivery_that_breaks_or_finds_no_database_is_nothing_to_the_others_of_its_bell() -> None:
+    for error in (ValueError("a step's own defect"), OperationalError("SELECT", {}, Exception("refused"))):
+        work = Work(broken=frozenset({2}), error=error)
+
+        a_step(DELIVER, work).take(office(), [1, 2, 3])
+
+        assert [1, 3] == work.done
+
+
+def test_what_a_worker_has_not_begun_of_a_bell_when_it_leaves_is_rung_for_again() -> None:
+    doorbell, work = FakeDoorbell(), Work()
+    leaving = office(doorbell)
+    leaving.hands.leave()
+
+    a_step(DELIVER, work).take(leaving, [1, 2])
+
+    assert [] == work.done
+    assert [(StepName.DELIVER, QueueName.DELIVER_SMTP, [1, 2])] == doorbell.rung
 
 
 def test_a_step_without_rows_does_not_run() -> None:
