@@ -23,10 +23,11 @@ from tests.mailbox import Mail, Mailbox, Trouble, open_mailbox
 HOSTILE_SUBJECT = "=?utf-8?q?=0D=0ABcc:x@y.z?="
 
 
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    """Serve a mailbox that takes everything until it is told otherwise."""
+@pytest.fixture(params=["8BITMIME", "PIPELINING"])
+def mailbox(request: pytest.FixtureRequest) -> Iterator[Mailbox]:
+    """Serve a mailbox that takes everything until it is told otherwise: commands in turn, and commands at once."""
     with open_mailbox() as mailbox:
+        mailbox.always("EHLO", f"250-mailbox\r\n250 {request.param}")
         yield mailbox
 
 
@@ -164,12 +165,36 @@ def test_after_a_refusal_the_next_letter_is_sent(mailbox: Mailbox, sender: SmtpS
 
 def test_after_a_refusal_the_connection_is_kept(mailbox: Mailbox, sender: SmtpSender) -> None:
     mailbox.next("RCPT", "550 No")
+    mailbox.next("DATA", "554 No valid recipients")  # Heard only by a relay that takes commands at once.
 
     sender.send(build.letter())
     sender.send(build.letter())
 
     assert 1 == mailbox.connections
     assert "RSET" in mailbox.commands
+
+
+def test_commands_are_given_at_once_only_to_a_relay_that_takes_them_so(mailbox: Mailbox, sender: SmtpSender) -> None:
+    mailbox.next("MAIL", "451 Later")
+
+    outcome = sender.send(build.letter())
+
+    takes_them = "PIPELINING" in str(mailbox._always["EHLO"])
+    assert (Kind.TEMPORARY, "451 Later") == (outcome.kind, outcome.detail)
+    assert takes_them == any(command.startswith("RCPT") for command in mailbox.commands)
+
+
+@pytest.mark.parametrize("last", ["354 Go on", Trouble.DROP, "421 Closing"])
+def test_a_refused_recipient_is_told_whatever_the_relay_says_to_the_data_behind_it(
+    mailbox: Mailbox, sender: SmtpSender, last: str | Trouble
+) -> None:
+    mailbox.always("RCPT", "550 No such user")
+    mailbox.always("DATA", last)
+
+    outcomes = [sender.send(build.letter()) for _ in range(2)]
+
+    assert [(Kind.PERMANENT, "550 No such user")] * 2 == [(each.kind, each.detail) for each in outcomes]
+    assert [] == mailbox.mails
 
 
 @pytest.mark.parametrize("trouble", [Trouble.DROP, Trouble.HANG, Trouble.DRIP])
