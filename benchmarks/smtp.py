@@ -9,7 +9,6 @@ import json
 import socket
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ from benchmarks.standings import spread
 from delivery.vocabulary import Channel, QueueName
 
 _CONCURRENCY = 32
+_WARM_UP = 400
 
 
 class Mailing(Ours):
@@ -114,7 +114,7 @@ def run_trial(servers: Servers, population: Population, trial: Trial, case: Case
         contender = Mailing(servers, trial.workers, port) if trial.is_ours else _peer(servers, port)
         servers.broker.flushall()
         contender.furnish(population)
-        orders = population.orders(case.messages, case.recipients, seed=case.round)
+        orders = population.orders(_WARM_UP + case.messages, case.recipients, seed=case.round)
         run = _drain(servers, contender, population, orders, case)
     contenders.drop(servers, contender)
     wanted = [order.account_ids[0] for order in orders if order.account_ids[0] not in population.closed_ids]
@@ -127,25 +127,21 @@ def run_trial(servers: Servers, population: Population, trial: Trial, case: Case
 def _drain(
     servers: Servers, contender: Mailing | Peer, population: Population, orders: Sequence[Order], case: Case
 ) -> Run:
-    contender.take_in(orders)
-    contender.hand_over(orders)
+    warm_up, orders = orders[: -case.messages], orders[-case.messages :]
+    contender.take_in([*warm_up, *orders])
+    for some, name in ((warm_up, "warm_up"), (orders, "parked")):
+        contender.hand_over(some)
+        servers.broker.rename(contender.list_name, name)
     contenders.analyze(contender)
-    servers.broker.rename(contender.list_name, "parked")
+    servers.broker.rename("warm_up", contender.list_name)
     with working(contender) as processes:
-        _await_listeners(servers)
+        await_open(servers, contender, len(orders))
         watched = Watch(servers, processes)
         servers.broker.rename("parked", contender.list_name)
         await_open(servers, contender, 0, look=lambda: watched.memory.look(processes))
         watched.stop()
-    verdict = contenders.judge(contender, population, orders, inbox=False)
+    verdict = contenders.judge(contender, population, [*warm_up, *orders], inbox=False)
     return watched.conclude(contender, case, verdict)
-
-
-def _await_listeners(servers: Servers) -> None:
-    """Wait until somebody listens at the broker, blocked on his list."""
-    clock = threading.Event()
-    while not int(servers.broker.info("clients")["blocked_clients"]):
-        clock.wait(0.05)
 
 
 def _peer(servers: Servers, port: int) -> Peer:

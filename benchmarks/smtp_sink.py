@@ -69,6 +69,8 @@ class Dialogue(asyncio.Protocol):
         elif verb == b"QUIT":
             self._say(b"221 bye\r\n")
             self._transport.close()
+        elif verb == b"EHLO":
+            self._say(b"250-sink\r\n250 PIPELINING\r\n")
         else:
             if verb == b"RCPT":
                 self._recipient = line
