@@ -78,11 +78,11 @@ class Trial:
 
 
 TRIALS = (
-    Trial(latency_ms=0, workers=1, messages=8_000),
-    Trial(latency_ms=0, workers=2, messages=8_000),
+    Trial(latency_ms=0, workers=1, messages=12_000),
+    Trial(latency_ms=0, workers=2, messages=12_000),
     Trial(latency_ms=0, workers=1, messages=600, is_ours=False),
-    Trial(latency_ms=50, workers=1, messages=6_000),
-    Trial(latency_ms=50, workers=2, messages=8_000),
+    Trial(latency_ms=50, workers=1, messages=10_000),
+    Trial(latency_ms=50, workers=2, messages=16_000),
     Trial(latency_ms=50, workers=1, messages=300, is_ours=False),
 )
 
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="does it run and verify?")
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
-    share, rounds = (0.1, 1) if asked.short else (1.0, asked.rounds)
+    share, rounds = (0.5, 1) if asked.short else (1.0, asked.rounds)
     population = populate()
     with open_servers() as servers:
         told = [
