@@ -3,7 +3,7 @@ PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door chaos chaos-broken runtime dev
+.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door chaos chaos-broken simulate runtime dev
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ chaos: dev ## try to break it: seeded faults (N=20, JOBS=1, SEED=n, LARGEST=200,
 
 chaos-broken: dev ## show that the trials see broken builds (BUILD=name: that one, JOBS=1)
 	@exec $(BIN)/python -m chaos.breaking $(BUILD) $(if $(JOBS),--jobs $(JOBS))
+
+simulate: dev ## run seeds of deeds and deaths on a model of the store (N=5000, SEED=n: from that one on)
+	@exec $(BIN)/python -m tests.simulation $(or $(N),5000) $(or $(SEED),0)
 
 lock: dev ## resolve the locks anew from pyproject.toml
 	@exec $(BIN)/python tools/locks.py
