@@ -125,13 +125,28 @@ def claim_again(world: World, dice: Dice) -> None:
 
 
 def overtake(world: World, dice: Dice) -> None:
-    """Let all workers freeze until their leases are over, and one of them take up what they had in hand."""
-    worker = dice.pick(world.crew)
+    """Let all workers freeze until their leases are over, one take up what they had in hand, and another wake."""
+    frozen, worker = dice.pick(world.work or [None]), dice.pick(world.crew)
     for passed, questions in ((_LEASE, Question.of_leases()), (dice.pick((_PATIENCE, 0)), Question.of_retries())):
         world.ask(lambda store, some=passed: store.let_pass(some))  # type: ignore[misc] # mypy and defaults
         for question in questions:
             world.sweep(question, worker)
             world.settle()
+    while frozen is not None and frozen in world.work:
+        world.advance(frozen, dice.pick(REPLIES))
+
+
+def poison(world: World, dice: Dice) -> None:
+    """Let three workers die of the same messages, and ring for those once more."""
+    question = dice.pick((Question.UNDECIDED, Question.UNOPENED))
+    for _ in range(3):
+        world.ask(lambda store: store.let_pass(_LEASE))
+        for each in (question, Question.SUSPECT):
+            world.sweep(each, world.crew[0], dies="before")
+        for worker in world.dead[-2:]:
+            world.ask(lambda store, one=worker: store.bury(one, one % MACHINES))  # type: ignore[misc] # see above
+        world.settle()
+    world.run(dice.pick((StepName.DECIDE, StepName.VET)), world.crew[0], list(world.view.sheets))
 
 
 def die(world: World, dice: Dice) -> None:
@@ -204,7 +219,8 @@ _WEIGHTS: dict[Callable[[World, Dice], None], int] = {
     forge: 1,
     work: 6,
     finish: 2,
-    overtake: 1,
+    overtake: 2,
+    poison: 1,
     record_again: 2,
     claim_again: 1,
     die: 2,

@@ -39,7 +39,7 @@ def test_whatever_hypothesis_thinks_of_the_database_does_what_the_model_does(sid
     explore(side_by_side, examples=12, steps=30)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(20))
 def test_the_database_does_what_the_model_does(side_by_side: OpenStores, seed: int) -> None:
     with side_by_side(POLICIES[seed % 2]) as stores:
         run_seed(stores, seed)
