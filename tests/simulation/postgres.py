@@ -32,6 +32,7 @@ from tasks.review import NotOpen, expire, rule
 from tasks.vet import vet
 from tests import build
 from tests.crank import NotedBells
+from tests.simulation.statements import EMPTY, FRESH, LET_PASS, LETTERS, MAKE_WHOLE, ROWS, SHEETS
 from tests.simulation.store import MACHINES, TICK, Bell, Claimed, Question, Row, Run, Sheet, View, Wish, in_order, ticks
 
 _HOUR = timedelta(hours=1)
@@ -48,38 +49,6 @@ _FINDERS: dict[Question, Callable[..., Sequence[UUID] | Sequence[int]]] = {
     Question.WAITING_INBOX: partial(due.waiting, channel=Channel.INBOX),
     Question.WAITING_EMAIL: partial(due.waiting, channel=Channel.EMAIL),
 }
-_EMPTY = text("""
-    DELETE FROM inbox_letter; DELETE FROM vetting_case; DELETE FROM recipient; DELETE FROM message; DELETE FROM worker
-""")
-_LET_PASS = text("""
-    WITH due AS (UPDATE recipient SET due_at = due_at - :passed WHERE due_at IS NOT NULL)
-    UPDATE vetting_case SET expires_at = expires_at - :passed
-""")
-# The clock on the wall gains less than a tick between two looks, so that each wait can be told, and made whole again.
-_MAKE_WHOLE = text("""
-    WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now), asleep AS (
-        UPDATE preference
-        SET quiet_from = CAST(moment.now - INTERVAL '1 hour' AS time),
-            quiet_until = CAST(moment.now + INTERVAL '2 hours' AS time)
-        FROM moment WHERE quiet_from IS NOT NULL
-    ), due AS (
-        UPDATE recipient
-        SET due_at = moment.now + ceil(extract(epoch FROM due_at - moment.now) / :tick_s) * CAST(:tick AS interval)
-        FROM moment WHERE due_at IS NOT NULL
-    )
-    UPDATE vetting_case
-    SET expires_at = moment.now + ceil(extract(epoch FROM expires_at - moment.now) / :tick_s) * CAST(:tick AS interval)
-    FROM moment
-""")
-_FRESH = text("""
-    SELECT id FROM recipient WHERE message_id = ANY(CAST(:message_ids AS uuid[])) ORDER BY message_id, position
-""")
-_ROWS = text("SELECT *, due_at - clock_timestamp() AS due_in FROM recipient")
-_SHEETS = text("""
-    SELECT message.*, vetting_case.state AS case_state, vetting_case.expires_at - clock_timestamp() AS expires_in
-    FROM message LEFT JOIN vetting_case ON vetting_case.message_id = message.id
-""")
-_LETTERS = text("SELECT recipient_id, count(*) AS letters FROM inbox_letter GROUP BY recipient_id")
 
 
 class Postgres:
@@ -97,7 +66,7 @@ class Postgres:
         self._passed = 0
         self._seen_at = monotonic()
         with transaction(store) as db:
-            db.execute(_EMPTY)
+            db.execute(EMPTY)
             clients.put(db, build.CLIENT_ID, "a client", scopes=tuple(Scope))
 
     def _open_office(self, settings: Settings, folder: Path) -> Office:
@@ -140,14 +109,14 @@ class Postgres:
         """Let so many ticks go by."""
         self._passed += passed
         with transaction(self._store) as db:
-            db.execute(_LET_PASS, {"passed": passed * TICK})
+            db.execute(LET_PASS, {"passed": passed * TICK})
 
     def accept(self, arrivals: Sequence[Arrival]) -> dict[UUID, Acceptance]:
         """Take these messages in, in one transaction."""
         with transaction(self._store) as db:
             answers = accepting.accept(db, arrivals, grace=self._settings.grace)
             stored = [each for each, answer in answers.items() if isinstance(answer, accepting.Stored)]
-            for recipient_id in db.scalars(_FRESH, {"message_ids": stored}):
+            for recipient_id in db.scalars(FRESH, {"message_ids": stored}):
                 self._numbers[recipient_id] = len(self._recipients)
                 self._recipients.append(recipient_id)
         return answers
@@ -246,16 +215,16 @@ class Postgres:
         """Show all that is stored."""
         with transaction(self._store) as db:
             self._hold_the_clock(db)
-            rows = {self._numbers[row.id]: self._row(row) for row in db.execute(_ROWS)}
-            sheets = {row.id: self._sheet(row) for row in db.execute(_SHEETS)}
-            letters = {self._numbers[row.recipient_id]: row.letters for row in db.execute(_LETTERS)}
+            rows = {self._numbers[row.id]: self._row(row) for row in db.execute(ROWS)}
+            sheets = {row.id: self._sheet(row) for row in db.execute(SHEETS)}
+            letters = {self._numbers[row.recipient_id]: row.letters for row in db.execute(LETTERS)}
         return View(rows, sheets, letters)
 
     def _hold_the_clock(self, db: Connection) -> None:
         """Take back what the clock on the wall has gained, before it comes to a whole tick."""
         if monotonic() - self._seen_at > 1:
             self._seen_at = monotonic()
-            db.execute(_MAKE_WHOLE, {"tick": TICK, "tick_s": TICK.seconds})
+            db.execute(MAKE_WHOLE, {"tick": TICK, "tick_s": TICK.seconds})
 
     def _row(self, row: Any) -> Row:
         return Row(
