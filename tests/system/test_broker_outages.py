@@ -1,0 +1,127 @@
+"""A broker that is full, read-only, frozen or wiped: intake goes on at its usual speed, and the sweep does the work."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+import redis
+from pydantic import SecretStr
+
+from delivery.records.engine import Store
+from delivery.settings import Settings
+from delivery.vocabulary import Channel
+from tests.book import Book
+from tests.mailbox import Mailbox, open_mailbox
+from tests.sending import key_of
+from tests.system.crew import API, DECIDE, SMTP, START_S, Crew, crew_at
+from tests.system.platform import short_folder
+from tests.waiting import wait_until
+from worker.embedded import prepare_valkey
+
+pytestmark = pytest.mark.xdist_group("drills")
+_BROKER = "valkey"
+_POSTS = 10
+# One answer takes some 10 ms. A single timeout of the broker's (2 s) would show, a busy machine would not.
+_USUAL_S = 2.0
+_RECOVERED_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def mailbox() -> Iterator[Mailbox]:
+    """Give a relay that takes everything."""
+    with open_mailbox() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture(scope="module")
+def running(base_settings: Settings, mailbox: Mailbox) -> Iterator[Crew]:
+    """Give a whole crew beside a broker of its own, for all tests of this file."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(short_folder())
+        valkey = prepare_valkey(folder / "valkey")
+        own = base_settings.model_copy(update={"broker_url": SecretStr(valkey.url)})
+        crew = stack.enter_context(crew_at(folder, own, smtp_url=mailbox.url))
+        crew.serve(_BROKER, valkey)
+        wait_until(lambda: _answers(crew), within_s=START_S)
+        crew.start(API, DECIDE, SMTP)
+        yield crew
+
+
+@pytest.fixture
+def book(store: Store) -> Book:
+    """Give empty records."""
+    return Book(store)
+
+
+@pytest.fixture
+def crew(running: Crew, book: Book, base_settings: Settings, mailbox: Mailbox) -> Crew:
+    """Give the crew at work, and nothing that was sent before."""
+    running.key = key_of(book, base_settings, book.client_id)
+    running.await_ready(book.store, API, DECIDE, SMTP)
+    mailbox.mails.clear()
+    return running
+
+
+def broker_of(crew: Crew) -> "redis.Redis":
+    """Reach the broker of this crew."""
+    return redis.Redis.from_url(f"unix://{crew.folder / 'valkey' / 'valkey.sock'}", socket_timeout=2)
+
+
+def _answers(crew: Crew) -> bool:
+    try:
+        return bool(broker_of(crew).ping())
+    except redis.RedisError:
+        return False
+
+
+def fill(crew: Crew, is_on: bool) -> None:  # noqa: FBT001 - a switch
+    """Let the broker refuse to take anything more, or take it again."""
+    broker_of(crew).config_set("maxmemory", 1 if is_on else 0)
+
+
+def make_a_replica(crew: Crew, is_on: bool) -> None:  # noqa: FBT001 - a switch
+    """Let the broker follow a master that does not exist, and so be read-only, or be its own master again."""
+    broker_of(crew).execute_command("REPLICAOF", *(("127.0.0.1", "1") if is_on else ("NO", "ONE")))
+
+
+def freeze(crew: Crew, is_on: bool) -> None:  # noqa: FBT001 - a switch
+    """Let the broker take connections and say nothing, or go on."""
+    crew.strike(_BROKER, signal.SIGSTOP if is_on else signal.SIGCONT)
+
+
+def wipe(crew: Crew, is_on: bool) -> None:  # noqa: FBT001 - a switch
+    """Let the broker forget everything; it needs no healing."""
+    if is_on:
+        broker_of(crew).flushall()
+
+
+@pytest.mark.parametrize("trouble", [fill, make_a_replica, freeze, wipe])
+def test_messages_are_taken_as_fast_as_ever_and_delivered_by_the_sweep(
+    crew: Crew, book: Book, mailbox: Mailbox, trouble: Any
+) -> None:
+    accounts = [book.account(), book.account(Channel.EMAIL)]
+    assert 201 == crew.post(*accounts).status_code
+    crew_before = crew.living
+    trouble(crew, is_on=True)
+
+    began = monotonic()
+    answers = [crew.post(*accounts) for _ in range(_POSTS)]
+    took_s = monotonic() - began
+    wait_until(partial(_all_delivered, book, mailbox, 1 + _POSTS), within_s=_RECOVERED_S)
+    trouble(crew, is_on=False)
+    answers.append(crew.post(*accounts))
+    wait_until(partial(_all_delivered, book, mailbox, 2 + _POSTS), within_s=_RECOVERED_S)
+
+    assert {201} == {each.status_code for each in answers}
+    assert took_s < _USUAL_S
+    assert crew_before == crew.living
+
+
+def _all_delivered(book: Book, mailbox: Mailbox, number: int) -> bool:
+    (row,) = book.ask("SELECT count(*) FROM recipient WHERE state = 'delivered'")
+    return bool(row[0] == 2 * number and book.count("inbox_letter") == len(mailbox.mails) == number)

@@ -1,0 +1,150 @@
+"""SIGTERM drains: what is under way is finished, nothing is lost, nothing doubled, and the end comes in time."""
+
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import monotonic
+from uuid import UUID
+
+import pytest
+
+from chaos.valve import Valve, valve_before
+from delivery.records.engine import Store
+from delivery.settings import Settings
+from delivery.vocabulary import Channel, State
+from tasks.decide import decide
+from tasks.doorbell import SilentDoorbell
+from tasks.office import Office
+from tests.book import Book
+from tests.mailbox import Mailbox, Trouble, open_mailbox
+from tests.sending import key_of
+from tests.system.crew import API, DECIDE, SMTP, START_S, Crew, crew_at
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("drills")
+_SETTLED_S = 60.0
+# docker-compose.yml: what an API process has from SIGTERM to SIGKILL.
+_GRACE_OF_API_S = 15.0
+_MAILS = 12
+_MESSAGES = 120
+_LETTERS = 25 * _MESSAGES
+
+
+@pytest.fixture
+def book(store: Store, broker: object) -> Book:
+    """Give empty records beside an empty broker."""
+    del broker
+    return Book(store)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """Give a relay that does as it is told."""
+    with open_mailbox() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture
+def valve(mailbox: Mailbox) -> Iterator[Valve]:
+    """Give the way to that relay."""
+    with valve_before(mailbox.port) as valve:
+        yield valve
+
+
+@pytest.fixture
+def crew(book: Book, base_settings: Settings, tmp_path: Path, valve: Valve) -> Iterator[Crew]:
+    """Give a crew without a bell, that sends four mails at once and gives each 3 s."""
+    chosen = {"bell": False, "smtp_concurrency": 4, "smtp_timeout_s": 3, "send_deadline_s": 3}
+    with crew_at(tmp_path, base_settings, smtp_url=f"smtp://127.0.0.1:{valve.port}", **chosen) as crew:
+        crew.key = key_of(book, base_settings, book.client_id)
+        yield crew
+
+
+def queue_mails(book: Book, settings: Settings) -> list[UUID]:
+    """Queue a dozen mails, due at once."""
+    ids = [book.message(book.account(Channel.EMAIL)) for _ in range(_MAILS)]
+    decide(Office(settings, book.store, SilentDoorbell()), ids)
+    book.ask("UPDATE recipient SET due_at = clock_timestamp()")
+    return ids
+
+
+def test_a_worker_that_is_asked_to_stop_while_it_sends_ends_every_mail_that_it_began(
+    book: Book, crew: Crew, mailbox: Mailbox, valve: Valve, base_settings: Settings
+) -> None:
+    queue_mails(book, base_settings)
+    valve.delay(0.1)
+    crew.start(SMTP)
+    wait_until(lambda: mailbox.mails, within_s=START_S)
+
+    code = crew.end(SMTP)
+    ended = dict(book.ask("SELECT state, count(*) FROM recipient GROUP BY state"))
+    valve.let_flow()
+    crew.start(SMTP)
+    wait_until(lambda: _settled(book, State.DELIVERED, _MAILS), within_s=_SETTLED_S)
+
+    assert 0 == code
+    # Nothing is under way any more, nothing in doubt; what was not begun is left to the next.
+    assert set(ended) <= {State.DELIVERED, State.QUEUED}
+    assert 0 < ended[State.DELIVERED] < _MAILS
+    assert _MAILS == len({each.recipients[0] for each in mailbox.mails}) == len(mailbox.mails)
+    assert [] == book.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1")
+
+
+def test_a_relay_that_says_nothing_holds_up_the_end_for_one_deadline_at_most(
+    book: Book, crew: Crew, mailbox: Mailbox, base_settings: Settings
+) -> None:
+    queue_mails(book, base_settings)
+    mailbox.always("RCPT", Trouble.HANG)
+    crew.start(SMTP)
+    wait_until(lambda: any(each.startswith("RCPT") for each in mailbox.commands), within_s=START_S)
+
+    # The deadline of 3 s; the rest is for a busy machine.
+    code = crew.end(SMTP, within_s=3 + 12)
+
+    assert 0 == code
+    assert [] == book.ask("SELECT id FROM recipient WHERE state IN ('claimed', 'unknown')")
+
+
+def test_a_worker_that_is_asked_to_stop_while_it_decides_leaves_no_letter_out_and_writes_none_twice(
+    book: Book, crew: Crew
+) -> None:
+    accounts = book.accounts(25)
+    for _ in range(_MESSAGES):
+        book.message(*accounts)
+    book.ask("UPDATE recipient SET due_at = clock_timestamp()")
+    crew.start(DECIDE)
+    wait_until(lambda: book.count("inbox_letter"), within_s=START_S)
+
+    code = crew.end(DECIDE)
+    meanwhile = book.count("inbox_letter")
+    crew.start(DECIDE)
+    wait_until(lambda: _settled(book, State.DELIVERED, _LETTERS), within_s=_SETTLED_S)
+
+    assert 0 == code
+    assert 0 < meanwhile < _LETTERS
+    assert _LETTERS == book.count("inbox_letter")
+
+
+def test_a_request_that_waits_for_its_verdict_is_answered_although_the_door_closes(book: Book, crew: Crew) -> None:
+    account_id = book.account()
+    crew.start(API)
+    crew.await_ready(book.store)
+
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(crew.post, account_id, prefer="wait=10")
+        wait_until(lambda: book.count("message"))
+        began = monotonic()
+        code = crew.end(API)
+        took_s = monotonic() - began
+        answer = asked.result()
+
+    # uvicorn raises the signal again once it is done, so that whoever sent it sees that it was heard.
+    assert code in {0, -signal.SIGTERM}
+    assert (201, "in_delivery") == (answer.status_code, answer.json()["meta"]["status_reason"])
+    assert took_s < _GRACE_OF_API_S
+
+
+def _settled(book: Book, state: State, number: int) -> bool:
+    (row,) = book.ask("SELECT count(*) FROM recipient WHERE state = :state", state=state)
+    return bool(row[0] == number)
