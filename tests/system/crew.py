@@ -105,9 +105,11 @@ class Crew:
         """The process ids of those that live."""
         return {name: each.pid for name, each in self.processes.items() if each.poll() is None}
 
-    def post(self, *account_ids: UUID, prefer: str = "respond-async", idempotency: str = "", **chosen: object) -> Any:
-        """Send a message by the API; without a wish it does not wait for the verdict."""
-        key = {**self.key, **({"Idempotency-Key": idempotency} if idempotency else {})}
+    def post(
+        self, *account_ids: UUID, prefer: str = "respond-async", headers: Headers | None = None, **chosen: object
+    ) -> httpx2.Response:
+        """Send a message by the API, with more headers; without a wish it does not wait for the verdict."""
+        key = {**({} if headers and "Authorization" in headers else self.key), **(headers or {})}
         with httpx2.Client(base_url=self.url, timeout=_ANSWER_S) as client:
             return post_to(client, key, *account_ids, prefer=prefer, **chosen)
 

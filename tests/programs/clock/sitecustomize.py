@@ -1,0 +1,41 @@
+"""A clock that jumps: Python on this path reads its wall clock as shifted by the seconds in a file, from now to now.
+
+What measures durations (`monotonic`) is left alone, as the kernel leaves it alone when somebody sets the clock.
+"""
+
+import datetime
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import uuid_utils.compat
+
+_FILE = Path(os.environ["CLOCK_FILE"])  # noqa: TID251 - this program has no settings
+_time, _time_ns, _datetime, _uuid7 = time.time, time.time_ns, datetime.datetime, uuid_utils.compat.uuid7
+
+
+def _shift_s() -> int:
+    return int(_FILE.read_text() or 0)
+
+
+class _LikeDatetime(type):
+    """Every datetime is one of ours: those that C makes are not of our class."""
+
+    def __instancecheck__(cls, other: object) -> bool:
+        return isinstance(other, _datetime)
+
+
+class _Datetime(_datetime, metaclass=_LikeDatetime):
+    """A datetime whose present is shifted."""
+
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> Any:
+        """Say what the shifted clock shows."""
+        return _datetime.now(tz) + datetime.timedelta(seconds=_shift_s())
+
+
+time.time = lambda: _time() + _shift_s()
+time.time_ns = lambda: _time_ns() + _shift_s() * 10**9
+datetime.datetime = _Datetime  # type: ignore[misc] # that is the point
+uuid_utils.compat.uuid7 = lambda: _uuid7(timestamp=int(time.time()))

@@ -1,0 +1,128 @@
+"""Clocks that jump by hours and days, on one process after the other, while it works: nothing but promptness may change.
+
+Excepted, because the wall clock is their business: tokens of a foreign issuer and the year of an unsubscribe link.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+import httpx2
+import pytest
+
+from delivery.credentials import mint
+from delivery.records import clients
+from delivery.records.engine import Store, transaction
+from delivery.records.invariants import Scope
+from delivery.settings import Settings
+from delivery.vocabulary import Channel, CredentialKind, Reason
+from tests.book import Book
+from tests.mailbox import Mailbox, open_mailbox
+from tests.sending import key_of
+from tests.system.crew import API, DECIDE, SMTP, Crew, crew_at
+from tests.system.platform import ROOT
+from tests.waiting import wait_until
+from worker.checkup import Mark, check
+
+pytestmark = pytest.mark.xdist_group("drills")
+_PLACE = ROOT / "tests" / "programs" / "clock"
+_HOUR_S, _DAYS_S = 3600, 3 * 86400
+# Forward and back, from any of them to any other.
+_JUMPS = (_HOUR_S, -_HOUR_S, _DAYS_S, -_DAYS_S, 0)
+_SETTLED_S = 20.0
+
+
+@pytest.fixture
+def book(store: Store, broker: object) -> Book:
+    """Give empty records beside an empty broker."""
+    del broker
+    return Book(store)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """Give a relay that takes everything."""
+    with open_mailbox() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture
+def crew(book: Book, base_settings: Settings, tmp_path: Path, mailbox: Mailbox) -> Iterator[Crew]:
+    """Give a whole crew, each with a clock of its own that `jump` sets."""
+    with crew_at(tmp_path, base_settings, smtp_url=mailbox.url) as crew:
+        crew.key = key_of(book, base_settings, book.client_id)
+        for name in (API, DECIDE, SMTP):
+            jump(crew, name, 0)
+            crew.start(name, PYTHONPATH=f"{_PLACE}:{ROOT}", CLOCK_FILE=str(tmp_path / f"{name}.clock"))
+        crew.await_ready(book.store)
+        yield crew
+
+
+def jump(crew: Crew, name: str, shift_s: int) -> None:
+    """Set the clock of a process, from now on, this far from the true one."""
+    fresh = crew.folder / f"{name}.new"
+    fresh.write_text(str(shift_s))
+    fresh.replace(crew.folder / f"{name}.clock")
+
+
+def test_whoever_has_the_wrong_time_everything_is_delivered_once_and_soon(
+    crew: Crew, book: Book, mailbox: Mailbox, base_settings: Settings
+) -> None:
+    accounts = [book.account(), book.account(Channel.EMAIL), _sleeper(book)]
+    token = _token(crew, book, base_settings)
+    before = crew.living
+
+    sent = []
+    for name in (API, DECIDE, SMTP):
+        for shift_s in _JUMPS:
+            jump(crew, name, shift_s)
+            answer = crew.post(*accounts, headers=token)
+            assert 201 == answer.status_code
+            sent.append(answer)
+            wait_until(partial(_is_delivered_in_part, crew, answer), within_s=_SETTLED_S)
+
+    assert before == crew.living
+    assert len(sent) == book.count("inbox_letter") == len(mailbox.mails)
+    # Whoever sleeps, by the database's clock, is left to sleep by everybody else's.
+    assert {(Reason.QUIET_HOURS, len(sent))} == {
+        (Reason(row[0]), row[1])
+        for row in book.ask("SELECT reason, count(*) FROM recipient WHERE state <> 'delivered' GROUP BY reason")
+    }
+    assert [] == book.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1")
+    assert [] == book.ask("SELECT id FROM message WHERE created_at > clock_timestamp() OR sent_at > clock_timestamp()")
+    assert [] == _faults(base_settings, book.store)
+
+
+def _sleeper(book: Book) -> UUID:
+    """Enroll somebody whose quiet hours are now, and would not be an hour or two from now."""
+    now = datetime.now(UTC)
+    quiet = [(now + timedelta(minutes=minutes)).time().replace(second=0, microsecond=0) for minutes in (-30, 30)]
+    return book.account(quiet_from=quiet[0], quiet_until=quiet[1])
+
+
+def _token(crew: Crew, book: Book, settings: Settings) -> dict[str, str]:
+    secret = mint(CredentialKind.CLIENT_SECRET, settings.pepper)
+    with transaction(book.store) as db:
+        clients.add_credentials(db, book.client_id, [secret])
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": str(book.client_id),
+        "client_secret": secret.text.get_secret_value(),
+    }
+    answer = httpx2.post(f"{crew.url}/oauth/token", data=form, timeout=20)
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def _is_delivered_in_part(crew: Crew, answer: httpx2.Response) -> bool:
+    read = httpx2.get(f"{crew.url}{answer.headers['location']}", headers=crew.key, timeout=20).json()
+    return [["delivered"] * 2, 1] == [
+        [each["state"] for each in read["data"]["recipients"][:2]],
+        sum(each["reason"] == Reason.QUIET_HOURS for each in read["data"]["recipients"]),
+    ]
+
+
+def _faults(settings: Settings, store: Store) -> list[str]:
+    lines = check(settings, store, Scope(is_everything=True), timeout=timedelta(seconds=30))
+    return [line.name for line in lines if line.mark is Mark.FAULT]
