@@ -46,7 +46,7 @@ def progress(db: Connection, message_ids: Sequence[UUID], *, settled_only: bool 
     standings: dict[UUID, list[Standing]] = {}
     vetting_ids: dict[UUID, UUID | None] = {}
     for message_id, account_id, state, reason, vetting_id in db.execute(statement, {"message_ids": list(message_ids)}):
-        standing = Standing(account_id, State(state), Reason(reason) if reason else None)
+        standing = Standing(account_id, State(state), _reason(reason))
         standings.setdefault(message_id, []).append(standing)
         vetting_ids[message_id] = vetting_id
     return {key: Progress(tuple(value), vetting_ids[key]) for key, value in standings.items()}
@@ -121,13 +121,24 @@ def message(db: Connection, message_id: UUID, *, client_id: UUID | None = None) 
     return MessageView(**facts_of(row), client_id=row.client_id, vetting_id=row.vetting_id, recipients=recipients)
 
 
+_REASONS: dict[str | None, Reason] = {str(reason): reason for reason in Reason}
+
+
+def _reason(word: str | None) -> Reason | None:
+    """Read a reason. One that only a later version knows, which runs beside this one for a while, is told as none.
+
+    A new state cannot be left out so: it is written by the version after the one that can read it.
+    """
+    return _REASONS.get(word)
+
+
 def _recipients(db: Connection, message_id: UUID) -> tuple[RecipientView, ...]:
     return tuple(
         RecipientView(
             recipient_id=row.id,
             account_id=row.account_id,
             state=State(row.state),
-            reason=Reason(row.reason) if row.reason else None,
+            reason=_reason(row.reason),
             channel=Channel(row.channel) if row.channel else None,
             changed_at=row.changed_at,
             attempt=row.attempt,

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ class Crew:
         return {name: each.pid for name, each in self.processes.items() if each.poll() is None}
 
     def post(
-        self, *account_ids: UUID, prefer: str = "respond-async", headers: Headers | None = None, **chosen: object
+        self, *account_ids: UUID, prefer: str = "respond-async", headers: Headers | None = None, **chosen: Any
     ) -> httpx2.Response:
         """Send a message by the API, with more headers; without a wish it does not wait for the verdict."""
         key = {**({} if headers and "Authorization" in headers else self.key), **(headers or {})}

@@ -4,7 +4,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -86,7 +85,7 @@ def fill(crew: Crew, is_on: bool) -> None:  # noqa: FBT001 - a switch
 
 def make_a_replica(crew: Crew, is_on: bool) -> None:  # noqa: FBT001 - a switch
     """Let the broker follow a master that does not exist, and so be read-only, or be its own master again."""
-    broker_of(crew).execute_command("REPLICAOF", *(("127.0.0.1", "1") if is_on else ("NO", "ONE")))
+    broker_of(crew).replicaof(*(("127.0.0.1", "1") if is_on else ("NO", "ONE")))
 
 
 def freeze(crew: Crew, is_on: bool) -> None:  # noqa: FBT001 - a switch

@@ -1,4 +1,4 @@
-"""Clocks that jump by hours and days, on one process after the other, while it works: nothing but promptness may change.
+"""Clocks that jump by hours and days, on one process after the other, at work: nothing but promptness may change.
 
 Excepted, because the wall clock is their business: tokens of a foreign issuer and the year of an unsubscribe link.
 """
@@ -99,7 +99,7 @@ def _sleeper(book: Book) -> UUID:
     """Enroll somebody whose quiet hours are now, and would not be an hour or two from now."""
     now = datetime.now(UTC)
     quiet = [(now + timedelta(minutes=minutes)).time().replace(second=0, microsecond=0) for minutes in (-30, 30)]
-    return book.account(quiet_from=quiet[0], quiet_until=quiet[1])
+    return book.account(quiet_hours=(quiet[0], quiet[1]))
 
 
 def _token(crew: Crew, book: Book, settings: Settings) -> dict[str, str]:

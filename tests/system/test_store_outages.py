@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from time import monotonic
 from typing import Any
 

@@ -3,16 +3,18 @@
 What measures durations (`monotonic`) is left alone, as the kernel leaves it alone when somebody sets the clock.
 """
 
-import datetime
+import datetime as dt
 import os
 import time
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import uuid_utils
 import uuid_utils.compat
 
 _FILE = Path(os.environ["CLOCK_FILE"])  # noqa: TID251 - this program has no settings
-_time, _time_ns, _datetime, _uuid7 = time.time, time.time_ns, datetime.datetime, uuid_utils.compat.uuid7
+_time, _time_ns, _datetime = time.time, time.time_ns, dt.datetime
 
 
 def _shift_s() -> int:
@@ -26,16 +28,16 @@ class _LikeDatetime(type):
         return isinstance(other, _datetime)
 
 
-class _Datetime(_datetime, metaclass=_LikeDatetime):
+class _Datetime(_datetime, metaclass=_LikeDatetime):  # type: ignore[misc, valid-type] # what it was before
     """A datetime whose present is shifted."""
 
     @classmethod
-    def now(cls, tz: datetime.tzinfo | None = None) -> Any:
+    def now(cls, tz: dt.tzinfo | None = None) -> Any:
         """Say what the shifted clock shows."""
-        return _datetime.now(tz) + datetime.timedelta(seconds=_shift_s())
+        return _datetime.now(tz) + dt.timedelta(seconds=_shift_s())
 
 
 time.time = lambda: _time() + _shift_s()
 time.time_ns = lambda: _time_ns() + _shift_s() * 10**9
-datetime.datetime = _Datetime  # type: ignore[misc] # that is the point
-uuid_utils.compat.uuid7 = lambda: _uuid7(timestamp=int(time.time()))
+dt.datetime = _Datetime  # type: ignore[misc] # that is the point
+uuid_utils.compat.uuid7 = lambda: UUID(int=uuid_utils.uuid7(nanoseconds=time.time_ns()).int)  # type: ignore[assignment, misc] # as above
