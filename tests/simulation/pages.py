@@ -18,7 +18,7 @@ from delivery.rules.quiet_hours import QuietHours
 from delivery.rules.retry import PARKED
 from delivery.rules.status import Standing, combine
 from delivery.settings import Settings
-from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, State, StepName
+from delivery.vocabulary import AccountStatus, CaseState, Channel, MessageType, Reason, State, StepName
 from tasks.office import hold_unknown
 from tests import build
 from tests.simulation.store import MACHINES, Bell, Claimed, Row, Run, Sheet, Wish, ticks
@@ -198,14 +198,18 @@ class Pages:
             self.bells.append(Bell(StepName.DELIVER, attempt.recipient_id))
 
     def count_death(self, message_id: UUID) -> None:
-        """Count a death against a message that was being decided or whose case was being opened."""
+        """Count a death against a message that was being decided, or whose case was being opened or expired."""
         sheet = self.sheets[message_id]
-        if sheet.is_decided and not (sheet.has_vetting_id and sheet.case is None):
+        if sheet.is_decided and not self._is_case_to_do(sheet):
             return
         self.write(message_id, deaths=sheet.deaths + 1)
         if sheet.deaths + 1 >= DEATHS_LIMIT:
             waiting = self.in_state(message_id, State.ACCEPTED) + self.in_state(message_id, State.HELD)
             self.change(waiting, due=self.now + PARKED_TICKS, reason=Reason.POISONED)
+
+    def _is_case_to_do(self, sheet: Sheet) -> bool:
+        is_overdue = sheet.case is CaseState.OPEN and sheet.expires is not None and sheet.expires <= self.now
+        return sheet.has_vetting_id and (sheet.case is None or is_overdue)
 
     def set_aside(self, numbers: Iterable[int], states: Sequence[State]) -> None:
         """Keep the sweep from those of these recipients that are in these states."""
