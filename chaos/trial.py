@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
+import redis
 from psycopg import Error, connect
 
 from chaos.blows import strike
@@ -24,7 +25,7 @@ from chaos.site import API, DATABASE, OURS, Site, processes_of
 from chaos.staff import Staff
 from delivery.records.engine import open_store
 from delivery.records.migrating import create_database, migrate
-from delivery.vocabulary import CredentialKind
+from delivery.vocabulary import CredentialKind, QueueName
 
 # In the settings of a trial, everything but a refusing mailbox is final this long after the trouble has ended.
 _BOUND_S = 180.0
@@ -158,11 +159,15 @@ class Stage:
         return left is not None and not left.moving
 
     def _look(self, schedule: Schedule, run: str) -> Left | None:
+        """Count what is left to do. The letterbox first: what has left it is in the database."""
         try:
+            with self.site.broker() as broker:
+                unread = int(broker.llen(QueueName.ACCEPT))
             with connect(self.site.inside.database_url.get_secret_value(), connect_timeout=2) as db:
-                return look(db, schedule, run)
-        except Error:
+                left = look(db, schedule, run)
+        except (Error, redis.RedisError):
             return None
+        return replace(left, unsettled=left.unsettled + unread, moving=left.moving + unread)
 
     def _leap(self) -> float:
         try:
