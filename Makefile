@@ -3,7 +3,7 @@ PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door chaos chaos-broken simulate runtime dev
+.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth chaos chaos-broken simulate runtime dev
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ bench-latency: dev ## one message from POST to verdict, idle and at half of the 
 
 bench-door: dev ## the front door beside a textbook one, about six minutes (SHORT=1: one)
 	@exec $(BIN)/python -m benchmarks.door $(if $(SHORT),--short)
+
+bench-growth: dev ## the drain with a long backlog, an old store, many clients, more workers, about 15 minutes (SHORT=1: one; ROUNDS=n)
+	@exec $(BIN)/python -m benchmarks.growth $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 chaos: dev ## try to break it: seeded faults (N=20, JOBS=1, SEED=n, LARGEST=200, SHORT=1, POINTS=times, POINT=name, ACTION=name, SCENE=name)
 	@exec $(BIN)/python -m chaos $(if $(N),--n $(N)) $(if $(SEED),--seed $(SEED)) $(if $(LARGEST),--largest $(LARGEST)) \

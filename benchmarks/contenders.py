@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import UUID
 
 import psycopg
 
 from benchmarks.population import Order, Population
 from benchmarks.programs import Servers
 
+EVER = UUID(int=0)
+"""No message has a lesser id."""
 _PROGRAMS = Path(sys.executable).parent
 
 # Every recipient must be blocked exactly where its account is closed, and have a letter exactly where it is not; every
-# message must have been concluded once, with the status that follows.
+# message must have been concluded once, with the status that follows. What is older than the run is none of its work.
 _JUDGE = """
     WITH closed AS MATERIALIZED (SELECT unnest(%(closed)s::uuid[]) AS account_id), judged AS (
         SELECT recipient.message_id, recipient.state, closed.account_id IS NULL AS is_open,
@@ -22,6 +25,7 @@ _JUDGE = """
         FROM recipient LEFT JOIN closed ON closed.account_id = recipient.account_id
         LEFT JOIN inbox_letter AS letter ON letter.recipient_id = recipient.id
             AND letter.account_id = recipient.account_id AND letter.message_id = recipient.message_id
+        WHERE recipient.message_id >= %(since)s
     ), wanted AS (
         SELECT message_id, count(*) AS recipients, count(*) FILTER (WHERE is_open) AS good,
             count(*) FILTER (WHERE has_letter = (is_open AND {inbox})
@@ -30,7 +34,7 @@ _JUDGE = """
     )
     SELECT count(*), coalesce(sum(recipients), 0), coalesce(sum(right_ones), 0),
         count(*) FILTER (WHERE status = CASE WHEN good > 0 THEN 'sent' ELSE 'rejected' END AND {settled_once}),
-        (SELECT count(*) FROM inbox_letter), coalesce(sum(good), 0)
+        (SELECT count(*) FROM inbox_letter WHERE message_id >= %(since)s), coalesce(sum(good), 0)
     FROM message JOIN wanted ON wanted.message_id = message.id
 """
 
@@ -91,12 +95,19 @@ class Verdict:
     finished_at: float
 
 
-def judge(contender: Contender, population: Population, orders: Sequence[Order], *, inbox: bool = True) -> Verdict:
-    """Look at everything that a run has left behind."""
+def judge(
+    contender: Contender,
+    population: Population,
+    orders: Sequence[Order],
+    *,
+    inbox: bool = True,
+    since: UUID = EVER,
+) -> Verdict:
+    """Look at everything that a run has left behind: all messages from the id `since` on."""
     question = _JUDGE.format(settled_once=contender.settled_once, inbox=inbox)
-    closed = {"closed": list(population.closed_ids)}
+    asked = {"closed": list(population.closed_ids), "since": since}
     with psycopg.connect(contender.url) as db:
-        messages, recipients, right, settled, letters, good = _row(db.execute(question, closed))
+        messages, recipients, right, settled, letters, good = _row(db.execute(question, asked))
     wanted = sum(len(order.account_ids) for order in orders)
     seen = {
         "messages": (messages, len(orders)),
@@ -114,10 +125,10 @@ def finished_at(contender: Contender) -> float:
     return float(ask(contender, f"SELECT extract(epoch FROM ({contender.finished_at}))") or 0)  # noqa: S608 - our words
 
 
-def count_open(contender: Contender) -> int:
-    """Count the messages that are not concluded yet."""
-    with psycopg.connect(contender.url) as db:
-        return int(_row(db.execute(f"SELECT count(*) FROM message WHERE {contender.is_open}"))[0])  # noqa: S608 - see above
+def count_open(contender: Contender, *, since: UUID = EVER) -> int:
+    """Count the messages from this id on that are not concluded yet."""
+    question = f"SELECT count(*) FROM message WHERE id >= %s AND {contender.is_open}"  # noqa: S608 - see above
+    return int(ask(contender, question, (since,)))
 
 
 def empty(contender: Contender) -> None:

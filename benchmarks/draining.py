@@ -4,7 +4,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from uuid import UUID
 
 import psutil
 
@@ -15,20 +17,32 @@ from benchmarks.programs import Servers, busy_cpu_seconds, cpu_seconds, memory_m
 
 _PATIENCE_S = 90
 _LOOK_EVERY_S = 0.2
+# Fewer than anybody has done on a busy machine, where there are so many that it matters.
+_SLOWEST_RECIPIENTS_PER_S = 4000
+_STAGES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """How much work a run is."""
+    """How much work a run is, and whether it begins with a store that holds no message (`is_fresh`)."""
 
     round: int
     recipients: int
     messages: int
+    is_fresh: bool = True
+
+    @property
+    def patience_s(self) -> float:
+        """How long it may take at most."""
+        return _PATIENCE_S + self.recipients * self.messages / _SLOWEST_RECIPIENTS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run showed. Processor time is that of the workers, of every PostgreSQL process, and of Valkey."""
+    """What a run showed. Processor time is that of the workers, of every PostgreSQL process, and of Valkey.
+
+    `course_mib` is what the largest worker held from the start of the clock to its end, at even distances.
+    """
 
     contender: str
     round: int
@@ -43,40 +57,55 @@ class Run:
     all_workers_mib: float
     others_cpu_share: float
     fault: str | None
+    course_mib: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)
 class Memory:
-    """The most that the workers have held: the largest process, and all of them together."""
+    """The most that the workers have held: the largest process, and all of them together.
+
+    `looks_mib` has the largest process at each look.
+    """
 
     largest_mib: float = 0.0
     all_mib: float = 0.0
+    looks_mib: list[float] = field(default_factory=list)
 
     def look(self, processes: Sequence[psutil.Process]) -> None:
         """Look again."""
         sizes = memory_mib(processes)
-        self.largest_mib = max(self.largest_mib, *sizes, 0.0)
+        self.looks_mib.append(max(sizes, default=0.0))
+        self.largest_mib = max(self.largest_mib, self.looks_mib[-1])
         self.all_mib = max(self.all_mib, sum(sizes))
+
+    def course(self) -> tuple[float, ...]:
+        """Give looks at even distances, the first and the last among them."""
+        last = len(self.looks_mib) - 1
+        places = sorted({round(last * stage / _STAGES) for stage in range(_STAGES + 1)}) if last >= 0 else []
+        return tuple(round(self.looks_mib[place], 1) for place in places)
 
 
 def drain(servers: Servers, contender: Contender, population: Population, case: Case) -> Run:
     """Let a contender work off what was accepted before. The clock starts when its list appears at the broker."""
     servers.broker.flushall()
-    contenders.empty(contender)
+    if case.is_fresh:
+        contenders.empty(contender)
     warm_up = population.orders(max(4, case.messages // 50), case.recipients, seed=-case.round)
     orders = population.orders(case.messages, case.recipients, seed=case.round)
+    since = min(order.message_id for order in (*warm_up, *orders))
     contender.take_in([*warm_up, *orders])
     contenders.analyze(contender)
     contender.hand_over(orders)
     servers.broker.rename(contender.list_name, "parked")
     with working(contender) as processes:
         contender.hand_over(warm_up)
-        await_open(servers, contender, len(orders))
+        await_open(servers, contender, len(orders), since=since)
         watched = Watch(servers, processes)
+        look = partial(watched.memory.look, processes)
         servers.broker.rename("parked", contender.list_name)
-        await_open(servers, contender, 0, look=lambda: watched.memory.look(processes))
+        await_open(servers, contender, 0, look=look, since=since, patience_s=case.patience_s)
         watched.stop()
-    verdict = contenders.judge(contender, population, [*warm_up, *orders])
+    verdict = contenders.judge(contender, population, [*warm_up, *orders], since=since)
     return watched.conclude(contender, case, verdict)
 
 
@@ -119,6 +148,7 @@ class Watch:
             all_workers_mib=round(self.memory.all_mib, 1),
             others_cpu_share=round(others, 3),
             fault=verdict.fault,
+            course_mib=self.memory.course(),
         )
 
 
@@ -132,15 +162,23 @@ def working(contender: Contender) -> Iterator[list[psutil.Process]]:
         ]
 
 
-def await_open(servers: Servers, contender: Contender, wanted: int, *, look: Callable[[], None] = lambda: None) -> None:
-    """Wait until so few messages are open. Raises `TimeoutError`.
+def await_open(  # noqa: PLR0913 - three are defaults
+    servers: Servers,
+    contender: Contender,
+    wanted: int,
+    *,
+    look: Callable[[], None] = lambda: None,
+    since: UUID = contenders.EVER,
+    patience_s: float = _PATIENCE_S,
+) -> None:
+    """Wait until so few messages from the id `since` on are open. Raises `TimeoutError`.
 
     PostgreSQL is asked once the list at the broker is empty, so that the question costs the contender nothing.
     """
     clock = threading.Event()
-    ends_at = time.monotonic() + _PATIENCE_S
-    while servers.broker.exists(contender.list_name) or contenders.count_open(contender) > wanted:
+    ends_at = time.monotonic() + patience_s
+    while servers.broker.exists(contender.list_name) or contenders.count_open(contender, since=since) > wanted:
         if time.monotonic() > ends_at:
-            raise TimeoutError(f"{contender.name} did not work off its messages within {_PATIENCE_S} s")
+            raise TimeoutError(f"{contender.name} did not work off its messages within {patience_s:.0f} s")
         look()
         clock.wait(_LOOK_EVERY_S)

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import cached_property
+from itertools import cycle
 from typing import Any, TypeVar
+from uuid import UUID
 
 from benchmarks.contenders import module
 from benchmarks.population import BODY, Order, Population
@@ -29,7 +31,10 @@ Each = TypeVar("Each")
 
 
 class Ours:
-    """Postroom with so many worker processes, each as `postroom worker decide` starts it."""
+    """Postroom with so many worker processes, each as `postroom worker decide` starts it.
+
+    Messages come from `client_ids` in turn.
+    """
 
     settled_once = "open_count = 0 AND good_count = good AND decided_at IS NOT NULL"
     is_open = "open_count > 0"
@@ -42,7 +47,7 @@ class Ours:
         self._servers = servers
         self._database = f"ours_{workers}"
         self._chosen = chosen
-        self._population: Population | None = None
+        self.client_ids: Sequence[UUID] = ()
 
     @property
     def url(self) -> str:
@@ -83,7 +88,7 @@ class Ours:
 
     def furnish(self, population: Population, *, channel: Channel = Channel.INBOX) -> None:
         """Make the tables, the client and the accounts."""
-        self._population = population
+        self.client_ids = (population.client_id,)
         create_database(self._servers.postgres.url, self._database)
         migrate(self.store)
         with transaction(self.store) as db:
@@ -104,9 +109,9 @@ class Ours:
 
     def take_in(self, orders: Sequence[Order]) -> None:
         """Accept messages, as the door does for requests that come together."""
-        client_id = self._population.client_id if self._population else orders[0].message_id
+        senders = cycle(self.client_ids)
         for some in batches(orders, _AT_ONCE):
-            arrivals = [Arrival(order.message_id, client_id, _draft(order)) for order in some]
+            arrivals = [Arrival(order.message_id, next(senders), _draft(order)) for order in some]
             with transaction(self.store) as db:
                 accepting.accept(db, arrivals, grace=timedelta(seconds=GRACE_S))
 

@@ -6,9 +6,11 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from benchmarks import contenders
+from benchmarks import contenders, old_rows
 from benchmarks.ours import Ours
 from benchmarks.population import Order, Population
+from delivery.records import invariants
+from delivery.records.engine import transaction
 from delivery.settings import Settings
 from tasks.decide import decide
 from tasks.office import Office
@@ -77,3 +79,42 @@ def test_a_message_that_is_missing_is_noticed(judged: Judged, ordered: tuple[Pop
     lost = Order((population.account_ids[0],), UUID(int=1))
 
     assert "messages: 2 of 3" in (fault(judged, (population, [*orders, lost])) or "")
+
+
+@pytest.fixture
+def aged(judged: Judged, book: Book) -> Population:
+    """Give the store of this test a past, in which one account in two is closed to everybody."""
+    ids = [book.account(is_closed=bool(number % 2)) for number in range(2 * old_rows.RECIPIENTS)]
+    population = Population(tuple(ids), frozenset(ids[1::2]), book.client_id)
+    old_rows.fill(judged.url, population, 30, tell=lambda _: None)
+    return population
+
+
+def test_old_rows_are_such_as_deciding_would_have_left(judged: Judged, aged: Population) -> None:
+    past = [Order(aged.account_ids[: old_rows.RECIPIENTS]) for _ in range(30)]
+
+    assert contenders.judge(judged, aged, past).fault is None  # type: ignore[arg-type] # see above
+
+
+def test_old_rows_break_no_invariant(book: Book, aged: Population) -> None:
+    del aged
+    with transaction(book.store) as db:
+        found = list(invariants.ask(db, invariants.Scope(is_everything=True)))
+
+    assert found
+    assert [] == [each for each in found if each.count != 0]
+
+
+def test_what_is_older_than_a_run_neither_disturbs_its_judging_nor_helps_it(
+    judged: Judged, aged: Population, ordered: tuple[Population, list[Order]], book: Book
+) -> None:
+    del aged
+    population, orders = ordered
+    since = min(order.message_id for order in orders)
+
+    def fault_since() -> str | None:
+        return contenders.judge(judged, population, orders, since=since).fault  # type: ignore[arg-type] # see above
+
+    assert fault_since() is None
+    book.ask("DELETE FROM inbox_letter WHERE recipient_id = (SELECT max(recipient_id) FROM inbox_letter)")
+    assert "letters: 0 of 1" in (fault_since() or "")

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import standings
+from benchmarks import growth, standings
 from benchmarks.chart import draw
+from benchmarks.draining import Memory
 from benchmarks.draining import Run as DrainRun
 from benchmarks.load import Job, Run
 from benchmarks.report import describe
@@ -107,3 +109,35 @@ def test_the_chart_is_well_formed_and_has_a_bar_for_every_contender() -> None:
 
     texts = [each.text for each in chart.iter("{http://www.w3.org/2000/svg}text")]
     assert {"floor", "Huey", "Postroom, 1 worker", "50,000", "500", "20,000"} <= set(texts)
+
+
+def test_growth_compares_a_trial_with_the_mean_of_the_bases_of_its_round() -> None:
+    trial = growth.TRIALS[1]
+    told = [(growth.BASE, drained("a", 1, 100)), (trial, drained("a", 1, 90)), (growth.BASE, drained("a", 1, 200))]
+    told += [(growth.BASE, drained("a", 2, 1000)), (trial, drained("a", 2, 900))]
+
+    table = growth.describe(told)
+
+    assert f"| {trial.name} | 495 (90 to 900) | 75% (60% to 90%) |" in table
+
+
+def test_growth_shows_memory_at_the_first_look_in_the_middle_and_at_the_end() -> None:
+    run = replace(drained("a", 1, 100), course_mib=(90.0, 99.0, 110.0, 120.0, 130.0))
+
+    assert "| 90, 110, 130 |" in growth.describe([(growth.BASE, run)])
+
+
+def test_growth_does_not_count_a_run_that_was_not_right() -> None:
+    trial = growth.TRIALS[1]
+
+    table = growth.describe([(growth.BASE, drained("a", 1, 100)), (trial, drained("a", 1, 900, "letters: 1 of 2"))])
+
+    assert "900" not in table
+    assert f"Not counted: {trial.name}, round 1: letters: 1 of 2." in table
+
+
+def test_the_course_of_memory_goes_from_the_first_look_to_the_last() -> None:
+    memory = Memory(looks_mib=[float(each) for each in range(101)])
+
+    assert tuple(float(each) for each in range(0, 101, 10)) == memory.course()
+    assert () == Memory().course()

@@ -1,0 +1,180 @@
+"""`make bench-growth`: the drain with a long backlog, an old store, many clients, more workers.
+
+Every trial differs from one base in one thing. Each round runs the base first and last, and compares with the mean of
+both. A run whose results are not right to the last row does not count. SHORT=1 takes under a minute and shows that all
+of it runs and verifies; its figures mean nothing.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean, median
+from uuid import UUID
+
+import psycopg
+from uuid_utils.compat import uuid7
+
+from benchmarks.drain import save, tell
+from benchmarks.draining import Case, Run, drain
+from benchmarks.old_rows import RECIPIENTS, fill
+from benchmarks.ours import Ours
+from benchmarks.population import Population, populate
+from benchmarks.programs import Servers, open_servers
+from benchmarks.standings import spread
+
+_CLIENTS = 10_000
+_CLIENTS_TOO = """
+    INSERT INTO client (id, name, scopes)
+    SELECT other.id, client.name, client.scopes FROM client, unnest(%s::uuid[]) AS other (id) WHERE client.id = %s
+"""
+_HEAD = (
+    "| trial | recipients/s | of the base | CPU s for 10,000 recipients | of the base"
+    " | largest worker, MiB: first, middle, end | CPU of others |\n|---|---|---|---|---|---|---|"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a store and its workers have to do. The defaults are the base that every other trial differs from."""
+
+    name: str
+    messages: int
+    recipients: int = RECIPIENTS
+    clients: int = 1
+    workers: int = 1
+    is_old: bool = False
+
+
+BASE = Trial("base: a backlog of 150,000 recipients, 25 a message, 1 client, 1 worker, an empty store", 6_000)
+TRIALS = (
+    BASE,
+    Trial("a backlog of 1,000,000 recipients", 40_000),
+    Trial("a store of 10,000,000 old recipients", 6_000, is_old=True),
+    Trial("100 clients", 6_000, clients=100),
+    Trial("10,000 clients", 10_000, clients=_CLIENTS),
+    Trial("1 recipient a message", 30_000, recipients=1),
+    Trial("5 recipients a message", 15_000, recipients=5),
+    Trial("2 workers", 10_000, workers=2),
+    Trial("4 workers", 10_000, workers=4),
+    BASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many rounds, which part of the messages above, and how many old messages."""
+
+    rounds: int
+    share: float
+    old_messages: int
+
+
+LONG = Plan(rounds=3, share=1.0, old_messages=10_000_000 // RECIPIENTS)
+SHORT = Plan(rounds=1, share=0.02, old_messages=4_000)
+
+
+class Grown(Ours):
+    """Postroom as a trial wants it. Trials share a store, but for the one with old rows, which has its own."""
+
+    def __init__(self, servers: Servers, trial: Trial, client_ids: Sequence[UUID]) -> None:
+        super().__init__(servers, trial.workers)
+        self._database = "grown_old" if trial.is_old else "grown"
+        self._all_client_ids = client_ids
+        self.client_ids = client_ids[: trial.clients]
+
+    def furnish(self, population: Population) -> None:  # type: ignore[override] # the inbox alone is measured
+        """Make the tables, the accounts, and every client of every trial."""
+        chosen = self.client_ids
+        super().furnish(population)
+        self.client_ids = chosen
+        with psycopg.connect(self.url) as db:
+            db.execute(_CLIENTS_TOO, (list(self._all_client_ids[1:]), population.client_id))
+
+
+Told = Sequence[tuple[Trial, Run]]
+
+
+def main() -> None:
+    """Measure, print a table, and write numbers and table down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true", help="does it run and verify? under a minute")
+    parser.add_argument("--rounds", type=int, help=f"how many rounds, if not {LONG.rounds}")
+    asked = parser.parse_args()
+    plan = SHORT if asked.short else replace(LONG, rounds=asked.rounds or LONG.rounds)
+    with open_servers() as servers:
+        facts = servers.facts
+        told = list(_all(servers, populate(), plan))
+    table = describe(told)
+    print(table)
+    runs = [{**asdict(trial), **asdict(run)} for trial, run in told]
+    save("growth", ".json", json.dumps({"facts": facts, "plan": asdict(plan), "runs": runs}, indent=1))
+    save("growth", ".md", table)
+    if any(run.fault for _, run in told):
+        sys.exit("Some runs were not right and do not count; see above.")
+
+
+def _all(servers: Servers, population: Population, plan: Plan) -> Iterator[tuple[Trial, Run]]:
+    client_ids = [population.client_id, *(uuid7() for _ in range(_CLIENTS - 1))]
+    contenders = {trial: Grown(servers, trial, client_ids) for trial in TRIALS}
+    for is_old in (False, True):
+        first = next(each for trial, each in contenders.items() if trial.is_old == is_old)
+        first.furnish(population)
+        if is_old:
+            fill(first.url, population, plan.old_messages, tell=tell)
+    for round_ in range(1, plan.rounds + 1):
+        for trial in TRIALS:
+            messages = max(4, int(trial.messages * plan.share))
+            case = Case(round_, trial.recipients, messages, is_fresh=not trial.is_old)
+            run = drain(servers, contenders[trial], population, case)
+            tell(_line(trial, run))
+            yield trial, run
+
+
+def _line(trial: Trial, run: Run) -> str:
+    return (
+        f"round {run.round}  {trial.name[:40]:40} {run.recipients_per_s:9,.0f} a second in {run.seconds:5.1f} s"
+        f"  CPU {run.cpu_s_per_10k:5.2f} s/10k  others {run.others_cpu_share:4.0%}  {run.fault or 'verified'}"
+    )
+
+
+def describe(told: Told) -> str:
+    """Write the table. Behind a median stand the least and the most of all rounds."""
+    counted = [(trial, run) for trial, run in told if run.fault is None]
+    rows = [_row(trial, counted) for trial in dict.fromkeys(trial for trial, _ in counted)]
+    faults = [f"Not counted: {trial.name}, round {run.round}: {run.fault}." for trial, run in told if run.fault]
+    return "\n".join([_HEAD, *rows, *(["", *faults] if faults else [])])
+
+
+def _row(trial: Trial, told: Told) -> str:
+    runs = [run for each, run in told if each == trial]
+    cells = [
+        trial.name,
+        spread([run.recipients_per_s for run in runs], ",.0f"),
+        "" if trial == BASE else spread(_ratios(trial, told, "recipients_per_s"), ".0%"),
+        spread([run.cpu_s_per_10k for run in runs], ".2f"),
+        "" if trial == BASE else spread(_ratios(trial, told, "cpu_s_per_10k"), ".0%"),
+        _course(runs),
+        spread([run.others_cpu_share for run in runs], ".0%"),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _course(runs: Sequence[Run]) -> str:
+    courses = [run.course_mib for run in runs if run.course_mib]
+    stages = [(course[0], course[len(course) // 2], course[-1]) for course in courses]
+    return ", ".join(f"{median(stage):.0f}" for stage in zip(*stages, strict=True)) or "-"
+
+
+def _ratios(trial: Trial, told: Told, name: str) -> list[float]:
+    """Compare a trial with the base of the same round, in each round that has both."""
+    bases: dict[int, list[float]] = {}
+    for each, run in told:
+        if each == BASE:
+            bases.setdefault(run.round, []).append(getattr(run, name))
+    return [getattr(run, name) / fmean(bases[run.round]) for each, run in told if each == trial and run.round in bases]
+
+
+if __name__ == "__main__":
+    main()
