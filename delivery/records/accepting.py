@@ -67,7 +67,8 @@ _ACCEPT = text(f"""
         SELECT arrival.id FROM arrival
         JOIN message ON message.client_id = arrival.client_id AND message.idempotency_key = arrival.key
         UNION ALL
-        SELECT arrival.id FROM arrival JOIN message ON message.id = arrival.id
+        SELECT arrival.id FROM arrival
+        JOIN message ON message.id = arrival.id AND message.id = ANY(CAST(:ids AS uuid[]))
     ), wanted AS (
         SELECT arrival.id AS message_id, CAST(listed.account AS uuid) AS account_id, listed.place - 1 AS position
         FROM arrival, unnest(string_to_array(arrival.recipients, ',')) WITH ORDINALITY AS listed (account, place)
@@ -104,7 +105,7 @@ _EARLIER = text("""
         FROM arrival JOIN message ON message.client_id = arrival.client_id AND message.idempotency_key = arrival.key
         UNION ALL
         SELECT arrival.*, message.id AS message_id, message.client_id AS owner_id, message.content_hash
-        FROM arrival JOIN message ON message.id = arrival.id
+        FROM arrival JOIN message ON message.id = arrival.id AND message.id = ANY(CAST(:ids AS uuid[]))
     )
     SELECT id, message_id, owner_id = client_id AND content_hash = hash AS is_same FROM earlier
 """)

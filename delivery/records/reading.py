@@ -34,7 +34,8 @@ _SETTLED_PROGRESS = text(f"""
     {_PROGRESS}
     AND NOT EXISTS (
         SELECT FROM recipient AS other
-        WHERE other.message_id = message.id AND {one_of("other.state", MOVING_STATES)}
+        WHERE other.message_id = message.id AND other.message_id = ANY(CAST(:message_ids AS uuid[]))
+          AND {one_of("other.state", MOVING_STATES)}
     )
     {_ORDER}
 """)
