@@ -10,6 +10,9 @@ import platform
 import statistics
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +29,7 @@ _FOLDER = _ROOT / "var" / "bench"
 _BODY_BYTES = 2000
 _CONNECTIONS = (1, 16, 64)
 _RECIPIENTS = (1, 25)
+_LOOK_EVERY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,11 @@ class Plan:
     seconds: float
     warm_up_seconds: float
     memory_requests: int
+    waiting: int
 
 
-LONG = Plan(rounds=5, seconds=5.0, warm_up_seconds=2.0, memory_requests=100_000)
-SHORT = Plan(rounds=2, seconds=0.8, warm_up_seconds=0.5, memory_requests=3_000)
+LONG = Plan(rounds=5, seconds=5.0, warm_up_seconds=2.0, memory_requests=100_000, waiting=2000)
+SHORT = Plan(rounds=2, seconds=0.8, warm_up_seconds=0.5, memory_requests=3_000, waiting=2000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ def main() -> None:
         for door in (place.ours, place.textbook):
             _measure(place, door, 0, _job(door, 16, 25, seconds=plan.warm_up_seconds))
         runs = [run for round_ in range(1, plan.rounds + 1) for run in _round(place, plan, round_)]
-        memory = _watch_memory(place, plan)
+        memory = _watch_memory(place, plan) | _watch_waiting(place, plan)
         facts = place.facts
     _tell("")
     print(describe([asdict(run) for run in runs], memory))
@@ -138,7 +143,22 @@ def _watch_memory(place: Place, plan: Plan) -> dict[str, float]:
     return {"requests": plan.memory_requests, **{name: round(mib, 1) for name, mib in memory.items()}}
 
 
-def _job(door: Door, connections: int, recipients: int, *, seconds: float = 0, requests: int = 0) -> Job:
+def _watch_waiting(place: Place, plan: Plan) -> dict[str, float]:
+    """Note how much our process grows, in MiB, while so many requests wait for verdicts that nobody brings."""
+    door = place.ours
+    before, most = door.memory_mib(), [0.0]
+    job = _job(door, plan.waiting, 25, requests=plan.waiting, prefer="wait=10")
+    with _looking(lambda: most.append(door.memory_mib())):
+        seen = _load(job)
+    _verify(place, door, job, seen)
+    grown = max(most) - before
+    waited_ms = min(seen.latencies_ms)
+    _tell(f"{plan.waiting} waiting requests: {before:.1f} MiB, {grown:.1f} more; the shortest wait {waited_ms:.0f} ms")
+    return {"waiting": plan.waiting, "waiting_mib": round(grown, 1), "shortest_wait_ms": round(waited_ms, 1)}
+
+
+def _job(door: Door, connections: int, recipients: int, **how: float | str) -> Job:
+    """Write a job for the load: for so many `seconds` or `requests`, with this `prefer`."""
     return Job(
         port=door.port,
         key=door.key,
@@ -146,8 +166,7 @@ def _job(door: Door, connections: int, recipients: int, *, seconds: float = 0, r
         connections=connections,
         recipients=recipients,
         body_bytes=_BODY_BYTES,
-        seconds=seconds,
-        requests=requests,
+        **how,  # type: ignore[arg-type] # by name
     )
 
 
@@ -155,6 +174,24 @@ def _load(job: Job) -> Seen:
     command = (sys.executable, "-m", "benchmarks.load")
     done = subprocess.run(command, input=json.dumps(asdict(job)), cwd=_ROOT, capture_output=True, text=True, check=True)
     return Seen(**json.loads(done.stdout))
+
+
+@contextmanager
+def _looking(look: Callable[[], None]) -> Iterator[None]:
+    """Look every now and then while the block runs."""
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(_LOOK_EVERY_S):
+            look()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def _line(run: Measured) -> str:

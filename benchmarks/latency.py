@@ -12,12 +12,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+import psutil
 import psycopg
 
 from benchmarks import contenders
@@ -27,7 +28,7 @@ from benchmarks.draining import working
 from benchmarks.load import Job, Seen
 from benchmarks.ours import Ours
 from benchmarks.population import BODY, Order, Population, populate
-from benchmarks.programs import ROOT, free_port, open_servers, running
+from benchmarks.programs import ROOT, Servers, busy_cpu_seconds, cpu_seconds, free_port, open_servers, running
 from benchmarks.rivals import Peer, textbook
 from delivery.credentials import Minted, mint
 from delivery.records import clients
@@ -36,12 +37,16 @@ from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind
 
 _PATIENCE_S = 120
-_CONNECTIONS = 16
+# With 16 both doors wait for commits more than they work; on two cores 64 keep either busy.
+_CONNECTIONS = 64
+# So many messages that a run takes ten seconds or more; what is compared are rates. By recipients a message.
+_OURS = {25: 10_000, 1: 20_000}
+_TEXTBOOK = {25: 120, 1: 1_200}
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One trial of one contender."""
+    """One trial of one contender. `cpu_us` is processor time for a message, by who used it."""
 
     contender: str
     trial: str
@@ -50,23 +55,47 @@ class Measured:
     messages_per_s: float
     p50_ms: float
     p99_ms: float
+    cpu_us: Mapping[str, int]
+    others_cpu_share: float
     fault: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """A contender behind its door."""
+    """A contender behind its door, and the programs that take part, by what they are."""
 
     contender: Ours | Peer
     population: Population
     port: int
     key: str
+    programs: Mapping[str, Sequence[psutil.Process]]
 
     def job(self, recipients: int, **how: float | str) -> Job:
         """Write a job for the load."""
         plain = {"connections": _CONNECTIONS, "body_bytes": 2000, **how}
         account_ids = [str(each) for each in self.population.account_ids]
         return Job(port=self.port, key=self.key, account_ids=account_ids, recipients=recipients, **plain)  # type: ignore[arg-type] # by name
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Say how much processor time its programs have used."""
+        return {name: sum(map(cpu_seconds, some)) for name, some in self.programs.items()}
+
+
+class Watch:
+    """Looks at processors from the beginning of a trial."""
+
+    def __init__(self, stand: Stand) -> None:
+        self._stand = stand
+        self._used, self._busy, self._began_at = stand.cpu_seconds(), busy_cpu_seconds(), time.monotonic()
+
+    def conclude(self, messages: int, load_cpu_s: float) -> tuple[dict[str, int], float]:
+        """Say what a message cost each program, in microseconds, and which share of the processors others took."""
+        used = {name: now - self._used[name] for name, now in self._stand.cpu_seconds().items()}
+        used["load"] = load_cpu_s
+        ours = sum(used.values())
+        seconds = time.monotonic() - self._began_at
+        others = max(busy_cpu_seconds() - self._busy - ours, 0.0) / seconds / (psutil.cpu_count() or 1)
+        return {name: round(each / messages * 1e6) for name, each in used.items()}, round(others, 3)
 
 
 def main() -> None:
@@ -78,7 +107,7 @@ def main() -> None:
     runs: list[Measured] = []
     with open_servers() as servers:
         for contender, door in ((Ours(servers, 1), "api_stub"), (textbook(servers), "benchmarks.textbook_door")):
-            with _stand(contender, door, population) as stand:
+            with _stand(servers, contender, door, population) as stand:
                 for measured in _trials(stand, share):
                     tell(f"{measured.contender:20} {measured.trial:24} {asdict(measured)}")
                     runs.append(measured)
@@ -95,9 +124,8 @@ def _trials(stand: Stand, share: float) -> Iterator[Measured]:
         yield _through(stand, "idle", stand.job(25, requests=int(1000 * share), prefer="wait=10", connections=1))
     else:
         yield _one_by_one(stand, int(100 * share))
-    for recipients in (25, 1):
-        messages = int((10_000 if is_ours else 40 * 25 / recipients) * share)
-        peak = _through(stand, "through the door", stand.job(recipients, requests=max(messages, 5)))
+    for recipients, messages in (_OURS if is_ours else _TEXTBOOK).items():
+        peak = _through(stand, "through the door", stand.job(recipients, requests=int(messages * share)))
         yield peak
         if is_ours:
             rate = peak.messages_per_s / 2
@@ -106,7 +134,7 @@ def _trials(stand: Stand, share: float) -> Iterator[Measured]:
 
 
 @contextmanager
-def _stand(contender: Ours | Peer, door: str, population: Population) -> Iterator[Stand]:
+def _stand(servers: Servers, contender: Ours | Peer, door: str, population: Population) -> Iterator[Stand]:
     """Open a contender's door and let its workers work."""
     contender.furnish(population)
     minted = mint(CredentialKind.API_KEY, _settings_of(contender).pepper)
@@ -114,9 +142,13 @@ def _stand(contender: Ours | Peer, door: str, population: Population) -> Iterato
     port = free_port()
     told = {**contender.environment, **_settings_environment(contender)}
     with ExitStack() as stack:
-        stack.enter_context(running(module(door, "--port", str(port)), lambda: _greets(port), environment=told))
-        stack.enter_context(working(contender))
-        yield Stand(contender, population, port, minted.text.get_secret_value())
+        process = stack.enter_context(
+            running(module(door, "--port", str(port)), lambda: _greets(port), environment=told)
+        )
+        postgres, valkey = servers.programs
+        programs = {"door": [process], "PostgreSQL": [postgres], "Valkey": [valkey]}
+        programs["workers"] = stack.enter_context(working(contender))
+        yield Stand(contender, population, port, minted.text.get_secret_value(), programs)
 
 
 def _settings_of(contender: Ours | Peer) -> Settings:
@@ -143,9 +175,10 @@ def _enroll(contender: Ours | Peer, population: Population, minted: Minted) -> N
 def _through(stand: Stand, trial: str, job: Job) -> Measured:
     """Send a job through the door and wait until everything is settled."""
     contenders.empty(stand.contender)
-    began_at = time.time()
+    watch, began_at = Watch(stand), time.time()
     seen = _load(job)
     _await_settled(stand.contender)
+    cpu_us, others = watch.conclude(job.requests, seen.cpu_seconds)
     finished_at = contenders.finished_at(stand.contender)
     latencies = sorted(seen.latencies_ms)
     return Measured(
@@ -156,6 +189,8 @@ def _through(stand: Stand, trial: str, job: Job) -> Measured:
         messages_per_s=round(job.requests / (finished_at - began_at), 1),
         p50_ms=round(statistics.median(latencies), 2),
         p99_ms=round(latencies[int(len(latencies) * 0.99)], 2),
+        cpu_us=cpu_us,
+        others_cpu_share=others,
         fault=_fault(stand, job, seen),
     )
 
@@ -187,14 +222,17 @@ def _one_by_one(stand: Stand, messages: int) -> Measured:
     """Send one message after the other, each when the one before is settled, and ask the rows how long each took."""
     took: list[float] = []
     clock = threading.Event()
+    messages = max(messages, 5)
     contenders.empty(stand.contender)
-    for _ in range(max(messages, 5)):
+    watch = Watch(stand)
+    for _ in range(messages):
         began_at = time.time()
         _post(stand)
         while contenders.count_open(stand.contender):
             clock.wait(0.01)
         took.append((contenders.finished_at(stand.contender) - began_at) * 1000)
-    return Measured(stand.contender.name, "idle", 25, len(took), 0.0, statistics.median(took), max(took), None)
+    cpu = watch.conclude(messages, 0.0)
+    return Measured(stand.contender.name, "idle", 25, messages, 0.0, statistics.median(took), max(took), *cpu, None)
 
 
 def _post(stand: Stand) -> None:
@@ -219,15 +257,19 @@ def _greets(port: int) -> bool:
 
 
 def describe(runs: Sequence[Measured]) -> str:
-    """Write a table."""
-    head = "| trial | contender | recipients | messages/s | p50 / p99, ms |"
+    """Write a table: what was measured, and what a message cost whom."""
+    programs = list(runs[0].cpu_us)
+    columns = ("trial", "contender", "recipients", "messages/s", "p50 / p99, ms", *programs, "all", "CPU of others")
+    head = f"| {' | '.join(columns)} |"
+    rule = "|---" * len(columns) + "|"
     rows = [
         f"| {run.trial} | {run.contender} | {run.recipients} | {run.messages_per_s:,.0f} "
-        f"| {run.p50_ms:.1f} / {run.p99_ms:.1f} |"
+        f"| {run.p50_ms:.1f} / {run.p99_ms:.1f} | {' | '.join(f'{run.cpu_us[each]:,}' for each in programs)} "
+        f"| {sum(run.cpu_us.values()):,} | {run.others_cpu_share:.0%} |"
         for run in runs
         if run.fault is None
     ]
-    return "\n".join([head, "|---|---|---|---|---|", *rows])
+    return "\n".join(["Processor time in microseconds a message.", "", head, rule, *rows])
 
 
 if __name__ == "__main__":

@@ -65,10 +65,10 @@ def _options(connections: int) -> dict[str, Any]:
             "keepalives_interval": 5,
             "keepalives_count": 2,
             "tcp_user_timeout": 15_000,
-            # JIT costs more than it gives in statements of a few milliseconds. A plan made while a table was empty reads
-            # all of it, and stays for minutes while the table grows: the first 100,000 recipients cost five times as
-            # much. A process that froze in a transaction (SIGSTOP, swap, a paused machine) would hold its rows until it
-            # wakes, and everybody else's work on them.
+            # JIT costs more than it gives in statements of a few milliseconds. A plan made while a table was empty
+            # would read all of it, and stay while it fills: the first 100,000 recipients cost PostgreSQL five times as
+            # much. A process that froze in a transaction (SIGSTOP, swap, a paused machine) would hold its rows until
+            # it wakes, and everybody else's work on them.
             "options": "-c jit=off -c enable_seqscan=off -c timezone=UTC"
             f" -c idle_in_transaction_session_timeout={_IDLE_TIMEOUT_MS}",
         },

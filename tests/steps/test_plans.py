@@ -263,7 +263,7 @@ def test_reading(large: Book) -> None:
 def test_a_plan_that_was_made_while_the_tables_were_empty_finds_rows_by_index(
     servers: Servers, base_settings: Settings, worker_number: int, office: Office
 ) -> None:
-    """A connection keeps such a plan until statistics are taken: minutes, in which a fresh system is loaded with work."""
+    """A connection keeps such a plan until statistics are taken, a minute later, while a fresh system fills."""
     url = SecretStr(servers.create_database(f"fresh_{worker_number}"))
     store = open_store(base_settings.model_copy(update={"database_url": url}), connections=2)
     fresh = Book(store)
