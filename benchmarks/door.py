@@ -147,7 +147,8 @@ def _watch_waiting(place: Place, plan: Plan) -> dict[str, float]:
     """Note how much our process grows, in MiB, while so many requests wait for verdicts that nobody brings."""
     door = place.ours
     before, most = door.memory_mib(), [0.0]
-    job = _job(door, plan.waiting, 25, requests=plan.waiting, prefer="wait=10")
+    # They come within five seconds, so that it is the waiting that counts and not a rush.
+    job = _job(door, plan.waiting, 25, requests=plan.waiting, rate_per_s=plan.waiting / 5, prefer="wait=10")
     with _looking(lambda: most.append(door.memory_mib())):
         seen = _load(job)
     _verify(place, door, job, seen)
