@@ -8,7 +8,7 @@ import structlog
 from delivery import journal
 from delivery.records import claims, deaths, moves
 from delivery.records.engine import transaction
-from delivery.rules.deaths import Traces, after_death
+from delivery.rules.deaths import Traces, accuse, after_death
 from delivery.rules.deciding import Move
 from delivery.rules.outcomes import Attempt, conclude
 from delivery.vocabulary import Reason, State, StepName
@@ -25,17 +25,19 @@ def bury(office: Office, worker_id: UUID) -> None:
     """
     traces = journal.read(journal.journal_folder(office.settings.journal_folder), worker_id)
     with transaction(office.store) as db:
-        wanted = [_conclude(office, *each, traces) for each in claims.under_way(db, worker_id)]
+        tried = claims.under_way(db, worker_id)
+        accused = accuse(tried)
+        wanted = [_conclude(office, each, earlier + (each.recipient_id in accused), traces) for each, earlier in tried]
         ended = moves.record(db, wanted)
-        claims.count_deaths(db, ended)
+        claims.count_deaths(db, ended & accused)
     with transaction(office.store) as db:  # Of its own: messages are locked in the order of their ids.
         parked = deaths.bury(db, worker_id)
     _ring(office, [move for move in wanted if move.recipient_id in ended])
     _tell(worker_id, wanted, parked)
 
 
-def _conclude(office: Office, attempt: Attempt, earlier: int, traces: Traces | None) -> Move:
-    outcome = hold_unknown(after_death(attempt, traces, deaths=earlier + 1), office.settings)
+def _conclude(office: Office, attempt: Attempt, deaths: int, traces: Traces | None) -> Move:
+    outcome = hold_unknown(after_death(attempt, traces, deaths=deaths), office.settings)
     return conclude(attempt, outcome, office.chance(), patience=office.settings.send_deadline)
 
 

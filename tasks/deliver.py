@@ -20,7 +20,24 @@ _log = structlog.get_logger()
 
 def deliver(office: Office, recipient_ids: Sequence[int]) -> None:
     """Try each of these recipients once. No transaction is open while the network is asked."""
-    letters = office.claiming.do(recipient_ids, partial(_claim, office))
+    with office.company.beside():
+        _attempt(office, office.claiming.do(recipient_ids, partial(_claim, office)))
+
+
+def deliver_alone(office: Office, recipient_ids: Sequence[int]) -> None:
+    """Try each of these once, while this worker has nothing else under way: workers have died of them.
+
+    Once the worker leaves, the rest stays due.
+    """
+    for recipient_id in recipient_ids:
+        if office.hands.are_leaving:
+            return
+        with office.company.alone():
+            (letters,) = _claim(office, [[recipient_id]], is_alone=True)
+            _attempt(office, letters)
+
+
+def _attempt(office: Office, letters: Sequence[Letter]) -> None:
     crash_here(CrashPoint.CLAIM_COMMITTED)
     judged = [(letter, judge(letter)) for letter in letters]  # Those not claimed are settled or in other hands.
     _record(office, [(letter, outcome) for letter, outcome in judged if isinstance(outcome, Outcome)])
@@ -35,12 +52,12 @@ def judge(letter: Letter) -> Outcome | Channel:
     return settle(choice, letter.channel)
 
 
-def _claim(office: Office, asked: Sequence[Sequence[int]]) -> list[list[Letter]]:
+def _claim(office: Office, asked: Sequence[Sequence[int]], *, is_alone: bool = False) -> list[list[Letter]]:
     """Claim in one transaction what several runs ask for. Whoever asks second for a recipient does not get it."""
     wanted = sorted({each for recipient_ids in asked for each in recipient_ids})
     with transaction(office.store) as db:
         token = claims.make_token(office.worker_id)
-        letters = claims.claim(db, wanted, token=token, lease=office.settings.lease)
+        letters = claims.claim(db, wanted, token=token, lease=office.settings.lease, is_alone=is_alone)
         crash_here(CrashPoint.CLAIM_WRITTEN)
     claimed = {letter.recipient_id: letter for letter in letters}
     return [[claimed.pop(each) for each in recipient_ids if each in claimed] for recipient_ids in asked]

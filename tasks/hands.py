@@ -23,6 +23,11 @@ class Hands:
         """Share what follows among the threads of this pool."""
         self._pool = pool
 
+    @property
+    def are_leaving(self) -> bool:
+        """Say whether nothing more should be begun."""
+        return self._is_leaving
+
     def leave(self) -> None:
         """Begin nothing of any bell from now on."""
         self._is_leaving = True

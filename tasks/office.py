@@ -13,6 +13,7 @@ from delivery.rules.deciding import Move
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
+from tasks.company import Company
 from tasks.doorbell import Doorbell
 from tasks.gathering import Gathered
 from tasks.hands import Hands
@@ -48,3 +49,5 @@ class Office:
     concluding: Gathered[Sequence[Move], set[int]] = field(default_factory=Gathered)
     """Where they record outcomes together."""
     hands: Hands = field(default_factory=Hands)
+    company: Company = field(default_factory=Company)
+    """Where `deliver` works beside others, or alone."""

@@ -16,7 +16,7 @@ from delivery.records import due
 from delivery.records.engine import STORE_UNAVAILABLE, transaction
 from delivery.vocabulary import QueueName, StepName
 from tasks.decide import decide
-from tasks.deliver import deliver
+from tasks.deliver import deliver, deliver_alone
 from tasks.lapse import lapse
 from tasks.office import Office
 from tasks.review import expire
@@ -117,6 +117,7 @@ DECIDE = Step(decide, _read_message_id, due.set_aside_messages)
 VET = Step(vet, _read_message_id, due.set_aside_messages)
 EXPIRE = Step(expire, _read_message_id, due.set_aside_messages)
 DELIVER = Step(deliver, _read_recipient_id, due.set_aside_recipients, QueueName.DELIVER_SMTP)
+DELIVER_ALONE = Step(deliver_alone, _read_recipient_id, due.set_aside_recipients)
 LAPSE = Step(lapse, _read_recipient_id, due.set_aside_recipients)
 
 STEPS: Mapping[StepName, Step[Any]] = {StepName.DECIDE: DECIDE, StepName.VET: VET, StepName.DELIVER: DELIVER}

@@ -17,10 +17,11 @@ LATER = Outcome(Kind.TEMPORARY, Reason.TRY_LATER, "451 later")
 UNKNOWN = Outcome(Kind.UNKNOWN, Reason.INTERRUPTED)
 
 
-def claim(book: Book, message_id: UUID, token: UUID | None = None) -> list[Letter]:
+def claim(book: Book, message_id: UUID, token: UUID | None = None, *, is_alone: bool = False) -> list[Letter]:
     """Claim what can be claimed of a message."""
+    recipient_ids = book.recipient_ids(message_id)
     with transaction(book.store) as db:
-        return claims.claim(db, book.recipient_ids(message_id), token=token or uuid7(), lease=LEASE)
+        return claims.claim(db, recipient_ids, token=token or uuid7(), lease=LEASE, is_alone=is_alone)
 
 
 def record(book: Book, attempt: Attempt, outcome: Outcome) -> set[int]:

@@ -23,7 +23,7 @@ from delivery.records.engine import STORE_UNAVAILABLE, transaction
 from delivery.vocabulary import Channel, QueueName
 from tasks.backlog import Backlog, NoBacklog
 from tasks.office import Office
-from tasks.step import DECIDE, DELIVER, EXPIRE, LAPSE, VET, Step, StepFailed
+from tasks.step import DECIDE, DELIVER, DELIVER_ALONE, EXPIRE, LAPSE, VET, Step, StepFailed
 
 Work = Callable[[], None]
 # Has the worker's pool do one piece of work, at once or soon.
@@ -55,15 +55,18 @@ ROUNDS: dict[QueueName, tuple[Round, ...]] = {
         # The inbox needs no network and so no lane of its own: these were put off by quiet hours, and all at once.
         Round(partial(due.lapsed, channel=Channel.INBOX), LAPSE),
         Round(partial(due.waiting, channel=Channel.INBOX), DELIVER),
+        Round(partial(due.waiting, channel=Channel.INBOX, is_suspect=True), DELIVER_ALONE),
     ),
     QueueName.VETTING: (
-        Round(due.unopened, VET, size=100, has_bells=True, is_noted=True),
-        # Each expires in a transaction of its own anyway; alone, none is counted for what its neighbour did.
+        # Few are held, and each expires in a transaction of its own anyway. Alone, none is counted for what its
+        # neighbour did.
+        Round(due.unopened, VET, size=1, has_bells=True, is_noted=True),
         Round(due.expired, EXPIRE, size=1, is_noted=True),
     ),
     QueueName.DELIVER_SMTP: (
         Round(partial(due.lapsed, channel=Channel.EMAIL), LAPSE),
         Round(partial(due.waiting, channel=Channel.EMAIL), DELIVER, size=1, has_bells=True),
+        Round(partial(due.waiting, channel=Channel.EMAIL, is_suspect=True), DELIVER_ALONE),
     ),
 }
 """What the sweep of a worker does for each queue that the worker serves."""

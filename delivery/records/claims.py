@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from delivery.records.deciding import ASKED_COLUMNS, preference_of
+from delivery.rules.deaths import SUSPECT_FROM
 from delivery.rules.outcomes import Attempt
 from delivery.rules.preferences import Approach, Preference
 from delivery.vocabulary import Channel, MessageType, State
@@ -54,7 +55,7 @@ class Letter:
 _CLAIM = text(f"""
     WITH mine AS (
         SELECT id, state FROM recipient
-        WHERE id = ANY(CAST(:recipient_ids AS bigint[]))
+        WHERE id = ANY(CAST(:recipient_ids AS bigint[])) AND (deaths < {SUSPECT_FROM} OR :is_alone)
           AND (state = '{State.QUEUED}'
                OR state IN ('{State.RETRYING}', '{State.UNKNOWN}') AND due_at <= clock_timestamp()
                OR state = '{State.CLAIMED}' AND claim_token = :token)
@@ -79,12 +80,16 @@ _CLAIM = text(f"""
 """)
 
 
-def claim(db: Connection, recipient_ids: Sequence[int], *, token: UUID, lease: timedelta) -> list[Letter]:
+def claim(
+    db: Connection, recipient_ids: Sequence[int], *, token: UUID, lease: timedelta, is_alone: bool = False
+) -> list[Letter]:
     """Claim those of these recipients that may be tried now. `token` is made by the run that claims.
 
-    A recipient that is missing from the answer is settled, not due yet, or in other hands.
+    A recipient that is missing from the answer is settled, not due yet, in other hands, or suspect (`rules/deaths.py`):
+    whoever claims a suspect has to be alone.
     """
-    rows = db.execute(_CLAIM, {"recipient_ids": list(recipient_ids), "token": token, "lease": lease})
+    asked = {"recipient_ids": list(recipient_ids), "token": token, "lease": lease, "is_alone": is_alone}
+    rows = db.execute(_CLAIM, asked)
     return [
         Letter(
             recipient_id=row.id,

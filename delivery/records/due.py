@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from delivery.records.schema import one_of
+from delivery.rules.deaths import SUSPECT_FROM
 from delivery.rules.moves import WAITING_STATES
 from delivery.vocabulary import CaseState, Channel, Reason, State
 
@@ -62,16 +63,25 @@ def expired(db: Connection, limit: int) -> list[UUID]:
 
 
 _WAITING = text(f"""
-    SELECT id FROM recipient
-    WHERE {one_of("state", WAITING_STATES)} AND channel = :channel AND {_IS_DUE}
-      AND (state <> '{State.QUEUED}' OR {_WITHOUT_BELL})
-    ORDER BY due_at LIMIT :limit
+    SELECT id FROM (
+        SELECT id, deaths FROM recipient
+        WHERE {one_of("state", WAITING_STATES)} AND channel = :channel AND {_IS_DUE}
+          AND (state <> '{State.QUEUED}' OR {_WITHOUT_BELL})
+        ORDER BY due_at LIMIT :limit
+    ) AS due
+    WHERE (deaths >= {SUSPECT_FROM}) = :is_suspect
 """)
 
 
-def waiting(db: Connection, channel: Channel, limit: int, *, rung_at: datetime | None = None) -> list[int]:
-    """Find recipients of this channel whose next attempt is due. Only for their first attempt was a bell rung."""
-    return list(db.scalars(_WAITING, {"channel": channel, "limit": limit, "rung_at": rung_at}))
+def waiting(
+    db: Connection, channel: Channel, limit: int, *, rung_at: datetime | None = None, is_suspect: bool = False
+) -> list[int]:
+    """Find recipients of this channel whose next attempt is due. Only for their first attempt was a bell rung.
+
+    Suspect are those that workers have died of: whoever tries them tries each alone. `limit` counts both kinds.
+    """
+    values = {"channel": channel, "limit": limit, "rung_at": rung_at, "is_suspect": is_suspect}
+    return list(db.scalars(_WAITING, values))
 
 
 _LAPSED = text(f"""

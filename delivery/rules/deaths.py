@@ -1,6 +1,6 @@
 """What becomes of an attempt whose worker died, and of a row that workers die of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from delivery.rules.answers import judge_answer
@@ -9,6 +9,9 @@ from delivery.vocabulary import Channel, Reason
 
 DEATHS_LIMIT = 3
 """After so many workers have died of it, a row is set aside until somebody releases it."""
+
+SUSPECT_FROM = DEATHS_LIMIT - 1
+"""After so many, a recipient is tried alone: by then it may have been in bad company, and its last try decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +25,19 @@ Traces = Mapping[tuple[int, int], Trace]
 """By the id of the recipient and the number of the attempt."""
 
 
+def accuse(under_way: Sequence[tuple[Attempt, int]]) -> set[int]:
+    """Say of which recipients a worker has died, given what it had under way and how many died of each before.
+
+    Whoever was suspect was tried alone, and it is the one; among all others nobody can tell.
+    """
+    suspects = {attempt.recipient_id for attempt, deaths in under_way if deaths >= SUSPECT_FROM}
+    return suspects or {attempt.recipient_id for attempt, _ in under_way}
+
+
 def after_death(attempt: Attempt, traces: Traces | None, *, deaths: int) -> Outcome:
     """Say how an attempt ended whose worker is dead; `traces` is None where its journal cannot be read.
 
-    `deaths` counts the workers that died of this recipient, this one among them.
+    `deaths` counts the workers that died of this recipient, this one among them if it did.
     """
     outcome = _ending(attempt, traces)
     if outcome.kind in {Kind.SENT, Kind.PERMANENT} or deaths < DEATHS_LIMIT:

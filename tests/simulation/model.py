@@ -10,7 +10,7 @@ from functools import cache
 from uuid import UUID
 
 from delivery.records.accepting import Acceptance, Arrival
-from delivery.rules.deaths import DEATHS_LIMIT, Trace, after_lease
+from delivery.rules.deaths import DEATHS_LIMIT, Trace, accuse, after_lease
 from delivery.rules.deciding import refuse
 from delivery.rules.moves import WAITING_STATES
 from delivery.rules.outcomes import Attempt, Outcome
@@ -31,6 +31,8 @@ _QUESTIONS: dict[Question, tuple[tuple[State, ...], Channel | None, Callable[[Sh
     Question.LAPSED_EMAIL: ((State.CLAIMED,), Channel.EMAIL, bool),
     Question.WAITING_INBOX: (WAITING_STATES, Channel.INBOX, bool),
     Question.WAITING_EMAIL: (WAITING_STATES, Channel.EMAIL, bool),
+    Question.SUSPECT_INBOX: (WAITING_STATES, Channel.INBOX, bool),
+    Question.SUSPECT_EMAIL: (WAITING_STATES, Channel.EMAIL, bool),
 }
 """Of each question: which states it looks for, on which channel or, without one, for which messages."""
 
@@ -104,9 +106,10 @@ class Model(Pages):
             if expires is not None and expires <= self.now:
                 self.rule(message_id, CaseState.EXPIRED)
 
-    def claim(self, run: Run, recipients: Sequence[int]) -> list[Claimed]:
-        """Claim those of these recipients that may be tried now, and ask their preferences."""
-        claimed = [number for number in sorted(set(recipients)) if self.is_claimable(number, run)]
+    def claim(self, run: Run, recipients: Sequence[int], *, is_alone: bool) -> list[Claimed]:
+        """Claim those of these recipients that may be tried now, beside others or alone; ask their preferences."""
+        fit = [number for number in sorted(set(recipients)) if is_alone or not self.is_suspect(number)]
+        claimed = [number for number in fit if self.is_claimable(number, run)]
         for number in claimed:
             row = self.rows[number]
             self.rows[number] = replace(
@@ -139,9 +142,11 @@ class Model(Pages):
     def bury(self, worker: int, machine: int) -> None:
         """End what this worker had under way, as far as this machine knows."""
         traces = self.traces(worker, machine)
-        for number, row in self.rows.items():
-            if row.state is State.CLAIMED and self.tokens[number].worker == worker:
-                self.end_of_the_dead(self.attempt(number), traces)
+        held = [number for number in sorted(self.tokens) if self.tokens[number].worker == worker]
+        under_way = [number for number in held if self.rows[number].state is State.CLAIMED]
+        accused = accuse([(self.attempt(number), self.rows[number].deaths) for number in under_way])
+        for number in under_way:
+            self.end_of_the_dead(self.attempt(number), traces, is_accused=number in accused)
         for message_id in self.trying[worker]:
             self.count_death(message_id)
         self.trying[worker] = set()
@@ -179,7 +184,10 @@ class Model(Pages):
         if channel is None:
             found = {row.message_id for _, row in due if row.state in states}
             return sorted(each for each in found if is_asked(self.sheets[each]))
-        return sorted(number for number, row in due if row.state in states and row.channel is channel)
+        fit = sorted(number for number, row in due if row.state in states and row.channel is channel)
+        if question in Question.of_leases():
+            return fit
+        return [number for number in fit if self.is_suspect(number) is (question in Question.of_suspects())]
 
     def rung(self) -> list[Bell]:
         """Give the bells that were rung since this was last asked, in the order of their words."""

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from delivery.records.accepting import Acceptance, Arrival, Repeated, Stored, Strange
-from delivery.rules.deaths import DEATHS_LIMIT, Trace, after_death
+from delivery.rules.deaths import DEATHS_LIMIT, SUSPECT_FROM, Trace, after_death
 from delivery.rules.deciding import Candidate, Move, place
 from delivery.rules.moves import WEIGHTS, Weight
 from delivery.rules.outcomes import Attempt, Outcome, conclude, settle
@@ -164,6 +164,10 @@ class Pages:
             return self.is_due(row)
         return row.state is State.QUEUED or (row.state is State.CLAIMED and self.tokens[number] == run)
 
+    def is_suspect(self, number: int) -> bool:
+        """Say whether this recipient is tried alone."""
+        return number in self.rows and self.rows[number].deaths >= SUSPECT_FROM
+
     def is_due(self, row: Row) -> bool:
         """Say whether the time of this row has come."""
         return row.due is not None and row.due <= self.now
@@ -188,9 +192,11 @@ class Pages:
         """Read the journal of this worker, on this machine."""
         return self.notes[worker] if worker % MACHINES == machine else None
 
-    def end_of_the_dead(self, attempt: Attempt, traces: Mapping[tuple[int, int], Trace] | None) -> None:
+    def end_of_the_dead(
+        self, attempt: Attempt, traces: Mapping[tuple[int, int], Trace] | None, *, is_accused: bool
+    ) -> None:
         """End an attempt whose worker is dead, and ring for a recipient that may be tried again at once."""
-        deaths = self.rows[attempt.recipient_id].deaths + 1
+        deaths = self.rows[attempt.recipient_id].deaths + is_accused
         move = self.conclude(attempt, after_death(attempt, traces, deaths=deaths), self.settings.send_deadline)
         self.move([move])
         self.change([attempt.recipient_id], deaths=deaths)

@@ -48,6 +48,8 @@ _FINDERS: dict[Question, Callable[..., Sequence[UUID] | Sequence[int]]] = {
     Question.LAPSED_EMAIL: partial(due.lapsed, channel=Channel.EMAIL),
     Question.WAITING_INBOX: partial(due.waiting, channel=Channel.INBOX),
     Question.WAITING_EMAIL: partial(due.waiting, channel=Channel.EMAIL),
+    Question.SUSPECT_INBOX: partial(due.waiting, channel=Channel.INBOX, is_suspect=True),
+    Question.SUSPECT_EMAIL: partial(due.waiting, channel=Channel.EMAIL, is_suspect=True),
 }
 
 
@@ -144,11 +146,11 @@ class Postgres:
         """Close the cases of these messages whose time is over."""
         expire(self._office, message_ids)
 
-    def claim(self, run: Run, recipients: Sequence[int]) -> list[Claimed]:
-        """Claim those of these recipients that may be tried now, and ask their preferences."""
-        token = self._tokens.setdefault(run, claims.make_token(_worker_id(run.worker)))
+    def claim(self, run: Run, recipients: Sequence[int], *, is_alone: bool) -> list[Claimed]:
+        """Claim those of these recipients that may be tried now, beside others or alone; ask their preferences."""
+        token, lease = self._tokens.setdefault(run, claims.make_token(_worker_id(run.worker))), self._settings.lease
         with transaction(self._store) as db:
-            letters = claims.claim(db, self._ids(recipients), token=token, lease=self._settings.lease)
+            letters = claims.claim(db, self._ids(recipients), token=token, lease=lease, is_alone=is_alone)
         claimed = [Claimed(self._named(letter), _whole(judge(letter))) for letter in letters]
         return sorted(claimed, key=lambda each: each.attempt.recipient_id)
 

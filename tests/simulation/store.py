@@ -126,6 +126,8 @@ class Question(Enum):
     LAPSED_EMAIL = "lapsed email"
     WAITING_INBOX = "waiting inbox"
     WAITING_EMAIL = "waiting email"
+    SUSPECT_INBOX = "suspect inbox"
+    SUSPECT_EMAIL = "suspect email"
 
     @classmethod
     def of_leases(cls) -> tuple["Question", ...]:
@@ -135,7 +137,12 @@ class Question(Enum):
     @classmethod
     def of_retries(cls) -> tuple["Question", ...]:
         """Give those about attempts to be made."""
-        return cls.WAITING_INBOX, cls.WAITING_EMAIL
+        return cls.WAITING_INBOX, cls.WAITING_EMAIL, *cls.of_suspects()
+
+    @classmethod
+    def of_suspects(cls) -> tuple["Question", ...]:
+        """Give those about attempts that are made alone."""
+        return cls.SUSPECT_INBOX, cls.SUSPECT_EMAIL
 
 
 class Store(Protocol):
@@ -165,8 +172,8 @@ class Store(Protocol):
     def expire(self, message_ids: Sequence[UUID]) -> None:
         """Close the cases of these messages whose time is over."""
 
-    def claim(self, run: Run, recipients: Sequence[int]) -> list[Claimed]:
-        """Claim those of these recipients that may be tried now, and ask their preferences."""
+    def claim(self, run: Run, recipients: Sequence[int], *, is_alone: bool) -> list[Claimed]:
+        """Claim those of these recipients that may be tried now, beside others or alone; ask their preferences."""
 
     def note(self, worker: int, attempt: Attempt, code: int | None) -> None:
         """Note in the worker's journal that the final dot is near (no code), or how it was answered."""

@@ -1,0 +1,138 @@
+"""A recipient that workers have died of is tried alone, and the death of a worker then tells of whom it was."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from delivery.journal import Journal
+from delivery.records import claims
+from delivery.records.claims import Letter
+from delivery.records.engine import transaction
+from delivery.rules.outcomes import Kind, Outcome
+from delivery.vocabulary import Channel, Reason, State
+from tasks.bury import bury
+from tasks.decide import decide
+from tasks.deliver import deliver, deliver_alone
+from tasks.office import Office
+from tests.attempts import LEASE, claim
+from tests.book import Book
+from tests.crank import FakeSender
+from tests.steps.test_sweep import sweeping
+from tests.waiting import wait_until
+
+DEAD = uuid4()
+
+
+@pytest.fixture
+def office(office: Office, tmp_path: Path) -> Office:
+    """Give an office whose journals lie in a folder of this test, and whose sweep hardly rests."""
+    brisk = office.settings.model_copy(update={"journal_folder": str(tmp_path), "sweep_tick_s": 0.02})
+    return replace(office, settings=brisk)
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Iterator[Journal]:
+    """Give the journal of the dead worker."""
+    notes = Journal(tmp_path, DEAD)
+    yield notes
+    notes.close()
+
+
+def waiting_message(book: Book, office: Office, channel: Channel) -> UUID:
+    """Take in a message to three, all of whom wait for an attempt on this channel."""
+    message_id = book.message(*book.accounts(3, Channel.EMAIL))
+    decide(office, [message_id])
+    book.ask("UPDATE recipient SET channel = :channel WHERE message_id = :id", channel=channel, id=message_id)
+    return message_id
+
+
+def die_of(book: Book, office: Office, message_id: UUID, *, times: int = 1) -> None:
+    """Let so many workers die, each with all recipients of a message under way."""
+    for _ in range(times):
+        claim(book, message_id, claims.make_token(DEAD), is_alone=True)
+        bury(office, DEAD)
+
+
+@pytest.mark.usefixtures("notes")
+def test_a_recipient_that_two_workers_died_of_is_tried_by_none_that_has_others_under_way(
+    book: Book, office: Office, relay: FakeSender, queued: UUID
+) -> None:
+    die_of(book, office, queued, times=2)
+
+    deliver(office, book.recipient_ids(queued))
+    before = list(relay.letters)
+    deliver_alone(office, book.recipient_ids(queued))
+
+    assert ([], 1) == (before, len(relay.letters))
+    assert [State.DELIVERED] == book.states(queued)
+
+
+@pytest.mark.parametrize("channel", [Channel.EMAIL, Channel.INBOX])
+@pytest.mark.usefixtures("notes")
+def test_neighbours_of_a_recipient_that_kills_are_delivered_and_it_alone_is_set_aside(
+    book: Book, office: Office, channel: Channel
+) -> None:
+    message_id = waiting_message(book, office, channel)
+    die_of(book, office, message_id, times=2)
+    (poison, *_) = book.recipient_ids(message_id)
+    with transaction(book.store) as db:
+        claims.claim(db, [poison], token=claims.make_token(DEAD), lease=LEASE, is_alone=True)
+
+    bury(office, DEAD)
+    with sweeping(office):
+        wait_until(lambda: [State.RETRYING, State.DELIVERED, State.DELIVERED] == book.states(message_id))
+
+    assert [Reason.POISONED, None, None] == book.reasons(message_id)
+
+
+@pytest.mark.usefixtures("notes")
+def test_a_death_counts_against_the_suspect_that_was_tried_alone_and_not_against_who_came_by(
+    book: Book, office: Office, queued: UUID
+) -> None:
+    die_of(book, office, queued, times=2)
+    passer_by = waiting_message(book, office, Channel.EMAIL)
+    claim(book, passer_by, claims.make_token(DEAD))
+
+    die_of(book, office, queued)
+
+    assert [Reason.POISONED] == book.reasons(queued)
+    assert [3, 0, 0, 0] == [row.deaths for row in book.ask("SELECT deaths FROM recipient ORDER BY id")]
+
+
+@pytest.mark.parametrize(("first", "second"), [(deliver, deliver_alone), (deliver_alone, deliver)])
+def test_who_is_tried_alone_and_who_is_not_are_never_under_way_together(
+    book: Book, office: Office, first: Callable[..., None], second: Callable[..., None]
+) -> None:
+    ids = [book.recipient_ids(waiting_message(book, office, Channel.EMAIL)) for _ in range(2)]
+    under_way: list[UUID] = []
+    seen: list[int] = []
+
+    def send(letter: Letter) -> Outcome:
+        under_way.append(letter.message_id)
+        if not seen:
+            pool.submit(second, slow, ids[1][:1])
+        threading.Event().wait(0.1)  # Long enough for the second to come in, if it may.
+        seen.append(len(set(under_way)))
+        under_way.remove(letter.message_id)
+        return Outcome(Kind.SENT)
+
+    slow = replace(office, senders={Channel.EMAIL: FakeSender(send)})
+    with ThreadPoolExecutor(1) as pool:
+        first(slow, ids[0][:1])
+
+    assert [1, 1] == seen
+
+
+def test_a_worker_that_leaves_begins_with_no_suspect(
+    book: Book, office: Office, relay: FakeSender, queued: UUID
+) -> None:
+    office.hands.leave()
+
+    deliver_alone(office, book.recipient_ids(queued))
+
+    assert ([], [State.QUEUED]) == (relay.letters, book.states(queued))

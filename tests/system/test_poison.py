@@ -1,0 +1,144 @@
+"""What kills every worker that touches it is set aside after three deaths; malformed elements kill nobody."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from redis import Redis
+
+from delivery.records.engine import Store
+from delivery.settings import Settings
+from delivery.vocabulary import Channel, QueueName, Reason, State, StepName
+from tasks.app import make_app
+from tests.book import Book
+from tests.mailbox import Mailbox, open_mailbox
+from tests.system.crew import DECIDE, SMTP, Crew, crew_at
+from tests.system.platform import ROOT
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("drills")
+_PLACE = ROOT / "tests" / "programs" / "poison"
+_SETTLED_S = 90.0
+_GARBAGE = (
+    *("x", "{}", "[]", "null", "7", b"\xff\x00", "[" * 100_000),
+    *('{"body": "%%%"}', '{"headers": 1, "properties": [], "body": 3}'),
+    *(
+        '{"headers": {"task": "messages.deliver"}, "body": "W10="}',
+        '{"properties": {"delivery_info": null}, "body": ""}',
+    ),
+)
+
+
+@pytest.fixture
+def book(store: Store, broker: object) -> Book:
+    """Give empty records beside an empty broker."""
+    del broker
+    return Book(store)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """Give a relay that takes everything."""
+    with open_mailbox() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture
+def crew(book: Book, base_settings: Settings, tmp_path: Path, mailbox: Mailbox) -> Iterator[Crew]:
+    """Give workers, one of a kind, that look for phrases."""
+    del book
+    chosen = {"hold_phrases": "wire the money", "send_deadline_s": 3, "smtp_timeout_s": 3}
+    with crew_at(tmp_path, base_settings, smtp_url=mailbox.url, **chosen) as crew:
+        yield crew
+
+
+def keep_alive(crew: Crew, deaths: list[int], is_so: Callable[[], object]) -> Callable[[], bool]:
+    """Start again whoever died, as a supervisor does, until it is so; note every death."""
+
+    def look() -> bool:
+        for name in [each for each in crew.processes if each not in crew.living]:
+            deaths.append(crew.processes.pop(name).returncode)
+            _start(crew, name)
+        return bool(is_so())
+
+    return look
+
+
+def _start(crew: Crew, *names: str) -> None:
+    crew.start(*names, PYTHONPATH=f"{_PLACE}:{ROOT}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "email", "state"),
+    [
+        ({"subject": "A poison"}, "ada@example.com", State.ACCEPTED),
+        ({}, "poison@example.com", State.RETRYING),
+    ],
+    ids=["a message", "a recipient"],
+)
+def test_poison_is_set_aside_after_three_deaths_and_its_neighbours_are_delivered(  # noqa: PLR0917 - pytest's
+    book: Book, crew: Crew, mailbox: Mailbox, fields: dict[str, Any], email: str, state: State
+) -> None:
+    neighbours = [book.message(book.account(Channel.EMAIL), book.account()) for _ in range(20)]
+    poison = book.message(book.account(Channel.EMAIL, email=email), **fields)
+    neighbours += [book.message(book.account(Channel.EMAIL), book.account()) for _ in range(20)]
+    book.ask("UPDATE recipient SET due_at = clock_timestamp()")
+    deaths: list[int] = []
+    _start(crew, DECIDE, SMTP)
+
+    wait_until(keep_alive(crew, deaths, lambda: [Reason.POISONED] == book.reasons(poison)), within_s=_SETTLED_S)
+    wait_until(keep_alive(crew, deaths, lambda: _open_messages(book) == [poison]), within_s=_SETTLED_S)
+
+    assert [-9] * 3 == deaths
+    assert [state] == book.states(poison)
+    assert 2 * len(neighbours) == _delivered(book)
+    assert len(neighbours) == len({each.recipients[0] for each in mailbox.mails})
+    assert [str(poison)] == _shown(crew, "queues")["set_aside"]
+    assert [str(poison)] == _set_aside(_shown(crew, "doctor"))
+
+
+def test_malformed_elements_kill_no_worker_and_hold_nothing_up(
+    book: Book, crew: Crew, broker: Redis, base_settings: Settings
+) -> None:
+    crew.start(DECIDE, SMTP)
+    crew.await_ready(book.store)
+    before = crew.living
+    for queue in QueueName:
+        for element in _GARBAGE:
+            broker.lpush(queue, element)
+
+    message_id = book.message(book.account(), book.account(Channel.EMAIL))
+    app = make_app(base_settings)
+    app.send_task(StepName.DECIDE, ([str(message_id)],), queue=QueueName.DECIDE, retry=False)
+    app.close()
+    # Behind the garbage, by its bell; five seconds is what a worker that died of it would have to be back in.
+    wait_until(lambda: {State.DELIVERED} == set(book.states(message_id)), within_s=5 + 10)
+
+    wait_until(lambda: 0 == sum(broker.llen(each) for each in QueueName))
+    assert before == crew.living
+
+
+def _open_messages(book: Book) -> list[UUID]:
+    return [row.id for row in book.ask("SELECT id FROM message WHERE open_count > 0")]
+
+
+def _delivered(book: Book) -> int:
+    (row,) = book.ask("SELECT count(*) FROM recipient WHERE state = 'delivered'")
+    return int(row[0])
+
+
+def _shown(crew: Crew, command: str) -> dict[str, Any]:
+    """Ask as an operator does."""
+    crew.run(command, sys.executable, "-m", "worker", command, "--json")
+    crew.processes.pop(command).wait(_SETTLED_S)
+    shown: dict[str, Any] = json.loads((crew.folder / f"{command}.log").read_text())
+    return shown
+
+
+def _set_aside(doctor: dict[str, Any]) -> list[str]:
+    (line,) = [each for each in doctor["checks"] if each["name"] == "nothing is set aside"]
+    return list(line["rows"])
