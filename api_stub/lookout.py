@@ -1,4 +1,7 @@
-"""The lookout: watches for the verdicts of all requests that wait, with one query for all of them at every tick."""
+"""The lookout: watches for the verdicts of all requests that wait, with one query for all of them at every tick.
+
+Where the wait of many ends at once, they share a last look in the same way.
+"""
 
 import asyncio
 from functools import partial
@@ -11,6 +14,9 @@ from delivery.records.reading import Progress, progress
 
 _log = structlog.get_logger()
 
+# Reading a thousand messages at once would hold up every other request of the process.
+_LOOKED_FOR_AT_ONCE = 200
+
 
 class Lookout:
     """Tells where messages stand once they are settled. It needs the database, and no broker."""
@@ -21,6 +27,8 @@ class Lookout:
         self._limit = limit
         self._waiting: dict[UUID, set[asyncio.Future[Progress]]] = {}
         self._watching: asyncio.Task[None] | None = None
+        self._looked_for: dict[UUID, asyncio.Future[Progress | None]] = {}
+        self._looking: asyncio.Task[None] | None = None
 
     async def wait(self, message_id: UUID, timeout_s: float) -> Progress | None:
         """Wait until every recipient stands where it will stand without staff or a later attempt.
@@ -44,13 +52,31 @@ class Lookout:
                 del self._waiting[message_id]
 
     async def look(self, message_id: UUID) -> Progress | None:
-        """Say where a message stands right now; None when the database cannot be asked."""
-        return (await self._ask(partial(progress, settled_only=False), [message_id])).get(message_id)
+        """Say where a message stands right now; None when the database cannot be asked.
+
+        Who comes while a query is under way shares the next one.
+        """
+        if message_id not in self._looked_for:
+            self._looked_for[message_id] = asyncio.get_running_loop().create_future()
+        found = self._looked_for[message_id]
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_for_all())
+        return await asyncio.shield(found)  # Whoever hangs up must not take the answer from the others.
+
+    async def _look_for_all(self) -> None:
+        while self._looked_for:
+            asked = {each: self._looked_for.pop(each) for each in list(self._looked_for)[:_LOOKED_FOR_AT_ONCE]}
+            found = await self._ask(partial(progress, settled_only=False), list(asked))
+            if found is None:  # Those who came meanwhile hear of it too: a second try would keep them too long.
+                asked |= self._looked_for
+                self._looked_for.clear()
+            for message_id, future in asked.items():
+                future.set_result((found or {}).get(message_id))
 
     async def _watch(self) -> None:
         while await self._somebody_waits():
             settled = await self._ask(partial(progress, settled_only=True), list(self._waiting))
-            for message_id, found in settled.items():
+            for message_id, found in (settled or {}).items():
                 for future in self._waiting.get(message_id, ()):
                     if not future.done():
                         future.set_result(found)
@@ -59,9 +85,11 @@ class Lookout:
         await asyncio.sleep(self._tick_s)
         return bool(self._waiting)
 
-    async def _ask(self, question: "partial[dict[UUID, Progress]]", message_ids: list[UUID]) -> dict[UUID, Progress]:
+    async def _ask(
+        self, question: "partial[dict[UUID, Progress]]", message_ids: list[UUID]
+    ) -> dict[UUID, Progress] | None:
         try:
             return await self._archive.ask(question, message_ids)
         except (*STORE_UNAVAILABLE, TimeoutError) as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="answers come without a verdict")
-            return {}
+            return None

@@ -23,16 +23,20 @@ DONE = Progress(tuple(build.standings(State.DELIVERED)), None)
 class FakeArchive:
     """Knows from what moment on which message is settled, and keeps every question."""
 
-    def __init__(self, settled_at: dict[UUID, float] | None = None, *, away_until: float = 0) -> None:
+    def __init__(
+        self, settled_at: dict[UUID, float] | None = None, *, away_until: float = 0, takes_s: float = 0
+    ) -> None:
         self.questions: list[set[UUID]] = []
         self.settled_at = settled_at or {}
         self._away_until = away_until
+        self._takes_s = takes_s
 
     async def ask(self, question: Callable[..., Any], message_ids: Sequence[UUID]) -> dict[UUID, Progress]:
         """Answer like `progress`."""
         assert isinstance(question, partial)
         assert progress is question.func
         self.questions.append(set(message_ids))
+        await asyncio.sleep(self._takes_s)
         if now() < self._away_until:
             raise OperationalError("SELECT", {}, Exception("connection refused"))
         if not question.keywords["settled_only"]:
@@ -152,5 +156,34 @@ def test_a_look_needs_no_verdict_and_with_the_database_away_it_is_none() -> None
     async def test() -> None:
         assert DONE == await lookout_of(FakeArchive()).look(ONE)
         assert None is await lookout_of(FakeArchive(away_until=9)).look(ONE)
+
+    run(test())
+
+
+def test_whoever_looks_while_a_query_is_under_way_shares_the_next_one() -> None:
+    async def test() -> None:
+        archive = FakeArchive(takes_s=0.1)
+        lookout = lookout_of(archive)
+
+        found = await asyncio.gather(*(lookout.look(UUID(int=number)) for number in range(150)), lookout.look(ONE))
+
+        assert [DONE] * 151 == found
+        assert 150 == len(set().union(*archive.questions))
+        assert len(archive.questions) <= 2
+
+    run(test())
+
+
+def test_whoever_gathered_behind_a_look_that_failed_is_told_at_once() -> None:
+    async def test() -> None:
+        archive = FakeArchive(takes_s=1, away_until=9)
+        lookout = lookout_of(archive)
+        first = asyncio.create_task(lookout.look(ONE))
+        await asyncio.sleep(0.5)
+
+        assert None is await lookout.look(TWO)
+        assert None is await first
+        assert now() < 1.5
+        assert [{ONE}] == archive.questions
 
     run(test())
