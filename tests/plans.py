@@ -1,0 +1,56 @@
+"""Plans of statements: what PostgreSQL would do for them, and whether it finds its rows by index."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import text
+
+from delivery.records.engine import Store
+from tests.statements import Statement
+
+TABLES = {"recipient", "message", "account", "preference", "inbox_letter", "vetting_case"}
+"""Those that grow."""
+
+# Our connections are told to avoid reading whole tables. The statements must be such that nobody need tell them.
+_FREE = text("SET LOCAL enable_seqscan = on")
+
+
+def is_by_key(node: Any) -> bool:
+    """Say whether this part of a plan finds its rows by key."""
+    return node["Node Type"] == "ModifyTable" or "Index Cond" in node or "Recheck Cond" in node
+
+
+def assert_by_index(store: Store, statements: list[Statement]) -> None:
+    """Hold that none of these statements reads a whole table, with its values known or unknown."""
+    assert statements
+    for each in statements:
+        for plan in (_plan_with_values(store, each), plan_without_values(store, each)):
+            scanned = {node["Relation Name"] for node in nodes(plan) if node["Node Type"] == "Seq Scan"}
+            assert set() == scanned & TABLES, f"{each.sql}\n{json.dumps(plan, indent=1)}"
+
+
+def _plan_with_values(store: Store, statement: Statement) -> Any:
+    with store.connect() as db:
+        db.execute(_FREE)
+        ((rows,),) = db.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement.sql}", statement.values)
+    return rows[0]["Plan"]
+
+
+def plan_without_values(store: Store, statement: Statement, *, as_connected: bool = False) -> Any:
+    """Ask for the plan that PostgreSQL makes once for all values; freely, or `as_connected`."""
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement.sql)))
+    sql = re.sub(r"%\((\w+)\)s", lambda match: f"${names.index(match[1]) + 1}", statement.sql)
+    with store.connect() as db:
+        if not as_connected:
+            db.execute(_FREE)
+        ((rows,),) = db.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {sql}")
+    return rows[0]["Plan"]
+
+
+def nodes(plan: Any) -> Iterator[Any]:
+    """Give every part of a plan."""
+    yield plan
+    for each in plan.get("Plans", []):
+        yield from nodes(each)
