@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,11 +16,13 @@ import psutil
 from sqlalchemy import text
 
 from delivery.records.engine import STORE_UNAVAILABLE, Store, transaction
+from delivery.records.invariants import Scope
 from delivery.settings import Settings, environment_name
 from tests.sending import Headers
 from tests.sending import post as post_to
 from tests.system.platform import ROOT, free_port
 from tests.waiting import wait_until
+from worker.checkup import Mark, check
 from worker.embedded import Server
 
 API, DECIDE, SMTP = "api", "decide", "smtp"
@@ -137,6 +140,12 @@ def crew_at(folder: Path, settings: Settings, **chosen: Any) -> Iterator[Crew]:
         yield crew
     finally:
         crew.dismiss()
+
+
+def faults(settings: Settings, store: Store) -> list[str]:
+    """Name what `postroom doctor` finds at fault."""
+    lines = check(settings, store, Scope(is_everything=True), timeout=timedelta(seconds=_ANSWER_S))
+    return [line.name for line in lines if line.mark is Mark.FAULT]
 
 
 def _spell(value: Any) -> str:

@@ -15,16 +15,14 @@ import pytest
 from delivery.credentials import mint
 from delivery.records import clients
 from delivery.records.engine import Store, transaction
-from delivery.records.invariants import Scope
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, CredentialKind, Reason
 from tests.book import Book
 from tests.mailbox import Mailbox, open_mailbox
 from tests.sending import key_of
-from tests.system.crew import API, DECIDE, SMTP, Crew, crew_at
+from tests.system.crew import API, DECIDE, SMTP, Crew, crew_at, faults
 from tests.system.platform import ROOT
 from tests.waiting import wait_until
-from worker.checkup import Mark, check
 
 pytestmark = pytest.mark.xdist_group("drills")
 _PLACE = ROOT / "tests" / "programs" / "clock"
@@ -92,7 +90,7 @@ def test_whoever_has_the_wrong_time_everything_is_delivered_once_and_soon(
     }
     assert [] == book.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1")
     assert [] == book.ask("SELECT id FROM message WHERE created_at > clock_timestamp() OR sent_at > clock_timestamp()")
-    assert [] == _faults(base_settings, book.store)
+    assert [] == faults(base_settings, book.store)
 
 
 def _sleeper(book: Book) -> UUID:
@@ -121,8 +119,3 @@ def _is_delivered_in_part(crew: Crew, answer: httpx2.Response) -> bool:
         [each["state"] for each in read["data"]["recipients"][:2]],
         sum(each["reason"] == Reason.QUIET_HOURS for each in read["data"]["recipients"]),
     ]
-
-
-def _faults(settings: Settings, store: Store) -> list[str]:
-    lines = check(settings, store, Scope(is_everything=True), timeout=timedelta(seconds=30))
-    return [line.name for line in lines if line.mark is Mark.FAULT]

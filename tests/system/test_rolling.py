@@ -1,0 +1,198 @@
+"""Rolling from one version to the next: doors and workers of both side by side, on the schema of the next one."""
+
+import os
+import subprocess
+import tarfile
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from email import message_from_bytes
+from functools import partial
+from io import BytesIO
+from itertools import count
+from pathlib import Path
+from uuid import UUID
+
+import httpx2
+import pytest
+from redis import Redis
+
+from delivery.records.engine import Store
+from delivery.settings import Settings
+from delivery.vocabulary import Channel
+from tasks.letterbox import LISTS
+from tests.book import Book
+from tests.direct import credential, envelope, fields
+from tests.mailbox import Mailbox, open_mailbox
+from tests.sending import key_of
+from tests.system.crew import API, DECIDE, SMTP, Crew, crew_at, faults
+from tests.system.platform import ROOT, short_folder
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("drills")
+# The last version before migration 0003.
+_FORMER = "8d9422b18de11b9f828d614d81a824fbc96cabce"
+_AN_HOUR_S = 3600
+_SETTLED_S = 90.0
+_DRAINED_S = 60.0
+# More than one bell carries, so that one message is several bells.
+_MAILS = 20
+_PAUSE_S = 0.05
+_STRETCH = 10
+
+
+@pytest.fixture(scope="module")
+def former() -> Iterator[Path]:
+    """Give the code of the former version."""
+    with short_folder() as folder:
+        _unpack(_FORMER, folder)
+        yield folder
+
+
+@pytest.fixture
+def book(store: Store, broker: object) -> Book:
+    """Give empty records beside an empty broker."""
+    del broker
+    return Book(store)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """Give a relay that takes everything."""
+    with open_mailbox() as mailbox:
+        yield mailbox
+
+
+@pytest.mark.parametrize("decider", ["former", "present"])
+def test_the_bells_of_either_version_are_heard_by_the_other(  # noqa: PLR0917 - pytest hands them in by name
+    former: Path, book: Book, mailbox: Mailbox, base_settings: Settings, tmp_path: Path, decider: str
+) -> None:
+    place, other = (former, ROOT) if decider == "former" else (ROOT, former)
+    accounts = [*book.accounts(1), *book.accounts(_MAILS, Channel.EMAIL)]
+    # Before an hour has passed the sweep takes nothing: whatever moves was rung for.
+    with crew_at(tmp_path, base_settings, smtp_url=mailbox.url, bell_grace_s=_AN_HOUR_S) as crew:
+        crew.key = key_of(book, base_settings, book.client_id)
+        crew.start(DECIDE, place=place)
+        crew.start(API, SMTP, place=other)
+        crew.await_ready(book.store)
+
+        assert 201 == crew.post(*accounts).status_code
+        wait_until(partial(_is_settled, book), within_s=_SETTLED_S)
+
+    assert (1, _MAILS) == (book.count("inbox_letter"), len(mailbox.mails))
+    # A worker of the former version has no key.
+    (row,) = book.ask("SELECT lock_key IS NULL FROM worker WHERE 'decide' = ANY(queues)")
+    assert (decider == "former") == row[0]
+
+
+def test_nothing_is_lost_or_doubled_while_one_version_takes_over_from_the_other(  # noqa: PLR0917 - as above
+    former: Path, book: Book, mailbox: Mailbox, base_settings: Settings, broker: Redis, tmp_path: Path
+) -> None:
+    accounts = [*book.accounts(2), *book.accounts(4, Channel.EMAIL)]
+    chosen = {"smtp_url": mailbox.url}
+    with (
+        crew_at(_made(tmp_path / "old"), base_settings, **chosen) as old,
+        crew_at(_made(tmp_path / "new"), base_settings, **chosen) as new,
+    ):
+        old.key = new.key = key_of(book, base_settings, book.client_id)
+        old.start(API, DECIDE, SMTP, place=former)
+        new.start(API, DECIDE, SMTP)
+        for each in (old, new):
+            each.await_ready(book.store)
+        sender = Sender([old, new], broker, accounts, credential(book, base_settings.pepper))
+        with sender.at_work():
+            codes = [_end_after_a_stretch(old, name, sender) for name in (SMTP, DECIDE, API)]
+            sender.await_more(_STRETCH)
+        wait_until(partial(_is_settled, book, sender.sent), within_s=_SETTLED_S)
+        found = faults(base_settings, book.store)
+
+    assert [0, 0] == codes[:2]
+    assert all(sender.taken_by[door] for door in (old, new))
+    assert (2 * sender.sent, 4 * sender.sent) == (book.count("inbox_letter"), len(mailbox.mails))
+    assert 4 * sender.sent == len({message_from_bytes(each.wire)["Message-ID"] for each in mailbox.mails})
+    assert [] == book.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1 OR reason IS NOT NULL")
+    assert [] == found
+
+
+class Sender:
+    """Somebody who sends to the doors of both versions by turns, and by the letterbox."""
+
+    def __init__(self, doors: list[Crew], broker: Redis, accounts: list[UUID], token: str) -> None:
+        self._doors = doors
+        self._broker = broker
+        self._accounts = accounts
+        self._token = token
+        self._is_done = threading.Event()
+        self.sent = 0
+        self.taken_by: Counter[Crew] = Counter()
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Send and send until the block ends. Raises what went wrong with it."""
+        with ThreadPoolExecutor(1) as pool:
+            sending = pool.submit(self._send_all)
+            try:
+                yield
+            finally:
+                self._is_done.set()
+            sending.result()
+
+    def await_more(self, number: int) -> None:
+        """Wait until so many more are taken in."""
+        goal = self.sent + number
+        wait_until(lambda: self.sent >= goal, within_s=_SETTLED_S)
+
+    def _send_all(self) -> None:
+        for number in count():
+            if self._is_done.wait(_PAUSE_S):
+                return
+            self._broker.lpush(LISTS[0], envelope(fields(*self._accounts, token=self._token)))
+            self._send(f"order-{number}", self._doors[number % len(self._doors)])
+            self.sent += 2
+
+    def _send(self, key: str, door: Crew) -> None:
+        """Send to this door, and where it does not take it the same, with the same key, to the last one."""
+        if not _is_taken(door, self._accounts, key):
+            door = self._doors[-1]
+            wait_until(lambda: _is_taken(door, self._accounts, key), within_s=_SETTLED_S)
+        self.taken_by[door] += 1
+
+
+def _is_taken(door: Crew, accounts: list[UUID], key: str) -> bool:
+    try:
+        answer = door.post(*accounts, headers={"Idempotency-Key": key})
+    except httpx2.TransportError:  # It is closed, or was just closing.
+        return False
+    assert answer.status_code in {201, 503}, answer.text
+    return answer.status_code == 201
+
+
+def _end_after_a_stretch(crew: Crew, name: str, sender: Sender) -> int:
+    sender.await_more(_STRETCH)
+    return crew.end(name, within_s=_DRAINED_S)
+
+
+def _is_settled(book: Book, messages: int = 1) -> bool:
+    (row,) = book.ask("SELECT count(*) FILTER (WHERE state <> 'delivered') FROM recipient")
+    return row[0] == 0 and book.count("message") == messages
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _unpack(commit: str, folder: Path) -> None:
+    """Lay out the code of a commit. Without the history a test skips at home and fails in CI."""
+    try:
+        command = ["git", "-C", str(ROOT), "archive", commit]
+        archive = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    except (OSError, subprocess.CalledProcessError):
+        why = f"The former version is the commit {commit}, which is not here. Clone with the whole history."
+        if os.environ.get("CI"):  # noqa: TID251 - a question about the machine, no setting of Postroom
+            pytest.fail(why)
+        pytest.skip(why)
+    with tarfile.open(fileobj=BytesIO(archive)) as tar:
+        tar.extractall(folder, filter="data")
