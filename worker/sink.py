@@ -1,8 +1,10 @@
 """The mail sink: an SMTP server that delivers nowhere, keeps what it accepts, and shows it to people and programs."""
 
 import asyncio
+import errno
 import html
 import json
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -43,9 +45,13 @@ class Mailroom:
         self._file = path.open("ab", buffering=0)
 
     def keep(self, rcpt_to: list[str], raw: bytes) -> None:
-        """Keep a mail. Bytes that are not UTF-8 are shown as replacement characters."""
+        """Keep a mail, or raise `OSError` and keep nothing. Bytes that are not UTF-8 are shown as replacements."""
         mail = Mail(len(self._mails) + 1, rcpt_to, raw.decode("utf-8", "replace"))
-        self._file.write(json.dumps(asdict(mail)).encode() + b"\n")
+        line = json.dumps(asdict(mail)).encode() + b"\n"
+        kept_bytes = os.fstat(self._file.fileno()).st_size
+        if self._file.write(line) < len(line):
+            self._file.truncate(kept_bytes)
+            raise OSError(errno.ENOSPC, "there is no room for the whole mail")
         self._mails.append(mail)
 
     def mails(self) -> list[Mail]:
@@ -72,7 +78,10 @@ class _Receiver:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - see above
         del server, session
         content = envelope.content
-        self._mailroom.keep(list(envelope.rcpt_tos), content if isinstance(content, bytes) else b"")
+        try:
+            self._mailroom.keep(list(envelope.rcpt_tos), content if isinstance(content, bytes) else b"")
+        except OSError:
+            return "452 No room for this mail right now"
         return "250 OK"
 
 
