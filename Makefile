@@ -30,8 +30,8 @@ format: dev ## put the code into its form
 bench: dev ## the drain beside Celery, Dramatiq, Huey and a bare loop, about 20 minutes (SHORT=1: three; ROUNDS=n)
 	@exec $(BIN)/python -m benchmarks.drain $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-bench-smtp: dev ## the lane of mails at a relay that answers at once and at a slow one (SHORT=1)
-	@exec $(BIN)/python -m benchmarks.smtp $(if $(SHORT),--short)
+bench-smtp: dev ## the lane of mails at a relay that answers at once and at a slow one (SHORT=1; ROUNDS=n)
+	@exec $(BIN)/python -m benchmarks.smtp $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-latency: dev ## one message from POST to verdict, idle and at half of the peak, and through the door (SHORT=1)
 	@exec $(BIN)/python -m benchmarks.latency $(if $(SHORT),--short)
