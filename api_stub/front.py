@@ -13,7 +13,6 @@ from api_stub.lookout import Lookout
 from api_stub.registrar import Registrar
 from delivery.records.engine import Archive, open_archive
 from delivery.settings import Settings
-from tasks.app import make_app
 from tasks.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
 
 _CONNECTIONS = 8
@@ -37,7 +36,7 @@ class Front:
 async def open_front(settings: Settings) -> AsyncIterator[Front]:
     """Open the front desk and close it again."""
     archive = open_archive(settings, connections=_CONNECTIONS)
-    doorbell = BrokerDoorbell(make_app(settings)) if settings.bell else SilentDoorbell()
+    doorbell = BrokerDoorbell(settings) if settings.bell else SilentDoorbell()
     limiter = open_limiter(settings)
     keyring = Keyring(archive, settings.pepper)
     issuer = open_issuer(settings)

@@ -34,7 +34,7 @@ _FILL = f"""
             CASE WHEN NOT is_closed THEN '{Channel.INBOX}' END,
             CASE WHEN is_closed THEN '{Reason.CLOSED_TO_EVERYBODY}' END, made_at + interval '1 second'
         FROM old CROSS JOIN generate_series(0, %(recipients)s - 1) AS position
-        JOIN numbered ON numbered.number = (old.number * 7919 + position * %(stride)s) %% %(accounts)s
+        JOIN numbered ON numbered.number = (CAST(old.number AS bigint) * 7919 + position * %(stride)s) %% %(accounts)s
         ORDER BY old.number, position
         RETURNING id, message_id, account_id, state, changed_at
     ), told AS (

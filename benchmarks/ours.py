@@ -18,7 +18,6 @@ from delivery.records.engine import Store, open_store, transaction
 from delivery.records.migrating import create_database, migrate
 from delivery.settings import Settings, environment_name
 from delivery.vocabulary import Channel, MessageType, QueueName, Scope, StepName
-from tasks.app import make_app
 from tasks.doorbell import BrokerDoorbell
 from worker.embedded import named_database
 
@@ -117,7 +116,7 @@ class Ours:
 
     def hand_over(self, orders: Sequence[Order]) -> None:
         """Ring for these messages."""
-        doorbell = BrokerDoorbell(make_app(self.settings))
+        doorbell = BrokerDoorbell(self.settings)
         for some in batches(orders, _AT_ONCE):
             doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [order.message_id for order in some])
         doorbell.close()

@@ -5,19 +5,19 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
+import redis
 import structlog
-from celery import Celery
-from kombu.exceptions import KombuError, OperationalError
-from redis.exceptions import RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from delivery.crashing import CrashPoint, crash_here
+from delivery.settings import Settings
 from delivery.vocabulary import QueueName, StepName
-
-RUNG_AT = "rung_at"
-"""The header of a bell that says when it was rung, in RFC 3339."""
+from tasks.app import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S
+from tasks.envelopes import write_envelope
 
 _log = structlog.get_logger()
 _DECIDE_AT_ONCE = 500
@@ -28,7 +28,7 @@ _DELIVER_AT_ONCE = 16
 _BACKLOG_LIMIT = 10_000
 _CLOSE_TIMEOUT_S = 2.0
 _LOOK_EVERY_S = 1.0
-_UNREACHABLE = (OperationalError, KombuError, RedisError, OSError)
+_UNREACHABLE = (redis.RedisError, OSError)
 
 
 class Doorbell(Protocol):
@@ -68,14 +68,20 @@ class _Bell:
 
 
 class BrokerDoorbell:
-    """Rings through Celery, from a thread of its own: no request and no step ever waits for Redis.
+    """Rings at the broker, from a thread of its own: no request and no step ever waits for Redis.
 
     While one push is under way the next bells gather, so that under load a bell carries many ids by itself. When the
     broker does not answer, bells are dropped: the sweep finds every row without them.
     """
 
-    def __init__(self, app: Celery) -> None:
-        self._app = app
+    def __init__(self, settings: Settings) -> None:
+        self._client = redis.Redis.from_url(
+            settings.broker_url.get_secret_value(),
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),  # A push may have happened although it failed; the sweep repairs both.
+            client_name="postroom-doorbell",
+        )
         self._bells: queue.Queue[_Bell | None] = queue.Queue(_BACKLOG_LIMIT)
         self._is_down = False
         self._thread = threading.Thread(target=self._publish_all, name="doorbell", daemon=True)
@@ -98,6 +104,7 @@ class BrokerDoorbell:
         except queue.Full:
             return  # The broker has not answered for long; the sweep has all of it.
         self._thread.join(_CLOSE_TIMEOUT_S)
+        self._client.close()
 
     @property
     def is_ringing(self) -> bool:
@@ -138,24 +145,17 @@ class BrokerDoorbell:
             self._is_down = False
 
     def _push(self, bells: list[_Bell]) -> None:
-        with self._app.producer_pool.acquire(block=True) as producer:
-            if not bells:  # Nobody rang; this only asks whether the broker is back.
-                producer.channel.client.ping()
-                return
-            with producer.batch():
-                for bell in merge(bells):
-                    self._send(bell, producer)
-                crash_here(CrashPoint.BELL_UNFLUSHED)
-
-    def _send(self, bell: _Bell, producer: Any) -> None:
-        self._app.send_task(
-            bell.step,
-            (bell.ids,),
-            queue=bell.queue_name,
-            producer=producer,
-            retry=False,
-            headers={RUNG_AT: datetime.now(UTC).isoformat()},
-        )
+        if not bells:  # Nobody rang; this only asks whether the broker is back.
+            self._client.ping()
+            return
+        rung_at = datetime.now(UTC)
+        envelopes: dict[QueueName, list[str]] = {}
+        for bell in merge(bells):
+            written = write_envelope(bell.step, bell.queue_name, bell.ids, rung_at=rung_at)
+            envelopes.setdefault(bell.queue_name, []).append(written)
+        crash_here(CrashPoint.BELL_UNFLUSHED)
+        for queue_name, some in envelopes.items():
+            self._client.lpush(queue_name, *some)
 
 
 def merge(bells: Iterable[_Bell]) -> list[_Bell]:

@@ -17,7 +17,7 @@ from kombu.transport.virtual import Message
 
 from delivery.intake.ids import read_uuid
 from delivery.vocabulary import QueueName, StepName
-from tasks.doorbell import RUNG_AT
+from tasks.envelopes import RUNG_AT
 from tasks.queues import LETTERBOX
 
 _log = structlog.get_logger()

@@ -12,7 +12,7 @@ from redis.retry import Retry
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
 from tasks.app import CONNECT_TIMEOUT_S
-from tasks.doorbell import RUNG_AT
+from tasks.envelopes import RUNG_AT
 
 _ANSWER_TIMEOUT_S = 2
 

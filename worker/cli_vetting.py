@@ -11,7 +11,6 @@ from delivery.records import cases
 from delivery.records.cases import Case, Ruling
 from delivery.records.engine import transaction
 from delivery.vocabulary import CaseState
-from tasks.app import make_app
 from tasks.doorbell import BrokerDoorbell, SilentDoorbell
 from tasks.office import Office
 from tasks.review import NotOpen, rule
@@ -71,7 +70,7 @@ def reject(case: CaseId, actor: Actor, note: Note = None) -> None:
 def _rule(case: str, ruling: Ruling) -> None:
     case_id = read_id(case, "vetting case")
     asked = settings()
-    doorbell = BrokerDoorbell(make_app(asked)) if asked.bell else SilentDoorbell()
+    doorbell = BrokerDoorbell(asked) if asked.bell else SilentDoorbell()
     with opened(asked) as store:
         try:
             rule(Office(asked, store, doorbell), case_id, ruling)

@@ -41,7 +41,7 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
     # Its first half has to be chance alone: it is in every claim, and it is the key of the worker's lock.
     identity = WorkerIdentity(uuid4(), socket.gethostname(), os.getpid(), lane.queues)
     notes = Journal(journal_folder(settings.journal_folder), identity.worker_id)
-    office = _furnish(settings, app, lane, identity.worker_id, notes)
+    office = _furnish(settings, lane, identity.worker_id, notes)
     register(app, office)
     app.conf.worker_consumer = "tasks.hearing:BellConsumer"
     app.steps["worker"].add(_sweep_step(office, lane))
@@ -65,8 +65,8 @@ def _spare_the_collector() -> None:
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
 
 
-def _furnish(settings: Settings, app: Celery, lane: Lane, worker_id: UUID, notes: Journal) -> Office:
-    doorbell: Doorbell = BrokerDoorbell(app) if settings.bell else SilentDoorbell()
+def _furnish(settings: Settings, lane: Lane, worker_id: UUID, notes: Journal) -> Office:
+    doorbell: Doorbell = BrokerDoorbell(settings) if settings.bell else SilentDoorbell()
     return Office(
         settings=settings,
         store=open_store(settings, connections=_connections(settings, lane)),

@@ -11,7 +11,7 @@ from redis import Redis
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
 from tasks.backlog import EPOCH, BrokerBacklog
-from tasks.doorbell import RUNG_AT
+from tasks.envelopes import RUNG_AT
 
 RUNG = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DECIDE = QueueName.DECIDE

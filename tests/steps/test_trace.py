@@ -13,7 +13,6 @@ from delivery.records import accepting
 from delivery.records.engine import Store, transaction
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName, StepName
-from tasks.app import make_app
 from tasks.decide import decide
 from tasks.doorbell import BrokerDoorbell
 from tasks.office import Office
@@ -74,7 +73,7 @@ def test_deciding_one_message_is_four_statements_one_commit_and_no_bell(
 
 def test_one_message_is_one_bell(book: Book, base_settings: Settings, broker: "Redis") -> None:
     message_id = book.message(*book.accounts(25))
-    doorbell = BrokerDoorbell(make_app(base_settings))
+    doorbell = BrokerDoorbell(base_settings)
 
     doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [message_id])
     doorbell.close()

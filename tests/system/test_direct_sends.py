@@ -17,7 +17,6 @@ from delivery.records import accepting
 from delivery.records.engine import Store, transaction
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName, State, StepName
-from tasks.app import make_app
 from tasks.doorbell import BrokerDoorbell
 from tasks.letterbox import LISTS
 from tests.book import Book
@@ -124,7 +123,6 @@ def test_garbage_among_the_bells_neither_ends_a_worker_nor_keeps_it_from_hearing
 ) -> None:
     book = Book(store)
     secret = {"body": "Guten Tag"}
-    app = make_app(base_settings)
     worker = start()
     wait_until(lambda: book.count("worker"), within_s=30)
 
@@ -134,11 +132,10 @@ def test_garbage_among_the_bells_neither_ends_a_worker_nor_keeps_it_from_hearing
     arrival = book.arrival(book.account())
     with transaction(store) as db:
         accepting.accept(db, [arrival], grace=timedelta(hours=1))
-    doorbell = BrokerDoorbell(app)
+    doorbell = BrokerDoorbell(base_settings)
     doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [arrival.message_id])
     wait_until(lambda: book.states(arrival.message_id) == [State.DELIVERED], within_s=20)
     doorbell.close()
-    app.close()
 
     assert worker.poll() is None
     log = (tmp_path / "worker.log").read_text(encoding="utf-8")

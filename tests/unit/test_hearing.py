@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tasks.doorbell import RUNG_AT
+from tasks.envelopes import RUNG_AT
 from tasks.hearing import read_bell
 
 RUNG = "2026-11-24T12:00:00+00:00"
