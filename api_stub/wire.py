@@ -15,8 +15,8 @@ from api_stub.prefer import LONGEST_WAIT_S
 
 HEAD_LIMIT_BYTES = 64 * 1024
 REQUEST_TIMEOUT_S = 30.0
-# Whoever waits for a verdict when SIGTERM comes is answered: after the longest wait, and two questions of 1.5 s.
-_STOP_TIMEOUT_S = LONGEST_WAIT_S + 3
+# Whoever waits for a verdict when SIGTERM comes is answered: after the longest wait and a last question of 1.5 s.
+_STOP_TIMEOUT_S = LONGEST_WAIT_S + 2
 
 _VERSIONS = {"1.0", "1.1"}
 _DESCRIPTION = "This is not a well-formed HTTP/1.1 request."
