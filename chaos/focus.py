@@ -25,10 +25,12 @@ _BEFORE = {
 
 
 _FROZEN = Blow(Fault.CRASH_POINT, 0.0, 6.0, CrashPoint.DOT_ANSWERED, 1, CrashAction.FREEZE)
+_OFTEN = (0.7, 1.1, 1.5, 1.9, 2.3, 2.7)
 SCENES = {
     # A worker freezes before it can record that its mail was taken, another sends it again, and the first one wakes.
     "late_outcome": (_FROZEN, Blow(Fault.LEAP, 2.5), Blow(Fault.LEAP, 3.7), Blow(Fault.LEAP, 4.9)),
-    "forged_bells": (Blow(Fault.FORGED_BELLS, 2.0), Blow(Fault.FORGED_BELLS, 3.0)),
+    # Mails that trickle are in somebody's hands for long enough to be rung for by a stranger.
+    "forged_bells": (Blow(Fault.SLICE_SMTP, 0.2, 3.0), *(Blow(Fault.FORGED_BELLS, at_s) for at_s in _OFTEN)),
     "only_bells": (),
 }
 """Rare meetings by name. In `only_bells` nothing goes wrong, and the sweep comes too late to help."""
