@@ -5,9 +5,7 @@ from kombu.entity import Queue
 
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
-
-CONNECT_TIMEOUT_S = 2
-SOCKET_TIMEOUT_S = 5
+from tasks.broker import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S
 
 
 def make_app(settings: Settings) -> Celery:

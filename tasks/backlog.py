@@ -13,12 +13,10 @@ from uuid import uuid4
 
 import redis
 import structlog
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
-from tasks.app import CONNECT_TIMEOUT_S
+from tasks.broker import open_broker
 from tasks.waiting import read_rung_at
 
 EPOCH = "postroom:epoch"
@@ -68,12 +66,7 @@ class BrokerBacklog:
         self._epoch: bytes | None = None
         self._lost_at: datetime | None = None
         self._ask_after = 0.0
-        self._client = redis.Redis.from_url(
-            settings.broker_url.get_secret_value(),
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            socket_timeout=_ANSWER_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._client = open_broker(settings, timeout_s=_ANSWER_TIMEOUT_S)
 
     def oldest_bells(self) -> Mapping[QueueName, datetime]:
         """Say when the oldest waiting bell of each queue was rung; a queue without one is missing."""

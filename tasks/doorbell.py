@@ -10,13 +10,11 @@ from uuid import UUID
 
 import redis
 import structlog
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from delivery.crashing import CrashPoint, crash_here
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName, StepName
-from tasks.app import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S
+from tasks.broker import open_broker
 from tasks.envelopes import write_envelope
 
 _log = structlog.get_logger()
@@ -75,13 +73,7 @@ class BrokerDoorbell:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._client = redis.Redis.from_url(
-            settings.broker_url.get_secret_value(),
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            socket_timeout=SOCKET_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),  # A push may have happened although it failed; the sweep repairs both.
-            client_name="postroom-doorbell",
-        )
+        self._client = open_broker(settings, name="postroom-doorbell")
         self._bells: queue.Queue[_Bell | None] = queue.Queue(_BACKLOG_LIMIT)
         self._is_down = False
         self._thread = threading.Thread(target=self._publish_all, name="doorbell", daemon=True)

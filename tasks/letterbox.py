@@ -9,13 +9,9 @@ from collections.abc import Iterable
 from itertools import accumulate
 from typing import cast
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
-from tasks.app import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S
+from tasks.broker import open_broker
 
 # A client that sets a priority has kombu push to one of these lists (kombu/transport/redis.py, `_q_for_pri`).
 LISTS = (str(QueueName.ACCEPT), *(f"{QueueName.ACCEPT}\x06\x16{step}" for step in (3, 6, 9)))
@@ -28,13 +24,7 @@ class Letterbox:
     """The lists of direct sends at the broker. Every method raises `redis.RedisError` while that does not answer."""
 
     def __init__(self, settings: Settings) -> None:
-        self._client = redis.Redis.from_url(
-            settings.broker_url.get_secret_value(),
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            socket_timeout=SOCKET_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            client_name="postroom-letterbox",
-        )
+        self._client = open_broker(settings, name="postroom-letterbox")
 
     def wait(self, timeout_s: float) -> None:
         """Wait for something to lie there, for so long at most. Only the list without a priority ends it early."""

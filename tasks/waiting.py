@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
-from tasks.app import CONNECT_TIMEOUT_S
+from tasks.broker import open_broker
 from tasks.envelopes import RUNG_AT
 
 _ANSWER_TIMEOUT_S = 2
@@ -28,12 +26,7 @@ class QueueView:
 
 def look(settings: Settings) -> list[QueueView] | None:
     """Look at every queue; None when the broker does not answer."""
-    client = redis.Redis.from_url(
-        settings.broker_url.get_secret_value(),
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_timeout=_ANSWER_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-    )
+    client = open_broker(settings, timeout_s=_ANSWER_TIMEOUT_S)
     try:
         with client:
             return list(_views(client))

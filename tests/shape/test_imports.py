@@ -54,9 +54,16 @@ def test_the_watch_sees_a_module_that_does_something(tmp_path: Path) -> None:
     assert ["tasks.idle"] == [module for module, deeds in seen.items() if not deeds]
 
 
-def test_a_worker_holds_nothing_that_only_other_commands_need() -> None:
-    question = "import sys, worker.cli; print(*{name.partition('.')[0] for name in sys.modules})"
+@pytest.mark.parametrize(
+    ("entry", "of_others"),
+    [
+        ("worker.cli", {"aiosmtpd", "alembic", "fastapi", "mako", "starlette", "uvicorn"}),
+        ("api_stub.app", {"aiosmtpd", "billiard", "celery", "kombu", "typer"}),
+    ],
+)
+def test_a_process_holds_nothing_that_only_others_need(entry: str, of_others: set[str]) -> None:
+    question = f"import sys, {entry}; print(*{{name.partition('.')[0] for name in sys.modules}})"
 
     loaded = subprocess.run([sys.executable, "-c", question], capture_output=True, text=True, check=True, cwd=ROOT)
 
-    assert set() == {"aiosmtpd", "alembic", "fastapi", "mako", "starlette", "uvicorn"} & set(loaded.stdout.split())
+    assert set() == of_others & set(loaded.stdout.split())

@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from delivery.records.engine import Store, open_store
+from delivery.settings import Settings
+from tests.book import Book
+from tests.mailbox import Mailbox, open_mailbox
 from tests.system.platform import Platform, short_folder
 
 
@@ -32,3 +36,25 @@ def own_platform() -> Iterator[Platform]:
         running.start()
         yield running
         running.stop()
+
+
+@pytest.fixture
+def book(store: Store, broker: object) -> Book:
+    """Give empty records beside an empty broker."""
+    del broker
+    return Book(store)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """Give a relay that takes everything, unless it is told otherwise."""
+    with open_mailbox() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture(scope="module")
+def own_store(own_settings: Settings) -> Iterator[Store]:
+    """Give the database of a module's `own_settings`, as seen from outside."""
+    store = open_store(own_settings, connections=2)
+    yield store
+    store.dispose()

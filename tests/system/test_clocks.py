@@ -14,11 +14,11 @@ import pytest
 
 from delivery.credentials import mint
 from delivery.records import clients
-from delivery.records.engine import Store, transaction
+from delivery.records.engine import transaction
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, CredentialKind, Reason
 from tests.book import Book
-from tests.mailbox import Mailbox, open_mailbox
+from tests.mailbox import Mailbox
 from tests.sending import key_of
 from tests.system.crew import API, DECIDE, SMTP, Crew, crew_at, faults
 from tests.system.platform import ROOT
@@ -30,20 +30,6 @@ _HOUR_S, _DAYS_S = 3600, 3 * 86400
 # Forward and back, from any of them to any other.
 _JUMPS = (_HOUR_S, -_HOUR_S, _DAYS_S, -_DAYS_S, 0)
 _SETTLED_S = 20.0
-
-
-@pytest.fixture
-def book(store: Store, broker: object) -> Book:
-    """Give empty records beside an empty broker."""
-    del broker
-    return Book(store)
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    """Give a relay that takes everything."""
-    with open_mailbox() as mailbox:
-        yield mailbox
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import httpx2
 import pytest
 from psycopg import connect
 
-from delivery.records.engine import Store, answers, open_store
+from delivery.records.engine import Store, answers
 from delivery.records.migrating import migrate
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
@@ -105,14 +105,6 @@ def own_settings(base_settings: Settings, place: Place) -> Settings:
     """Give settings for a database on that PostgreSQL."""
     url = named_database(place.server.url, _DATABASE)
     return Settings.model_validate({**base_settings.model_dump(), "database_url": url, "send_deadline_s": _DEADLINE_S})
-
-
-@pytest.fixture(scope="module")
-def own_store(own_settings: Settings) -> Iterator[Store]:
-    """Give that database, as seen from outside."""
-    store = open_store(own_settings, connections=2)
-    yield store
-    store.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,13 @@ from uuid import UUID
 import pytest
 
 from chaos.valve import Valve, valve_before
-from delivery.records.engine import Store
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, State
 from tasks.decide import decide
 from tasks.doorbell import SilentDoorbell
 from tasks.office import Office
 from tests.book import Book
-from tests.mailbox import Mailbox, Trouble, open_mailbox
+from tests.mailbox import Mailbox, Trouble
 from tests.sending import key_of
 from tests.system.crew import API, DECIDE, SMTP, START_S, Crew, crew_at
 from tests.waiting import wait_until
@@ -29,20 +28,6 @@ _GRACE_OF_API_S = 15.0
 _MAILS = 12
 _MESSAGES = 120
 _LETTERS = 25 * _MESSAGES
-
-
-@pytest.fixture
-def book(store: Store, broker: object) -> Book:
-    """Give empty records beside an empty broker."""
-    del broker
-    return Book(store)
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    """Give a relay that does as it is told."""
-    with open_mailbox() as mailbox:
-        yield mailbox
 
 
 @pytest.fixture

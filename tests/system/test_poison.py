@@ -10,12 +10,11 @@ from uuid import UUID
 import pytest
 from redis import Redis
 
-from delivery.records.engine import Store
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, QueueName, Reason, State, StepName
 from tasks.app import make_app
 from tests.book import Book
-from tests.mailbox import Mailbox, open_mailbox
+from tests.mailbox import Mailbox
 from tests.system.crew import DECIDE, SMTP, Crew, crew_at
 from tests.system.platform import ROOT
 from tests.waiting import wait_until
@@ -31,20 +30,6 @@ _GARBAGE = (
         '{"properties": {"delivery_info": null}, "body": ""}',
     ),
 )
-
-
-@pytest.fixture
-def book(store: Store, broker: object) -> Book:
-    """Give empty records beside an empty broker."""
-    del broker
-    return Book(store)
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    """Give a relay that takes everything."""
-    with open_mailbox() as mailbox:
-        yield mailbox
 
 
 @pytest.fixture

@@ -18,13 +18,12 @@ import httpx2
 import pytest
 from redis import Redis
 
-from delivery.records.engine import Store
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tasks.letterbox import LISTS
 from tests.book import Book
 from tests.direct import credential, envelope, fields
-from tests.mailbox import Mailbox, open_mailbox
+from tests.mailbox import Mailbox
 from tests.sending import key_of
 from tests.system.crew import API, DECIDE, SMTP, Crew, crew_at, faults
 from tests.system.platform import ROOT, short_folder
@@ -48,20 +47,6 @@ def former() -> Iterator[Path]:
     with short_folder() as folder:
         _unpack(_FORMER, folder)
         yield folder
-
-
-@pytest.fixture
-def book(store: Store, broker: object) -> Book:
-    """Give empty records beside an empty broker."""
-    del broker
-    return Book(store)
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    """Give a relay that takes everything."""
-    with open_mailbox() as mailbox:
-        yield mailbox
 
 
 @pytest.mark.parametrize("decider", ["former", "present"])

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from delivery.records.engine import Store, answers, open_store
+from delivery.records.engine import Store, answers
 from delivery.records.migrating import create_database, migrate
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
@@ -50,14 +50,6 @@ def own_settings(base_settings: Settings, postgres: Server) -> Settings:
     """Give settings for a database on that PostgreSQL."""
     url = named_database(postgres.url, _DATABASE)
     return Settings.model_validate({**base_settings.model_dump(), "database_url": url})
-
-
-@pytest.fixture(scope="module")
-def own_store(own_settings: Settings) -> Iterator[Store]:
-    """Give that database, as seen from outside."""
-    store = open_store(own_settings, connections=2)
-    yield store
-    store.dispose()
 
 
 @pytest.fixture(scope="module")
