@@ -1,6 +1,7 @@
 """The registrar: takes drafts in, and lets the accepts of concurrent requests share one commit."""
 
 import asyncio
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,6 +13,10 @@ from delivery.records.engine import STORE_UNAVAILABLE, Archive, Contended
 
 _log = structlog.get_logger()
 _DRAFTS_AT_ONCE = 200
+# Under load less haste is more speed: each commit costs the door, PostgreSQL and a worker about as much with one draft
+# as with five. At half of the peak, 430 messages/s of 25 recipients, half of the answers took 74 ms without this pause
+# and 32 with it, one in a hundred 168 and 53 (one run each); of one draft at a time it costs nothing.
+_COMMITS_APART_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,9 @@ class _Waiting:
 
 
 class Registrar:
-    """Stores drafts. While one commit is under way the next drafts gather; an idle registrar stores at once.
+    """Stores drafts. While one commit is under way, and for a moment after it began, the next drafts gather.
+
+    An idle registrar stores at once.
 
     Nobody is told that a message is stored before the commit that holds it.
     """
@@ -31,6 +38,7 @@ class Registrar:
         self._grace = grace
         self._gathered: list[_Waiting] = []
         self._storing: asyncio.Task[None] | None = None
+        self._next_from = -math.inf
 
     async def accept(self, arrival: Arrival) -> Acceptance:
         """Store this draft wholly, or say why not.
@@ -46,7 +54,10 @@ class Registrar:
         return await waiting.acceptance
 
     async def _store_all(self) -> None:
+        clock = asyncio.get_running_loop().time
         while self._gathered:
+            await asyncio.sleep(self._next_from - clock())  # Nothing to wait for when it lies in the past.
+            self._next_from = clock() + _COMMITS_APART_S
             batch, self._gathered = self._gathered[:_DRAFTS_AT_ONCE], self._gathered[_DRAFTS_AT_ONCE:]
             await self._store(batch)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
+import pytest
 from sqlalchemy.exc import OperationalError
 
 from api_stub.registrar import Registrar
@@ -78,6 +79,36 @@ def test_drafts_that_come_while_a_commit_is_under_way_share_the_next_one() -> No
         await asyncio.gather(*accepting)
 
         assert [1, 20] == [len(commit) for commit in archive.commits]
+
+    run(test())
+
+
+def test_drafts_that_come_right_after_a_commit_began_share_the_next_one() -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+        registrar = registrar_of(archive)
+        await registrar.accept(build.arrival(0))
+
+        accepting = [asyncio.create_task(registrar.accept(build.arrival(1)))]
+        await asyncio.sleep(0.004)
+        accepting.append(asyncio.create_task(registrar.accept(build.arrival(2))))
+        await asyncio.gather(*accepting)
+
+        assert [1, 2] == [len(commit) for commit in archive.commits]
+        assert 0.01 == pytest.approx(now())
+
+    run(test())
+
+
+def test_a_draft_that_comes_a_moment_later_is_stored_at_once() -> None:
+    async def test() -> None:
+        registrar = registrar_of(FakeArchive())
+        await registrar.accept(build.arrival(0))
+        await asyncio.sleep(0.011)
+
+        await registrar.accept(build.arrival(1))
+
+        assert 0.011 == pytest.approx(now())
 
     run(test())
 
