@@ -45,6 +45,7 @@ class Trial:
     clients: int = 1
     workers: int = 1
     is_old: bool = False
+    is_bare: bool = False
 
 
 BASE = Trial("base: a backlog of 150,000 recipients, 25 a message, 1 client, 1 worker, an empty store", 6_000)
@@ -58,6 +59,7 @@ TRIALS = (
     Trial("5 recipients a message", 15_000, recipients=5),
     Trial("2 workers", 10_000, workers=2),
     Trial("4 workers", 10_000, workers=4),
+    Trial("a worker without crash points, journal and watch", 6_000, is_bare=True),
     BASE,
 )
 
@@ -80,6 +82,7 @@ class Grown(Ours):
 
     def __init__(self, servers: Servers, trial: Trial, client_ids: Sequence[UUID]) -> None:
         super().__init__(servers, trial.workers)
+        self.is_bare = trial.is_bare
         self._database = "grown_old" if trial.is_old else "grown"
         self._all_client_ids = client_ids
         self.client_ids = client_ids[: trial.clients]

@@ -20,6 +20,7 @@ from delivery.settings import Settings, environment_name
 from delivery.vocabulary import Channel, MessageType, QueueName, Scope, StepName
 from tasks.doorbell import BrokerDoorbell
 from worker.embedded import named_database
+from worker.lanes import LaneName
 
 _PEPPER = "pepper of the benchmarks, thirty-two characters"
 _AT_ONCE = 200
@@ -39,6 +40,9 @@ class Ours:
     is_open = "open_count > 0"
     finished_at = "SELECT max(changed_at) FROM recipient"
     list_name = str(QueueName.DECIDE)
+    lane = LaneName.DECIDE
+    is_bare = False
+    """Set where its workers go without what reliability adds to them."""
 
     def __init__(self, servers: Servers, workers: int, **chosen: Any) -> None:
         self.name = f"Postroom, {workers} worker{'s' if workers > 1 else ''}"
@@ -78,7 +82,8 @@ class Ours:
 
     def commands(self) -> list[tuple[str, ...]]:
         """Its worker processes."""
-        return [module("worker", "worker", "decide")] * self.workers
+        command = module("benchmarks.bare_worker", self.lane) if self.is_bare else module("worker", "worker", self.lane)
+        return [command] * self.workers
 
     @cached_property
     def store(self) -> Store:

@@ -24,6 +24,7 @@ from benchmarks.programs import Servers, free_port, open_servers, running
 from benchmarks.rivals import Peer, textbook
 from benchmarks.standings import spread
 from delivery.vocabulary import Channel, QueueName
+from worker.lanes import LaneName
 
 _CONCURRENCY = 32
 _WARM_UP = 400
@@ -33,18 +34,17 @@ class Mailing(Ours):
     """Postroom's SMTP lane. Its messages are decided before the clock starts."""
 
     list_name = str(QueueName.DELIVER_SMTP)
+    lane = LaneName.SMTP
 
-    def __init__(self, servers: Servers, workers: int, smtp_port: int) -> None:
-        super().__init__(servers, workers, smtp_url=f"smtp://127.0.0.1:{smtp_port}", smtp_concurrency=_CONCURRENCY)
-        self._database = f"mailing_{workers}_{smtp_port}"
+    def __init__(self, servers: Servers, trial: "Trial", smtp_port: int) -> None:
+        url = f"smtp://127.0.0.1:{smtp_port}"
+        super().__init__(servers, trial.workers, smtp_url=url, smtp_concurrency=_CONCURRENCY)
+        self.is_bare = trial.is_bare
+        self._database = f"mailing_{trial.workers}_{smtp_port}"
 
     def furnish(self, population: Population, *, channel: Channel = Channel.EMAIL) -> None:
         """Make the tables, the client and the accounts, which are reached by e-mail."""
         super().furnish(population, channel=channel)
-
-    def commands(self) -> list[tuple[str, ...]]:
-        """Give its worker processes."""
-        return [module("worker", "worker", "smtp")] * self.workers
 
     def hand_over(self, orders: Sequence[Order]) -> None:
         """Decide these messages, by a worker as in production, which rings for every recipient."""
@@ -75,10 +75,20 @@ class Trial:
     workers: int
     messages: int
     is_ours: bool = True
+    is_bare: bool = False
+
+    @property
+    def name(self) -> str:
+        """What a table calls the sender."""
+        if not self.is_ours:
+            return "Celery, textbook"
+        guards = ", without crash points, journal and watch" if self.is_bare else ""
+        return f"Postroom, {self.workers} worker(s){guards}"
 
 
 TRIALS = (
     Trial(latency_ms=0, workers=1, messages=12_000),
+    Trial(latency_ms=0, workers=1, messages=12_000, is_bare=True),
     Trial(latency_ms=0, workers=2, messages=12_000),
     Trial(latency_ms=0, workers=1, messages=600, is_ours=False),
     Trial(latency_ms=50, workers=1, messages=10_000),
@@ -111,7 +121,7 @@ def run_trial(servers: Servers, population: Population, trial: Trial, case: Case
     """Let the lane work off what is queued."""
     port = free_port()
     with _sink(port, trial.latency_ms) as tally:
-        contender = Mailing(servers, trial.workers, port) if trial.is_ours else _peer(servers, port)
+        contender = Mailing(servers, trial, port) if trial.is_ours else _peer(servers, port)
         servers.broker.flushall()
         contender.furnish(population)
         orders = population.orders(_WARM_UP + case.messages, case.recipients, seed=case.round)
@@ -120,7 +130,7 @@ def run_trial(servers: Servers, population: Population, trial: Trial, case: Case
     wanted = [order.account_ids[0] for order in orders if order.account_ids[0] not in population.closed_ids]
     is_exact = (tally.mails, tally.recipients) == (len(wanted), len(set(wanted)))
     fault = run.fault or (None if is_exact else f"mails: {tally.mails} of {len(wanted)}")
-    tell(f"relay {trial.latency_ms:2} ms  {run.contender:20}  {run.messages_per_s:7.1f} mails/s  {fault or 'verified'}")
+    tell(f"relay {trial.latency_ms:2} ms  {trial.name:20}  {run.messages_per_s:7.1f} mails/s  {fault or 'verified'}")
     return Run(**{**asdict(run), "fault": fault})
 
 
@@ -169,15 +179,15 @@ def _listens(port: int) -> bool:
 
 def describe(told: Sequence[tuple[Trial, Run]]) -> str:
     """Write a table of medians."""
-    head = "| relay takes | sender | mails/s | share of what c = 32 a worker allows | CPU of others |"
-    rows = [head, "|---|---|---|---|---|"]
+    head = "| relay takes | sender | mails/s | share of c = 32 a worker | CPU s for 10,000 mails | CPU of others |"
+    rows = [head, "|---|---|---|---|---|---|"]
     for trial in TRIALS:
         runs = [run for asked, run in told if asked == trial and run.fault is None]
         rate = [run.messages_per_s for run in runs]
         limit = trial.workers * _CONCURRENCY / (trial.latency_ms / 1000) if trial.latency_ms and trial.is_ours else 0
         share = spread([each / limit for each in rate], ".0%") if limit else "-"
-        name = f"Postroom, {trial.workers} worker(s)" if trial.is_ours else "Celery, textbook"
-        cells = [f"{trial.latency_ms} ms", name, spread(rate, ",.0f"), share]
+        cost = [run.cpu_s_per_10k for run in runs]
+        cells = [f"{trial.latency_ms} ms", trial.name, spread(rate, ",.0f"), share, spread(cost, ".1f")]
         rows.append(f"| {' | '.join([*cells, spread([run.others_cpu_share for run in runs], '.0%')])} |")
     return "\n".join(rows)
 
