@@ -12,7 +12,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -85,7 +85,8 @@ class Journal:
         with self._turn:
             self._open.pop(entry, None)
             if os.fstat(self._file).st_size > _LONGEST_BYTES:
-                self._begin_anew()
+                with suppress(OSError):  # Without room for a new one the old one goes on growing for a while.
+                    self._begin_anew()
 
     def close(self) -> None:
         """End it. What is still open in it stays, for whoever looks."""
@@ -109,8 +110,8 @@ class Journal:
         new = self._path.with_suffix(_NEW)
         new.write_text("".join([self._head, *self._open.values()]))
         new.replace(self._path)
-        os.close(self._file)
-        self._file = _append_to(self._path)
+        old, self._file = self._file, _append_to(self._path)
+        os.close(old)
 
 
 def journal_folder(chosen: str) -> Path:

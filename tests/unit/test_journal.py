@@ -76,16 +76,25 @@ def test_a_long_journal_begins_anew_with_what_is_open(tmp_path: Path) -> None:
     written.note_dot(FIRST)
     path = tmp_path / f"{WORKER}.journal"
 
-    for number in range(30_000):
-        written.note_dot((1_000_000 + number, 1))
-        written.note_answer((1_000_000 + number, 1), 250)
-        written.forget((1_000_000 + number, 1))
+    fill(written)
     written.note_dot(SECOND)
 
     read = journal.read(tmp_path, WORKER) or {}
     assert (Trace(), Trace()) == (read[FIRST], read[SECOND])
     assert path.stat().st_size < 1_100_000
     assert journal.is_alive(tmp_path, WORKER)
+
+
+def test_a_journal_that_cannot_begin_anew_goes_on_and_fails_no_mail(tmp_path: Path) -> None:
+    written = Journal(tmp_path, WORKER)
+    written.note_dot(FIRST)
+    (tmp_path / f"{WORKER}.new").mkdir()  # As good as a full disk: it cannot be written.
+
+    fill(written)
+    written.note_dot(SECOND)
+
+    read = journal.read(tmp_path, WORKER) or {}
+    assert (Trace(), Trace()) == (read[FIRST], read[SECOND])
 
 
 def test_a_folder_of_somebody_else_is_not_believed(tmp_path: Path) -> None:
@@ -103,3 +112,12 @@ def test_a_claim_token_leads_to_the_journal(tmp_path: Path) -> None:
     token = UUID(bytes=worker_id.bytes[:8] + bytes(8))
 
     assert {FIRST: Trace()} == journal.read_by_token(tmp_path, token)
+
+
+def fill(written: Journal) -> None:
+    """Note so many mails that a journal is longer than it may be."""
+    for number in range(30_000):
+        entry = (1_000_000 + number, 1)
+        written.note_dot(entry)
+        written.note_answer(entry, 250)
+        written.forget(entry)
