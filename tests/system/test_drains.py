@@ -1,6 +1,7 @@
 """SIGTERM drains: what is under way is finished, nothing is lost, nothing doubled, and the end comes in time."""
 
 import signal
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,8 +9,10 @@ from time import monotonic
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from chaos.valve import Valve, valve_before
+from delivery.records.engine import transaction
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, State
 from tasks.decide import decide
@@ -28,6 +31,7 @@ _GRACE_OF_API_S = 15.0
 _MAILS = 12
 _MESSAGES = 120
 _LETTERS = 25 * _MESSAGES
+_WAITS_FOR_A_ROW = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 @pytest.fixture
@@ -109,6 +113,22 @@ def test_a_worker_that_is_asked_to_stop_while_it_decides_leaves_no_letter_out_an
     assert 0 == code
     assert 0 < meanwhile < _LETTERS
     assert _LETTERS == book.count("inbox_letter")
+
+
+def test_a_worker_that_is_asked_to_stop_in_the_midst_of_a_decision_commits_it_first(book: Book, crew: Crew) -> None:
+    message_id = book.message(book.account())
+    book.ask("UPDATE recipient SET due_at = clock_timestamp()")
+    crew.start(DECIDE)
+    with transaction(book.store) as db:
+        db.execute(text("SELECT id FROM recipient FOR UPDATE"))
+        wait_until(lambda: book.ask(_WAITS_FOR_A_ROW), within_s=START_S)
+
+        crew.strike(DECIDE, signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            crew.processes[DECIDE].wait(1)
+
+    assert 0 == crew.processes.pop(DECIDE).wait(_SETTLED_S)
+    assert [State.DELIVERED] == book.states(message_id)
 
 
 def test_a_request_that_waits_for_its_verdict_is_answered_although_the_door_closes(book: Book, crew: Crew) -> None:
