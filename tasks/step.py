@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -50,9 +49,9 @@ class Step(Generic[Id]):
         if len(known) < len(items) or not items:
             _log.warning("bell_garbled", step=self.name, ids_read=len(known))
         if self.shared_queue is None:
-            self.work(office, known)
+            self._attempt(office, known)
         else:
-            left = office.hands.share(known, partial(self._attempt, office))
+            left = office.hands.share(known, lambda each: self._attempt(office, [each]))
             office.doorbell.ring(StepName.DELIVER, self.shared_queue, left)
 
     def work(self, office: Office, ids: Sequence[Id]) -> None:
@@ -78,10 +77,10 @@ class Step(Generic[Id]):
         """What logs call this step."""
         return self.run.__name__
 
-    def _attempt(self, office: Office, one: Id) -> None:
-        """Run the step for one of the ids of a bell; how it ends is nothing to the others."""
+    def _attempt(self, office: Office, ids: Sequence[Id]) -> None:
+        """Run the step for ids of a bell; how it ends is nothing to the rest, and nothing that Celery need tell."""
         try:
-            self.work(office, [one])
+            self.work(office, ids)
         except StepFailed:
             return  # It has been logged and set aside.
         except STORE_UNAVAILABLE as error:

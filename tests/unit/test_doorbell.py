@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from delivery.records.engine import Store
 from delivery.rules.deciding import Move
@@ -215,6 +216,17 @@ def test_a_delivery_that_breaks_or_finds_no_database_is_nothing_to_the_others_of
         a_step(DELIVER, work).take(office(), [1, 2, 3])
 
         assert [1, 3] == work.done
+
+
+def test_a_bell_that_finds_no_database_is_told_in_one_line_and_celery_hears_of_no_error() -> None:
+    away = OperationalError("SELECT", {}, Exception("connection refused"))
+    work = Work(broken=frozenset({UUID(ONE)}), error=away)
+
+    with capture_logs() as logged:
+        a_step(DECIDE, work).take(office(), [ONE])
+
+    assert ["store_unavailable"] == [line["event"] for line in logged]
+    assert [] == work.aside
 
 
 def test_what_a_worker_has_not_begun_of_a_bell_when_it_leaves_is_rung_for_again() -> None:
