@@ -40,13 +40,14 @@ async def open_front(settings: Settings) -> AsyncIterator[Front]:
     limiter = open_limiter(settings)
     keyring = Keyring(archive, settings.pepper)
     issuer = open_issuer(settings)
+    lookout = Lookout(archive, tick_s=settings.verdict_tick_s, limit=settings.waiting_limit)
     try:
         yield Front(
             settings=settings,
             archive=archive,
             doorbell=doorbell,
-            registrar=Registrar(archive, settings.grace),
-            lookout=Lookout(archive, tick_s=settings.verdict_tick_s, limit=settings.waiting_limit),
+            registrar=Registrar(archive, settings.grace, lambda: lookout.crowd),
+            lookout=lookout,
             limiter=limiter,
             keyring=keyring,
             issuer=issuer,

@@ -30,6 +30,11 @@ class Lookout:
         self._looked_for: dict[UUID, asyncio.Future[Progress | None]] = {}
         self._looking: asyncio.Task[None] | None = None
 
+    @property
+    def crowd(self) -> int:
+        """How many messages are waited for right now."""
+        return len(self._waiting)
+
     async def wait(self, message_id: UUID, timeout_s: float) -> Progress | None:
         """Wait until every recipient stands where it will stand without staff or a later attempt.
 

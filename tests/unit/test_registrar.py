@@ -47,9 +47,9 @@ class FakeArchive:
         return {key: Strange(frozenset(unknown)) if unknown else Stored() for key, unknown in strangers.items()}
 
 
-def registrar_of(archive: FakeArchive) -> Registrar:
-    """Make a registrar that stores in this archive."""
-    return Registrar(cast(Archive, archive), GRACE)
+def registrar_of(archive: FakeArchive, *, waiting: int = 0) -> Registrar:
+    """Make a registrar that stores in this archive, while so many requests wait for their verdict."""
+    return Registrar(cast(Archive, archive), GRACE, lambda: waiting)
 
 
 def test_an_idle_registrar_stores_a_draft_at_once_and_alone() -> None:
@@ -83,10 +83,10 @@ def test_drafts_that_come_while_a_commit_is_under_way_share_the_next_one() -> No
     run(test())
 
 
-def test_drafts_that_come_right_after_a_commit_began_share_the_next_one() -> None:
+def test_in_a_crowd_drafts_that_come_right_after_a_commit_began_share_the_next_one() -> None:
     async def test() -> None:
         archive = FakeArchive()
-        registrar = registrar_of(archive)
+        registrar = registrar_of(archive, waiting=7)
         await registrar.accept(build.arrival(0))
 
         accepting = [asyncio.create_task(registrar.accept(build.arrival(1)))]
@@ -100,15 +100,16 @@ def test_drafts_that_come_right_after_a_commit_began_share_the_next_one() -> Non
     run(test())
 
 
-def test_a_draft_that_comes_a_moment_later_is_stored_at_once() -> None:
+@pytest.mark.parametrize(("waiting", "pause_s"), [(7, 0.011), (6, 0.0)])
+def test_what_comes_a_moment_later_or_without_a_crowd_is_stored_at_once(waiting: int, pause_s: float) -> None:
     async def test() -> None:
-        registrar = registrar_of(FakeArchive())
+        registrar = registrar_of(FakeArchive(), waiting=waiting)
         await registrar.accept(build.arrival(0))
-        await asyncio.sleep(0.011)
+        await asyncio.sleep(pause_s)
 
         await registrar.accept(build.arrival(1))
 
-        assert 0.011 == pytest.approx(now())
+        assert pause_s == pytest.approx(now())
 
     run(test())
 
