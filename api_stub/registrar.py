@@ -16,8 +16,7 @@ _log = structlog.get_logger()
 _DRAFTS_AT_ONCE = 200
 # In a crowd less haste is more speed: a commit costs the door, PostgreSQL and a worker about as much with one draft as
 # with five. At half of the peak, 430 messages/s of 25 recipients, half of the answers took 74 ms without this pause and
-# 32 with it, one in a hundred 168 and 53 (one run each). Eight or more that are stored every 10 ms are 800 a second and
-# more, so that no number of clients is slowed down below what it would get without.
+# 32 with it, one in a hundred 168 and 53 (one run each).
 _COMMITS_APART_S = 0.01
 _CROWD = 8
 
@@ -31,7 +30,8 @@ class _Waiting:
 class Registrar:
     """Stores drafts. While one commit is under way the next drafts gather, and in a crowd for a moment after it began.
 
-    An idle registrar stores at once. `waiting` says how many requests of this process have stored and wait for more.
+    An idle registrar stores at once, and so does one to which drafts come one by one. `waiting` says how many requests
+    of this process wait for their verdict: with those that wait for a commit they are the crowd.
 
     Nobody is told that a message is stored before the commit that holds it.
     """
@@ -43,6 +43,7 @@ class Registrar:
         self._gathered: list[_Waiting] = []
         self._storing: asyncio.Task[None] | None = None
         self._next_from = -math.inf
+        self._last_size = 0
 
     async def accept(self, arrival: Arrival) -> Acceptance:
         """Store this draft wholly, or say why not.
@@ -61,11 +62,13 @@ class Registrar:
         while self._gathered:
             await self._let_gather()
             batch, self._gathered = self._gathered[:_DRAFTS_AT_ONCE], self._gathered[_DRAFTS_AT_ONCE:]
+            self._last_size = len(batch)
             await self._store(batch)
 
     async def _let_gather(self) -> None:
         clock = asyncio.get_running_loop().time
-        if len(self._gathered) + self._count_waiting() >= _CROWD:
+        is_shared = max(self._last_size, len(self._gathered)) > 1
+        if is_shared and len(self._gathered) + self._count_waiting() >= _CROWD:
             await asyncio.sleep(self._next_from - clock())  # Nothing to wait for when it lies in the past.
         self._next_from = clock() + _COMMITS_APART_S
 

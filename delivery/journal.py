@@ -109,9 +109,16 @@ class Journal:
         """Keep what is open and nothing else. Whoever reads meanwhile finds the old file or the new one, whole."""
         new = self._path.with_suffix(_NEW)
         new.write_text("".join([self._head, *self._open.values()]))
-        new.replace(self._path)
-        old, self._file = self._file, _append_to(self._path)
-        os.close(old)
+        file = _append_to(
+            new
+        )  # Before it has the name: whatever fails here leaves the old one in its place, and whole.
+        try:
+            new.replace(self._path)
+        except OSError:
+            os.close(file)
+            raise
+        os.close(self._file)
+        self._file = file
 
 
 def journal_folder(chosen: str) -> Path:

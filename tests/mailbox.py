@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
+from delivery.channels.smtp import SmtpSender
+
 _DRIP_EVERY_S = 0.02
 _PLAIN = {
     "CONNECT": "220 mailbox",
@@ -95,6 +97,12 @@ def open_mailbox() -> Iterator[Mailbox]:
             listener.shutdown(socket.SHUT_RDWR)
             mailbox.hang_up()
             thread.join()
+
+
+def hang_up(sender: SmtpSender) -> None:
+    """Close every connection that this sender keeps."""
+    for line in sender._lines._kept:
+        line.drop()
 
 
 def _serve(mailbox: Mailbox, listener: socket.socket) -> None:

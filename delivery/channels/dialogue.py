@@ -71,7 +71,7 @@ class _SmtpOverTls(_Smtp, smtplib.SMTP_SSL):
 
 
 class Connection:
-    """One connection to the relay, used by one thread."""
+    """One connection to the relay, used by one thread at a time."""
 
     def __init__(self, relay: Relay, context: ssl.SSLContext | None, mail_domain: str, timeout_s: float) -> None:
         self._used_at = monotonic()

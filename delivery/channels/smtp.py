@@ -64,7 +64,7 @@ class SmtpSender:
         except NotExpressible as error:
             return Outcome(Kind.PERMANENT, Reason.NOT_EXPRESSIBLE, str(error))
         try:
-            with self._lines.borrow(self._deadline_s) as line:
+            with self._lines.borrow(until - self._now()) as line:
                 return self._send(line, _Mail(letter, f"RCPT TO:<{address}>", written, until))
         except NoFreeLine:
             return Outcome(Kind.TEMPORARY, Reason.TRY_LATER, "the relay was busy with other mails of ours all the time")
@@ -106,10 +106,11 @@ class SmtpSender:
     def _finish(self, line: Line, connection: Connection, mail: _Mail) -> Outcome:
         """Send the final dot. From here on, silence means that nobody knows whether the relay has it (RFC 1047)."""
         patience_s = max(mail.until - self._now(), min(self._timeout_s, _LAST_ANSWER_S))
+        ends_at = self._now() + patience_s
         try:
             connection.say(b".\r\n", patience_s)
             crash_here(CrashPoint.DOT_SENT)
-            code, answer = connection.hear(patience_s)
+            code, answer = connection.hear(ends_at - self._now())
             crash_here(CrashPoint.DOT_ANSWERED)
         except (OSError, smtplib.SMTPException) as error:
             line.drop()

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from delivery.channels.smtp import SmtpSender
+from delivery.journal import Entry, NoNotes
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.vocabulary import Reason
 from tests import build
-from tests.mailbox import Mailbox, open_mailbox
+from tests.mailbox import Mailbox, hang_up, open_mailbox
 
 Hire = Callable[..., SmtpSender]
 
@@ -34,8 +35,7 @@ def hire(mailbox: Mailbox) -> Iterator[Hire]:
 
     yield make
     for sender in hired:
-        for line in sender._lines._free.queue:
-            line.drop()
+        hang_up(sender)
 
 
 def test_more_threads_than_lines_take_turns(mailbox: Mailbox, hire: Hire) -> None:
@@ -68,6 +68,47 @@ def test_a_mail_for_which_no_line_comes_free_in_time_is_tried_later(mailbox: Mai
     assert (Kind.TEMPORARY, Reason.TRY_LATER) == (outcome.kind, outcome.reason)
     assert [] == mailbox.commands
     assert Outcome(Kind.SENT) == sender.send(build.letter())
+
+
+class _BreaksOnce(NoNotes):
+    """A journal with a defect that shows once."""
+
+    is_broken = True
+
+    def note_dot(self, entry: Entry) -> None:
+        """Break, the first time."""
+        was_broken, self.is_broken = self.is_broken, False
+        if was_broken:
+            raise ValueError(f"a defect of ours, at {entry}")
+
+
+def test_after_a_defect_in_the_midst_of_a_mail_the_next_one_has_a_connection_of_its_own(
+    mailbox: Mailbox, hire: Hire
+) -> None:
+    sender = hire(smtp_concurrency=1, smtp_timeout_s=0.4, send_deadline_s=0.4)
+    sender._notes = _BreaksOnce()
+
+    with pytest.raises(ValueError, match="a defect of ours"):
+        sender.send(build.letter(recipient_id=1))
+
+    assert Outcome(Kind.SENT) == sender.send(build.letter(recipient_id=2))
+    assert (2, 1) == (mailbox.connections, len(mailbox.mails))
+
+
+def test_what_a_burst_left_open_is_hung_up_once_it_has_idled_for_too_long(hire: Hire) -> None:
+    lines = hire(smtp_concurrency=3)._lines
+    with lines.borrow(1) as first, lines.borrow(1) as second, lines.borrow(1) as third:
+        for line in (first, second, third):
+            line.connect(1)[0].count()
+    for line in lines._kept:
+        assert line.connection is not None
+        line.connection._used_at -= 60
+
+    for _ in range(3):
+        with lines.borrow(1) as line:
+            line.connect(1)[0].count()
+
+    assert 1 == len(lines._kept)
 
 
 def test_the_final_dot_does_not_wait_for_an_acknowledgement(hire: Hire) -> None:

@@ -17,7 +17,7 @@ from delivery.rules.outcomes import Kind, Outcome
 from delivery.unsubscribing import LIFETIME, Permit, read_token
 from delivery.vocabulary import Reason
 from tests import build
-from tests.mailbox import Mail, Mailbox, Trouble, open_mailbox
+from tests.mailbox import Mail, Mailbox, Trouble, hang_up, open_mailbox
 
 HOSTILE_SUBJECT = "=?utf-8?q?=0D=0ABcc:x@y.z?="
 
@@ -35,17 +35,12 @@ def sender(mailbox: Mailbox) -> Iterator[SmtpSender]:
     """Give what is tested, with short patience."""
     sender = _sender(mailbox)
     yield sender
-    _hang_up(sender)
+    hang_up(sender)
 
 
 def _sender(mailbox: Mailbox, *, scheme: str = "smtp", **chosen: Any) -> SmtpSender:
     url = SecretStr(mailbox.url.replace("smtp:", f"{scheme}:"))
     return SmtpSender(build.settings(**{"smtp_url": url, "smtp_timeout_s": 0.3, "send_deadline_s": 1.5, **chosen}))
-
-
-def _hang_up(sender: SmtpSender) -> None:
-    for line in sender._lines._free.queue:
-        line.drop()
 
 
 def test_a_letter_is_one_mail_to_one_recipient(mailbox: Mailbox, sender: SmtpSender) -> None:
@@ -78,7 +73,7 @@ def test_a_mail_carries_the_address_of_its_recipients_own_page(mailbox: Mailbox)
     sender = _sender(mailbox, public_url="https://post.example")
 
     sender.send(letter)
-    _hang_up(sender)
+    hang_up(sender)
 
     header = _read(mailbox.mails[0])["List-Unsubscribe"]
     token = header.removeprefix("<https://post.example/unsubscribe/").removesuffix(">")

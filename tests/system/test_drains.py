@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from chaos.valve import Valve, valve_before
-from delivery.records.engine import transaction
+from delivery.records.engine import be_patient, transaction
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, State
 from tasks.decide import decide
@@ -120,6 +120,7 @@ def test_a_worker_that_is_asked_to_stop_in_the_midst_of_a_decision_commits_it_fi
     book.ask("UPDATE recipient SET due_at = clock_timestamp()")
     crew.start(DECIDE)
     with transaction(book.store) as db:
+        be_patient(db)
         db.execute(text("SELECT id FROM recipient FOR UPDATE"))
         wait_until(lambda: book.ask(_WAITS_FOR_A_ROW), within_s=START_S)
 

@@ -85,16 +85,31 @@ def test_a_long_journal_begins_anew_with_what_is_open(tmp_path: Path) -> None:
     assert journal.is_alive(tmp_path, WORKER)
 
 
-def test_a_journal_that_cannot_begin_anew_goes_on_and_fails_no_mail(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["write_text", "replace"])
+def test_a_journal_that_cannot_begin_anew_goes_on_and_fails_no_mail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     written = Journal(tmp_path, WORKER)
     written.note_dot(FIRST)
-    (tmp_path / f"{WORKER}.new").mkdir()  # As good as a full disk: it cannot be written.
+    monkeypatch.setattr(Path, what, _fail)
 
     fill(written)
     written.note_dot(SECOND)
 
     read = journal.read(tmp_path, WORKER) or {}
     assert (Trace(), Trace()) == (read[FIRST], read[SECOND])
+
+
+def test_a_journal_that_cannot_be_opened_anew_stays_the_one_that_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Journal(tmp_path, WORKER)
+    monkeypatch.setattr(journal, "_append_to", _fail)
+
+    fill(written)
+    written.note_dot(SECOND)
+
+    assert Trace() == (journal.read(tmp_path, WORKER) or {})[SECOND]
 
 
 def test_a_folder_of_somebody_else_is_not_believed(tmp_path: Path) -> None:
@@ -121,3 +136,7 @@ def fill(written: Journal) -> None:
         written.note_dot(entry)
         written.note_answer(entry, 250)
         written.forget(entry)
+
+
+def _fail(*_: object) -> None:
+    raise OSError("no room, or too many files are open")

@@ -83,31 +83,38 @@ def test_drafts_that_come_while_a_commit_is_under_way_share_the_next_one() -> No
     run(test())
 
 
-def test_in_a_crowd_drafts_that_come_right_after_a_commit_began_share_the_next_one() -> None:
+def test_in_a_crowd_drafts_that_come_right_after_a_shared_commit_began_share_the_next_one() -> None:
     async def test() -> None:
         archive = FakeArchive()
         registrar = registrar_of(archive, waiting=7)
-        await registrar.accept(build.arrival(0))
+        await accept_together(registrar, 2)
 
-        accepting = [asyncio.create_task(registrar.accept(build.arrival(1)))]
+        accepting = [asyncio.create_task(registrar.accept(build.arrival(3)))]
         await asyncio.sleep(0.004)
-        accepting.append(asyncio.create_task(registrar.accept(build.arrival(2))))
+        accepting.append(asyncio.create_task(registrar.accept(build.arrival(4))))
         await asyncio.gather(*accepting)
 
-        assert [1, 2] == [len(commit) for commit in archive.commits]
+        assert [2, 2] == [len(commit) for commit in archive.commits]
         assert 0.01 == pytest.approx(now())
 
     run(test())
 
 
-@pytest.mark.parametrize(("waiting", "pause_s"), [(7, 0.011), (6, 0.0)])
-def test_what_comes_a_moment_later_or_without_a_crowd_is_stored_at_once(waiting: int, pause_s: float) -> None:
+@pytest.mark.parametrize(
+    ("before", "waiting", "pause_s"),
+    [
+        pytest.param(2, 7, 0.011, id="a moment later"),
+        pytest.param(2, 6, 0.0, id="without a crowd"),
+        pytest.param(1, 500, 0.0, id="one by one"),
+    ],
+)
+def test_otherwise_what_comes_right_after_a_commit_is_stored_at_once(before: int, waiting: int, pause_s: float) -> None:
     async def test() -> None:
         registrar = registrar_of(FakeArchive(), waiting=waiting)
-        await registrar.accept(build.arrival(0))
+        await accept_together(registrar, before)
         await asyncio.sleep(pause_s)
 
-        await registrar.accept(build.arrival(1))
+        await registrar.accept(build.arrival(3))
 
         assert pause_s == pytest.approx(now())
 
@@ -229,6 +236,11 @@ def test_a_client_that_hangs_up_loses_neither_its_message_nor_those_of_others() 
         assert leaving.cancelled()
 
     run(test())
+
+
+async def accept_together(registrar: Registrar, number: int) -> None:
+    """Have so many drafts stored in one commit."""
+    await asyncio.gather(*(registrar.accept(build.arrival(each)) for each in range(number)))
 
 
 async def breathe() -> None:
