@@ -109,9 +109,8 @@ class Journal:
         """Keep what is open and nothing else. Whoever reads meanwhile finds the old file or the new one, whole."""
         new = self._path.with_suffix(_NEW)
         new.write_text("".join([self._head, *self._open.values()]))
-        file = _append_to(
-            new
-        )  # Before it has the name: whatever fails here leaves the old one in its place, and whole.
+        # Opened before it has the name: whatever fails here leaves the old one in its place, and whole.
+        file = _append_to(new)
         try:
             new.replace(self._path)
         except OSError:
