@@ -33,8 +33,8 @@ bench: dev ## the drain beside Celery, Dramatiq, Huey and a bare loop, about 20 
 bench-smtp: dev ## the lane of mails at a relay that answers at once and at a slow one (SHORT=1; ROUNDS=n)
 	@exec $(BIN)/python -m benchmarks.smtp $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-bench-latency: dev ## one message from POST to verdict, idle and at half of the peak, and through the door (SHORT=1)
-	@exec $(BIN)/python -m benchmarks.latency $(if $(SHORT),--short)
+bench-latency: dev ## one message from POST to verdict, idle and at half of the peak, and through the door (SHORT=1; ROUNDS=n)
+	@exec $(BIN)/python -m benchmarks.latency $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-door: dev ## the front door beside a textbook one, about six minutes (SHORT=1: one)
 	@exec $(BIN)/python -m benchmarks.door $(if $(SHORT),--short)

@@ -26,6 +26,7 @@ from benchmarks.contenders import Contender, module
 from benchmarks.drain import save, tell
 from benchmarks.draining import working
 from benchmarks.load import Job, Seen
+from benchmarks.measured import Measured, describe
 from benchmarks.ours import Ours
 from benchmarks.population import BODY, Order, Population, populate
 from benchmarks.programs import ROOT, Servers, busy_cpu_seconds, cpu_seconds, free_port, open_servers, running
@@ -45,25 +46,10 @@ _TEXTBOOK = {25: 120, 1: 1_200}
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One trial of one contender. `cpu_us` is processor time for a message, by who used it."""
-
-    contender: str
-    trial: str
-    recipients: int
-    messages: int
-    messages_per_s: float
-    p50_ms: float
-    p99_ms: float
-    cpu_us: Mapping[str, int]
-    others_cpu_share: float
-    fault: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Stand:
     """A contender behind its door, and the programs that take part, by what they are."""
 
+    round: int
     contender: Ours | Peer
     population: Population
     port: int
@@ -102,19 +88,26 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="does it run and verify?")
-    share = 0.05 if parser.parse_args().short else 1.0
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    share, rounds = (0.05, 1) if asked.short else (1.0, asked.rounds)
     population = populate()
     runs: list[Measured] = []
     with open_servers() as servers:
-        for contender, door in ((Ours(servers, 1), "api_stub"), (textbook(servers), "benchmarks.textbook_door")):
-            with _stand(servers, contender, door, population) as stand:
-                for measured in _trials(stand, share):
-                    tell(f"{measured.contender:20} {measured.trial:24} {asdict(measured)}")
-                    runs.append(measured)
+        for round_ in range(1, rounds + 1):
+            for measured in _round(servers, population, round_, share):
+                tell(f"{measured.contender:20} {measured.trial:24} {asdict(measured)}")
+                runs.append(measured)
     save("latency", ".json", json.dumps([asdict(run) for run in runs], indent=1))
     print(describe(runs))
     if any(run.fault for run in runs):
         sys.exit("Some runs were not right and do not count.")
+
+
+def _round(servers: Servers, population: Population, round_: int, share: float) -> Iterator[Measured]:
+    for contender, door in ((Ours(servers, 1), "api_stub"), (textbook(servers), "benchmarks.textbook_door")):
+        with _stand(servers, contender, door, population, round_) as stand:
+            yield from _trials(stand, share)
 
 
 def _trials(stand: Stand, share: float) -> Iterator[Measured]:
@@ -134,7 +127,7 @@ def _trials(stand: Stand, share: float) -> Iterator[Measured]:
 
 
 @contextmanager
-def _stand(servers: Servers, contender: Ours | Peer, door: str, population: Population) -> Iterator[Stand]:
+def _stand(servers: Servers, contender: Ours | Peer, door: str, population: Population, round_: int) -> Iterator[Stand]:
     """Open a contender's door and let its workers work."""
     contender.furnish(population)
     minted = mint(CredentialKind.API_KEY, _settings_of(contender).pepper)
@@ -148,7 +141,7 @@ def _stand(servers: Servers, contender: Ours | Peer, door: str, population: Popu
         postgres, valkey = servers.programs
         programs = {"door": [process], "PostgreSQL": [postgres], "Valkey": [valkey]}
         programs["workers"] = stack.enter_context(working(contender))
-        yield Stand(contender, population, port, minted.text.get_secret_value(), programs)
+        yield Stand(round_, contender, population, port, minted.text.get_secret_value(), programs)
 
 
 def _settings_of(contender: Ours | Peer) -> Settings:
@@ -182,6 +175,7 @@ def _through(stand: Stand, trial: str, job: Job) -> Measured:
     finished_at = contenders.finished_at(stand.contender)
     latencies = sorted(seen.latencies_ms)
     return Measured(
+        round=stand.round,
         contender=stand.contender.name,
         trial=trial,
         recipients=job.recipients,
@@ -232,7 +226,9 @@ def _one_by_one(stand: Stand, messages: int) -> Measured:
             clock.wait(0.01)
         took.append((contenders.finished_at(stand.contender) - began_at) * 1000)
     cpu = watch.conclude(messages, 0.0)
-    return Measured(stand.contender.name, "idle", 25, messages, 0.0, statistics.median(took), max(took), *cpu, None)
+    return Measured(
+        stand.round, stand.contender.name, "idle", 25, messages, 0.0, statistics.median(took), max(took), *cpu, None
+    )
 
 
 def _post(stand: Stand) -> None:
@@ -254,22 +250,6 @@ def _greets(port: int) -> bool:
             return True
     except (URLError, OSError):
         return False
-
-
-def describe(runs: Sequence[Measured]) -> str:
-    """Write a table: what was measured, and what a message cost whom."""
-    programs = list(runs[0].cpu_us)
-    columns = ("trial", "contender", "recipients", "messages/s", "p50 / p99, ms", *programs, "all", "CPU of others")
-    head = f"| {' | '.join(columns)} |"
-    rule = "|---" * len(columns) + "|"
-    rows = [
-        f"| {run.trial} | {run.contender} | {run.recipients} | {run.messages_per_s:,.0f} "
-        f"| {run.p50_ms:.1f} / {run.p99_ms:.1f} | {' | '.join(f'{run.cpu_us[each]:,}' for each in programs)} "
-        f"| {sum(run.cpu_us.values()):,} | {run.others_cpu_share:.0%} |"
-        for run in runs
-        if run.fault is None
-    ]
-    return "\n".join(["Processor time in microseconds a message.", "", head, rule, *rows])
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import growth, standings
+from benchmarks import growth, measured, standings
 from benchmarks.chart import draw
 from benchmarks.draining import Memory
 from benchmarks.draining import Run as DrainRun
 from benchmarks.load import Job, Run
+from benchmarks.measured import Measured
 from benchmarks.report import describe
 from delivery.intake.draft import read_draft
 from tests import build
@@ -50,6 +51,20 @@ def test_the_load_sends_as_many_requests_as_it_is_told_and_all_are_legal_message
     drafts = [read_draft(json.loads(request.partition(b"\r\n\r\n")[2])) for request in requests]
     assert [(25, 2000)] * 3 == [(len(draft.recipient_ids), len(draft.body)) for draft in drafts]
     assert all(b"Prefer: respond-async" in request for request in requests)
+
+
+def test_latencies_of_several_rounds_are_told_by_their_median_and_compared_within_a_round() -> None:
+    ours, theirs = "Postroom, 1 worker", standings.REFERENCE
+    rates = [(1, ours, 900.0), (1, theirs, 10.0), (2, ours, 800.0), (2, theirs, 20.0)]
+    runs = [
+        Measured(number, name, "through the door", 25, 100, rate, 50.0 + number, 90.0, {"door": 600}, 0.01, None)
+        for number, name, rate in rates
+    ]
+
+    table = measured.describe([*runs, replace(runs[0], messages_per_s=1e6, fault="a letter too many")])
+
+    row = next(line for line in table.splitlines() if ours in line)
+    assert "| 850 (800 to 900) | 65 (40 to 90) | 51.5 (51.0 to 52.0) |" in row
 
 
 def test_the_load_says_how_long_its_bodies_are() -> None:
