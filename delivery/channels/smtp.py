@@ -106,7 +106,7 @@ class SmtpSender:
     def _finish(self, line: Line, connection: Connection, mail: _Mail) -> Outcome:
         """Send the final dot. From here on, silence means that nobody knows whether the relay has it (RFC 1047)."""
         patience_s = max(mail.until - self._now(), min(self._timeout_s, _LAST_ANSWER_S))
-        ends_at = self._now() + patience_s
+        ends_at = self._now() + patience_s  # For both: a relay that reads no more makes us wait with the dot itself.
         try:
             connection.say(b".\r\n", patience_s)
             crash_here(CrashPoint.DOT_SENT)
