@@ -58,7 +58,7 @@ class Allowance:
             if lacking <= 0 or meter.wait_s(count, now) > 0:
                 return
             try:
-                for portion in sorted({max(lacking, meter.quota.chunk), lacking}, reverse=True):
+                for portion in sorted({max(lacking, meter.portion(now)), lacking}, reverse=True):
                     if await self._budget.take(self._key(subject), meter.quota, portion):
                         meter.draw(portion, self._clock())
                         return

@@ -1,7 +1,7 @@
 """Rate limits: of what a client sends, and of what can be learnt by trying credentials and recipients.
 
-Every limit holds twice: across all API processes by a budget in Redis, from which each process draws a fiftieth at a
-time, and in each process by a meter of its own, which goes on when Redis is away, frozen or wiped.
+Every limit holds twice: across all API processes by a budget in Redis, from which each process draws up to a fiftieth
+at a time, and in each process by a meter of its own, which goes on when Redis is away, frozen or wiped.
 """
 
 import hashlib

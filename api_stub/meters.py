@@ -17,6 +17,7 @@ class Meter:
         "_drawn",
         "_drawn_until",
         "_ends_at",
+        "_portion",
         "_present",
         "_refused",
         "_refused_until",
@@ -32,6 +33,7 @@ class Meter:
         self._ends_at = now + quota.period_s
         self._drawn = 0
         self._drawn_until = now
+        self._portion = 1
         self._refused = 0
         self._refused_until = now
 
@@ -45,8 +47,17 @@ class Meter:
         """Say how much must still be drawn before so much is spent. What was drawn lapses after a period."""
         return count - self._drawn if now < self._drawn_until else count
 
+    def portion(self, now: float) -> int:
+        """Say how much to draw at once: one, and each time twice what was given, for as long as that is used.
+
+        A process that uses little must not draw much: many of them, or one that starts again and again, would use up
+        the budget and have used none of it.
+        """
+        return self._portion if now < self._drawn_until else 1
+
     def draw(self, count: int, now: float) -> None:
         """Note that the shared budget gave so much."""
+        self._portion = min(2 * count, self.quota.chunk)
         self._drawn = count - self.lacks(0, now)
         self._drawn_until = now + self.quota.period_s
 

@@ -18,7 +18,7 @@ class Quota:
 
     @property
     def chunk(self) -> int:
-        """How much a process draws from the shared budget at once: little enough that what it does not use is no loss.
+        """The most that a process draws from the shared budget at once: little enough that what it strands is no loss.
 
         A quota below 100 is drawn one by one, so that it holds exactly however many processes share it.
         """

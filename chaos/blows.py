@@ -2,21 +2,20 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
 from typing import Any
 
 import psycopg
 import redis
-from kombu.exceptions import KombuError
 
 from chaos.evidence import let_pass
 from chaos.schedule import Blow, Fault
 from chaos.site import API, DECIDE, OTHER_SMTP, OURS, POSTGRES, SMTP, VALKEY, Site
 from chaos.valve import Valve, Way
 from delivery.vocabulary import QueueName, StepName
-from tasks.app import make_app
+from tasks.envelopes import write_envelope
 
 _DELAY_S = 0.15
 _MARK_EVERY_S = 0.05
@@ -24,7 +23,7 @@ _FORGED_AT_ONCE = 300
 _LEAP = timedelta(seconds=30)
 _GARBAGE = ("x", "{}", "[]", '{"body": "%%%"}', '{"headers": {"task": "messages.deliver"}, "body": "W10="}')
 
-_BESIDE = (psycopg.Error, redis.RedisError, KombuError, OSError)
+_BESIDE = (psycopg.Error, redis.RedisError, OSError)
 
 
 def strike(site: Site, blow: Blow, is_over: threading.Event) -> bool:
@@ -97,18 +96,14 @@ def _leap(site: Site, blow: Blow, is_over: threading.Event) -> bool:
 
 
 def _push_bells(site: Site, messages: list[str], recipients: list[int]) -> None:
-    app = make_app(site.inside)
+    write = partial(write_envelope, rung_at=datetime.now(UTC))
     with site.broker() as broker:
         for queue in (QueueName.DECIDE, QueueName.VETTING, QueueName.DELIVER_SMTP):
-            for element in _GARBAGE:
-                broker.lpush(queue, element)
-    with app.producer_pool.acquire(block=True) as producer, producer.batch():
-        send = partial(app.send_task, producer=producer, retry=False)
-        send(StepName.DECIDE, (messages,), queue=QueueName.DECIDE)
-        send(StepName.VET, (messages,), queue=QueueName.VETTING)
+            broker.lpush(queue, *_GARBAGE)
+        broker.lpush(QueueName.DECIDE, write(StepName.DECIDE, QueueName.DECIDE, messages))
+        broker.lpush(QueueName.VETTING, write(StepName.VET, QueueName.VETTING, messages))
         for each in chain(recipients, recipients):
-            send(StepName.DELIVER, ([each],), queue=QueueName.DELIVER_SMTP)
-    app.close()
+            broker.lpush(QueueName.DELIVER_SMTP, write(StepName.DELIVER, QueueName.DELIVER_SMTP, [each]))
 
 
 def _sprung(site: Site, blow: Blow, is_over: threading.Event) -> bool:

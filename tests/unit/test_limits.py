@@ -68,13 +68,37 @@ def test_processes_share_a_large_limit_and_strand_a_fiftieth_each_at_most() -> N
     assert 1000 - 4 * 20 <= run(test()) <= 1000
 
 
-def test_redis_is_asked_once_for_a_fiftieth_of_the_limit() -> None:
+def test_processes_that_use_little_draw_little_however_many_there_are() -> None:
+    async def test() -> tuple[int, int]:
+        storage = FakeStorage()
+        sparing = [await admitted(request(limiter_of(storage), 1000), 1) for _ in range(100)]
+        return sum(sparing), await admitted(request(limiter_of(storage), 1000), 1000)
+
+    assert (100, 900) == run(test())
+
+
+def test_what_is_drawn_at_once_begins_with_one_again_after_a_quiet_time() -> None:
+    async def test() -> int:
+        storage = FakeStorage()
+        busy = [request(limiter_of(storage), 1000) for _ in range(40)]
+        for call in busy:
+            await admitted(call, 20)
+        await asyncio.sleep(200)
+        for call in busy:
+            await admitted(call, 1)
+        return await admitted(request(limiter_of(storage), 1000), 1000)
+
+    assert 960 == run(test())
+
+
+def test_redis_is_asked_rarely_once_much_of_the_limit_is_used() -> None:
     async def test() -> int:
         storage = FakeStorage()
         await admitted(request(limiter_of(storage), 10_000), 10_000)
         return storage.asked
 
-    assert 50 == run(test())
+    # 1, 2, 4 and so on up to 128, then 200 at once, and less again for the rest.
+    assert 8 + 48 < run(test()) < 80
 
 
 def test_who_is_refused_by_what_others_used_hears_when_and_does_not_make_us_ask_redis_till_then() -> None:
