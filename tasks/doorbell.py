@@ -107,9 +107,7 @@ class BrokerDoorbell:
         is_last = False
         while not is_last:
             bells, is_last = self._gather()
-            crash_here(CrashPoint.BELL_TAKEN)
             self._publish(bells)
-            crash_here(CrashPoint.BELL_PUBLISHED)
 
     def _gather(self) -> tuple[list[_Bell], bool]:
         """Wait for a bell and take all others that wait already; while the broker is down, wait for a while only."""
@@ -125,7 +123,9 @@ class BrokerDoorbell:
 
     def _publish(self, bells: list[_Bell]) -> None:
         try:
+            crash_here(CrashPoint.BELL_TAKEN)
             self._push(bells)
+            crash_here(CrashPoint.BELL_PUBLISHED)
         except _UNREACHABLE as error:
             if not self._is_down:
                 _log.warning("broker_unreachable", error=type(error).__name__, what_now="the sweep does the work")

@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from redis import Redis
 from uuid_utils.compat import uuid7
 
 from chaos.valve import Valve, valve_before
+from delivery.crashing import CrashPoint, arm
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, QueueName, State, StepName
 from tasks.app import make_app
@@ -201,6 +203,22 @@ def test_no_error_ends_the_doorbell(settings: Settings, broker: Redis) -> None:
     doorbell.close()
 
     assert 1 == broker.llen(QueueName.DECIDE)
+
+
+@pytest.mark.parametrize("point", [CrashPoint.BELL_TAKEN, CrashPoint.BELL_UNFLUSHED, CrashPoint.BELL_PUBLISHED])
+def test_a_cut_anywhere_on_the_way_of_a_bell_leaves_the_next_one_ringing(
+    settings: Settings, broker: Redis, tmp_path: Path, point: CrashPoint
+) -> None:
+    doorbell = BrokerDoorbell(settings)
+    arm(f"{point}:1:cut:{tmp_path / 'mark'}")
+    doorbell.ring(StepName.DELIVER, QueueName.DELIVER_SMTP, [1])
+    wait_until((tmp_path / "mark").exists)
+    arm("")
+
+    doorbell.ring(StepName.DELIVER, QueueName.DELIVER_SMTP, [2])
+
+    wait_until(lambda: [[2]] in map(_arguments, _bells(broker, QueueName.DELIVER_SMTP)))
+    doorbell.close()
 
 
 def test_bells_go_on_after_the_broker_lost_everything(settings: Settings, broker: Redis) -> None:
