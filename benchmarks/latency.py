@@ -46,6 +46,15 @@ _TEXTBOOK = {25: 120, 1: 1_200}
 
 
 @dataclass(frozen=True, slots=True)
+class Entrant:
+    """A contender whose database is furnished, the module of its door, and a key that opens it."""
+
+    contender: Ours | Peer
+    door: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stand:
     """A contender behind its door, and the programs that take part, by what they are."""
 
@@ -90,12 +99,14 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="does it run and verify?")
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
-    share, rounds = (0.05, 1) if asked.short else (1.0, asked.rounds)
+    share, rounds = (0.05, 2) if asked.short else (1.0, asked.rounds)
     population = populate()
     runs: list[Measured] = []
     with open_servers() as servers:
+        entrants = [_enter(Ours(servers, 1), "api_stub", population)]
+        entrants.append(_enter(textbook(servers), "benchmarks.textbook_door", population))
         for round_ in range(1, rounds + 1):
-            for measured in _round(servers, population, round_, share):
+            for measured in _round(servers, entrants, population, round_, share):
                 tell(f"{measured.contender:20} {measured.trial:24} {asdict(measured)}")
                 runs.append(measured)
     save("latency", ".json", json.dumps([asdict(run) for run in runs], indent=1))
@@ -104,9 +115,19 @@ def main() -> None:
         sys.exit("Some runs were not right and do not count.")
 
 
-def _round(servers: Servers, population: Population, round_: int, share: float) -> Iterator[Measured]:
-    for contender, door in ((Ours(servers, 1), "api_stub"), (textbook(servers), "benchmarks.textbook_door")):
-        with _stand(servers, contender, door, population, round_) as stand:
+def _enter(contender: Ours | Peer, door: str, population: Population) -> Entrant:
+    """Make a contender's database, with the accounts and a key for its door."""
+    contender.furnish(population)
+    minted = mint(CredentialKind.API_KEY, _settings_of(contender).pepper)
+    _enroll(contender, population, minted)
+    return Entrant(contender, door, minted.text.get_secret_value())
+
+
+def _round(
+    servers: Servers, entrants: Sequence[Entrant], population: Population, round_: int, share: float
+) -> Iterator[Measured]:
+    for entrant in entrants:
+        with _stand(servers, entrant, population, round_) as stand:
             yield from _trials(stand, share)
 
 
@@ -127,21 +148,18 @@ def _trials(stand: Stand, share: float) -> Iterator[Measured]:
 
 
 @contextmanager
-def _stand(servers: Servers, contender: Ours | Peer, door: str, population: Population, round_: int) -> Iterator[Stand]:
+def _stand(servers: Servers, entrant: Entrant, population: Population, round_: int) -> Iterator[Stand]:
     """Open a contender's door and let its workers work."""
-    contender.furnish(population)
-    minted = mint(CredentialKind.API_KEY, _settings_of(contender).pepper)
-    _enroll(contender, population, minted)
-    port = free_port()
+    contender, port = entrant.contender, free_port()
     told = {**contender.environment, **_settings_environment(contender)}
     with ExitStack() as stack:
         process = stack.enter_context(
-            running(module(door, "--port", str(port)), lambda: _greets(port), environment=told)
+            running(module(entrant.door, "--port", str(port)), lambda: _greets(port), environment=told)
         )
         postgres, valkey = servers.programs
         programs = {"door": [process], "PostgreSQL": [postgres], "Valkey": [valkey]}
         programs["workers"] = stack.enter_context(working(contender))
-        yield Stand(round_, contender, population, port, minted.text.get_secret_value(), programs)
+        yield Stand(round_, contender, population, port, entrant.key, programs)
 
 
 def _settings_of(contender: Ours | Peer) -> Settings:
