@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from delivery.records.schema import STATE_APART
 from delivery.rules.deaths import DEATHS_LIMIT
 from delivery.rules.vetting import Finding
 from delivery.vocabulary import CaseState, MessageType, State
@@ -26,7 +27,7 @@ _UNOPENED = text(f"""
     SELECT id, vetting_id, sender_name, subject, body FROM message
     WHERE id = ANY(CAST(:message_ids AS uuid[])) AND vetting_id IS NOT NULL AND deaths < {DEATHS_LIMIT}
       AND NOT EXISTS (SELECT FROM vetting_case WHERE vetting_case.message_id = message.id)
-      AND EXISTS (SELECT FROM recipient WHERE recipient.message_id = message.id AND recipient.state = '{State.HELD}')
+      AND EXISTS (SELECT FROM recipient WHERE recipient.message_id = message.id AND {STATE_APART} = '{State.HELD}')
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """)
 
@@ -47,7 +48,7 @@ _OPEN = text(f"""
         RETURNING message_id, expires_at
     )
     UPDATE recipient SET due_at = opened.expires_at FROM opened
-    WHERE recipient.message_id = opened.message_id AND recipient.state = '{State.HELD}'
+    WHERE recipient.message_id = opened.message_id AND {STATE_APART} = '{State.HELD}'
 """)
 
 

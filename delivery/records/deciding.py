@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Row, text
 
+from delivery.records.schema import STATE_APART
 from delivery.rules.deaths import DEATHS_LIMIT
 from delivery.rules.deciding import Candidate
 from delivery.rules.preferences import Approach, Preference, fold_sender
@@ -55,7 +56,7 @@ _CANDIDATES = text(f"""
     JOIN message ON message.id = recipient.message_id
     JOIN account ON account.id = recipient.account_id
     LEFT JOIN preference ON preference.account_id = recipient.account_id
-    WHERE recipient.message_id = ANY(CAST(:message_ids AS uuid[])) AND recipient.state = :state
+    WHERE recipient.message_id = ANY(CAST(:message_ids AS uuid[])) AND {STATE_APART} = :state
     ORDER BY recipient.message_id, recipient.position
 """)
 

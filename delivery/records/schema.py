@@ -43,6 +43,12 @@ from delivery.vocabulary import (
 
 NOW = text("clock_timestamp()")
 
+STATE_APART = "recipient.state || ''"
+"""A recipient's state, for statements that find recipients by something else, such as their message.
+
+As a plain column it would let PostgreSQL take the sweep's index of all rows in that state. Statistics of a quiet hour
+know of no open row, so that index looks short, and then each batch walks along a whole backlog (measured)."""
+
 
 def one_of(column: str, words: Iterable[StrEnum]) -> str:
     """Write the SQL condition that a column holds one of these words."""

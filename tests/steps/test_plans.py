@@ -30,7 +30,7 @@ from tasks.review import expire, rule
 from tasks.vet import vet
 from tests.book import Book
 from tests.crank import FakeSender, NotedBells
-from tests.plans import TABLES, assert_by_index, is_by_key, nodes, plan_without_values
+from tests.plans import TABLES, assert_by_index, assert_by_key, is_by_key, nodes, plan_without_values
 from tests.servers import Servers
 from tests.statements import counted
 from tests.steps.conftest import HELD_PHRASE
@@ -99,7 +99,7 @@ def test_accepting(large: Book) -> None:
     with counted(large.store) as statements:
         large.accept(*arrivals)
 
-    assert_by_index(large.store, statements)
+    assert_by_key(large.store, statements)
 
 
 def test_deciding(large: Book, busy_office: Office) -> None:
@@ -108,7 +108,7 @@ def test_deciding(large: Book, busy_office: Office) -> None:
     with counted(large.store) as statements:
         decide(busy_office, message_ids)
 
-    assert_by_index(large.store, statements)
+    assert_by_key(large.store, statements)
 
 
 def test_recording_one_and_many(large: Book) -> None:
@@ -124,7 +124,7 @@ def test_recording_one_and_many(large: Book) -> None:
             with transaction(large.store) as db:
                 moves.record(db, some)
 
-    assert_by_index(large.store, statements)
+    assert_by_key(large.store, statements)
 
 
 def test_claiming_and_delivering(large: Book, busy_office: Office) -> None:
@@ -136,7 +136,7 @@ def test_claiming_and_delivering(large: Book, busy_office: Office) -> None:
         deliver(busy_office, recipient_ids[:1])
         deliver(busy_office, recipient_ids[1:])
 
-    assert_by_index(large.store, statements)
+    assert_by_key(large.store, statements)
 
 
 def test_lapsing(large: Book, busy_office: Office) -> None:
@@ -200,7 +200,7 @@ def test_vetting_and_reviewing(large: Book, busy_office: Office) -> None:
         large.ask("UPDATE vetting_case SET expires_at = clock_timestamp() WHERE message_id = :id", id=expired)
         expire(busy_office, [expired])
 
-    assert_by_index(large.store, statements)
+    assert_by_key(large.store, statements)
 
 
 def test_looking_for_what_is_due(large: Book) -> None:
@@ -224,7 +224,7 @@ def test_describing_accounts(large: Book) -> None:
         accounts.bring_in(db, [(each.account_id, each.draft, each) for each in known])
         accounts.move_to(db, account_ids[0], Channel.EMAIL)
 
-    assert_by_index(large.store, statements)
+    assert_by_key(large.store, statements)
 
 
 def test_setting_aside(large: Book) -> None:
@@ -234,7 +234,7 @@ def test_setting_aside(large: Book) -> None:
         due.set_aside_messages(db, [message_id], timedelta(hours=1))
         due.set_aside_recipients(db, [1, 2, 3], timedelta(hours=1))
 
-    assert_by_index(large.store, statements)
+    assert_by_key(large.store, statements)
 
 
 def test_reading(large: Book) -> None:
@@ -250,7 +250,7 @@ def test_reading(large: Book) -> None:
         cases.find(db, uuid7())
 
     assert [] == letters
-    assert_by_index(large.store, statements)
+    assert_by_key(large.store, statements)
 
 
 def test_a_plan_that_was_made_while_the_tables_were_empty_finds_rows_by_index(
