@@ -86,7 +86,7 @@ def test_drafts_that_come_while_a_commit_is_under_way_share_the_next_one() -> No
 def test_in_a_crowd_drafts_that_come_right_after_a_shared_commit_began_share_the_next_one() -> None:
     async def test() -> None:
         archive = FakeArchive()
-        registrar = registrar_of(archive, waiting=7)
+        registrar = registrar_of(archive, waiting=8)
         await accept_together(registrar, 2)
 
         accepting = [asyncio.create_task(registrar.accept(build.arrival(3)))]
@@ -95,7 +95,7 @@ def test_in_a_crowd_drafts_that_come_right_after_a_shared_commit_began_share_the
         await asyncio.gather(*accepting)
 
         assert [2, 2] == [len(commit) for commit in archive.commits]
-        assert 0.01 == pytest.approx(now())
+        assert 0.02 == pytest.approx(now())
 
     run(test())
 
@@ -103,8 +103,8 @@ def test_in_a_crowd_drafts_that_come_right_after_a_shared_commit_began_share_the
 @pytest.mark.parametrize(
     ("before", "waiting", "pause_s"),
     [
-        pytest.param(2, 7, 0.011, id="a moment later"),
-        pytest.param(2, 6, 0.0, id="without a crowd"),
+        pytest.param(2, 8, 0.021, id="a moment later"),
+        pytest.param(2, 7, 0.0, id="without a crowd"),
         pytest.param(1, 500, 0.0, id="one by one"),
     ],
 )
