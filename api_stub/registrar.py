@@ -15,8 +15,8 @@ from delivery.records.engine import STORE_UNAVAILABLE, Archive, Contended
 _log = structlog.get_logger()
 _DRAFTS_AT_ONCE = 200
 # In a crowd less haste is more speed: a commit costs the door, PostgreSQL and a worker about as much with one draft as
-# with five. With 420 messages/s of 25 recipients, half of the peak, 20 ms take a sixth less CPU than 10 (2.95 to 3.1 ms
-# a message instead of 3.5 to 3.8, in turns), and without a pause latencies were twice as long.
+# with five. With 420 messages/s of 25 recipients, half of the peak, 20 ms take a sixth less CPU than 10 (2.9 to 3.3 ms
+# a message instead of 3.4 to 3.8, in turns), and without a pause half of the answers took twice as long.
 _COMMITS_APART_S = 0.02
 _CROWD = 8
 

@@ -103,8 +103,10 @@ def main() -> None:
     population = populate()
     runs: list[Measured] = []
     with open_servers() as servers:
-        entrants = [_enter(Ours(servers, 1), "api_stub", population)]
-        entrants.append(_enter(textbook(servers), "benchmarks.textbook_door", population))
+        entrants = [
+            _enter(Ours(servers, 1), "api_stub", population),
+            _enter(textbook(servers), "benchmarks.textbook_door", population),
+        ]
         for round_ in range(1, rounds + 1):
             for measured in _round(servers, entrants, population, round_, share):
                 tell(f"{measured.contender:20} {measured.trial:24} {asdict(measured)}")

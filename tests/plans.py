@@ -17,8 +17,17 @@ TABLES = {"recipient", "message", "account", "preference", "inbox_letter", "vett
 _FREE = text("SET LOCAL enable_seqscan = on")
 
 
-def is_by_key(node: Any) -> bool:
-    """Say whether this part of a plan finds its rows by key."""
+def scans_of(plan: Any, tables: set[str]) -> list[Any]:
+    """Give the parts of a plan that touch one of these tables."""
+    return [node for node in nodes(plan) if node.get("Relation Name") in tables]
+
+
+def without_key(scans: list[Any]) -> list[str]:
+    """Describe those of these parts that do not find their rows by key."""
+    return [json.dumps(node, indent=1) for node in scans if not _is_by_key(node)]
+
+
+def _is_by_key(node: Any) -> bool:
     return node["Node Type"] == "ModifyTable" or "Index Cond" in node or "Recheck Cond" in node
 
 
@@ -40,8 +49,7 @@ def assert_by_key(store: Store, statements: list[Statement]) -> None:
     assert statements
     for each in statements:
         for plan in (_plan_with_values(store, each), plan_without_values(store, each)):
-            scans = [node for node in nodes(plan) if node.get("Relation Name") in TABLES]
-            assert [] == [json.dumps(node, indent=1) for node in scans if not is_by_key(node)], each.sql
+            assert [] == without_key(scans_of(plan, TABLES)), each.sql
 
 
 def _plan_with_values(store: Store, statement: Statement) -> Any:

@@ -4,7 +4,6 @@ PostgreSQL may have statistics that never saw an open row (DESIGN.md section 4, 
 executions it may plan without knowing the values: both are looked at.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -30,7 +29,7 @@ from tasks.review import expire, rule
 from tasks.vet import vet
 from tests.book import Book
 from tests.crank import FakeSender, NotedBells
-from tests.plans import TABLES, assert_by_index, assert_by_key, is_by_key, nodes, plan_without_values
+from tests.plans import TABLES, assert_by_index, assert_by_key, nodes, plan_without_values, scans_of, without_key
 from tests.servers import Servers
 from tests.statements import counted
 from tests.steps.conftest import HELD_PHRASE
@@ -271,6 +270,6 @@ def test_a_plan_that_was_made_while_the_tables_were_empty_finds_rows_by_index(
     store.dispose()
 
     growing = TABLES - {"account", "preference"}
-    scans = [node for plan in plans for node in nodes(plan) if node.get("Relation Name") in growing]
+    scans = [node for plan in plans for node in scans_of(plan, growing)]
     assert scans
-    assert [] == [json.dumps(node, indent=1) for node in scans if not is_by_key(node)]
+    assert [] == without_key(scans)
