@@ -52,6 +52,12 @@ def postroom(
     )
 
 
+def _heed_ctrl_c() -> None:
+    """Let children hear SIGINT. A shell without job control has what it starts in the background ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Platform:
     """A `postroom up` with its data in `data`."""
 
@@ -63,6 +69,7 @@ class Platform:
 
     def start(self) -> None:
         """Start it and wait until it prints its curl."""
+        _heed_ctrl_c()
         with self.told_path.open("wb") as told:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "worker", "up", "--port", str(self.port), "--data", str(self.data)],
