@@ -8,7 +8,7 @@ import uvicorn
 
 from api_stub.app import make_http_app
 from api_stub.wire import serving
-from delivery.crashing import arm
+from delivery.crash_points import arm
 from delivery.logs import configure_logs
 from delivery.settings import settings_from_environment
 

@@ -14,10 +14,10 @@ from api_stub.bodies import read_fields
 from api_stub.callers import Caller, may
 from api_stub.errors import not_found
 from api_stub.front import front_of
-from delivery.intake.account import NAME_LIMIT, SENDERS_LIMIT, Wishes, read_account, read_wishes
-from delivery.intake.ids import read_uuid
-from delivery.records import accounts
-from delivery.records.accounts import AccountFacts
+from delivery.intake.accounts import NAME_LIMIT, SENDERS_LIMIT, Wishes, read_account, read_wishes
+from delivery.intake.uuids import read_uuid
+from delivery.records.identities import accounts
+from delivery.records.identities.accounts import AccountFacts
 from delivery.vocabulary import AccountStatus, Channel, MessageType, Scope, SenderRule
 
 router = APIRouter(tags=["accounts"])

@@ -7,10 +7,11 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from api_stub.paging import Page, write_cursor
-from delivery.records.listing import ListedMessage
-from delivery.records.reading import InboxView, MessageView, Progress, RecipientView
+from delivery.records.views.inbox import InboxView
+from delivery.records.views.message_list import ListedMessage
+from delivery.records.views.messages import MessageView, Progress, RecipientView
 from delivery.rules.status import combine
-from delivery.rules.wording import describe
+from delivery.rules.status_text import describe
 from delivery.vocabulary import Channel, MessageType, Reason, State, Status, StatusReason
 
 

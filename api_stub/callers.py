@@ -14,8 +14,8 @@ from api_stub.errors import Refusal
 from api_stub.foreign_tokens import ExpiredToken, InvalidToken, IssuerUnreachable
 from api_stub.front import Front, front_of
 from delivery.credentials import split
-from delivery.intake.faults import Fault
-from delivery.records.clients import KnownClient
+from delivery.intake.errors import Fault
+from delivery.records.identities.clients import KnownClient
 from delivery.vocabulary import CredentialKind, Scope
 
 FALLBACK_HEADER = "X-API-Key"

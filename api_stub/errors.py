@@ -12,9 +12,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from api_stub.request_ids import request_id_of
-from delivery.intake.faults import Fault, Unacceptable
+from delivery.intake.errors import Fault, Unacceptable
 from delivery.logs import place_of
-from delivery.records.engine import STORE_UNAVAILABLE, Contended
+from delivery.records.database import STORE_UNAVAILABLE, Contended
 
 _log = structlog.get_logger()
 _RETRY_AFTER_S = "2"

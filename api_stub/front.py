@@ -11,7 +11,7 @@ from api_stub.keyring import Keyring
 from api_stub.limits import Limiter, open_limiter
 from api_stub.lookout import Lookout
 from api_stub.registrar import Registrar
-from delivery.records.engine import Archive, open_archive
+from delivery.records.database import Archive, open_archive
 from delivery.settings import Settings
 from tasks.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
 

@@ -7,8 +7,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from api_stub.front import front_of
-from delivery.records.engine import STORE_UNAVAILABLE
-from delivery.records.migrating import is_current
+from delivery.records.database import STORE_UNAVAILABLE
+from delivery.records.migrate import is_current
 
 router = APIRouter(tags=["health"])
 

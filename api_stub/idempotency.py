@@ -2,7 +2,7 @@
 
 import re
 
-from delivery.intake.faults import Fault, Unacceptable
+from delivery.intake.errors import Fault, Unacceptable
 
 HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[!-~]{1,255}", re.ASCII)

@@ -13,8 +13,8 @@ from api_stub.errors import not_found
 from api_stub.front import front_of
 from api_stub.paging import read_page
 from api_stub.parameters import Parameters
-from delivery.intake.ids import read_uuid
-from delivery.records import reading
+from delivery.intake.uuids import read_uuid
+from delivery.records.views import inbox
 from delivery.vocabulary import Scope
 
 router = APIRouter(tags=["accounts"])
@@ -43,7 +43,7 @@ async def read(
     parameters = Parameters(request)
     page = read_page(parameters, _read_letter_id)
     parameters.refuse_faults()
-    letters = await front_of(request).archive.ask(reading.inbox, account_id, limit=page.rows, before=page.before)
+    letters = await front_of(request).archive.ask(inbox.inbox, account_id, limit=page.rows, before=page.before)
     if letters is None:
         raise not_found()
     return etags.answer_unless_known(request, answer_inbox(letters, page).model_dump_json(exclude_unset=True))

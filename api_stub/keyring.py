@@ -9,9 +9,9 @@ from pydantic import SecretStr
 
 from api_stub.recall import Recall
 from delivery.credentials import is_match, split
-from delivery.records.clients import KnownClient, StoredCredential, find_clients, find_credentials
-from delivery.records.engine import STORE_UNAVAILABLE, Archive, Contended
-from delivery.records.keys import USE_NOTED_EVERY, note_use
+from delivery.records.database import STORE_UNAVAILABLE, Archive, Contended
+from delivery.records.identities.clients import KnownClient, StoredCredential, find_clients, find_credentials
+from delivery.records.identities.credentials import USE_NOTED_EVERY, note_use
 from delivery.vocabulary import CredentialKind
 
 _log = structlog.get_logger()

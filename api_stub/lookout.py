@@ -9,8 +9,8 @@ from uuid import UUID
 
 import structlog
 
-from delivery.records.engine import STORE_UNAVAILABLE, Archive
-from delivery.records.reading import Progress, progress
+from delivery.records.database import STORE_UNAVAILABLE, Archive
+from delivery.records.views.messages import Progress, progress
 
 _log = structlog.get_logger()
 

@@ -12,12 +12,13 @@ from api_stub.errors import Refusal, not_found
 from api_stub.front import front_of
 from api_stub.paging import read_page
 from api_stub.parameters import Parameters
-from delivery.intake.faults import Fault
-from delivery.intake.ids import read_uuid
-from delivery.intake.instants import read_instant
-from delivery.records import listing, reading, refused
-from delivery.records.listing import MessageFilter
-from delivery.records.refused import RefusedView
+from delivery.intake.errors import Fault
+from delivery.intake.timestamps import read_instant
+from delivery.intake.uuids import read_uuid
+from delivery.records.pipeline import refused_sends
+from delivery.records.pipeline.refused_sends import RefusedView
+from delivery.records.views import message_list, messages
+from delivery.records.views.message_list import MessageFilter
 from delivery.vocabulary import Scope, Status
 
 router = APIRouter(tags=["messages"])
@@ -47,7 +48,7 @@ async def list_messages(request: Request, caller: Annotated[Caller, Depends(may(
     since = parameters.read("since", read_instant, "an RFC 3339 instant (with + written as %2B)")
     parameters.refuse_faults()
     wanted = MessageFilter(caller.client_id, status, since)
-    found = await front_of(request).archive.ask(listing.messages, wanted, limit=page.rows, before=page.before)
+    found = await front_of(request).archive.ask(message_list.messages, wanted, limit=page.rows, before=page.before)
     return etags.answer_unless_known(request, answer_listed(found, page).model_dump_json(exclude_unset=True))
 
 
@@ -65,9 +66,9 @@ async def read(
     if message_id is None:
         raise not_found()
     archive = front_of(request).archive
-    view = await archive.ask(reading.message, message_id, client_id=caller.client_id)
+    view = await archive.ask(messages.message, message_id, client_id=caller.client_id)
     if view is None:
-        raise _missing(await archive.ask(refused.find, message_id, caller.client_id))
+        raise _missing(await archive.ask(refused_sends.find, message_id, caller.client_id))
     return etags.answer_unless_known(request, answer_read(view).model_dump_json(exclude_unset=True))
 
 

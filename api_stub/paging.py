@@ -10,7 +10,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from api_stub.parameters import Parameters
-from delivery.intake.instants import read_instant
+from delivery.intake.timestamps import read_instant
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 100

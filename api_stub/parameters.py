@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from fastapi import Request
 
-from delivery.intake.faults import Fault, Unacceptable
+from delivery.intake.errors import Fault, Unacceptable
 
 Value = TypeVar("Value")
 

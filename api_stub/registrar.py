@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import structlog
 
-from delivery.crashing import CrashPoint, crash_here
-from delivery.records.accepting import Acceptance, Arrival, accept
-from delivery.records.engine import STORE_UNAVAILABLE, Archive, Contended
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.records.database import STORE_UNAVAILABLE, Archive, Contended
+from delivery.records.pipeline.accept import Acceptance, Arrival, accept
 
 _log = structlog.get_logger()
 _DRAFTS_AT_ONCE = 200

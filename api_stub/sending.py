@@ -16,12 +16,12 @@ from api_stub.front import Front, front_of
 from api_stub.idempotency import HEADER as KEY_HEADER
 from api_stub.idempotency import read_key
 from api_stub.prefer import read_wait
-from delivery.crashing import CrashPoint, crash_here
-from delivery.intake.draft import Draft, given_recipients, read_draft, unknown_recipient
-from delivery.intake.faults import Unacceptable
-from delivery.records.accepting import Acceptance, Arrival, Repeated, Stored, Strange
-from delivery.records.engine import Contended
-from delivery.records.reading import Progress
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.intake.errors import Unacceptable
+from delivery.intake.messages import Draft, given_recipients, read_draft, unknown_recipient
+from delivery.records.database import Contended
+from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, Stored, Strange
+from delivery.records.views.messages import Progress
 from delivery.rules.status import Standing
 from delivery.vocabulary import QueueName, Scope, State, StepName
 

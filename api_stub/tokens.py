@@ -19,10 +19,10 @@ from api_stub.errors import Refusal
 from api_stub.front import Front, front_of
 from api_stub.openapi import BY_CLIENT, errors
 from delivery.credentials import mint
-from delivery.intake.faults import Unacceptable
-from delivery.intake.ids import read_uuid
-from delivery.records.clients import StoredCredential
-from delivery.records.keys import issue_token
+from delivery.intake.errors import Unacceptable
+from delivery.intake.uuids import read_uuid
+from delivery.records.identities.clients import StoredCredential
+from delivery.records.identities.credentials import issue_token
 from delivery.vocabulary import CredentialKind, Scope
 
 router = APIRouter(tags=["tokens"])

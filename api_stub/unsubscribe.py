@@ -18,10 +18,10 @@ from api_stub.bodies import read_form
 from api_stub.errors import Refusal
 from api_stub.front import Front, front_of
 from api_stub.request_ids import request_id_of
-from delivery.intake.faults import Unacceptable
-from delivery.records import accounts
-from delivery.records.engine import STORE_UNAVAILABLE, Contended
-from delivery.unsubscribing import PATH, read_token
+from delivery.intake.errors import Unacceptable
+from delivery.records.database import STORE_UNAVAILABLE, Contended
+from delivery.records.identities import accounts
+from delivery.unsubscribe_tokens import PATH, read_token
 from delivery.vocabulary import Channel
 
 router = APIRouter(include_in_schema=False)

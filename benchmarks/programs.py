@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import redis
 
-from delivery.records.engine import answers
+from delivery.records.database import answers
 from worker.embedded import Server, prepare_postgres, prepare_valkey
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -7,18 +7,20 @@ from uuid import UUID
 import structlog
 from pydantic import SecretStr
 
-from delivery.crashing import CrashPoint, crash_here
+from delivery.crash_points import CrashPoint, crash_here
 from delivery.credentials import is_match, split
-from delivery.direct import faults_of_acceptance
-from delivery.intake.direct import DirectSend, find_message_id, read_direct_send
-from delivery.intake.envelopes import read_envelope
-from delivery.intake.faults import Fault, Unacceptable, body_fault
+from delivery.intake.celery_task import read_envelope
+from delivery.intake.direct_sends import DirectSend, find_message_id, read_direct_send
+from delivery.intake.errors import Fault, Unacceptable, body_fault
 from delivery.logs import place_of
-from delivery.records import accepting, clients, refused, turns
-from delivery.records.accepting import Acceptance, Arrival
-from delivery.records.clients import StoredCredential
-from delivery.records.engine import STORE_UNAVAILABLE, transaction
-from delivery.records.refused import Refusal
+from delivery.records.database import STORE_UNAVAILABLE, transaction
+from delivery.records.identities import clients
+from delivery.records.identities.clients import StoredCredential
+from delivery.records.pipeline import direct_send_lock, refused_sends
+from delivery.records.pipeline.accept import Acceptance, Arrival, Stored
+from delivery.records.pipeline.accept import accept as accept_messages
+from delivery.records.pipeline.refused_sends import Refusal
+from delivery.transactional_send import faults_of_acceptance
 from delivery.vocabulary import CredentialKind, QueueName, Scope, StepName
 from tasks.office import Office
 
@@ -47,16 +49,16 @@ def accept(office: Office, envelopes: Sequence[bytes]) -> list[bytes]:
     crash_here(CrashPoint.DIRECT_SEEN)
     readings = {envelope: _read(envelope) for envelope in envelopes}
     with transaction(office.store) as db:
-        if not turns.take_direct_sends(db):
+        if not direct_send_lock.take_direct_sends(db):
             return []
         known = clients.find_credentials(db, [shown for each in readings.values() if (shown := _shown(each))])
         sends = _first_of_each_message(_judge(*each, known, office.settings.pepper) for each in readings.items())
-        accepted = accepting.accept(db, _arrivals(sends), grace=office.settings.grace)
+        accepted = accept_messages(db, _arrivals(sends), grace=office.settings.grace)
         refusals = [refusal for each in sends if (refusal := _refusal(each, accepted))]
-        refused.record(db, refusals)
+        refused_sends.record(db, refusals)
         crash_here(CrashPoint.DIRECT_WRITTEN)
     crash_here(CrashPoint.DIRECT_COMMITTED)
-    stored = [message_id for message_id, each in accepted.items() if isinstance(each, accepting.Stored)]
+    stored = [message_id for message_id, each in accepted.items() if isinstance(each, Stored)]
     office.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, stored)
     _tell(refusals)
     return [each.envelope for each in sends]
@@ -185,5 +187,5 @@ def _give_up(office: Office, envelope: bytes, error: Exception) -> list[bytes]:
     why = body_fault("internal_error", "Taking this in failed for a reason of our own. It is in the worker's log.")
     client_id = _client_of(office, reading)
     with transaction(office.store) as db:
-        refused.record(db, [Refusal(message_id, client_id, tuple(why.faults))])
+        refused_sends.record(db, [Refusal(message_id, client_id, tuple(why.faults))])
     return [envelope]

@@ -5,12 +5,13 @@ from uuid import UUID
 
 import structlog
 
-from delivery import journal
-from delivery.records import claims, deaths, moves
-from delivery.records.engine import transaction
-from delivery.rules.deaths import Traces, accuse, after_death
-from delivery.rules.deciding import Move
+from delivery import attempt_journal
+from delivery.records.database import transaction
+from delivery.records.pipeline import claims, transitions
+from delivery.records.workers import deaths
 from delivery.rules.outcomes import Attempt, conclude
+from delivery.rules.transitions import Move
+from delivery.rules.worker_deaths import Traces, accuse, after_death
 from delivery.vocabulary import Reason, State, StepName
 from tasks.office import Office, hold_unknown
 from tasks.queues import DELIVERY_QUEUES
@@ -23,12 +24,12 @@ def bury(office: Office, worker_id: UUID) -> None:
 
     Without its journal on this machine nobody knows whether a mail arrived: `traces` is None then.
     """
-    traces = journal.read(journal.journal_folder(office.settings.journal_folder), worker_id)
+    traces = attempt_journal.read(attempt_journal.journal_folder(office.settings.journal_folder), worker_id)
     with transaction(office.store) as db:
         tried = claims.under_way(db, worker_id)
         accused = accuse(tried)
         wanted = [_conclude(office, each, earlier + (each.recipient_id in accused), traces) for each, earlier in tried]
-        ended = moves.record(db, wanted)
+        ended = transitions.record(db, wanted)
         claims.count_deaths(db, ended & accused)
     with transaction(office.store) as db:  # Of its own: messages are locked in the order of their ids.
         parked = deaths.bury(db, worker_id)

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from delivery.crashing import CrashPoint, crash_here
-from delivery.records import deciding, moves
-from delivery.records.engine import transaction
-from delivery.rules.deciding import Candidate, Move, place
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.records.database import transaction
+from delivery.records.pipeline import candidates, transitions
+from delivery.rules.transitions import Candidate, Move, place
 from delivery.rules.vetting import find_phrases
 from delivery.vocabulary import QueueName, State, StepName
 from tasks.handing import ring_for_deliveries
@@ -24,16 +24,16 @@ def decide(office: Office, message_ids: Sequence[UUID]) -> None:
     """Place every recipient of these messages; inbox letters are delivered in the same transaction."""
     handed_on: list[Move] = []
     with transaction(office.store) as db:
-        contents = deciding.lock_undecided(db, message_ids)
+        contents = candidates.lock_undecided(db, message_ids)
         crash_here(CrashPoint.DECIDE_LOCKED)
         for some in _portions(contents):
-            waiting = deciding.candidates(db, [content.message_id for content in some], State.ACCEPTED)
+            waiting = candidates.candidates(db, [content.message_id for content in some], State.ACCEPTED)
             placed = judge(office, some, waiting)
-            moves.record(db, placed)
+            transitions.record(db, placed)
             handed_on += [move for move in placed if move.after in _HANDED_ON]
         vetting_ids = _vetting_ids(contents, handed_on)
         crash_here(CrashPoint.DECIDE_MOVED)
-        deciding.mark_decided(db, vetting_ids)
+        candidates.mark_decided(db, vetting_ids)
         crash_here(CrashPoint.DECIDE_WRITTEN)
     crash_here(CrashPoint.DECIDE_COMMITTED)
     ring_for_deliveries(office.doorbell, handed_on)
@@ -42,18 +42,18 @@ def decide(office: Office, message_ids: Sequence[UUID]) -> None:
     crash_here(CrashPoint.DECIDE_RUNG)
 
 
-def _portions(contents: Sequence[deciding.Content]) -> Iterator[Sequence[deciding.Content]]:
+def _portions(contents: Sequence[candidates.Content]) -> Iterator[Sequence[candidates.Content]]:
     return (contents[start : start + AT_ONCE] for start in range(0, len(contents), AT_ONCE))
 
 
-def judge(office: Office, contents: Sequence[deciding.Content], waiting: Sequence[Candidate]) -> list[Move]:
+def judge(office: Office, contents: Sequence[candidates.Content], waiting: Sequence[Candidate]) -> list[Move]:
     """Apply the rules to every candidate of these messages."""
     phrases, grace = office.settings.phrases, office.settings.grace
     flagged = {content.message_id for content in contents if find_phrases(content.texts, phrases)}
     return [place(candidate, hold=candidate.message_id in flagged, grace=grace) for candidate in waiting]
 
 
-def _vetting_ids(contents: Sequence[deciding.Content], placed: Sequence[Move]) -> dict[UUID, UUID | None]:
+def _vetting_ids(contents: Sequence[candidates.Content], placed: Sequence[Move]) -> dict[UUID, UUID | None]:
     """Give every message that has a held recipient the id of the case that will be opened for it."""
     held = {move.message_id for move in placed if move.after is State.HELD}
     return {content.message_id: uuid7() if content.message_id in held else None for content in contents}

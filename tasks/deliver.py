@@ -5,13 +5,13 @@ from functools import partial
 
 import structlog
 
-from delivery.crashing import CrashPoint, crash_here
-from delivery.records import claims, moves
-from delivery.records.claims import Letter
-from delivery.records.engine import transaction
-from delivery.rules.deciding import Move
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.records.database import transaction
+from delivery.records.pipeline import claims, transitions
+from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Outcome, conclude, settle
 from delivery.rules.preferences import choose_channel
+from delivery.rules.transitions import Move
 from delivery.vocabulary import Channel
 from tasks.office import Office, hold_unknown
 
@@ -80,7 +80,7 @@ def _move(office: Office, made: Sequence[Sequence[Move]]) -> list[set[int]]:
     """Make in one transaction the moves of several runs; answer to each which recipients have moved."""
     together = [move for moves_of_one in made for move in moves_of_one]
     with transaction(office.store) as db:
-        recorded = moves.record(db, together)
+        recorded = transitions.record(db, together)
         crash_here(CrashPoint.OUTCOME_WRITTEN)
     return [recorded] * len(made)
 

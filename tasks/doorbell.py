@@ -11,7 +11,7 @@ from uuid import UUID
 import redis
 import structlog
 
-from delivery.crashing import CrashPoint, crash_here
+from delivery.crash_points import CrashPoint, crash_here
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName, StepName
 from tasks.broker import open_broker

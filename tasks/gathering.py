@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from delivery.records.engine import STORE_UNAVAILABLE
+from delivery.records.database import STORE_UNAVAILABLE
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

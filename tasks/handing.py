@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from delivery.rules.deciding import Move
+from delivery.rules.transitions import Move
 from delivery.vocabulary import State, StepName
 from tasks.doorbell import Doorbell
 from tasks.queues import DELIVERY_QUEUES

@@ -15,7 +15,7 @@ from celery.worker.consumer import Consumer
 from kombu.transport import redis
 from kombu.transport.virtual import Message
 
-from delivery.intake.ids import read_uuid
+from delivery.intake.uuids import read_uuid
 from delivery.vocabulary import QueueName, StepName
 from tasks.envelopes import RUNG_AT
 from tasks.queues import LETTERBOX

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from delivery import journal
-from delivery.crashing import CrashPoint, crash_here
-from delivery.records import claims, moves
-from delivery.records.engine import transaction
-from delivery.rules.deaths import after_lease
+from delivery import attempt_journal
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.records.database import transaction
+from delivery.records.pipeline import claims, transitions
 from delivery.rules.outcomes import conclude
+from delivery.rules.worker_deaths import after_lease
 from tasks.office import Office, hold_unknown
 
 
@@ -16,10 +16,12 @@ def lapse(office: Office, recipient_ids: Sequence[int]) -> None:
 
     A worker that lives and could not reach the database may have noted the relay's answer in its journal.
     """
-    folder = journal.journal_folder(office.settings.journal_folder)
+    folder = attempt_journal.journal_folder(office.settings.journal_folder)
     with transaction(office.store) as db:
         attempts = claims.lapsed(db, recipient_ids)
-        ended = [(each, after_lease(each, journal.read_by_token(folder, token))) for each, token in attempts]
-        moves.record(db, [conclude(each, hold_unknown(end, office.settings), office.chance()) for each, end in ended])
+        ended = [(each, after_lease(each, attempt_journal.read_by_token(folder, token))) for each, token in attempts]
+        transitions.record(
+            db, [conclude(each, hold_unknown(end, office.settings), office.chance()) for each, end in ended]
+        )
         crash_here(CrashPoint.LAPSE_WRITTEN)
     crash_here(CrashPoint.LAPSE_COMMITTED)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 from uuid import UUID, uuid4
 
-from delivery.journal import NoNotes, Notes
-from delivery.records.claims import Letter
-from delivery.records.engine import Store
-from delivery.rules.deciding import Move
+from delivery.attempt_journal import NoNotes, Notes
+from delivery.records.database import Store
+from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.transitions import Move
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tasks.company import Company

@@ -4,8 +4,8 @@ from uuid import UUID
 
 import structlog
 
-from delivery.records import deaths
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.workers import deaths
 from tasks.office import Office
 
 _log = structlog.get_logger()

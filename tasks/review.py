@@ -5,11 +5,11 @@ from uuid import UUID
 
 import structlog
 
-from delivery.crashing import CrashPoint, crash_here
-from delivery.records import cases, deciding, moves
-from delivery.records.cases import Ruling
-from delivery.records.engine import transaction
-from delivery.rules.deciding import Candidate, Move, place, refuse
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.records.database import transaction
+from delivery.records.pipeline import candidates, transitions, vetting_cases
+from delivery.records.pipeline.vetting_cases import Ruling
+from delivery.rules.transitions import Candidate, Move, place, refuse
 from delivery.vocabulary import CaseState, Reason, State
 from tasks.handing import ring_for_deliveries
 from tasks.office import Office
@@ -29,13 +29,13 @@ def rule(office: Office, case_id: UUID, ruling: Ruling) -> None:
     Raises `NotOpen` when there is no such case, or it was decided before.
     """
     with transaction(office.store) as db:
-        decided = cases.decide(db, case_id, ruling)
+        decided = vetting_cases.decide(db, case_id, ruling)
         if decided is None:
-            raise NotOpen(_why_not_open(cases.find(db, case_id)))
+            raise NotOpen(_why_not_open(vetting_cases.find(db, case_id)))
         crash_here(CrashPoint.RULE_CLOSED)
-        held = deciding.candidates(db, [decided.message_id], State.HELD)
+        held = candidates.candidates(db, [decided.message_id], State.HELD)
         placed = _place(office, held, ruling.state)
-        moves.record(db, placed)
+        transitions.record(db, placed)
         crash_here(CrashPoint.RULE_WRITTEN)
     crash_here(CrashPoint.RULE_COMMITTED)
     ring_for_deliveries(office.doorbell, placed)
@@ -45,7 +45,7 @@ def rule(office: Office, case_id: UUID, ruling: Ruling) -> None:
 def expire(office: Office, message_ids: Sequence[UUID]) -> None:
     """Refuse these held messages, which staff did not decide in time; one decided meanwhile stays as it is."""
     with transaction(office.store) as db:
-        overdue = cases.overdue(db, message_ids)
+        overdue = vetting_cases.overdue(db, message_ids)
     for case_id in overdue:
         try:
             rule(office, case_id, Ruling(CaseState.EXPIRED, _CLOCK))
@@ -60,7 +60,7 @@ def _place(office: Office, held: Sequence[Candidate], state: CaseState) -> list[
     return refuse(held, _REFUSALS[state])
 
 
-def _why_not_open(case: cases.Case | None) -> str:
+def _why_not_open(case: vetting_cases.Case | None) -> str:
     if case is None:
         return "There is no vetting case with this id. `postroom vetting list` shows those that wait."
     return f"This case is closed: {case.state} by {case.decided_by} at {case.decided_at:%Y-%m-%d %H:%M:%S} UTC."

@@ -9,10 +9,10 @@ from uuid import UUID
 import structlog
 from celery import Celery
 
-from delivery.crashing import CrashPoint, crash_here
-from delivery.intake.ids import read_uuid
-from delivery.records import due
-from delivery.records.engine import STORE_UNAVAILABLE, transaction
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.intake.uuids import read_uuid
+from delivery.records.database import STORE_UNAVAILABLE, transaction
+from delivery.records.pipeline import due
 from delivery.vocabulary import QueueName, StepName
 from tasks.decide import decide
 from tasks.deliver import deliver, deliver_alone

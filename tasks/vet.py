@@ -6,9 +6,9 @@ from uuid import UUID
 
 import structlog
 
-from delivery.crashing import CrashPoint, crash_here
-from delivery.records import cases
-from delivery.records.engine import transaction
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.records.database import transaction
+from delivery.records.pipeline import vetting_cases
 from delivery.rules.vetting import find_phrases
 from tasks.office import Office
 
@@ -19,9 +19,9 @@ def vet(office: Office, message_ids: Sequence[UUID]) -> None:
     """Open a case for each of these messages that is held and has none."""
     hold = timedelta(days=office.settings.hold_days)
     with transaction(office.store) as db:
-        unopened = cases.lock_unopened(db, message_ids)
+        unopened = vetting_cases.lock_unopened(db, message_ids)
         for held in unopened:
-            cases.open_case(db, held, find_phrases(held.texts, office.settings.phrases), hold=hold)
+            vetting_cases.open_case(db, held, find_phrases(held.texts, office.settings.phrases), hold=hold)
         crash_here(CrashPoint.VET_WRITTEN)
     crash_here(CrashPoint.VET_COMMITTED)
     for held in unopened:

@@ -6,10 +6,11 @@ from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from delivery.records import census, deaths, invariants
-from delivery.records.census import WorkerView
-from delivery.records.engine import Store, snapshot
-from delivery.records.invariants import Finding, Scope
+from delivery.records.database import Store, snapshot
+from delivery.records.views import invariants
+from delivery.records.views.invariants import Finding, Scope
+from delivery.records.workers import deaths, registry
+from delivery.records.workers.registry import WorkerView
 from delivery.settings import Settings
 from tasks.waiting import look
 from worker.lanes import LANES
@@ -39,7 +40,7 @@ class Line:
 def check(settings: Settings, store: Store, scope: Scope, *, timeout: timedelta) -> list[Line]:
     """Check everything, read-only. Raises one of `STORE_UNAVAILABLE` when the database cannot be asked."""
     with snapshot(store, timeout=timeout) as db:
-        workers = census.workers(db, within=_SEEN_WITHIN)
+        workers = registry.workers(db, within=_SEEN_WITHIN)
         findings = list(invariants.ask(db, scope))
         parked = deaths.parked(db, scope.limit)
     lanes = list(_lanes(workers))

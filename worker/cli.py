@@ -73,7 +73,7 @@ def run_everything(
 @app.command("migrate")
 def bring_up_to_date() -> None:
     """Bring the database to the schema of this version. Safe to repeat, also while everything runs."""
-    from delivery.records.migrating import NewerSchema, migrate  # noqa: PLC0415 - a worker need not hold Alembic
+    from delivery.records.migrate import NewerSchema, migrate  # noqa: PLC0415 - a worker need not hold Alembic
 
     with commands.opened(commands.settings()) as store:
         try:

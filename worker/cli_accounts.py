@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from delivery.intake.rows import Form, Lines, NotReadable, RefusedRow, read_rows
-from delivery.records import accounts as records
-from delivery.records.accounts import AccountFacts
-from delivery.records.engine import transaction
+from delivery.intake.account_files import Form, Lines, NotReadable, RefusedRow, read_rows
+from delivery.records.database import transaction
+from delivery.records.identities import accounts as records
+from delivery.records.identities.accounts import AccountFacts
 from delivery.vocabulary import SenderRule
 from worker.commands import AsJson, missing, opened, printable, read_id, settings, show_json
 from worker.importing import Report, bring_in_all, bring_in_each

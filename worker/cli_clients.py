@@ -9,12 +9,12 @@ import typer
 from uuid_utils.compat import uuid7
 
 from delivery.credentials import Minted, is_prefix, mint, split
-from delivery.intake.draft import RECIPIENT_LIMIT
-from delivery.records import clients as records
-from delivery.records import keys
-from delivery.records.clients import RateLimits
-from delivery.records.engine import Store, transaction
-from delivery.records.keys import ClientView, KeyView, NotRotated
+from delivery.intake.messages import RECIPIENT_LIMIT
+from delivery.records.database import Store, transaction
+from delivery.records.identities import clients as records
+from delivery.records.identities import credentials
+from delivery.records.identities.clients import RateLimits
+from delivery.records.identities.credentials import ClientView, KeyView, NotRotated
 from delivery.vocabulary import CredentialKind, Scope
 from worker.commands import AsJson, missing, opened, printable, settings, show_json, show_table
 from worker.telling import ago, count, span
@@ -60,7 +60,7 @@ def create(
 def list_clients(*, as_json: AsJson = False) -> None:
     """List all clients with their keys and secrets, by public prefix: when they were used last, and when they end."""
     with opened(settings()) as store, transaction(store) as db:
-        found = keys.overview(db)
+        found = credentials.overview(db)
     if as_json:
         show_json({"clients": [asdict(each) for each in found]})
     elif not found:
@@ -103,7 +103,7 @@ def rotate(
         client_id = _identify(store, client)
         try:
             with transaction(store) as db:
-                replaced = keys.rotate(db, client_id, minted, overlap=overlap, lifetime=_days(expires_in_days))
+                replaced = credentials.rotate(db, client_id, minted, overlap=overlap, lifetime=_days(expires_in_days))
         except NotRotated as error:
             raise missing(f"the client has {error}. {_WAY_OUT}") from error
     _show_secret(client_id, minted)
@@ -125,13 +125,13 @@ def revoke(
 
 def _shut_out(store: Store, client_id: UUID) -> None:
     with transaction(store) as db:
-        number = keys.revoke_all(db, client_id)
+        number = credentials.revoke_all(db, client_id)
     typer.echo(f"postroom: revoked {count(number, 'credential')} of client {client_id}; it gets in no more")
 
 
 def _revoke(store: Store, prefix: str) -> None:
     with transaction(store) as db:
-        is_done = keys.revoke(db, prefix)
+        is_done = credentials.revoke(db, prefix)
     if not is_done:
         raise missing(f"there is no {prefix} that is not revoked already. `postroom clients list` shows them.")
     typer.echo(f"postroom: revoked {prefix}; it opens nothing any more")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from delivery.records.invariants import Scope
+from delivery.records.views.invariants import Scope
 from worker.checkup import Line, Mark, check
 from worker.commands import AsJson, opened, settings, show_json
 

@@ -8,10 +8,12 @@ from uuid import UUID
 
 import typer
 
-from delivery.records import census, deaths, reading
-from delivery.records.census import OpenRows, WorkerView
-from delivery.records.engine import transaction
-from delivery.records.reading import MessageView
+from delivery.records.database import transaction
+from delivery.records.views import messages, open_counts
+from delivery.records.views.messages import MessageView
+from delivery.records.views.open_counts import OpenRows
+from delivery.records.workers import deaths, registry
+from delivery.records.workers.registry import WorkerView
 from delivery.rules.status import combine
 from tasks.doorbell import SilentDoorbell
 from tasks.office import Office
@@ -29,7 +31,7 @@ def why(message: Annotated[str, typer.Argument(help="The id of a message.")], *,
     """Tell where each recipient of a message stands, why, and what happens next and when."""
     message_id = read_id(message, "message")
     with opened(settings()) as store, transaction(store) as db:
-        view = reading.message(db, message_id)
+        view = messages.message(db, message_id)
     if view is None:
         raise missing(f"there is no message {message_id}. Its id is the message_uuid of the answer to its POST.")
     now = datetime.now(UTC)
@@ -48,9 +50,9 @@ def queues(*, as_json: AsJson = False) -> None:
     asked = settings()
     waiting = look(asked)
     with opened(asked) as store, transaction(store) as db:
-        rows = census.open_rows(db)
+        rows = open_counts.open_rows(db)
         parked = deaths.parked(db, _PARKED_SHOWN)
-        workers = census.workers(db, within=_SEEN_WITHIN)
+        workers = registry.workers(db, within=_SEEN_WITHIN)
     now = datetime.now(UTC)
     if as_json:
         answer: dict[str, object] = {"queues": None if waiting is None else [asdict(each) for each in waiting]}
@@ -77,7 +79,7 @@ def release_message(message: Annotated[str, typer.Argument(help="The id of a mes
 def alive(lane: Annotated[LaneName, typer.Argument(help="The lane of the worker.")]) -> None:
     """End with code 0 when a worker of this lane on this host was seen in the last 15 s. For health checks."""
     with opened(settings()) as store, transaction(store) as db:
-        workers = census.workers(db, within=_SEEN_WITHIN)
+        workers = registry.workers(db, within=_SEEN_WITHIN)
     here = [each for each in workers if each.host == socket.gethostname() and each.queues == tuple(LANES[lane].queues)]
     if not here:
         raise missing(f"no {lane} worker of this host has been seen for {span(_SEEN_WITHIN)}.")

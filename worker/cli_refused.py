@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from delivery.records import refused as records
-from delivery.records.engine import transaction
-from delivery.records.refused import RefusedView
+from delivery.records.database import transaction
+from delivery.records.pipeline import refused_sends as records
+from delivery.records.pipeline.refused_sends import RefusedView
 from worker.commands import AsJson, opened, settings, show_json
 from worker.telling import ago
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from delivery.records import cases
-from delivery.records.cases import Case, Ruling
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.pipeline import vetting_cases
+from delivery.records.pipeline.vetting_cases import Case, Ruling
 from delivery.vocabulary import CaseState
 from tasks.doorbell import BrokerDoorbell, SilentDoorbell
 from tasks.office import Office
@@ -30,7 +30,7 @@ def list_cases(
 ) -> None:
     """List the cases that wait for staff, oldest first."""
     with opened(settings()) as store, transaction(store) as db:
-        found = cases.open_cases(db, limit)
+        found = vetting_cases.open_cases(db, limit)
     if as_json:
         show_json({"cases": [asdict(each) for each in found]})
     elif not found:
@@ -46,7 +46,7 @@ def show_case(case: CaseId, *, as_json: AsJson = False) -> None:
     """Show one case with its message."""
     case_id = read_id(case, "vetting case")
     with opened(settings()) as store, transaction(store) as db:
-        found = cases.find(db, case_id)
+        found = vetting_cases.find(db, case_id)
     if found is None:
         raise missing(f"there is no vetting case {case_id}. `postroom vetting list` shows those that wait.")
     if as_json:

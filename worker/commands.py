@@ -11,9 +11,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 
-from delivery.crashing import arm
-from delivery.intake.ids import read_uuid
-from delivery.records.engine import STORE_UNAVAILABLE, Store, open_store
+from delivery.crash_points import arm
+from delivery.intake.uuids import read_uuid
+from delivery.records.database import STORE_UNAVAILABLE, Store, open_store
 from delivery.settings import DEMO_ENVIRONMENT_FILE, Settings, settings_from_environment
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]

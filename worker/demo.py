@@ -11,9 +11,9 @@ from uuid import UUID, uuid5
 from pydantic import SecretStr
 
 from delivery.credentials import is_match, mint, split
-from delivery.records import accounts, clients
-from delivery.records.accounts import AccountFacts
-from delivery.records.engine import Store, transaction
+from delivery.records.database import Store, transaction
+from delivery.records.identities import accounts, clients
+from delivery.records.identities.accounts import AccountFacts
 from delivery.vocabulary import AccountStatus, Channel, CredentialKind, MessageType, Scope
 
 # Ids made from names are the same on every machine, so that examples can be written down.

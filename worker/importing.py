@@ -6,9 +6,9 @@ from functools import partial
 from itertools import islice
 from typing import TypeAlias
 
-from delivery.intake.rows import AccountRow, RefusedRow
-from delivery.records import accounts
-from delivery.records.engine import Store, be_patient, transaction
+from delivery.intake.account_files import AccountRow, RefusedRow
+from delivery.records.database import Store, be_patient, transaction
+from delivery.records.identities import accounts
 
 REFUSALS_KEPT = 100
 

@@ -15,8 +15,8 @@ from urllib.request import urlopen
 
 import redis
 
-from delivery.records import census
-from delivery.records.engine import STORE_UNAVAILABLE, answers, open_store, transaction
+from delivery.records.database import STORE_UNAVAILABLE, answers, open_store, transaction
+from delivery.records.workers import registry
 from delivery.settings import Settings, environment_name, settings_from
 from worker.children import Program
 from worker.embedded import Server, named_database, prepare_postgres, prepare_valkey
@@ -185,7 +185,7 @@ def _has_reported(settings: Settings) -> Callable[[int], bool]:
         store = open_store(settings, connections=1)
         try:
             with transaction(store) as db:
-                return any(worker.pid == pid for worker in census.workers(db, within=_SEEN_WITHIN))
+                return any(worker.pid == pid for worker in registry.workers(db, within=_SEEN_WITHIN))
         except STORE_UNAVAILABLE:
             return False
         finally:

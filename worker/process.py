@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 
 from celery import Celery, bootsteps
 
-from delivery.channels.smtp import SmtpSender
-from delivery.journal import Journal, journal_folder
-from delivery.records.census import WorkerIdentity
-from delivery.records.engine import open_store
+from delivery.attempt_journal import Journal, journal_folder
+from delivery.channels.email.sender import SmtpSender
+from delivery.records.database import open_store
+from delivery.records.workers.registry import WorkerIdentity
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tasks.app import make_app

@@ -7,8 +7,8 @@ import threading
 import redis
 import structlog
 
-from delivery.crashing import CrashPoint, crash_here
-from delivery.records.engine import STORE_UNAVAILABLE
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.records.database import STORE_UNAVAILABLE
 from tasks.accept import take
 from tasks.letterbox import LISTS, Letterbox
 from tasks.office import Office

@@ -13,8 +13,8 @@ from pathlib import Path
 from time import monotonic
 from typing import IO
 
-from delivery.records.engine import Store, open_store
-from delivery.records.migrating import create_database, migrate
+from delivery.records.database import Store, open_store
+from delivery.records.migrate import create_database, migrate
 from delivery.settings import DEMO_ENVIRONMENT_FILE
 from worker import demo, plant
 from worker.children import Child, Program

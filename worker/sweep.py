@@ -17,9 +17,10 @@ from typing import Any
 
 import structlog
 
-from delivery.crashing import CrashPoint, crash_here
-from delivery.records import deaths, due
-from delivery.records.engine import STORE_UNAVAILABLE, transaction
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.records.database import STORE_UNAVAILABLE, transaction
+from delivery.records.pipeline import due
+from delivery.records.workers import deaths
 from delivery.vocabulary import Channel, QueueName
 from tasks.backlog import Backlog, NoBacklog
 from tasks.office import Office
@@ -44,7 +45,7 @@ class Round:
     has_bells: bool = False
     """Bells are rung for these rows: what one of them is still waiting for is not due."""
     is_noted: bool = False
-    """The worker notes in the database what it works on, so that a death is counted against it (records/deaths.py)."""
+    """The worker notes in the database what it works on; a death counts against it (records/workers/deaths.py)."""
 
 
 ROUNDS: dict[QueueName, tuple[Round, ...]] = {

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from delivery.records.reading import MessageView, RecipientView
+from delivery.records.views.messages import MessageView, RecipientView
 from delivery.rules.status import combine
-from delivery.rules.wording import describe
+from delivery.rules.status_text import describe
 from delivery.vocabulary import Channel, Reason, State
 
 _REASONS = {

@@ -15,11 +15,12 @@ from uuid import UUID
 
 import structlog
 
-from delivery import journal
-from delivery.records import census, claims, deaths, presence
-from delivery.records.census import WorkerIdentity
-from delivery.records.engine import STORE_UNAVAILABLE, Store, transaction
-from delivery.records.presence import Absentee, Presence
+from delivery import attempt_journal
+from delivery.records.database import STORE_UNAVAILABLE, Store, transaction
+from delivery.records.pipeline import claims
+from delivery.records.workers import deaths, locks, registry
+from delivery.records.workers.locks import Absentee, Presence
+from delivery.records.workers.registry import WorkerIdentity
 from tasks.bury import bury
 from tasks.office import Office
 
@@ -39,7 +40,7 @@ class Watch:
         self._office = office
         self._identity = identity
         self._presence = Presence(own_store, identity)
-        self._folder = journal.journal_folder(office.settings.journal_folder)
+        self._folder = attempt_journal.journal_folder(office.settings.journal_folder)
         self._suspects: set[UUID] = set()
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -55,7 +56,7 @@ class Watch:
         try:
             with transaction(self._office.store) as db:
                 if not claims.under_way(db, self._identity.worker_id):
-                    census.report_gone(db, self._identity)
+                    registry.report_gone(db, self._identity)
         except STORE_UNAVAILABLE:
             _log.warning("store_unavailable", what_now="the others will notice that this worker is gone")
         self._presence.release()
@@ -64,8 +65,8 @@ class Watch:
         """Look once. Raises one of `STORE_UNAVAILABLE`."""
         held_s = self._presence.hold()
         with transaction(self._office.store) as db:
-            census.report_alive(db, self._identity)
-            absent = presence.absentees(db)
+            registry.report_alive(db, self._identity)
+            absent = locks.absentees(db)
         for each in absent:
             if each.worker_id in self._suspects and self._is_dead(each, held_s):
                 self._bury(each)
@@ -73,11 +74,11 @@ class Watch:
 
     def tidy(self) -> None:
         """Remove what is left on this machine of workers that nobody knows any more. Raises as `look` does."""
-        for worker_id in journal.silent(self._folder, since=datetime.now(UTC) - FILES_KEPT):
+        for worker_id in attempt_journal.silent(self._folder, since=datetime.now(UTC) - FILES_KEPT):
             with transaction(self._office.store) as db:
-                is_needed = census.is_known(db, worker_id) or bool(claims.under_way(db, worker_id))
+                is_needed = registry.is_known(db, worker_id) or bool(claims.under_way(db, worker_id))
             if not is_needed:
-                journal.remove(self._folder, worker_id)
+                attempt_journal.remove(self._folder, worker_id)
 
     def _run(self) -> None:
         try:
@@ -102,7 +103,7 @@ class Watch:
     def _is_dead(self, absentee: Absentee, held_s: float) -> bool:
         if absentee.worker_id == self._identity.worker_id:
             return False
-        is_alive = journal.is_alive(self._folder, absentee.worker_id)
+        is_alive = attempt_journal.is_alive(self._folder, absentee.worker_id)
         return held_s >= self._settled_after_s if is_alive is None else not is_alive
 
     def _bury(self, absentee: Absentee) -> None:
@@ -111,6 +112,6 @@ class Watch:
             is_empty = not claims.under_way(db, absentee.worker_id)
             if absentee.is_long_dead and is_empty:
                 deaths.forget(db, absentee.worker_id)
-                journal.remove(self._folder, absentee.worker_id)
+                attempt_journal.remove(self._folder, absentee.worker_id)
         if absentee.died_at is None or not is_empty:
             bury(self._office, absentee.worker_id)

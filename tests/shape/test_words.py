@@ -9,7 +9,7 @@ import yaml
 from sqlalchemy import CheckConstraint
 
 from delivery import vocabulary
-from delivery.records.engine import Store
+from delivery.records.database import Store
 from delivery.records.schema import Base
 from delivery.vocabulary import (
     AccountStatus,

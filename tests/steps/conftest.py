@@ -13,7 +13,7 @@ import structlog
 from redis import Redis
 from typer.testing import CliRunner
 
-from delivery.records.engine import Store
+from delivery.records.database import Store
 from delivery.settings import Settings, settings_from_environment
 from delivery.vocabulary import Channel, MessageType
 from tasks.decide import decide

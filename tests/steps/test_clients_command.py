@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from delivery.credentials import is_match, split
-from delivery.records import clients
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind, Scope
 from tests.book import Book

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from delivery.records.claims import Letter
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.retry import SCHEDULE
 from delivery.vocabulary import AccountStatus, Channel, Reason, State

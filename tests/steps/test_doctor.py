@@ -14,10 +14,11 @@ from sqlalchemy.exc import InternalError
 from typer.testing import CliRunner
 from uuid_utils.compat import uuid7
 
-from delivery.records import census, invariants
-from delivery.records.census import WorkerIdentity
-from delivery.records.engine import snapshot, transaction
-from delivery.records.invariants import INVARIANTS, Finding, Scope
+from delivery.records.database import snapshot, transaction
+from delivery.records.views import invariants
+from delivery.records.views.invariants import INVARIANTS, Finding, Scope
+from delivery.records.workers import registry
+from delivery.records.workers.registry import WorkerIdentity
 from delivery.settings import Settings, settings_from_environment
 from delivery.vocabulary import Channel
 from tasks.decide import decide
@@ -85,7 +86,7 @@ def alive(book: Book) -> None:
     """Let a worker of every lane be seen."""
     for lane in LANES.values():
         with transaction(book.store) as db:
-            census.report_alive(db, WorkerIdentity(uuid7(), "here", 1, lane.queues))
+            registry.report_alive(db, WorkerIdentity(uuid7(), "here", 1, lane.queues))
 
 
 @pytest.fixture

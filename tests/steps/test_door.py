@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 from uuid_utils.compat import uuid7
 
-from delivery.records.migrating import newest_revision
+from delivery.records.migrate import newest_revision
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, Channel, QueueName, Reason, Scope

@@ -17,7 +17,7 @@ from redis import Redis
 from uuid_utils.compat import uuid7
 
 from chaos.valve import Valve, valve_before
-from delivery.crashing import CrashPoint, arm
+from delivery.crash_points import CrashPoint, arm
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, QueueName, State, StepName
 from tasks.app import make_app

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from delivery.records.claims import Letter
+from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.retry import SCHEDULE
 from delivery.vocabulary import Reason, State

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from delivery.records import cases
-from delivery.records.cases import Ruling
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.pipeline import vetting_cases
+from delivery.records.pipeline.vetting_cases import Ruling
 from delivery.rules.vetting import Finding
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, QueueName, Reason, State, StepName
@@ -90,7 +90,7 @@ def test_open_cases_wait_oldest_first(book: Book, hold: Hold, office: Office) ->
     rule(office, book.case(decided).case_id, REJECTED)
 
     with transaction(book.store) as db:
-        waiting = cases.open_cases(db, 10)
+        waiting = vetting_cases.open_cases(db, 10)
 
     assert [first, last] == [case.message_id for case in waiting]
 

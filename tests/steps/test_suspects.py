@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from delivery.journal import Journal
-from delivery.records import claims
-from delivery.records.claims import Letter
-from delivery.records.engine import transaction
+from delivery.attempt_journal import Journal
+from delivery.records.database import transaction
+from delivery.records.pipeline import claims
+from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.vocabulary import Channel, Reason, State
 from tasks.bury import bury

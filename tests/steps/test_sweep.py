@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 import pytest
 from uuid_utils.compat import uuid7
 
-from delivery.records import claims
-from delivery.records.claims import Letter
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.pipeline import claims
+from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, QueueName, Reason, State

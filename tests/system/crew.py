@@ -15,8 +15,8 @@ import httpx2
 import psutil
 from sqlalchemy import text
 
-from delivery.records.engine import STORE_UNAVAILABLE, Store, transaction
-from delivery.records.invariants import Scope
+from delivery.records.database import STORE_UNAVAILABLE, Store, transaction
+from delivery.records.views.invariants import Scope
 from delivery.settings import Settings, environment_name
 from tests.sending import Headers
 from tests.sending import post as post_to

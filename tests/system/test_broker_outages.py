@@ -11,7 +11,7 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from delivery.records.engine import Store
+from delivery.records.database import Store
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tests.book import Book

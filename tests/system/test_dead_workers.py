@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from delivery.records.engine import Store, transaction
+from delivery.records.database import Store, transaction
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, State
 from tasks.decide import decide

@@ -16,8 +16,8 @@ import httpx2
 import pytest
 from psycopg import connect
 
-from delivery.records.engine import Store, answers
-from delivery.records.migrating import migrate
+from delivery.records.database import Store, answers
+from delivery.records.migrate import migrate
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tests.book import Book

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from chaos.valve import Valve, valve_before
-from delivery.records.engine import be_patient, transaction
+from delivery.records.database import be_patient, transaction
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, State
 from tasks.decide import decide

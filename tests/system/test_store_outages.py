@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from delivery.records.engine import Store, answers
-from delivery.records.migrating import create_database, migrate
+from delivery.records.database import Store, answers
+from delivery.records.migrate import create_database, migrate
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tests.book import Book

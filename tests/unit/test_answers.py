@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from api_stub.answers import answer_read, answer_sent
-from delivery.records.reading import MessageView, Progress, RecipientView
-from delivery.rules.moves import is_final
+from delivery.records.views.messages import MessageView, Progress, RecipientView
+from delivery.rules.states import is_final
 from delivery.vocabulary import Channel, MessageType, State
 from tests import build
 

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from api_stub.defects import Defects
 from api_stub.errors import install_error_handlers
 from api_stub.request_ids import RequestIds
-from delivery.records.engine import Contended
+from delivery.records.database import Contended
 from tests.unit.leaping import run
 
 SECRET = "Guten Tag, Ada"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from delivery.records.engine import Store
-from delivery.rules.deciding import Move
+from delivery.records.database import Store
+from delivery.rules.transitions import Move
 from delivery.vocabulary import Channel, QueueName, State, StepName
 from tasks.doorbell import SilentDoorbell, _Bell, merge
 from tasks.handing import ring_for_deliveries

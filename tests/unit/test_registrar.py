@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from api_stub.registrar import Registrar
-from delivery.crashing import CrashPoint, arm
-from delivery.records.accepting import Arrival, Stored, Strange, accept
-from delivery.records.engine import Archive
+from delivery.crash_points import CrashPoint, arm
+from delivery.records.database import Archive
+from delivery.records.pipeline.accept import Arrival, Stored, Strange, accept
 from tests import build
 from tests.unit.leaping import now, run
 

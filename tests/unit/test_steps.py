@@ -5,8 +5,8 @@ from typing import cast
 
 import pytest
 
-from delivery.records.deciding import Content
-from delivery.records.engine import Store
+from delivery.records.database import Store
+from delivery.records.pipeline.candidates import Content
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.preferences import Approach, Preference
 from delivery.rules.quiet_hours import QuietHours

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from delivery.records.reading import MessageView, RecipientView
+from delivery.records.views.messages import MessageView, RecipientView
 from delivery.rules.retry import PARKED
 from delivery.vocabulary import Channel, MessageType, Reason, State
 from tests import build
