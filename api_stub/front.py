@@ -13,7 +13,7 @@ from api_stub.lookout import Lookout
 from api_stub.registrar import Registrar
 from delivery.records.database import Archive, open_archive
 from delivery.settings import Settings
-from tasks.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
+from tasks.broker.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
 
 _CONNECTIONS = 8
 

@@ -29,7 +29,7 @@ def main() -> None:
     crash_points.crash_here = lambda point: None  # noqa: ARG005 - called as the real one is
     attempt_journal.Journal = _Absent  # type: ignore[misc, assignment]
     vars(import_module("worker.watch"))["Watch"] = _Absent
-    process, lanes = import_module("worker.process"), import_module("worker.lanes")
+    process, lanes = import_module("worker.process"), import_module("tasks.lanes")
     process.run_worker(settings_from_environment(), lanes.LaneName(sys.argv[1]))
 
 

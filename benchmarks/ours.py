@@ -19,9 +19,9 @@ from delivery.records.pipeline import accept
 from delivery.records.pipeline.accept import Arrival
 from delivery.settings import Settings, environment_name
 from delivery.vocabulary import Channel, MessageType, QueueName, Scope, StepName
-from tasks.doorbell import BrokerDoorbell
+from tasks.broker.doorbell import BrokerDoorbell
+from tasks.lanes import LaneName
 from worker.embedded import named_database
-from worker.lanes import LaneName
 
 _PEPPER = "pepper of the benchmarks, thirty-two characters"
 _AT_ONCE = 200

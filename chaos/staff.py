@@ -13,9 +13,9 @@ from delivery.records.database import STORE_UNAVAILABLE, Store, open_store, tran
 from delivery.records.pipeline import vetting_cases
 from delivery.records.pipeline.vetting_cases import Case, Ruling
 from delivery.vocabulary import CaseState
-from tasks.doorbell import SilentDoorbell
-from tasks.office import Office
-from tasks.review import NotOpen, rule
+from tasks.broker.doorbell import SilentDoorbell
+from tasks.context import Office
+from tasks.steps.review import NotOpen, rule
 
 _LOOK_EVERY_S = 0.3
 _CASES_AT_ONCE = 100

@@ -9,8 +9,8 @@ from uuid import UUID
 from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.vocabulary import QueueName, StepName
-from tasks.office import Office
-from tasks.step import STEPS
+from tasks.context import Office
+from tasks.runner import STEPS
 
 
 @dataclass(frozen=True, slots=True)

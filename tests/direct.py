@@ -16,8 +16,8 @@ from delivery.records.identities import clients
 from delivery.records.pipeline import refused_sends
 from delivery.records.pipeline.refused_sends import RefusedView
 from delivery.vocabulary import CredentialKind, Scope
-from tasks.letterbox import Letterbox
-from tasks.office import Office
+from tasks.broker.direct_queue import Letterbox
+from tasks.context import Office
 from tests import build
 from tests.book import Book
 from worker.reader import Reader

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from delivery.logs import configure_logs
+from tasks.lanes import LaneName
 from worker import commands
 from worker.cli_accounts import accounts
 from worker.cli_clients import clients
@@ -21,7 +22,6 @@ from worker.cli_doctor import doctor
 from worker.cli_inside import alive, queues, release_message, why
 from worker.cli_refused import refused
 from worker.cli_vetting import vetting
-from worker.lanes import LaneName
 from worker.process import run_worker
 
 app = typer.Typer(

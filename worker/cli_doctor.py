@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from delivery.records.views.invariants import Scope
-from worker.checkup import Line, Mark, check
+from tasks.health_checks import Line, Mark, check
 from worker.commands import AsJson, opened, settings, show_json
 
 _VIOLATED = 1

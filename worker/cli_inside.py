@@ -15,12 +15,12 @@ from delivery.records.views.open_counts import OpenRows
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerView
 from delivery.rules.status import combine
-from tasks.doorbell import SilentDoorbell
-from tasks.office import Office
-from tasks.release import release
-from tasks.waiting import QueueView, look
+from tasks.broker.doorbell import SilentDoorbell
+from tasks.broker.queue_depth import QueueView, look
+from tasks.context import Office
+from tasks.lanes import LANES, LaneName
+from tasks.steps.release import release
 from worker.commands import AsJson, missing, opened, printable, read_id, settings, show_json, show_table
-from worker.lanes import LANES, LaneName
 from worker.telling import ago, channel_name, count, paragraph, span, tell_message, tell_recipients
 
 _SEEN_WITHIN = timedelta(seconds=15)

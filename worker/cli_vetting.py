@@ -11,9 +11,9 @@ from delivery.records.database import transaction
 from delivery.records.pipeline import vetting_cases
 from delivery.records.pipeline.vetting_cases import Case, Ruling
 from delivery.vocabulary import CaseState
-from tasks.doorbell import BrokerDoorbell, SilentDoorbell
-from tasks.office import Office
-from tasks.review import NotOpen, rule
+from tasks.broker.doorbell import BrokerDoorbell, SilentDoorbell
+from tasks.context import Office
+from tasks.steps.review import NotOpen, rule
 from worker.commands import AsJson, missing, opened, printable, read_id, settings, show_json
 from worker.telling import ago, span
 

@@ -18,9 +18,9 @@ import redis
 from delivery.records.database import STORE_UNAVAILABLE, answers, open_store, transaction
 from delivery.records.workers import registry
 from delivery.settings import Settings, environment_name, settings_from
+from tasks.lanes import LaneName
 from worker.children import Program
 from worker.embedded import Server, named_database, prepare_postgres, prepare_valkey
-from worker.lanes import LaneName
 
 DATABASE = "postroom"
 _PROBE_TIMEOUT_S = 1.0

@@ -16,13 +16,13 @@ from delivery.records.workers.registry import WorkerIdentity
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tasks.app import make_app
-from tasks.backlog import Backlog, BrokerBacklog, NoBacklog
-from tasks.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
-from tasks.letterbox import Letterbox
-from tasks.office import Office
+from tasks.broker.backlog import Backlog, BrokerBacklog, NoBacklog
+from tasks.broker.direct_queue import Letterbox
+from tasks.broker.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
+from tasks.context import Office
+from tasks.lanes import LANES, THREADS, Lane, LaneName
 from tasks.queues import LETTERBOX
-from tasks.step import register
-from worker.lanes import LANES, THREADS, Lane, LaneName
+from tasks.runner import register
 from worker.reader import Reader
 from worker.sweep import Pool, Sweep, Work
 from worker.watch import Watch
@@ -43,7 +43,7 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
     notes = Journal(journal_folder(settings.journal_folder), identity.worker_id)
     office = _furnish(settings, lane, identity.worker_id, notes)
     register(app, office)
-    app.conf.worker_consumer = "tasks.hearing:BellConsumer"
+    app.conf.worker_consumer = "tasks.broker.bell_consumer:BellConsumer"
     app.steps["worker"].add(_sweep_step(office, lane))
     if LETTERBOX in lane.queues:
         app.steps["worker"].add(_reader_step(office))

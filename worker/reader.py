@@ -9,9 +9,9 @@ import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import STORE_UNAVAILABLE
-from tasks.accept import take
-from tasks.letterbox import LISTS, Letterbox
-from tasks.office import Office
+from tasks.broker.direct_queue import LISTS, Letterbox
+from tasks.context import Office
+from tasks.steps.accept_direct import take
 
 _log = structlog.get_logger()
 _LOOK_EVERY_S = 1.0

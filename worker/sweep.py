@@ -22,9 +22,9 @@ from delivery.records.database import STORE_UNAVAILABLE, transaction
 from delivery.records.pipeline import due
 from delivery.records.workers import deaths
 from delivery.vocabulary import Channel, QueueName
-from tasks.backlog import Backlog, NoBacklog
-from tasks.office import Office
-from tasks.step import DECIDE, DELIVER, DELIVER_ALONE, EXPIRE, LAPSE, VET, Step, StepFailed
+from tasks.broker.backlog import Backlog, NoBacklog
+from tasks.context import Office
+from tasks.runner import DECIDE, DELIVER, DELIVER_ALONE, EXPIRE, LAPSE, VET, Step, StepFailed
 
 Work = Callable[[], None]
 # Has the worker's pool do one piece of work, at once or soon.

@@ -21,8 +21,8 @@ from delivery.records.pipeline import claims
 from delivery.records.workers import deaths, locks, registry
 from delivery.records.workers.locks import Absentee, Presence
 from delivery.records.workers.registry import WorkerIdentity
-from tasks.bury import bury
-from tasks.office import Office
+from tasks.context import Office
+from tasks.steps.recover_worker import bury
 
 _log = structlog.get_logger()
 _SETTLED_AFTER_S = 5.0

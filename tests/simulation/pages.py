@@ -19,7 +19,7 @@ from delivery.rules.transitions import Candidate, Move, place
 from delivery.rules.worker_deaths import DEATHS_LIMIT, SUSPECT_FROM, Trace, after_death
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, MessageType, Reason, State, StepName
-from tasks.office import hold_unknown
+from tasks.context import hold_unknown
 from tests import build
 from tests.simulation.store import MACHINES, Bell, Claimed, Row, Run, Sheet, Wish, ticks
 

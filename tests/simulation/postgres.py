@@ -25,14 +25,14 @@ from delivery.records.workers.registry import WorkerIdentity
 from delivery.rules.outcomes import Attempt, Outcome, conclude
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, Reason, Scope, State, Status
-from tasks.bury import bury
-from tasks.decide import decide
-from tasks.deliver import judge
-from tasks.lapse import lapse
-from tasks.office import Office, hold_unknown
-from tasks.release import release
-from tasks.review import NotOpen, expire, rule
-from tasks.vet import vet
+from tasks.context import Office, hold_unknown
+from tasks.steps.decide import decide
+from tasks.steps.deliver import judge
+from tasks.steps.expire_leases import lapse
+from tasks.steps.recover_worker import bury
+from tasks.steps.release import release
+from tasks.steps.review import NotOpen, expire, rule
+from tasks.steps.vet import vet
 from tests import build
 from tests.crank import NotedBells
 from tests.simulation.statements import EMPTY, FRESH, LET_PASS, LETTERS, MAKE_WHOLE, ROWS, SHEETS

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from delivery.records.database import Store
 from delivery.settings import Settings, settings_from_environment
 from delivery.vocabulary import Channel, MessageType
-from tasks.decide import decide
-from tasks.office import Office
+from tasks.context import Office
+from tasks.steps.decide import decide
 from tests.book import Book
 from tests.crank import Crank, FakeSender, NotedBells
 from tests.direct import credential

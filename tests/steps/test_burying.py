@@ -16,14 +16,14 @@ from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.vocabulary import CaseState, Channel, QueueName, Reason, State, StepName
-from tasks.bury import bury
-from tasks.decide import decide
-from tasks.deliver import deliver
-from tasks.office import Office
-from tasks.release import release
-from tasks.review import rule
-from tasks.step import DECIDE, EXPIRE, VET
-from tasks.vet import vet
+from tasks.context import Office
+from tasks.runner import DECIDE, EXPIRE, VET
+from tasks.steps.decide import decide
+from tasks.steps.deliver import deliver
+from tasks.steps.recover_worker import bury
+from tasks.steps.release import release
+from tasks.steps.review import rule
+from tasks.steps.vet import vet
 from tests.attempts import claim, record
 from tests.book import Book
 from tests.crank import Bell, FakeSender, NotedBells

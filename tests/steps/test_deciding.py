@@ -11,8 +11,8 @@ from uuid_utils.compat import uuid7
 
 from delivery.records.database import transaction
 from delivery.vocabulary import AccountStatus, Channel, MessageType, QueueName, Reason, State, StepName
-from tasks.decide import AT_ONCE, decide
-from tasks.office import Office
+from tasks.context import Office
+from tasks.steps.decide import AT_ONCE, decide
 from tests.book import Book
 from tests.crank import Bell, NotedBells
 from tests.statements import counted

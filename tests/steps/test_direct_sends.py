@@ -18,10 +18,10 @@ from delivery.records.identities import credentials
 from delivery.records.pipeline import refused_sends
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CredentialKind, QueueName, Scope, State, StepName
-from tasks.accept import take
 from tasks.app import celery_url
-from tasks.letterbox import LISTS
-from tasks.office import Office
+from tasks.broker.direct_queue import LISTS
+from tasks.context import Office
+from tasks.steps.accept_direct import take
 from tests.book import Book
 from tests.crank import NotedBells
 from tests.direct import codes, credential, envelope, fields, reading, refusals

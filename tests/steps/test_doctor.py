@@ -21,15 +21,15 @@ from delivery.records.workers import registry
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.settings import Settings, settings_from_environment
 from delivery.vocabulary import Channel
-from tasks.decide import decide
-from tasks.office import Office
-from tasks.vet import vet
+from tasks.context import Office
+from tasks.health_checks import Mark
+from tasks.lanes import LANES
+from tasks.steps.decide import decide
+from tasks.steps.vet import vet
 from tests.attempts import claim
 from tests.book import Book
 from tests.steps.conftest import HELD_PHRASE
 from worker import cli_doctor
-from worker.checkup import Mark
-from worker.lanes import LANES
 
 TIMEOUT = timedelta(seconds=10)
 ALL = Scope(is_everything=True)

@@ -12,8 +12,8 @@ from benchmarks.population import Order, Population
 from delivery.records.database import transaction
 from delivery.records.views import invariants
 from delivery.settings import Settings
-from tasks.decide import decide
-from tasks.office import Office
+from tasks.context import Office
+from tasks.steps.decide import decide
 from tests.book import Book
 
 

@@ -7,9 +7,9 @@ from redis import Redis
 from delivery.records.database import open_store, transaction
 from delivery.records.pipeline import direct_send_lock
 from delivery.settings import Settings
-from tasks.accept import accept
-from tasks.letterbox import LISTS, Letterbox
-from tasks.office import Office
+from tasks.broker.direct_queue import LISTS, Letterbox
+from tasks.context import Office
+from tasks.steps.accept_direct import accept
 from tests import build
 from tests.book import Book
 from tests.crank import NotedBells

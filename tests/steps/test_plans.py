@@ -24,12 +24,12 @@ from delivery.records.workers.registry import WorkerIdentity
 from delivery.rules.transitions import Move
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, State
-from tasks.decide import decide
-from tasks.deliver import deliver
-from tasks.lapse import lapse
-from tasks.office import Office
-from tasks.review import expire, rule
-from tasks.vet import vet
+from tasks.context import Office
+from tasks.steps.decide import decide
+from tasks.steps.deliver import deliver
+from tasks.steps.expire_leases import lapse
+from tasks.steps.review import expire, rule
+from tasks.steps.vet import vet
 from tests.book import Book
 from tests.crank import FakeSender, NotedBells
 from tests.plans import TABLES, assert_by_index, assert_by_key, nodes, plan_without_values, scans_of, without_key

@@ -14,13 +14,13 @@ from delivery.records.identities import accounts
 from delivery.records.pipeline import claims
 from delivery.records.views import messages
 from delivery.vocabulary import Channel, Reason, SenderRule, State
-from tasks.decide import decide
-from tasks.deliver import deliver
-from tasks.doorbell import SilentDoorbell
-from tasks.lapse import lapse
-from tasks.office import Office
-from tasks.review import rule
-from tasks.vet import vet
+from tasks.broker.doorbell import SilentDoorbell
+from tasks.context import Office
+from tasks.steps.decide import decide
+from tasks.steps.deliver import deliver
+from tasks.steps.expire_leases import lapse
+from tasks.steps.review import rule
+from tasks.steps.vet import vet
 from tests.book import Book
 from tests.crank import FakeSender, NotedBells
 from tests.statements import counted

@@ -11,8 +11,8 @@ from delivery.records.views.inbox import InboxView
 from delivery.records.views.messages import Progress
 from delivery.rules.status import Standing
 from delivery.vocabulary import Channel, MessageType, Reason, State
-from tasks.decide import decide
-from tasks.office import Office
+from tasks.context import Office
+from tasks.steps.decide import decide
 from tests.book import Book
 from tests.crank import Crank
 from tests.steps.conftest import HELD_PHRASE

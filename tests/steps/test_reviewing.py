@@ -15,10 +15,10 @@ from delivery.records.pipeline.vetting_cases import Ruling
 from delivery.rules.vetting import Finding
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, QueueName, Reason, State, StepName
-from tasks.decide import decide
-from tasks.office import Office
-from tasks.review import NotOpen, expire, rule
-from tasks.vet import vet
+from tasks.context import Office
+from tasks.steps.decide import decide
+from tasks.steps.review import NotOpen, expire, rule
+from tasks.steps.vet import vet
 from tests.book import Book
 from tests.crank import Bell, Crank, FakeSender, NotedBells
 from tests.steps.conftest import HELD_PHRASE

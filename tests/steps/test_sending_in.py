@@ -14,8 +14,8 @@ from delivery.records.pipeline import due
 from delivery.settings import Settings
 from delivery.transactional_send import send_in
 from delivery.vocabulary import State
-from tasks.decide import decide
-from tasks.office import Office
+from tasks.context import Office
+from tasks.steps.decide import decide
 from tests.book import Book
 from tests.direct import fields
 

@@ -15,11 +15,11 @@ from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, QueueName, Reason, State
-from tasks.backlog import Backlog
-from tasks.decide import decide
-from tasks.deliver import deliver
-from tasks.doorbell import SilentDoorbell
-from tasks.office import Office
+from tasks.broker.backlog import Backlog
+from tasks.broker.doorbell import SilentDoorbell
+from tasks.context import Office
+from tasks.steps.decide import decide
+from tasks.steps.deliver import deliver
 from tests import build
 from tests.book import Book
 from tests.crank import FakeSender

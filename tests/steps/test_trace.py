@@ -13,9 +13,9 @@ from delivery.records.database import Store, transaction
 from delivery.records.pipeline import accept
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName, StepName
-from tasks.decide import decide
-from tasks.doorbell import BrokerDoorbell
-from tasks.office import Office
+from tasks.broker.doorbell import BrokerDoorbell
+from tasks.context import Office
+from tasks.steps.decide import decide
 from tests.book import GRACE, Book
 from tests.crank import NotedBells
 

@@ -19,7 +19,7 @@ from delivery.records.workers.locks import Presence
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.settings import Settings
 from delivery.vocabulary import State
-from tasks.office import Office
+from tasks.context import Office
 from tests.attempts import claim
 from tests.book import Book
 from tests.waiting import wait_until

@@ -17,8 +17,8 @@ from delivery.records.database import Store, transaction
 from delivery.records.pipeline import accept
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName, State, StepName
-from tasks.doorbell import BrokerDoorbell
-from tasks.letterbox import LISTS
+from tasks.broker.direct_queue import LISTS
+from tasks.broker.doorbell import BrokerDoorbell
 from tests.book import Book
 from tests.direct import credential, envelope, fields, sealed
 from tests.system.platform import ROOT

@@ -12,10 +12,12 @@ import redis
 import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
+from delivery.rules.transitions import Move
 from delivery.settings import Settings
-from delivery.vocabulary import QueueName, StepName
-from tasks.broker import open_broker
-from tasks.envelopes import write_envelope
+from delivery.vocabulary import QueueName, State, StepName
+from tasks.broker.bell_format import write_envelope
+from tasks.broker.client import open_broker
+from tasks.queues import DELIVERY_QUEUES
 
 _log = structlog.get_logger()
 _DECIDE_AT_ONCE = 500
@@ -164,3 +166,10 @@ def merge(bells: Iterable[_Bell]) -> list[_Bell]:
 
 def _split(ids: list[str | int], size: int) -> Iterable[Sequence[str | int]]:
     return (ids[start : start + size] for start in range(0, len(ids), size))
+
+
+def ring_for_deliveries(doorbell: Doorbell, placed: Sequence[Move]) -> None:
+    """Ring for every recipient that these moves have queued, each channel in its own queue."""
+    for channel, queue_name in DELIVERY_QUEUES.items():
+        queued = [move.recipient_id for move in placed if move.after is State.QUEUED and move.channel is channel]
+        doorbell.ring(StepName.DELIVER, queue_name, queued)

@@ -14,12 +14,12 @@ from delivery.intake.uuids import read_uuid
 from delivery.records.database import STORE_UNAVAILABLE, transaction
 from delivery.records.pipeline import due
 from delivery.vocabulary import QueueName, StepName
-from tasks.decide import decide
-from tasks.deliver import deliver, deliver_alone
-from tasks.lapse import lapse
-from tasks.office import Office
-from tasks.review import expire
-from tasks.vet import vet
+from tasks.context import Office
+from tasks.steps.decide import decide
+from tasks.steps.deliver import deliver, deliver_alone
+from tasks.steps.expire_leases import lapse
+from tasks.steps.review import expire
+from tasks.steps.vet import vet
 
 Id = TypeVar("Id", UUID, int)
 

@@ -13,10 +13,10 @@ from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.transitions import Move
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
-from tasks.company import Company
-from tasks.doorbell import Doorbell
-from tasks.gathering import Gathered
-from tasks.hands import Hands
+from tasks.broker.doorbell import Doorbell
+from tasks.concurrency.fan_out import Hands
+from tasks.concurrency.group_commit import Gathered
+from tasks.concurrency.isolation_gate import Company
 
 
 def hold_unknown(outcome: Outcome, settings: Settings) -> Outcome:

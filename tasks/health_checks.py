@@ -12,8 +12,8 @@ from delivery.records.views.invariants import Finding, Scope
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerView
 from delivery.settings import Settings
-from tasks.waiting import look
-from worker.lanes import LANES
+from tasks.broker.queue_depth import look
+from tasks.lanes import LANES
 
 _SEEN_WITHIN = timedelta(seconds=15)
 

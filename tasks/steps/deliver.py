@@ -13,7 +13,7 @@ from delivery.rules.outcomes import Outcome, conclude, settle
 from delivery.rules.preferences import choose_channel
 from delivery.rules.transitions import Move
 from delivery.vocabulary import Channel
-from tasks.office import Office, hold_unknown
+from tasks.context import Office, hold_unknown
 
 _log = structlog.get_logger()
 

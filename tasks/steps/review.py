@@ -11,8 +11,8 @@ from delivery.records.pipeline import candidates, transitions, vetting_cases
 from delivery.records.pipeline.vetting_cases import Ruling
 from delivery.rules.transitions import Candidate, Move, place, refuse
 from delivery.vocabulary import CaseState, Reason, State
-from tasks.handing import ring_for_deliveries
-from tasks.office import Office
+from tasks.broker.doorbell import ring_for_deliveries
+from tasks.context import Office
 
 _log = structlog.get_logger()
 _CLOCK = "the clock"

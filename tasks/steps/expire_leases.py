@@ -8,7 +8,7 @@ from delivery.records.database import transaction
 from delivery.records.pipeline import claims, transitions
 from delivery.rules.outcomes import conclude
 from delivery.rules.worker_deaths import after_lease
-from tasks.office import Office, hold_unknown
+from tasks.context import Office, hold_unknown
 
 
 def lapse(office: Office, recipient_ids: Sequence[int]) -> None:

@@ -11,8 +11,8 @@ from delivery.records.pipeline import candidates, transitions
 from delivery.rules.transitions import Candidate, Move, place
 from delivery.rules.vetting import find_phrases
 from delivery.vocabulary import QueueName, State, StepName
-from tasks.handing import ring_for_deliveries
-from tasks.office import Office
+from tasks.broker.doorbell import ring_for_deliveries
+from tasks.context import Office
 
 # A bell may bring 500 messages with 25 recipients each. Those of so many are held in memory at once: with all of them a
 # worker grew by 8 MiB more. PostgreSQL looks for a row's id in a list by walking along it, so shorter lists cost less.

@@ -10,7 +10,7 @@ from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import transaction
 from delivery.records.pipeline import vetting_cases
 from delivery.rules.vetting import find_phrases
-from tasks.office import Office
+from tasks.context import Office
 
 _log = structlog.get_logger()
 

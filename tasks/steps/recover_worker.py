@@ -13,7 +13,7 @@ from delivery.rules.outcomes import Attempt, conclude
 from delivery.rules.transitions import Move
 from delivery.rules.worker_deaths import Traces, accuse, after_death
 from delivery.vocabulary import Reason, State, StepName
-from tasks.office import Office, hold_unknown
+from tasks.context import Office, hold_unknown
 from tasks.queues import DELIVERY_QUEUES
 
 _log = structlog.get_logger()

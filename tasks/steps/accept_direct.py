@@ -22,7 +22,7 @@ from delivery.records.pipeline.accept import accept as accept_messages
 from delivery.records.pipeline.refused_sends import Refusal
 from delivery.transactional_send import faults_of_acceptance
 from delivery.vocabulary import CredentialKind, QueueName, Scope, StepName
-from tasks.office import Office
+from tasks.context import Office
 
 _log = structlog.get_logger()
 _KIND = CredentialKind.ACCESS_TOKEN

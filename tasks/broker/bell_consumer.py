@@ -17,7 +17,7 @@ from kombu.transport.virtual import Message
 
 from delivery.intake.uuids import read_uuid
 from delivery.vocabulary import QueueName, StepName
-from tasks.envelopes import RUNG_AT
+from tasks.broker.bell_format import RUNG_AT
 from tasks.queues import LETTERBOX
 
 _log = structlog.get_logger()

@@ -9,8 +9,8 @@ import redis
 
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
-from tasks.broker import open_broker
-from tasks.envelopes import RUNG_AT
+from tasks.broker.bell_format import RUNG_AT
+from tasks.broker.client import open_broker
 
 _ANSWER_TIMEOUT_S = 2
 

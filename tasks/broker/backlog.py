@@ -16,8 +16,8 @@ import structlog
 
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
-from tasks.broker import open_broker
-from tasks.waiting import read_rung_at
+from tasks.broker.client import open_broker
+from tasks.broker.queue_depth import read_rung_at
 
 EPOCH = "postroom:epoch"
 """The marker: when it is gone, or another one, the broker has lost everything in between."""

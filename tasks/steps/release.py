@@ -6,7 +6,7 @@ import structlog
 
 from delivery.records.database import transaction
 from delivery.records.workers import deaths
-from tasks.office import Office
+from tasks.context import Office
 
 _log = structlog.get_logger()
 

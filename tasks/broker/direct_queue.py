@@ -11,7 +11,7 @@ from typing import cast
 
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
-from tasks.broker import open_broker
+from tasks.broker.client import open_broker
 
 # A client that sets a priority has kombu push to one of these lists (kombu/transport/redis.py, `_q_for_pri`).
 LISTS = (str(QueueName.ACCEPT), *(f"{QueueName.ACCEPT}\x06\x16{step}" for step in (3, 6, 9)))
