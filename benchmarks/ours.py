@@ -21,7 +21,7 @@ from delivery.settings import Settings, environment_name
 from delivery.vocabulary import Channel, MessageType, QueueName, Scope, StepName
 from tasks.broker.doorbell import BrokerDoorbell
 from tasks.lanes import LaneName
-from worker.embedded import named_database
+from worker.embedded.servers import named_database
 
 _PEPPER = "pepper of the benchmarks, thirty-two characters"
 _AT_ONCE = 200

@@ -21,7 +21,7 @@ from delivery.records.identities.accounts import AccountFacts
 from delivery.records.migrate import create_database, migrate
 from delivery.settings import Settings, environment_name
 from delivery.vocabulary import CredentialKind, Scope
-from worker.embedded import Server, named_database
+from worker.embedded.servers import Server, named_database
 
 _PEPPER = "pepper of the benchmarks, thirty-two characters"
 _ACCOUNTS = 2000

@@ -21,7 +21,7 @@ from delivery.crash_points import CrashPoint, obeyed_file
 from delivery.records.database import answers
 from delivery.settings import Settings, environment_name
 from tasks.lanes import LaneName
-from worker.embedded import Server, named_database, prepare_postgres, prepare_valkey
+from worker.embedded.servers import Server, named_database, prepare_postgres, prepare_valkey
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "chaos"

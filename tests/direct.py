@@ -20,7 +20,7 @@ from tasks.broker.direct_queue import Letterbox
 from tasks.context import Office
 from tests import build
 from tests.book import Book
-from worker.reader import Reader
+from worker.runtime.direct_reader import Reader
 
 AN_HOUR = timedelta(hours=1)
 

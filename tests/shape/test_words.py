@@ -30,7 +30,7 @@ from tasks.queues import DELIVERY_QUEUES, LETTERBOX, ROUTES
 from tasks.runner import STEPS, register
 from tests import build
 from tests.shape.house import ROOT, files
-from worker.sweep import ROUNDS
+from worker.runtime.sweep import ROUNDS
 
 # Every column that holds a word of the vocabulary.
 WORDS: dict[str, type[StrEnum]] = {

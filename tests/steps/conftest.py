@@ -23,7 +23,7 @@ from tests.crank import Crank, FakeSender, NotedBells
 from tests.direct import credential
 from tests.door import open_door
 from tests.sending import Headers, key_of
-from worker.sweep import ROUNDS, Sweep
+from worker.runtime.sweep import ROUNDS, Sweep
 
 HELD_PHRASE = "wire the money"
 

@@ -30,7 +30,7 @@ from tests.crank import Bell, FakeSender, NotedBells
 from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_sweep import sweeping
 from tests.waiting import wait_until
-from worker.sweep import ROUNDS
+from worker.runtime.sweep import ROUNDS
 
 DEAD = uuid4()
 

@@ -14,7 +14,7 @@ from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind, Scope
 from tests.book import Book
-from worker.cli_clients import clients as commands
+from worker.cli.clients import clients as commands
 
 Run = Callable[..., Any]
 SECRET = re.compile(r"(?:pk|cs)_[0-9a-f]{16}_[\w-]{43}")

@@ -29,7 +29,7 @@ from tasks.steps.vet import vet
 from tests.attempts import claim
 from tests.book import Book
 from tests.steps.conftest import HELD_PHRASE
-from worker import cli_doctor
+from worker.cli.doctor import doctor as doctor_command
 
 TIMEOUT = timedelta(seconds=10)
 ALL = Scope(is_everything=True)
@@ -100,7 +100,7 @@ def doctor(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     }
     environment = {name: secret.get_secret_value() for name, secret in told.items()}
     commands = typer.Typer()
-    commands.command()(cli_doctor.doctor)
+    commands.command()(doctor_command)
 
     def run(*words: str, **changed: str) -> Any:
         settings_from_environment.cache_clear()

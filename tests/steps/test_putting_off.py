@@ -27,7 +27,7 @@ from tests.statements import counted
 from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_reviewing import APPROVED
 from tests.waiting import wait_until
-from worker.sweep import ROUNDS, Sweep, Work
+from worker.runtime.sweep import ROUNDS, Sweep, Work
 
 AN_HOUR = timedelta(hours=1)
 QUIET = Reason.QUIET_HOURS

@@ -26,7 +26,7 @@ from tests.crank import FakeSender
 from tests.statements import counted
 from tests.steps.conftest import HELD_PHRASE
 from tests.waiting import wait_until
-from worker.sweep import ROUNDS, Sweep, Work
+from worker.runtime.sweep import ROUNDS, Sweep, Work
 
 LATER = Outcome(Kind.TEMPORARY, Reason.TRY_LATER)
 

@@ -23,7 +23,7 @@ from tasks.context import Office
 from tests.attempts import claim
 from tests.book import Book
 from tests.waiting import wait_until
-from worker.watch import FILES_KEPT, Watch
+from worker.runtime.liveness import FILES_KEPT, Watch
 
 _CUT = """
     SELECT pg_terminate_backend(pid) FROM pg_locks

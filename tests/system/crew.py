@@ -23,7 +23,7 @@ from tests.sending import Headers
 from tests.sending import post as post_to
 from tests.system.platform import ROOT, free_port
 from tests.waiting import wait_until
-from worker.embedded import Server
+from worker.embedded.servers import Server
 
 API, DECIDE, SMTP = "api", "decide", "smtp"
 START_S = 60.0

@@ -20,7 +20,7 @@ from tests.sending import key_of
 from tests.system.crew import API, DECIDE, SMTP, START_S, Crew, crew_at
 from tests.system.platform import short_folder
 from tests.waiting import wait_until
-from worker.embedded import prepare_valkey
+from worker.embedded.servers import prepare_valkey
 
 pytestmark = pytest.mark.xdist_group("drills")
 _BROKER = "valkey"

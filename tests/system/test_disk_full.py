@@ -27,7 +27,7 @@ from tests.system.crew import API, DECIDE, SMTP, START_S, Crew, crew_at, faults
 from tests.system.disks import Disk, small_disk
 from tests.system.platform import Platform, short_folder
 from tests.waiting import wait_until
-from worker.embedded import Server, named_database, prepare_postgres
+from worker.embedded.servers import Server, named_database, prepare_postgres
 
 pytestmark = pytest.mark.xdist_group("drills")
 _STORE = "postgres"

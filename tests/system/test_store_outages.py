@@ -19,7 +19,7 @@ from tests.sending import key_of
 from tests.system.crew import API, DECIDE, SMTP, START_S, Crew, crew_at
 from tests.system.platform import short_folder
 from tests.waiting import wait_until
-from worker.embedded import Server, named_database, prepare_postgres
+from worker.embedded.servers import Server, named_database, prepare_postgres
 
 pytestmark = pytest.mark.xdist_group("drills")
 _STORE = "postgres"

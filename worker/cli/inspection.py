@@ -8,6 +8,7 @@ from uuid import UUID
 
 import typer
 
+from delivery.explain import ago, channel_name, count, paragraph, span, tell_message, tell_recipients
 from delivery.records.database import transaction
 from delivery.records.views import messages, open_counts
 from delivery.records.views.messages import MessageView
@@ -20,8 +21,7 @@ from tasks.broker.queue_depth import QueueView, look
 from tasks.context import Office
 from tasks.lanes import LANES, LaneName
 from tasks.steps.release import release
-from worker.commands import AsJson, missing, opened, printable, read_id, settings, show_json, show_table
-from worker.telling import ago, channel_name, count, paragraph, span, tell_message, tell_recipients
+from worker.cli.console import AsJson, missing, opened, printable, read_id, settings, show_json, show_table
 
 _SEEN_WITHIN = timedelta(seconds=15)
 _PARKED_SHOWN = 20

@@ -15,14 +15,14 @@ import typer
 
 from delivery.logs import configure_logs
 from tasks.lanes import LaneName
-from worker import commands
-from worker.cli_accounts import accounts
-from worker.cli_clients import clients
-from worker.cli_doctor import doctor
-from worker.cli_inside import alive, queues, release_message, why
-from worker.cli_refused import refused
-from worker.cli_vetting import vetting
-from worker.process import run_worker
+from worker.cli import console
+from worker.cli.accounts import accounts
+from worker.cli.clients import clients
+from worker.cli.doctor import doctor
+from worker.cli.inspection import alive, queues, release_message, why
+from worker.cli.refused import refused
+from worker.cli.vetting import vetting
+from worker.runtime.process import run_worker
 
 app = typer.Typer(
     name="postroom",
@@ -65,7 +65,7 @@ def run_everything(
     data: Annotated[Path, typer.Option(help="Where all data lies.")] = Path("var"),
 ) -> None:
     """Start everything embedded: PostgreSQL, Valkey, a mail sink, the API and the workers."""
-    from worker import supervisor  # noqa: PLC0415 - a worker need not hold it
+    from worker.embedded import supervisor  # noqa: PLC0415 - a worker need not hold it
 
     supervisor.run(data.resolve(), port)
 
@@ -75,18 +75,18 @@ def bring_up_to_date() -> None:
     """Bring the database to the schema of this version. Safe to repeat, also while everything runs."""
     from delivery.records.migrate import NewerSchema, migrate  # noqa: PLC0415 - a worker need not hold Alembic
 
-    with commands.opened(commands.settings()) as store:
+    with console.opened(console.settings()) as store:
         try:
             migrate(store)
         except NewerSchema as error:
-            raise commands.missing(str(error)) from error
+            raise console.missing(str(error)) from error
     typer.echo("postroom: the database has the schema of this version")
 
 
 @app.command("worker")
 def work(lane: Annotated[LaneName, typer.Argument(help="Which queues to serve.")]) -> None:
     """Run one worker process until SIGTERM."""
-    settings = commands.settings()
+    settings = console.settings()
     configure_logs(settings.log_level)
     run_worker(settings, lane)
 
@@ -102,7 +102,7 @@ def swallow_mail(  # noqa: PLR0913, PLR0917 - an option for each way to hand ove
     http_fd: Annotated[int | None, typer.Option(help="A bound socket instead of HTTP host and port.")] = None,
 ) -> None:
     """Run a mail server that delivers nowhere and shows what it was given, for demos and tests."""
-    from worker.sink import run_sink  # noqa: PLC0415 - a worker need not hold two servers
+    from worker.embedded.mail_sink import run_sink  # noqa: PLC0415 - a worker need not hold two servers
 
     smtp = _socket(smtp_fd, smtp_host, smtp_port)
     http = _socket(http_fd, http_host, http_port)

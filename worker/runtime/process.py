@@ -23,9 +23,9 @@ from tasks.context import Office
 from tasks.lanes import LANES, THREADS, Lane, LaneName
 from tasks.queues import LETTERBOX
 from tasks.runner import register
-from worker.reader import Reader
-from worker.sweep import Pool, Sweep, Work
-from worker.watch import Watch
+from worker.runtime.direct_reader import Reader
+from worker.runtime.liveness import Watch
+from worker.runtime.sweep import Pool, Sweep, Work
 
 # Beside those of the pool: one for the sweep's questions, one for the watch's, one to spare.
 _CONNECTIONS_BESIDE_THE_POOL = 3

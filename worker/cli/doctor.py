@@ -8,7 +8,7 @@ import typer
 
 from delivery.records.views.invariants import Scope
 from tasks.health_checks import Line, Mark, check
-from worker.commands import AsJson, opened, settings, show_json
+from worker.cli.console import AsJson, opened, settings, show_json
 
 _VIOLATED = 1
 

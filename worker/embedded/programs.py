@@ -19,8 +19,8 @@ from delivery.records.database import STORE_UNAVAILABLE, answers, open_store, tr
 from delivery.records.workers import registry
 from delivery.settings import Settings, environment_name, settings_from
 from tasks.lanes import LaneName
-from worker.children import Program
-from worker.embedded import Server, named_database, prepare_postgres, prepare_valkey
+from worker.embedded.child import Program
+from worker.embedded.servers import Server, named_database, prepare_postgres, prepare_valkey
 
 DATABASE = "postroom"
 _PROBE_TIMEOUT_S = 1.0

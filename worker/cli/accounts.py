@@ -10,14 +10,14 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from delivery.explain import count
 from delivery.intake.account_files import Form, Lines, NotReadable, RefusedRow, read_rows
 from delivery.records.database import transaction
 from delivery.records.identities import accounts as records
 from delivery.records.identities.accounts import AccountFacts
 from delivery.vocabulary import SenderRule
-from worker.commands import AsJson, missing, opened, printable, read_id, settings, show_json
-from worker.importing import Report, bring_in_all, bring_in_each
-from worker.telling import count
+from worker.cli.account_import import Report, bring_in_all, bring_in_each
+from worker.cli.console import AsJson, missing, opened, printable, read_id, settings, show_json
 
 accounts = typer.Typer(help="Who can receive messages: import, show.", no_args_is_help=True)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from delivery.explain import ago, span
 from delivery.records.database import transaction
 from delivery.records.pipeline import vetting_cases
 from delivery.records.pipeline.vetting_cases import Case, Ruling
@@ -14,8 +15,7 @@ from delivery.vocabulary import CaseState
 from tasks.broker.doorbell import BrokerDoorbell, SilentDoorbell
 from tasks.context import Office
 from tasks.steps.review import NotOpen, rule
-from worker.commands import AsJson, missing, opened, printable, read_id, settings, show_json
-from worker.telling import ago, span
+from worker.cli.console import AsJson, missing, opened, printable, read_id, settings, show_json
 
 vetting = typer.Typer(help="Review held messages: list, show, approve, reject.", no_args_is_help=True)
 

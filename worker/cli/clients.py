@@ -9,6 +9,7 @@ import typer
 from uuid_utils.compat import uuid7
 
 from delivery.credentials import Minted, is_prefix, mint, split
+from delivery.explain import ago, count, span
 from delivery.intake.messages import RECIPIENT_LIMIT
 from delivery.records.database import Store, transaction
 from delivery.records.identities import clients as records
@@ -16,8 +17,7 @@ from delivery.records.identities import credentials
 from delivery.records.identities.clients import RateLimits
 from delivery.records.identities.credentials import ClientView, KeyView, NotRotated
 from delivery.vocabulary import CredentialKind, Scope
-from worker.commands import AsJson, missing, opened, printable, settings, show_json, show_table
-from worker.telling import ago, count, span
+from worker.cli.console import AsJson, missing, opened, printable, settings, show_json, show_table
 
 clients = typer.Typer(help="The programs that may send: create, list, add-key, rotate, revoke.", no_args_is_help=True)
 

@@ -16,11 +16,11 @@ from typing import IO
 from delivery.records.database import Store, open_store
 from delivery.records.migrate import create_database, migrate
 from delivery.settings import DEMO_ENVIRONMENT_FILE
-from worker import demo, plant
-from worker.children import Child, Program
-from worker.embedded import NotInstalled
-from worker.leftovers import stop_leftovers
-from worker.plant import Plant
+from worker.embedded import demo, programs
+from worker.embedded.child import Child, Program
+from worker.embedded.leftovers import stop_leftovers
+from worker.embedded.programs import Plant
+from worker.embedded.servers import NotInstalled
 
 _START_TIMEOUT_S = 30.0
 _TEND_EVERY_S = 0.1
@@ -72,7 +72,7 @@ class Supervisor:
             finally:
                 self._stop_all()
 
-    def _start_all(self, sockets: plant.Sockets) -> None:
+    def _start_all(self, sockets: programs.Sockets) -> None:
         _say("[1/4] starting PostgreSQL, Valkey and the mail sink")
         works = Plant(self._data, sockets, self._pepper())
         self._start(*works.servers())
@@ -96,7 +96,7 @@ class Supervisor:
         return path.read_text(encoding="ascii")
 
     def _prepare(self, works: Plant) -> Store:
-        create_database(works.maintenance_url, plant.DATABASE)
+        create_database(works.maintenance_url, programs.DATABASE)
         store = open_store(works.settings, connections=2)
         migrate(store)
         demo.seed(store)
@@ -112,11 +112,11 @@ class Supervisor:
         demo.write_facts(path, facts)
         return facts
 
-    def _start(self, *programs: Program) -> None:
+    def _start(self, *wanted: Program) -> None:
         """Start these programs and wait until each does its work."""
         logs = self._data / "log"
         logs.mkdir(exist_ok=True)
-        children = [Child(program, logs / f"{program.name}.log", _say) for program in programs]
+        children = [Child(program, logs / f"{program.name}.log", _say) for program in wanted]
         self._children += children
         for child in children:
             child.start()
@@ -181,10 +181,10 @@ def _lock(lock: IO[str], data: Path) -> None:
 
 
 @contextmanager
-def _listening(port: int) -> Iterator[plant.Sockets]:
+def _listening(port: int) -> Iterator[programs.Sockets]:
     """Hold the ports for as long as we run, so that a child that starts again finds its own."""
     with _bind(port) as http, _bind_near(port + 1) as sink_http, _bind_near(0) as smtp:
-        yield plant.Sockets(http, sink_http, smtp)
+        yield programs.Sockets(http, sink_http, smtp)
 
 
 def _bind(port: int) -> socket.socket:

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from delivery.explain import ago
 from delivery.records.database import transaction
 from delivery.records.pipeline import refused_sends as records
 from delivery.records.pipeline.refused_sends import RefusedView
-from worker.commands import AsJson, opened, settings, show_json
-from worker.telling import ago
+from worker.cli.console import AsJson, opened, settings, show_json
 
 
 def refused(
