@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from sqlalchemy.exc import OperationalError
 
-from api_stub.keyring import Keyring
+from api_stub.credentials.verifier import Keyring
 from delivery.credentials import Minted, mint
 from delivery.records.database import Archive
 from delivery.records.identities.clients import StoredCredential

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import OperationalError
 
-from api_stub.lookout import Lookout
+from api_stub.batching.verdict_waiter import Lookout
 from delivery.records.database import Archive
 from delivery.records.views.messages import Progress, progress
 from delivery.vocabulary import State

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from api_stub.registrar import Registrar
+from api_stub.batching.accept_batcher import Registrar
 from delivery.crash_points import CrashPoint, arm
 from delivery.records.database import Archive
 from delivery.records.pipeline.accept import Arrival, Stored, Strange, accept

@@ -1,124 +1,37 @@
 """Accounts as their platform describes them, and what their holders want."""
 
 from collections.abc import Mapping
-from datetime import datetime, time
+from datetime import time
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from api_stub import openapi
-from api_stub.bodies import read_fields
-from api_stub.callers import Caller, may
-from api_stub.errors import not_found
-from api_stub.front import front_of
-from delivery.intake.accounts import NAME_LIMIT, SENDERS_LIMIT, Wishes, read_account, read_wishes
+from api_stub.authentication import Caller, may
+from api_stub.requests.body import read_fields
+from api_stub.schemas.accounts import (
+    ACCOUNT_BODY,
+    PREFERENCES_BODY,
+    AccountAnswer,
+    AccountData,
+    PreferencesAnswer,
+    PreferencesData,
+    QuietHoursData,
+)
+from api_stub.server.errors import not_found
+from api_stub.services import front_of
+from delivery.intake.accounts import Wishes, read_account, read_wishes
 from delivery.intake.uuids import read_uuid
 from delivery.records.identities import accounts
 from delivery.records.identities.accounts import AccountFacts
-from delivery.vocabulary import AccountStatus, Channel, MessageType, Scope, SenderRule
+from delivery.vocabulary import Scope, SenderRule
 
 router = APIRouter(tags=["accounts"])
 
 Reader = Annotated[Caller, Depends(may(Scope.ACCOUNT_READ))]
 Writer = Annotated[Caller, Depends(may(Scope.ACCOUNT_WRITE))]
-
-_CLOCK_PATTERN = "^([01][0-9]|2[0-3]):[0-5][0-9]$"
-
-
-class NoMeta(BaseModel):
-    """Nothing beside the data."""
-
-
-class AccountData(BaseModel):
-    """An account."""
-
-    uuid: UUID
-    name: str
-    email: str
-    status: AccountStatus
-    time_zone: str
-
-
-class QuietHoursData(BaseModel):
-    """From one time of day until before another, in the account's time zone; across midnight if need be."""
-
-    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
-
-    begin: str = Field(alias="from", pattern=_CLOCK_PATTERN)
-    until: str = Field(pattern=_CLOCK_PATTERN)
-
-
-class PreferencesData(BaseModel):
-    """What an account holder wants."""
-
-    channel: Channel
-    closed: bool
-    accepted_types: list[MessageType] | None
-    allowed_senders: list[str] | None
-    blocked_senders: list[str] | None
-    muted_until: datetime | None
-    quiet_hours: QuietHoursData | None
-
-
-class AccountAnswer(BaseModel):
-    """The answer about an account."""
-
-    success: Literal[1] = 1
-    meta: NoMeta = NoMeta()
-    data: AccountData
-
-
-class PreferencesAnswer(BaseModel):
-    """The answer about preferences."""
-
-    success: Literal[1] = 1
-    meta: NoMeta = NoMeta()
-    data: PreferencesData
-
-
-_ACCOUNT_BODY = {
-    "type": "object",
-    "required": ["name", "email"],
-    "properties": {
-        "name": {"type": "string", "minLength": 1, "maxLength": NAME_LIMIT},
-        "email": {"type": "string", "description": "One plain address."},
-        "status": {"enum": [*AccountStatus, "", None], "default": "active"},
-        "time_zone": {"type": ["string", "null"], "default": "UTC", "description": "An IANA name: Europe/Berlin."},
-    },
-}
-_SENDERS = {"type": ["array", "null"], "items": {"type": "string"}, "maxItems": SENDERS_LIMIT, "default": None}
-_CLOCK = {"type": "string", "pattern": _CLOCK_PATTERN}
-_PREFERENCES_BODY = {
-    "type": "object",
-    "properties": {
-        "channel": {"enum": [*Channel, "", None], "default": "inbox", "description": "How messages come."},
-        "closed": {"type": ["boolean", "null"], "default": False, "description": "Nobody may write."},
-        "accepted_types": {
-            "type": ["array", "null"],
-            "items": {"enum": [*MessageType]},
-            "default": None,
-            "description": "Only messages of these types may come; null lets all come.",
-        },
-        "allowed_senders": {**_SENDERS, "description": "Only these may write: client UUIDs or sender addresses."},
-        "blocked_senders": {**_SENDERS, "description": "Everybody but these may write. Not beside allowed_senders."},
-        "muted_until": {
-            "type": ["string", "null"],
-            "format": "date-time",
-            "default": None,
-            "description": "Until then nobody may write; later messages come again.",
-        },
-        "quiet_hours": {
-            "type": ["object", "null"],
-            "required": ["from", "until"],
-            "properties": {"from": _CLOCK, "until": _CLOCK},
-            "default": None,
-            "description": "Messages wait for the end of these hours, in the account's time zone.",
-        },
-    },
-}
 
 
 def _documented(scope: Scope, schema: Mapping[str, object] | None = None) -> dict[str, Any]:
@@ -139,7 +52,7 @@ async def read(request: Request, account_uuid: str, caller: Reader) -> AccountAn
 
 @router.put(
     "/accounts/{account_uuid}",
-    openapi_extra=_documented(Scope.ACCOUNT_WRITE, _ACCOUNT_BODY),
+    openapi_extra=_documented(Scope.ACCOUNT_WRITE, ACCOUNT_BODY),
     responses={**_PUT_ERRORS, 201: {"model": AccountAnswer, "description": "The account is new."}},
 )
 async def put(request: Request, response: Response, account_uuid: str, caller: Writer) -> AccountAnswer:  # noqa: ARG001 - only its scope matters
@@ -163,7 +76,7 @@ async def read_preferences(request: Request, account_uuid: str, caller: Reader) 
 @router.put(
     "/accounts/{account_uuid}/preferences",
     responses=_PUT_ERRORS,
-    openapi_extra=_documented(Scope.ACCOUNT_WRITE, _PREFERENCES_BODY),
+    openapi_extra=_documented(Scope.ACCOUNT_WRITE, PREFERENCES_BODY),
 )
 async def put_preferences(request: Request, account_uuid: str, caller: Writer) -> PreferencesAnswer:  # noqa: ARG001 - only its scope matters
     """Replace what an account holder wants as a whole: an absent field goes back to its default."""

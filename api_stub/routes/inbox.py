@@ -6,13 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from api_stub import etags, openapi
-from api_stub.answers import Inbox, answer_inbox
-from api_stub.callers import Caller, may
-from api_stub.errors import not_found
-from api_stub.front import front_of
-from api_stub.paging import read_page
-from api_stub.parameters import Parameters
+from api_stub import openapi
+from api_stub.authentication import Caller, may
+from api_stub.requests import etags
+from api_stub.requests.pagination import read_page
+from api_stub.requests.query import Parameters
+from api_stub.schemas.messages import Inbox, answer_inbox
+from api_stub.server.errors import not_found
+from api_stub.services import front_of
 from delivery.intake.uuids import read_uuid
 from delivery.records.views import inbox
 from delivery.vocabulary import Scope

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI, Request
 
-from api_stub.issuers import TrustedIssuer, open_issuer
-from api_stub.keyring import Keyring
-from api_stub.limits import Limiter, open_limiter
-from api_stub.lookout import Lookout
-from api_stub.registrar import Registrar
+from api_stub.batching.accept_batcher import Registrar
+from api_stub.batching.verdict_waiter import Lookout
+from api_stub.credentials.issuer import TrustedIssuer, open_issuer
+from api_stub.credentials.verifier import Keyring
+from api_stub.ratelimit.limiter import Limiter, open_limiter
 from delivery.records.database import Archive, open_archive
 from delivery.settings import Settings
 from tasks.broker.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell

@@ -13,11 +13,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from api_stub.bodies import read_form, refuse_declared_length
-from api_stub.callers import TOKEN_HEADER, address_of
-from api_stub.errors import Refusal
-from api_stub.front import Front, front_of
+from api_stub.authentication import TOKEN_HEADER, address_of
 from api_stub.openapi import BY_CLIENT, errors
+from api_stub.requests.body import read_form, refuse_declared_length
+from api_stub.server.errors import Refusal
+from api_stub.services import Front, front_of
 from delivery.credentials import mint
 from delivery.intake.errors import Unacceptable
 from delivery.intake.uuids import read_uuid

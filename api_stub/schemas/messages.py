@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from api_stub.paging import Page, write_cursor
+from api_stub.requests.pagination import Page, write_cursor
 from delivery.records.views.inbox import InboxView
 from delivery.records.views.message_list import ListedMessage
 from delivery.records.views.messages import MessageView, Progress, RecipientView

@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api_stub.errors import answer_defect
+from api_stub.server.errors import answer_defect
 
 
 class Defects:

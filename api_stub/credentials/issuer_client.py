@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import structlog
 
-from api_stub.foreign_tokens import IssuerUnreachable
+from api_stub.credentials.issuer_claims import IssuerUnreachable
 
 ANSWER_LIMIT_BYTES = 256 * 1024
 

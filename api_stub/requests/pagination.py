@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Generic, TypeVar
 
-from api_stub.parameters import Parameters
+from api_stub.requests.query import Parameters
 from delivery.intake.timestamps import read_instant
 
 DEFAULT_LIMIT = 50

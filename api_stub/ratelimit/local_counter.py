@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 
-from api_stub.quotas import Quota, Tally
+from api_stub.ratelimit.window import Quota, Tally
 
 
 class Meter:

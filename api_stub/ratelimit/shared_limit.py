@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from api_stub.meters import Meter, Meters
-from api_stub.quotas import Quota
-from api_stub.shared_budget import Away, SharedBudget
+from api_stub.ratelimit.local_counter import Meter, Meters
+from api_stub.ratelimit.redis_counter import Away, SharedBudget
+from api_stub.ratelimit.window import Quota
 
 # Between a refusal and the question when to ask again something may have been given back.
 _LEAST_WAIT_S = 0.1

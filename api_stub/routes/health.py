@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from api_stub.front import front_of
+from api_stub.services import front_of
 from delivery.records.database import STORE_UNAVAILABLE
 from delivery.records.migrate import is_current
 

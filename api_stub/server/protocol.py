@@ -11,21 +11,17 @@ from starlette.types import ASGIApp
 from uuid_utils.compat import uuid7
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api_stub.prefer import LONGEST_WAIT_S
-
 HEAD_LIMIT_BYTES = 64 * 1024
 REQUEST_TIMEOUT_S = 30.0
-# Whoever waits for a verdict when SIGTERM comes is answered: after the longest wait and a last question of 1.5 s.
-_STOP_TIMEOUT_S = LONGEST_WAIT_S + 2
-
 _VERSIONS = {"1.0", "1.1"}
 _DESCRIPTION = "This is not a well-formed HTTP/1.1 request."
 
 
-def serving(app: ASGIApp, *, host: str, port: int, proxies: str = "") -> uvicorn.Config:
+def serving(app: ASGIApp, *, host: str, port: int, proxies: str, stop_timeout_s: int) -> uvicorn.Config:
     """Say how this application is served: by our protocol, without web sockets, without logs of its own.
 
     `proxies` are those whose word about the client's address is taken (setting `trusted_proxies`).
+    `stop_timeout_s` is how long requests under way have to finish after SIGTERM.
     """
     return uvicorn.Config(
         app,
@@ -38,7 +34,7 @@ def serving(app: ASGIApp, *, host: str, port: int, proxies: str = "") -> uvicorn
         server_header=False,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,
-        timeout_graceful_shutdown=_STOP_TIMEOUT_S,
+        timeout_graceful_shutdown=stop_timeout_s,
     )
 
 

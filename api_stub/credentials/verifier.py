@@ -7,7 +7,7 @@ from time import monotonic
 import structlog
 from pydantic import SecretStr
 
-from api_stub.recall import Recall
+from api_stub.batching.cached_lookup import Recall
 from delivery.credentials import is_match, split
 from delivery.records.database import STORE_UNAVAILABLE, Archive, Contended
 from delivery.records.identities.clients import KnownClient, StoredCredential, find_clients, find_credentials

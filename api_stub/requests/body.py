@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from fastapi import Request
 
-from api_stub.errors import Refusal
+from api_stub.server.errors import Refusal
 from delivery.intake.forms import read_multipart, read_urlencoded
 from delivery.intake.strict_json import read_object
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api_stub.errors import Refusal, not_found, respond
+from api_stub.server.errors import Refusal, not_found, respond
 
 Entrance = tuple[re.Pattern[str], frozenset[str]]
 """A path, and the methods that are taken there."""

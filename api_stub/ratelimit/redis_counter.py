@@ -12,7 +12,7 @@ from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.exceptions import RedisError
 
-from api_stub.quotas import Quota, Tally
+from api_stub.ratelimit.window import Quota, Tally
 
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")

@@ -15,10 +15,10 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from api_stub.allowances import Allowance
-from api_stub.errors import Refusal
-from api_stub.quotas import Quota
-from api_stub.shared_budget import RedisBudget, SharedBudget
+from api_stub.ratelimit.redis_counter import RedisBudget, SharedBudget
+from api_stub.ratelimit.shared_limit import Allowance
+from api_stub.ratelimit.window import Quota
+from api_stub.server.errors import Refusal
 from delivery.settings import Settings
 
 _MINUTE_S = 60

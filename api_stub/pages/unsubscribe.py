@@ -14,10 +14,10 @@ import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
-from api_stub.bodies import read_form
-from api_stub.errors import Refusal
-from api_stub.front import Front, front_of
-from api_stub.request_ids import request_id_of
+from api_stub.requests.body import read_form
+from api_stub.server.errors import Refusal
+from api_stub.server.request_ids import request_id_of
+from api_stub.services import Front, front_of
 from delivery.intake.errors import Unacceptable
 from delivery.records.database import STORE_UNAVAILABLE, Contended
 from delivery.records.identities import accounts

@@ -10,9 +10,16 @@ from urllib.parse import quote_plus
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 
-from api_stub.foreign_tokens import TOKEN_LIMIT_BYTES, Claimed, Expected, ExpiredToken, InvalidToken, read_claims
-from api_stub.issuer_keys import IssuerKeys
-from api_stub.issuer_line import IssuerLine
+from api_stub.credentials.issuer_claims import (
+    TOKEN_LIMIT_BYTES,
+    Claimed,
+    Expected,
+    ExpiredToken,
+    InvalidToken,
+    read_claims,
+)
+from api_stub.credentials.issuer_client import IssuerLine
+from api_stub.credentials.issuer_jwks import IssuerKeys
 from delivery.settings import Settings
 
 INTROSPECTION_KEPT_S = 60.0

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
-from api_stub.request_ids import request_id_of
+from api_stub.server.request_ids import request_id_of
 from delivery.intake.errors import Fault, Unacceptable
 from delivery.logs import place_of
 from delivery.records.database import STORE_UNAVAILABLE, Contended

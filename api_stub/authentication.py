@@ -9,10 +9,10 @@ from uuid import UUID
 from fastapi import Request
 from starlette.datastructures import Headers
 
-from api_stub.bodies import refuse_declared_length
-from api_stub.errors import Refusal
-from api_stub.foreign_tokens import ExpiredToken, InvalidToken, IssuerUnreachable
-from api_stub.front import Front, front_of
+from api_stub.credentials.issuer_claims import ExpiredToken, InvalidToken, IssuerUnreachable
+from api_stub.requests.body import refuse_declared_length
+from api_stub.server.errors import Refusal
+from api_stub.services import Front, front_of
 from delivery.credentials import split
 from delivery.intake.errors import Fault
 from delivery.records.identities.clients import KnownClient

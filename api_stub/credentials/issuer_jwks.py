@@ -8,7 +8,7 @@ from typing import Any
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, KeySet
 
-from api_stub.foreign_tokens import InvalidToken, IssuerUnreachable
+from api_stub.credentials.issuer_claims import InvalidToken, IssuerUnreachable
 
 KEPT_S = 300.0
 """How long the keys are believed: a key that the issuer withdrew opens nothing after that."""
