@@ -14,7 +14,7 @@ from delivery.records.database import Store, open_store, transaction
 from delivery.records.migrate import migrate
 from delivery.records.schema import Base
 from delivery.settings import Settings
-from tests.servers import Guardian, NotAvailable, Servers, prepare_template
+from tests.support.servers import Guardian, NotAvailable, Servers, prepare_template
 
 _FOLDER = Path(__file__).parent
 # These need no servers, so that they start at once.

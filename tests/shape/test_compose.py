@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from delivery.settings import Settings, environment_name
-from tests.shape.house import ROOT
+from tests.shape.codebase import ROOT
 
 # The relay's password is for the processes that send mail, and a crash is for trials alone.
 _FOR_SOME = {"SMTP_URL", "POSTROOM_CRASH_AT"}

@@ -3,7 +3,7 @@
 import re
 
 from delivery.crash_points import CrashPoint
-from tests.shape.house import ROOT, name_of, python_files
+from tests.shape.codebase import ROOT, name_of, python_files
 
 _ROW = re.compile(r"^\| `(\w+)` \| `([\w/]+\.py)` \| [^|]+ \| [^|]+ \|$", re.MULTILINE)
 _CALL = re.compile(r"crash_here\(CrashPoint\.(\w+)\)")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shape.house import ROOT, importable_modules
+from tests.shape.codebase import ROOT, importable_modules
 
 # One process imports them all, so one worker of pytest should ask it.
 pytestmark = pytest.mark.xdist_group("imports")

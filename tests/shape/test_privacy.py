@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.shape.house import files, name_of
+from tests.shape.codebase import files, name_of
 
 # Written in pieces, so that this file does not find itself.
 REGISTRIES = [

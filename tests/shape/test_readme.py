@@ -1,6 +1,6 @@
 """What the README promises and the code has to keep."""
 
-from tests.shape.house import ROOT
+from tests.shape.codebase import ROOT
 from tools.settings_table import table
 
 BEGIN, END = "<!-- settings:begin -->", "<!-- settings:end -->"

@@ -2,7 +2,7 @@
 
 import ast
 
-from tests.shape.house import name_of, parse, python_files
+from tests.shape.codebase import name_of, parse, python_files
 
 FUNCTION_LIMIT = 40
 MODULE_LIMIT = 300

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from delivery.rules.retry import PARKED
 from delivery.vocabulary import CaseState, Channel, State
-from tests.simulation.deeds import DEEDS, WEIGHTED, Dice
+from tests.simulation.actions import DEEDS, WEIGHTED, Dice
 from tests.simulation.model import Model, settings_of
 from tests.simulation.store import MACHINES, Policy, Question, Row, Store, Wish, ticks
 from tests.simulation.world import ACCOUNTS, REPLIES, World

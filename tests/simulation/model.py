@@ -17,9 +17,9 @@ from delivery.rules.vetting import find_phrases
 from delivery.rules.worker_deaths import DEATHS_LIMIT, Trace, accuse, after_lease
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, Reason, State, StepName
-from tests import build
-from tests.simulation.pages import PARKED_TICKS, Pages
 from tests.simulation.store import CHOSEN, Bell, Claimed, Policy, Question, Run, Sheet, View, Wish, in_order, ticks
+from tests.simulation.tables import PARKED_TICKS, Pages
+from tests.support import build
 
 _REFUSALS = {CaseState.REJECTED: Reason.REFUSED_BY_STAFF, CaseState.EXPIRED: Reason.EXPIRED_IN_REVIEW}
 _QUESTIONS: dict[Question, tuple[tuple[State, ...], Channel | None, Callable[[Sheet], bool]]] = {

@@ -33,10 +33,10 @@ from tasks.steps.recover_worker import bury
 from tasks.steps.release import release
 from tasks.steps.review import NotOpen, expire, rule
 from tasks.steps.vet import vet
-from tests import build
-from tests.crank import NotedBells
 from tests.simulation.statements import EMPTY, FRESH, LET_PASS, LETTERS, MAKE_WHOLE, ROWS, SHEETS
 from tests.simulation.store import MACHINES, TICK, Bell, Claimed, Question, Row, Run, Sheet, View, Wish, in_order, ticks
+from tests.support import build
+from tests.support.step_driver import NotedBells
 
 _HOUR = timedelta(hours=1)
 _LIMIT = 500

@@ -12,9 +12,9 @@ from uuid import UUID
 from delivery.rules.outcomes import Attempt, Kind, Outcome
 from delivery.rules.smtp_replies import judge_answer
 from delivery.vocabulary import Channel, Reason, StepName
-from tests import build
-from tests.simulation.promises import Ledger, keep_promises
+from tests.simulation.invariants import Ledger, keep_promises
 from tests.simulation.store import Bell, Claimed, Question, Run, Store, View, Wish
+from tests.support import build
 
 Answer = TypeVar("Answer")
 

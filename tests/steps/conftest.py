@@ -18,11 +18,11 @@ from delivery.settings import Settings, settings_from_environment
 from delivery.vocabulary import Channel, MessageType
 from tasks.context import Office
 from tasks.steps.decide import decide
-from tests.book import Book
-from tests.crank import Crank, FakeSender, NotedBells
-from tests.direct import credential
-from tests.door import open_door
-from tests.sending import Headers, key_of
+from tests.support.api_client import Headers, key_of
+from tests.support.api_server import open_door
+from tests.support.direct_sends import credential
+from tests.support.fixtures import Book
+from tests.support.step_driver import Crank, FakeSender, NotedBells
 from worker.runtime.sweep import ROUNDS, Sweep
 
 HELD_PHRASE = "wire the money"

@@ -13,7 +13,7 @@ from delivery.records.database import transaction
 from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind, Scope
-from tests.book import Book
+from tests.support.fixtures import Book
 from worker.cli.clients import clients as commands
 
 Run = Callable[..., Any]

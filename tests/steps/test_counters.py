@@ -15,8 +15,8 @@ from delivery.rules.states import LEGAL_MOVES, OPEN_STATES, WEIGHTS, Weight
 from delivery.rules.status import combine
 from delivery.rules.transitions import Move
 from delivery.vocabulary import Channel, Reason, State, Status
-from tests.book import Book
-from tests.waiting import wait_until
+from tests.support.fixtures import Book
+from tests.support.waiting import wait_until
 
 _SOON = timedelta(minutes=1)
 

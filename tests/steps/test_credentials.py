@@ -1,184 +1,252 @@
-"""Credentials at the front door: who gets in, and what those hear who do not."""
+"""The life of credentials in the database."""
 
 from datetime import timedelta
+from typing import Any
 
-import httpx2
 import pytest
-from redis import Redis
 
-from delivery.credentials import mint
+from delivery.credentials import Minted, mint
 from delivery.records.database import transaction
-from delivery.records.identities import credentials
+from delivery.records.identities import clients, credentials
+from delivery.records.identities.credentials import NotRotated
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind, Scope
-from tests.book import Book
-from tests.door import open_door
-from tests.keys import PAST, minted, text_of
-from tests.waiting import wait_until
+from tests.support.credentials import PAST, minted
+from tests.support.fixtures import Book
 
 KEY, SECRET, TOKEN = CredentialKind.API_KEY, CredentialKind.CLIENT_SECRET, CredentialKind.ACCESS_TOKEN
-HOUR = timedelta(hours=1)
-PATH = "/messages"
+DAY = timedelta(days=1)
 
 
-def ask(http: httpx2.Client, **headers: str) -> httpx2.Response:
-    """Ask for the list of messages."""
-    return http.get(PATH, headers={name.replace("_", "-"): value for name, value in headers.items()})
-
-
-def bearer(token: str) -> str:
-    """Write a token as a header has it."""
-    return f"Bearer {token}".strip()
-
-
-@pytest.mark.parametrize("header", ["X-Proz-API-Key", "X-API-Key", "x-proz-api-key"])
-def test_a_key_gets_in(http: httpx2.Client, book: Book, settings: Settings, header: str) -> None:
-    assert 200 == ask(http, **{header: text_of(minted(book, settings))}).status_code
-
-
-def test_a_token_gets_in(http: httpx2.Client, book: Book, settings: Settings) -> None:
-    token = text_of(minted(book, settings, TOKEN, lifetime=HOUR))
-
-    assert 200 == ask(http, Authorization=bearer(token)).status_code
-
-
-def test_a_wrong_unknown_expired_or_revoked_key_hears_one_and_the_same(
-    http: httpx2.Client, book: Book, settings: Settings
-) -> None:
-    good, expired, revoked = minted(book, settings), minted(book, settings, lifetime=PAST), minted(book, settings)
+def find(book: Book, credential: Minted, kind: CredentialKind = KEY) -> clients.StoredCredential | None:
+    """Look a credential up."""
     with transaction(book.store) as db:
-        credentials.revoke(db, revoked.prefix)
-    wrong = f"{good.prefix}_{'A' * 43}"
-    others = [text_of(minted(book, settings, kind, lifetime=HOUR)) for kind in (SECRET, TOKEN)]
-    shown = ["", "garbage", wrong, text_of(mint(KEY, settings.pepper)), text_of(expired), text_of(revoked), *others]
-
-    answers = [ask(http, X_API_Key=key) for key in shown]
-
-    for answer in answers:
-        content = answer.json()
-        assert answer.headers["X-Request-Id"] == content.pop("request_id")
-        assert 401 == answer.status_code
-        assert 'Bearer realm="Service"' == answer.headers["WWW-Authenticate"]
-        assert {
-            "success": 0,
-            "error": "invalid_api_key",
-            "error_description": "Invalid API key.",
-            "error_messages": ["Invalid API key."],
-        } == content
+        return clients.find_credential(db, credential.prefix, kind)
 
 
-def test_a_bad_token_is_told_from_an_expired_one(http: httpx2.Client, book: Book, settings: Settings) -> None:
-    expired = minted(book, settings, TOKEN, lifetime=PAST)
-    forged = f"{expired.prefix}_{'A' * 43}"
-    shown = [text_of(expired), forged, "", "garbage", "a.b.c", text_of(minted(book, settings))]
-
-    answers = [ask(http, Authorization=bearer(token)) for token in shown]
-
-    assert ["expired_token", *["invalid_token"] * 5] == [answer.json()["error"] for answer in answers]
-    for answer in answers:
-        description = answer.json()["error_description"]
-        challenge = f'Bearer realm="Service", error="invalid_token", error_description="{description}"'
-        assert (401, challenge) == (answer.status_code, answer.headers["WWW-Authenticate"])
+def rotate(book: Book, settings: Settings, **chosen: Any) -> Minted:
+    """Rotate the API keys of the book's client."""
+    fresh = mint(KEY, settings.pepper)
+    with transaction(book.store) as db:
+        credentials.rotate(db, book.client_id, fresh, **{"overlap": DAY, **chosen})
+    return fresh
 
 
-def test_none_at_all_is_unauthorized(http: httpx2.Client) -> None:
-    answer = ask(http)
-
-    assert (401, "unauthorized") == (answer.status_code, answer.json()["error"])
-    assert 'Bearer realm="Service"' == answer.headers["WWW-Authenticate"]
+def column(book: Book, credential: Minted, expression: str) -> Any:
+    """Ask one thing about a credential."""
+    return book.ask(f"SELECT {expression} FROM credential WHERE prefix = :prefix", prefix=credential.prefix)[0][0]
 
 
-def test_a_key_and_a_token_together_are_an_invalid_request(http: httpx2.Client, book: Book, settings: Settings) -> None:
-    key = text_of(minted(book, settings))
+def test_a_client_has_several_keys_at_once(book: Book, settings: Settings) -> None:
+    first, second = minted(book, settings), minted(book, settings)
 
-    answer = ask(http, X_API_Key=key, Authorization="Bearer x")
-
-    content = answer.json()
-    assert (400, "invalid_request") == (answer.status_code, content["error"])
-    assert [("Authorization", "invalid_request")] == [(each["field"], each["code"]) for each in content["errors"]]
-    assert "WWW-Authenticate" not in answer.headers
-    assert key not in answer.text
+    assert {first.digest, second.digest} == {find(book, each).digest for each in (first, second)}  # type: ignore[union-attr] # they are there
 
 
-def test_credentials_in_a_query_or_a_body_count_for_nothing(
-    http: httpx2.Client, book: Book, settings: Settings
-) -> None:
-    token = text_of(minted(book, settings, TOKEN, lifetime=HOUR))
-
-    in_query = http.get(PATH, params={"access_token": token, "api_key": token})
-    in_body = http.post(PATH, data={"access_token": token})
-
-    assert ["unauthorized"] * 2 == [answer.json()["error"] for answer in (in_query, in_body)]
+@pytest.mark.parametrize("kind", [SECRET, TOKEN])
+def test_a_credential_is_not_found_as_one_of_another_kind(book: Book, settings: Settings, kind: CredentialKind) -> None:
+    assert None is find(book, minted(book, settings), kind)
 
 
-@pytest.mark.parametrize("kind", [KEY, TOKEN])
-def test_a_credential_without_the_scope_is_told_which_one_it_needs(
-    http: httpx2.Client, book: Book, settings: Settings, kind: CredentialKind
-) -> None:
-    narrow = text_of(minted(book, settings, kind, scopes=[Scope.MESSAGE_SEND], lifetime=HOUR))
-    headers = {"X_API_Key": narrow} if kind is KEY else {"Authorization": bearer(narrow)}
+def test_an_expired_key_is_not_found_but_known_to_be_expired(book: Book, settings: Settings) -> None:
+    expired = minted(book, settings, lifetime=PAST)
 
-    answer = ask(http, **headers)
-
-    description = answer.json()["error_description"]
-    assert (403, "insufficient_scope") == (answer.status_code, answer.json()["error"])
-    assert (
-        f'Bearer realm="Service", error="insufficient_scope", error_description="{description}", scope="message.read"'
-        == answer.headers["WWW-Authenticate"]
-    )
+    assert None is find(book, expired)
+    with transaction(book.store) as db:
+        assert clients.find_credentials(db, [(expired.prefix, KEY)])[expired.prefix, KEY].is_expired
 
 
-def test_a_declared_length_is_judged_before_credentials_and_these_before_the_body(http: httpx2.Client) -> None:
-    too_long = http.post(PATH, content=b"x" * (1024 * 1024 + 1))
-    malformed = http.post(PATH, content=b"{", headers={"Content-Type": "application/json"})
+def test_a_key_may_do_what_both_it_and_its_client_may(book: Book, settings: Settings) -> None:
+    client_id = book.client(scopes=[Scope.MESSAGE_SEND, Scope.MESSAGE_READ])
+    narrow = minted(book, settings, client_id=client_id, scopes=[Scope.MESSAGE_READ, Scope.OPS_READ])
+    wide = minted(book, settings, client_id=client_id)
 
-    assert [413, 401] == [too_long.status_code, malformed.status_code]
+    found = [find(book, narrow), find(book, wide)]
+
+    assert [{Scope.MESSAGE_READ}, {Scope.MESSAGE_SEND, Scope.MESSAGE_READ}] == [each.scopes for each in found if each]
 
 
-def test_a_revocation_takes_effect_within_a_moment(http: httpx2.Client, book: Book, settings: Settings) -> None:
+def test_a_scope_of_a_later_version_means_nothing_and_breaks_nothing(book: Book, settings: Settings) -> None:
     key = minted(book, settings)
-    assert 200 == ask(http, X_API_Key=text_of(key)).status_code
+    book.ask("UPDATE client SET scopes = '{message.send,message.forward}'")
+
+    found = find(book, key)
+
+    assert found is not None
+    assert {Scope.MESSAGE_SEND} == found.scopes
+
+
+def test_rotation_gives_a_new_key_at_once_and_ends_the_old_one_after_the_overlap(
+    book: Book, settings: Settings
+) -> None:
+    old, secret = minted(book, settings, scopes=[Scope.MESSAGE_SEND]), minted(book, settings, SECRET)
+
+    new = rotate(book, settings)
+
+    found = find(book, new)
+    assert found is not None
+    assert {Scope.MESSAGE_SEND} == found.scopes
+    assert find(book, old)
+    soon = "expires_at BETWEEN clock_timestamp() + INTERVAL '23:59' AND clock_timestamp() + INTERVAL '24:01'"
+    assert [True, None, None] == [column(book, each, soon) for each in (old, new, secret)]
+
+
+def test_rotation_without_an_overlap_ends_the_old_key_at_once(book: Book, settings: Settings) -> None:
+    old = minted(book, settings)
+
+    new = rotate(book, settings, overlap=timedelta(0))
+
+    assert (None, True) == (find(book, old), find(book, new) is not None)
+
+
+def test_rotation_never_lengthens_the_life_of_a_key(book: Book, settings: Settings) -> None:
+    old = minted(book, settings, lifetime=timedelta(hours=1))
+
+    rotate(book, settings)
+
+    assert column(book, old, "expires_at < clock_timestamp() + INTERVAL '2 hours'")
+
+
+def test_keys_that_may_do_different_things_are_not_rotated_into_one(book: Book, settings: Settings) -> None:
+    minted(book, settings, scopes=[Scope.MESSAGE_SEND])
+    minted(book, settings)
+
+    with pytest.raises(NotRotated):
+        rotate(book, settings)
+    assert 2 == book.count("credential")
+
+
+def test_a_client_without_a_live_key_has_none_to_rotate(book: Book, settings: Settings) -> None:
+    minted(book, settings, lifetime=PAST)
+    minted(book, settings, SECRET)
+
+    with pytest.raises(NotRotated):
+        rotate(book, settings)
+
+
+def test_a_revoked_key_is_not_found_and_is_revoked_only_once(book: Book, settings: Settings) -> None:
+    key, other = minted(book, settings), minted(book, settings)
 
     with transaction(book.store) as db:
-        credentials.revoke(db, key.prefix)
+        answers = [
+            credentials.revoke(db, key.prefix),
+            credentials.revoke(db, key.prefix),
+            credentials.revoke(db, "pk_0000000000000000"),
+        ]
 
-    wait_until(lambda: ask(http, X_API_Key=text_of(key)).status_code == 401, within_s=2)
-
-
-def test_use_is_noted_beside_the_requests(http: httpx2.Client, book: Book, settings: Settings) -> None:
-    key, token = minted(book, settings), minted(book, settings, TOKEN, lifetime=HOUR)
-    used = "SELECT last_used_at FROM credential WHERE prefix = :prefix AND last_used_at IS NOT NULL"
-
-    for _ in range(3):
-        ask(http, X_API_Key=f"{key.prefix}_{'A' * 43}")
-        ask(http, Authorization=bearer(text_of(token)))
-    assert not book.ask(used, prefix=key.prefix)
-    ask(http, X_API_Key=text_of(key))
-
-    wait_until(lambda: book.ask(used, prefix=key.prefix))
-    assert not book.ask(used, prefix=token.prefix)
+    assert [True, False, False] == answers
+    assert (None, True) == (find(book, key), find(book, other) is not None)
 
 
-def test_an_address_with_too_many_refused_credentials_is_asked_to_wait_at_every_door_for_credentials(
-    settings: Settings, book: Book, broker: Redis
+def test_all_that_a_client_has_is_revoked_and_nothing_of_others(book: Book, settings: Settings) -> None:
+    mine = [minted(book, settings, kind) for kind in (KEY, SECRET, TOKEN)]
+    others = minted(book, settings, client_id=book.client())
+
+    with transaction(book.store) as db:
+        assert 3 == credentials.revoke_all(db, book.client_id)
+
+    assert [None] * 3 == [find(book, each, each.kind) for each in mine]
+    assert find(book, others)
+
+
+def test_use_is_noted_once_a_minute(book: Book, settings: Settings) -> None:
+    key, unused = minted(book, settings), minted(book, settings)
+
+    def note() -> Any:
+        with transaction(book.store) as db:
+            credentials.note_use(db, [key.prefix])
+        return column(book, key, "last_used_at")
+
+    first, second = note(), note()
+    book.ask("UPDATE credential SET last_used_at = last_used_at - INTERVAL '61 s'")
+
+    assert first is not None
+    assert first == second
+    assert first < note()
+    assert None is column(book, unused, "last_used_at")
+
+
+def test_noting_use_waits_for_nobody(book: Book, settings: Settings) -> None:
+    key = minted(book, settings)
+
+    with transaction(book.store) as other, transaction(book.store) as db:
+        credentials.note_use(other, [key.prefix])
+        credentials.note_use(db, [key.prefix])
+
+    assert column(book, key, "last_used_at")
+
+
+def test_a_new_token_makes_those_forgotten_that_expired_more_than_a_day_ago(book: Book, settings: Settings) -> None:
+    others = minted(book, settings, TOKEN, client_id=book.client(), lifetime=-2 * DAY)
+    long_past = minted(book, settings, TOKEN, lifetime=-2 * DAY)
+    old_key = minted(book, settings, KEY, lifetime=-2 * DAY)
+    past = minted(book, settings, TOKEN, lifetime=PAST)
+    fresh = mint(TOKEN, settings.pepper)
+
+    with transaction(book.store) as db:
+        credentials.issue_token(db, book.client_id, fresh, scopes=[Scope.MESSAGE_SEND], lifetime=DAY)
+
+    left = {row.prefix for row in book.ask("SELECT prefix FROM credential")}
+    assert {others.prefix, old_key.prefix, past.prefix, fresh.prefix} == left
+    assert long_past.prefix not in left
+
+
+def test_a_foreign_name_stands_for_the_one_client_that_has_it(book: Book, settings: Settings) -> None:
+    shut_out = book.client()
+    minted(book, settings, client_id=shut_out)
+    with transaction(book.store) as db:
+        for number in (0, 1):
+            clients.put(db, book.client(), f"shop {number}", scopes=[Scope.MESSAGE_SEND])
+        clients.put(db, book.client(), "twin", scopes=[])
+        clients.put(db, book.client(), "twin", scopes=[])
+        credentials.revoke_all(db, shut_out)
+
+        called = ["shop 1", "twin", "nobody", str(book.client_id).upper(), str(shut_out)]
+        found = clients.find_clients(db, called)
+
+    assert {"shop 1", str(book.client_id).upper()} == set(found)
+    assert {Scope.MESSAGE_SEND} == found["shop 1"].scopes
+
+
+def test_a_client_with_one_key_left_is_not_shut_out(book: Book, settings: Settings) -> None:
+    first, _ = minted(book, settings), minted(book, settings)
+
+    with transaction(book.store) as db:
+        credentials.revoke(db, first.prefix)
+        assert str(book.client_id) in clients.find_clients(db, [str(book.client_id)])
+
+
+def test_the_overview_shows_clients_with_their_keys_and_only_the_number_of_tokens(
+    book: Book, settings: Settings
 ) -> None:
-    del broker
-    strict = settings.model_copy(update={"refused_credentials_per_minute": 2})
-    form = {"grant_type": "client_credentials", "client_id": str(book.client_id), "client_secret": "x"}
+    key, expired = minted(book, settings), minted(book, settings, SECRET, lifetime=PAST)
+    minted(book, settings, TOKEN, lifetime=DAY)
+    minted(book, settings, TOKEN, lifetime=PAST)
 
-    with open_door(strict) as http:
-        refused = [ask(http, X_API_Key="x"), ask(http, Authorization="Bearer x")]
-        late = [ask(http, X_API_Key="x"), http.post("/oauth/token", data=form)]
-        good = ask(http, X_API_Key=text_of(minted(book, settings)))
+    with transaction(book.store) as db:
+        (client,) = credentials.overview(db)
 
-    assert [401, 401, 429, 429, 200] == [answer.status_code for answer in [*refused, *late, good]]
-    assert all(int(answer.headers["Retry-After"]) > 0 for answer in late)
+    assert (book.client_id, "a client", 1) == (client.client_id, client.name, client.live_tokens)
+    assert [(key.prefix, True), (expired.prefix, False)] == [(k.prefix, k.is_alive) for k in client.credentials]
 
 
-def test_a_client_with_limits_of_its_own_is_held_to_them(http: httpx2.Client, book: Book, settings: Settings) -> None:
-    key = text_of(minted(book, settings))
-    book.ask("UPDATE client SET requests_per_minute = 2")
+def test_what_a_secret_has_opened_ends_with_it(book: Book, settings: Settings) -> None:
+    secret, token, key = (minted(book, settings, kind) for kind in (SECRET, TOKEN, KEY))
+    foreign = minted(book, settings, TOKEN, client_id=book.client())
 
-    answers = [ask(http, X_API_Key=key).status_code for _ in range(3)]
+    with transaction(book.store) as db:
+        assert credentials.revoke(db, secret.prefix)
 
-    assert [200, 200, 429] == answers
+    assert None is find(book, token, TOKEN)
+    assert find(book, key)
+    assert find(book, foreign, TOKEN)
+
+
+def test_rotating_a_secret_ends_its_tokens_with_the_overlap(book: Book, settings: Settings) -> None:
+    minted(book, settings, SECRET)
+    token = minted(book, settings, TOKEN, lifetime=DAY)
+
+    with transaction(book.store) as db:
+        credentials.rotate(db, book.client_id, mint(SECRET, settings.pepper), overlap=timedelta())
+
+    assert None is find(book, token, TOKEN)

@@ -22,11 +22,11 @@ from tasks.app import celery_url
 from tasks.broker.direct_queue import LISTS
 from tasks.context import Office
 from tasks.steps.accept_direct import take
-from tests.book import Book
-from tests.crank import NotedBells
-from tests.direct import codes, credential, envelope, fields, reading, refusals
-from tests.unit.test_envelopes import NOT_READABLE
-from tests.waiting import wait_until
+from tests.support.direct_sends import codes, credential, envelope, fields, reading, refusals
+from tests.support.fixtures import Book
+from tests.support.step_driver import NotedBells
+from tests.support.waiting import wait_until
+from tests.unit.test_celery_task import NOT_READABLE
 
 pytestmark = pytest.mark.usefixtures("broker")
 _PROGRAMS = Path(__file__).parents[1] / "programs"

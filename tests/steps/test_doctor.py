@@ -26,9 +26,9 @@ from tasks.health_checks import Mark
 from tasks.lanes import LANES
 from tasks.steps.decide import decide
 from tasks.steps.vet import vet
-from tests.attempts import claim
-from tests.book import Book
 from tests.steps.conftest import HELD_PHRASE
+from tests.support.attempts import claim
+from tests.support.fixtures import Book
 from worker.cli.doctor import doctor as doctor_command
 
 TIMEOUT = timedelta(seconds=10)

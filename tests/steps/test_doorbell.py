@@ -25,9 +25,9 @@ from tasks.broker.bell_format import RUNG_AT, write_envelope
 from tasks.broker.doorbell import BrokerDoorbell
 from tasks.context import Office
 from tasks.runner import STEPS, register
-from tests.book import Book
-from tests.crank import FakeSender
-from tests.waiting import wait_until
+from tests.support.fixtures import Book
+from tests.support.step_driver import FakeSender
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("broker")
 

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from delivery.records.database import STORE_UNAVAILABLE, Store, open_store, transaction
 from delivery.settings import LEASE_MARGIN_S, Settings
-from tests.book import Book
+from tests.support.fixtures import Book
 
 _LOCK = text("SELECT id FROM message WHERE id = :id FOR NO KEY UPDATE")
 _LOCK_OR_LEAVE = text("SELECT id FROM message WHERE id = :id FOR NO KEY UPDATE NOWAIT")

@@ -4,8 +4,8 @@ from delivery.vocabulary import Channel, State
 from tasks.context import Office
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
-from tests.book import Book
-from tests.statements import counted
+from tests.support.fixtures import Book
+from tests.support.statements import counted
 
 
 def test_one_message_costs_the_statements_of_the_design(book: Book, office: Office) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from delivery.records.pipeline.accept import Arrival, Repeated, Stored
 from delivery.vocabulary import MessageType
-from tests.book import Book
+from tests.support.fixtures import Book
 
 
 def test_a_used_key_with_the_same_content_names_the_first_message(book: Book) -> None:

@@ -14,7 +14,7 @@ from delivery.records.database import Store, open_store, transaction
 from delivery.records.migrate import configuration, is_current, migrate
 from delivery.records.schema import Base
 from delivery.settings import Settings
-from tests.servers import Servers
+from tests.support.servers import Servers
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ from tasks.context import Office
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver, deliver_alone
 from tasks.steps.recover_worker import bury
-from tests.attempts import LEASE, claim
-from tests.book import Book
-from tests.crank import FakeSender
 from tests.steps.test_sweep import sweeping
-from tests.waiting import wait_until
+from tests.support.attempts import LEASE, claim
+from tests.support.fixtures import Book
+from tests.support.step_driver import FakeSender
+from tests.support.waiting import wait_until
 
 DEAD = uuid4()
 

@@ -20,12 +20,12 @@ from tasks.broker.doorbell import SilentDoorbell
 from tasks.context import Office
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
-from tests import build
-from tests.book import Book
-from tests.crank import FakeSender
-from tests.statements import counted
 from tests.steps.conftest import HELD_PHRASE
-from tests.waiting import wait_until
+from tests.support import build
+from tests.support.fixtures import Book
+from tests.support.statements import counted
+from tests.support.step_driver import FakeSender
+from tests.support.waiting import wait_until
 from worker.runtime.sweep import ROUNDS, Sweep, Work
 
 LATER = Outcome(Kind.TEMPORARY, Reason.TRY_LATER)

@@ -10,8 +10,8 @@ import pytest
 
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind, Scope
-from tests.book import Book
-from tests.keys import PAST, minted, text_of
+from tests.support.credentials import PAST, minted, text_of
+from tests.support.fixtures import Book
 from worker.embedded import demo
 
 SECRET = CredentialKind.CLIENT_SECRET

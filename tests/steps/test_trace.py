@@ -16,8 +16,8 @@ from delivery.vocabulary import QueueName, StepName
 from tasks.broker.doorbell import BrokerDoorbell
 from tasks.context import Office
 from tasks.steps.decide import decide
-from tests.book import GRACE, Book
-from tests.crank import NotedBells
+from tests.support.fixtures import GRACE, Book
+from tests.support.step_driver import NotedBells
 
 
 @dataclass

@@ -7,9 +7,9 @@ import pytest
 
 from delivery.records.database import Store, open_store
 from delivery.settings import Settings
-from tests.book import Book
-from tests.mailbox import Mailbox, open_mailbox
-from tests.system.platform import Platform, short_folder
+from tests.support.fixtures import Book
+from tests.support.platform import Platform, short_folder
+from tests.support.smtp_server import Mailbox, open_mailbox
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,12 @@ from pydantic import SecretStr
 from delivery.records.database import Store
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
-from tests.book import Book
-from tests.mailbox import Mailbox, open_mailbox
-from tests.sending import key_of
-from tests.system.crew import API, DECIDE, SMTP, START_S, Crew, crew_at
-from tests.system.platform import short_folder
-from tests.waiting import wait_until
+from tests.support.api_client import key_of
+from tests.support.fixtures import Book
+from tests.support.platform import short_folder
+from tests.support.process_group import API, DECIDE, SMTP, START_S, Crew, crew_at
+from tests.support.smtp_server import Mailbox, open_mailbox
+from tests.support.waiting import wait_until
 from worker.embedded.servers import prepare_valkey
 
 pytestmark = pytest.mark.xdist_group("drills")

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.system.platform import Platform
+from tests.support.platform import Platform
 
 pytestmark = pytest.mark.xdist_group("platform")
 

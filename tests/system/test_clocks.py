@@ -17,12 +17,12 @@ from delivery.records.database import transaction
 from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, CredentialKind, Reason
-from tests.book import Book
-from tests.mailbox import Mailbox
-from tests.sending import key_of
-from tests.system.crew import API, DECIDE, SMTP, Crew, crew_at, faults
-from tests.system.platform import ROOT
-from tests.waiting import wait_until
+from tests.support.api_client import key_of
+from tests.support.fixtures import Book
+from tests.support.platform import ROOT
+from tests.support.process_group import API, DECIDE, SMTP, Crew, crew_at, faults
+from tests.support.smtp_server import Mailbox
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("drills")
 _PLACE = ROOT / "tests" / "programs" / "clock"

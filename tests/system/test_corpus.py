@@ -11,11 +11,11 @@ from pydantic import SecretStr
 
 from delivery.records.database import open_store
 from delivery.settings import Settings
-from tests.book import Book
 from tests.corpus.cases import MARK, Case, Expected, read_corpus
-from tests.corpus.stage import Stage, set_stage
-from tests.corpus.talking import Answer, talk
-from tests.servers import Servers
+from tests.corpus.environment import Stage, set_stage
+from tests.corpus.raw_client import Answer, talk
+from tests.support.fixtures import Book
+from tests.support.servers import Servers
 
 pytestmark = pytest.mark.xdist_group("corpus")
 

@@ -18,10 +18,10 @@ from delivery.vocabulary import Channel, State
 from tasks.broker.doorbell import SilentDoorbell
 from tasks.context import Office
 from tasks.steps.decide import decide
-from tests.book import Book
-from tests.mailbox import Mailbox, Trouble, open_mailbox
-from tests.system.platform import ROOT
-from tests.waiting import wait_until
+from tests.support.fixtures import Book
+from tests.support.platform import ROOT
+from tests.support.smtp_server import Mailbox, Trouble, open_mailbox
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("platform")
 _RECOVERY_S = 10.0

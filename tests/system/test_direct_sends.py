@@ -19,11 +19,11 @@ from delivery.settings import Settings
 from delivery.vocabulary import QueueName, State, StepName
 from tasks.broker.direct_queue import LISTS
 from tasks.broker.doorbell import BrokerDoorbell
-from tests.book import Book
-from tests.direct import credential, envelope, fields, sealed
-from tests.system.platform import ROOT
-from tests.unit.test_envelopes import NOT_READABLE
-from tests.waiting import wait_until
+from tests.support.direct_sends import credential, envelope, fields, sealed
+from tests.support.fixtures import Book
+from tests.support.platform import ROOT
+from tests.support.waiting import wait_until
+from tests.unit.test_celery_task import NOT_READABLE
 
 pytestmark = pytest.mark.xdist_group("platform")
 _SECRETS = ("Guten Tag", "Betreff", "grace@example.com", "at_00")

@@ -20,13 +20,13 @@ from delivery.records.database import Store, answers
 from delivery.records.migrate import migrate
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
-from tests.book import Book
-from tests.mailbox import Mailbox, open_mailbox
-from tests.sending import key_of
-from tests.system.crew import API, DECIDE, SMTP, START_S, Crew, crew_at, faults
-from tests.system.disks import Disk, small_disk
-from tests.system.platform import Platform, short_folder
-from tests.waiting import wait_until
+from tests.support.api_client import key_of
+from tests.support.disks import Disk, small_disk
+from tests.support.fixtures import Book
+from tests.support.platform import Platform, short_folder
+from tests.support.process_group import API, DECIDE, SMTP, START_S, Crew, crew_at, faults
+from tests.support.smtp_server import Mailbox, open_mailbox
+from tests.support.waiting import wait_until
 from worker.embedded.servers import Server, named_database, prepare_postgres
 
 pytestmark = pytest.mark.xdist_group("drills")

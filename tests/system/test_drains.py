@@ -18,11 +18,11 @@ from delivery.vocabulary import Channel, State
 from tasks.broker.doorbell import SilentDoorbell
 from tasks.context import Office
 from tasks.steps.decide import decide
-from tests.book import Book
-from tests.mailbox import Mailbox, Trouble
-from tests.sending import key_of
-from tests.system.crew import API, DECIDE, SMTP, START_S, Crew, crew_at
-from tests.waiting import wait_until
+from tests.support.api_client import key_of
+from tests.support.fixtures import Book
+from tests.support.process_group import API, DECIDE, SMTP, START_S, Crew, crew_at
+from tests.support.smtp_server import Mailbox, Trouble
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("drills")
 _SETTLED_S = 60.0

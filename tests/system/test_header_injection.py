@@ -10,8 +10,8 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from tests.system.platform import Platform
-from tests.waiting import wait_until
+from tests.support.platform import Platform
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("platform")
 

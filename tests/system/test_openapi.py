@@ -13,9 +13,9 @@ import schemathesis
 
 from delivery.records.database import Store
 from delivery.settings import Settings
-from tests import build
-from tests.book import Book
-from tests.corpus.stage import Stage, set_stage
+from tests.corpus.environment import Stage, set_stage
+from tests.support import build
+from tests.support.fixtures import Book
 
 pytestmark = pytest.mark.xdist_group("openapi")
 

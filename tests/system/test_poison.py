@@ -13,11 +13,11 @@ from redis import Redis
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, QueueName, Reason, State, StepName
 from tasks.app import make_app
-from tests.book import Book
-from tests.mailbox import Mailbox
-from tests.system.crew import DECIDE, SMTP, Crew, crew_at
-from tests.system.platform import ROOT
-from tests.waiting import wait_until
+from tests.support.fixtures import Book
+from tests.support.platform import ROOT
+from tests.support.process_group import DECIDE, SMTP, Crew, crew_at
+from tests.support.smtp_server import Mailbox
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("drills")
 _PLACE = ROOT / "tests" / "programs" / "poison"

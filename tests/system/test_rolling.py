@@ -21,13 +21,13 @@ from redis import Redis
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tasks.broker.direct_queue import LISTS
-from tests.book import Book
-from tests.direct import credential, envelope, fields
-from tests.mailbox import Mailbox
-from tests.sending import key_of
-from tests.system.crew import API, DECIDE, SMTP, Crew, crew_at, faults
-from tests.system.platform import ROOT, short_folder
-from tests.waiting import wait_until
+from tests.support.api_client import key_of
+from tests.support.direct_sends import credential, envelope, fields
+from tests.support.fixtures import Book
+from tests.support.platform import ROOT, short_folder
+from tests.support.process_group import API, DECIDE, SMTP, Crew, crew_at, faults
+from tests.support.smtp_server import Mailbox
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("drills")
 # The last version before migration 0003.

@@ -7,7 +7,7 @@ import sys
 import psutil
 import pytest
 
-from tests.system.platform import ROOT
+from tests.support.platform import ROOT
 
 _BENCHMARK = """
 import threading

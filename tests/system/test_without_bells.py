@@ -14,10 +14,10 @@ from delivery.records.database import Store, transaction
 from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, CredentialKind
-from tests.book import Book
-from tests.mailbox import open_mailbox
-from tests.system.platform import ROOT, free_port
-from tests.waiting import wait_until
+from tests.support.fixtures import Book
+from tests.support.platform import ROOT, free_port
+from tests.support.smtp_server import open_mailbox
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("platform")
 _PROGRAMS = (("-m", "worker", "worker", "decide"), ("-m", "worker", "worker", "smtp"))

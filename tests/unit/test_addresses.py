@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from delivery.intake.errors import Unacceptable
 from delivery.intake.fields import is_plain_address
 from delivery.intake.messages import read_draft
-from tests import build
+from tests.support import build
 
 
 def faults_of(address: object) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from benchmarks.load import Job, Run
 from benchmarks.measured import Measured
 from benchmarks.report import describe
 from delivery.intake.messages import read_draft
-from tests import build
+from tests.support import build
 
 
 def job(*, requests: int) -> Job:

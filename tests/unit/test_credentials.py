@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from delivery.credentials import is_match, mint, split
 from delivery.vocabulary import CredentialKind
-from tests import build
+from tests.support import build
 
 OTHER_PEPPER = SecretStr("another pepper for tests, 32 or more characters")
 

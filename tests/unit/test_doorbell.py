@@ -19,7 +19,7 @@ from delivery.vocabulary import Channel, QueueName, State, StepName
 from tasks.broker.doorbell import SilentDoorbell, _Bell, merge, ring_for_deliveries
 from tasks.context import Office
 from tasks.runner import DECIDE, DELIVER, STEPS, Step, StepFailed
-from tests import build
+from tests.support import build
 
 ONE, TWO = (str(build.account_id(number)) for number in (1, 2))
 A_CONNECTION = object()

@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.lanes import LANES, LaneName
-from tests import build
+from tests.support import build
 
 
 @pytest.mark.parametrize(("lines", "hands"), [(32, 40), (4, 5), (1, 2)])

@@ -1,7 +1,7 @@
 """The OpenAPI document, as programs that generate clients read it."""
 
 from api_stub.app import make_http_app
-from tests import build
+from tests.support import build
 
 
 def test_operations_are_named_as_a_person_would_name_them_and_each_once() -> None:

@@ -11,7 +11,7 @@ from delivery.rules.preferences import Choice
 from delivery.rules.retry import JITTER, SCHEDULE, next_try
 from delivery.rules.transitions import Move
 from delivery.vocabulary import Channel, Reason, State
-from tests import build
+from tests.support import build
 
 FIRST, LAST = 1, 10
 HALF_A_MINUTE = timedelta(seconds=30)

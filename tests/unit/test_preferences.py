@@ -8,7 +8,7 @@ import pytest
 from delivery.rules.preferences import Approach, Choice, Preference, choose_channel, fold_sender
 from delivery.rules.quiet_hours import QuietHours
 from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, SenderRule, State
-from tests import build
+from tests.support import build
 
 NOON = build.NOON
 JUST_AFTER = NOON + timedelta(microseconds=1)

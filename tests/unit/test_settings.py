@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from delivery.settings import Settings, environment_name
 from tasks.app import celery_url, make_app
-from tests import build
+from tests.support import build
 
 ROOT = Path(__file__).resolve().parents[2]
 _READ = "from delivery.settings import settings_from_environment as read; print(read().waiting_limit)"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from delivery.rules.states import LEGAL_MOVES, MOVING_STATES, is_final
 from delivery.rules.status import Standing, Verdict, combine
 from delivery.vocabulary import Reason, State, Status, StatusReason
-from tests import build
+from tests.support import build
 
 # The contract's table: what a recipient is, and what it counts as (0 good, 1 open, 2 bad).
 KINDS: dict[tuple[State, Reason | None], int] = {

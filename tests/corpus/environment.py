@@ -1,0 +1,111 @@
+"""What the corpus is played on: clients with credentials of every kind, accounts of every kind, and messages."""
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from delivery.records.database import transaction
+from delivery.records.identities import clients
+from delivery.records.identities.accounts import AccountFacts
+from delivery.records.identities.clients import RateLimits
+from delivery.settings import Settings
+from delivery.vocabulary import AccountStatus, Channel, CredentialKind, Scope
+from tests.corpus.cases import Values
+from tests.support.api_server import open_door
+from tests.support.credentials import PAST, minted, text_of
+from tests.support.fixtures import Book
+
+_UNLIMITED = {"requests_per_minute": 1_000_000, "recipients_per_minute": 1_000_000}
+_TABLES = ("message", "recipient", "inbox_letter", "account", "preference")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A door, what is behind it, and what the corpus calls the things there."""
+
+    port: int
+    book: Book
+    values: Values
+
+    def counts(self) -> dict[str, int]:
+        """Count all that a request may change."""
+        columns = ", ".join(f"(SELECT count(*) FROM {table}) AS {table}" for table in _TABLES)
+        (row,) = self.book.ask(f"SELECT {columns}")
+        return dict(row._mapping)
+
+
+@contextmanager
+def set_stage(settings: Settings, book: Book) -> Iterator[Stage]:
+    """Open a door without limits on an empty Postroom and put everything in its place."""
+    values = {**_credentials(book, settings), **_accounts(book), **_messages(book)}
+    with open_door(settings.model_copy(update=_UNLIMITED)) as client:
+        port = client.base_url.port
+        assert port is not None
+        yield Stage(port, book, values)
+
+
+def _credentials(book: Book, settings: Settings) -> dict[str, str]:
+    def make(kind: CredentialKind = CredentialKind.API_KEY, **chosen: object) -> str:
+        return text_of(minted(book, settings, kind, **chosen))
+
+    token, expired = CredentialKind.ACCESS_TOKEN, PAST
+    other, limited = book.client(), book.client()
+    with transaction(book.store) as db:
+        clients.put(db, limited, "limited", scopes=list(Scope), limits=RateLimits(None, 1))
+    revoked = minted(book, settings)
+    book.ask("UPDATE credential SET revoked_at = clock_timestamp() WHERE prefix = :prefix", prefix=revoked.prefix)
+    soon = timedelta(hours=1)
+    secret = make(CredentialKind.CLIENT_SECRET)
+    return {
+        "basic": base64.b64encode(f"{book.client_id}:{secret}".encode()).decode(),
+        "key": make(),
+        "second_key": make(),
+        "reader_key": make(scopes=[Scope.MESSAGE_READ]),
+        "sender_key": make(scopes=[Scope.MESSAGE_SEND]),
+        "revoked_key": text_of(revoked),
+        "expired_key": make(lifetime=expired),
+        "other_key": make(client_id=other),
+        "limited_key": make(client_id=limited),
+        "token": make(token, lifetime=soon),
+        "reader_token": make(token, scopes=[Scope.MESSAGE_READ], lifetime=soon),
+        "expired_token": make(token, lifetime=expired),
+        "client_id": str(book.client_id),
+        "other_client_id": str(other),
+        "client_secret": secret,
+        "expired_secret": make(CredentialKind.CLIENT_SECRET, lifetime=expired),
+    }
+
+
+def _accounts(book: Book) -> dict[str, str]:
+    closed, suspended = (str(book.account(status=each)) for each in (AccountStatus.CLOSED, AccountStatus.SUSPENDED))
+    many = [str(each) for each in book.accounts(26)]
+    unknown = str(uuid7())
+    return {
+        "inbox": many[0],
+        "second": many[1],
+        "INBOX": many[0].upper(),
+        "email": str(book.account(Channel.EMAIL)),
+        "closed": closed,
+        "suspended": suspended,
+        "unknown": unknown,
+        "UNKNOWN": unknown.upper(),
+        "list25": ",".join(f'"{each}"' for each in many[:25]),
+        "list26": ",".join(f'"{each}"' for each in many),
+        "form25": "&".join(f"recipient_uuids[{i}]={each}" for i, each in enumerate(many[:25])),
+        "form26": "&".join(f"recipient_uuids={each}" for each in many),
+        "text": '"sender_name":"Zanzibar","subject":"Zanzibar","body":"Zanzibar"',
+        "form": "sender_name=Zanzibar&subject=Zanzibar&body=Zanzibar",
+    }
+
+
+def _messages(book: Book) -> dict[str, str]:
+    account_id: UUID = uuid7()
+    book.put(AccountFacts(account_id, "Reader", "reader@example.com"))
+    own = [str(book.message(account_id)) for _ in range(3)]
+    others = Book(book.store).message(account_id)
+    return {"message": own[0], "others_message": str(others), "reader": str(account_id), "MESSAGE": own[0].upper()}

@@ -1,0 +1,266 @@
+"""`postroom accounts`: files come in whole or row by row, and every refused row is told by its line."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, time
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from delivery.records.database import transaction
+from delivery.records.identities import accounts
+from delivery.records.identities.accounts import AccountFacts
+from delivery.vocabulary import AccountStatus, Channel, MessageType, SenderRule
+from tests.support.fixtures import Book
+from worker.cli.app import app
+
+Run = Callable[..., Any]
+ONE, TWO, THREE = (f"0199aaaa-0000-7000-8000-00000000000{digit}" for digit in "1bc")
+HEAD = "uuid,name,email"
+ANNA, BO = f"{ONE},Anna,anna@example.com", f"{TWO},Bo,bo@example.com"
+
+
+@pytest.fixture
+def run(command: Run) -> Run:
+    """Give the command `postroom accounts`."""
+    return partial(command, app, "accounts")
+
+
+@pytest.fixture
+def bring_in(run: Run, tmp_path: Path) -> Run:
+    """Give what imports a file with this content."""
+
+    def bring_in_file(content: str | bytes, *options: str, name: str = "accounts.csv") -> Any:
+        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return run("import", name, *options)
+
+    return bring_in_file
+
+
+def known(book: Book, *account_ids: str) -> list[AccountFacts]:
+    """Read accounts in this order, those that are there."""
+    with transaction(book.store) as db:
+        found = {str(each.account_id): each for each in accounts.find(db, [UUID(each) for each in account_ids])}
+    return [found[each.lower()] for each in account_ids if each.lower() in found]
+
+
+def lines(*given: str) -> str:
+    """Write a file of these lines."""
+    return "".join(f"{line}\n" for line in given)
+
+
+FULL = AccountFacts(
+    UUID(ONE),
+    "Anna, the \u201cfirst\u201d",
+    "anna@example.com",
+    AccountStatus.SUSPENDED,
+    "Europe/Berlin",
+    channel=Channel.EMAIL,
+    is_closed=True,
+    accepted_types=(MessageType.JOB, MessageType.RFQ),
+)
+PLAIN = AccountFacts(UUID(TWO), "Bo", "bo@example.com")
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_csv_file_is_stored(book: Book, bring_in: Run, mark: str, end: str) -> None:
+    rows = [
+        f"{HEAD},status,shoe size,time_zone,channel,closed,accepted_types",
+        f'{ONE},"Anna, the \u201cfirst\u201d",anna@example.com,suspended,39,Europe/Berlin,email,TRUE,job|rfq',
+        f"{TWO.upper()},Bo,bo@example.com,,,,,,",
+        "",
+    ]
+
+    result = bring_in(mark + end.join(rows))
+
+    assert (0, "postroom: 2 accounts stored (2 new, 0 replaced), 0 rows refused\n") == (result.exit_code, result.stdout)
+    assert [FULL, PLAIN] == known(book, ONE, TWO)
+
+
+def test_a_file_of_json_lines_is_stored(book: Book, bring_in: Run) -> None:
+    first = {
+        "uuid": ONE, "name": FULL.name, "email": FULL.email, "status": "suspended", "time_zone": "Europe/Berlin",
+        "channel": "email", "closed": True, "accepted_types": ["job", "rfq"], "shoe_size": 39,
+    }  # fmt: skip
+    second = {"uuid": TWO, "name": "Bo", "email": "bo@example.com", "closed": None}
+
+    result = bring_in(lines(json.dumps(first), "", json.dumps(second)), name="accounts.jsonl")
+
+    assert 0 == result.exit_code
+    assert [FULL, PLAIN] == known(book, ONE, TWO)
+
+
+def test_importing_again_replaces_and_leaves_the_wishes_that_the_file_does_not_speak_of(
+    book: Book, bring_in: Run
+) -> None:
+    wishes: dict[str, Any] = {
+        "sender_rule": SenderRule.BLOCK,
+        "senders": ("x@example.com",),
+        "muted_until": datetime(2999, 1, 1, tzinfo=UTC),
+        "quiet_hours": (time(22), time(7)),
+    }
+    book.put(AccountFacts(UUID(ONE), "Old", "old@example.com", channel=Channel.EMAIL, is_closed=True, **wishes))
+    book.put(AccountFacts(UUID(TWO), "Old", "old@example.com", channel=Channel.EMAIL, is_closed=True, **wishes))
+
+    result = bring_in(lines(f"{HEAD},channel", f"{ANNA},", f"{BO},inbox"))
+
+    assert "2 accounts stored (0 new, 2 replaced)" in result.stdout
+    assert [
+        AccountFacts(UUID(ONE), "Anna", "anna@example.com", channel=Channel.EMAIL, is_closed=True, **wishes),
+        AccountFacts(UUID(TWO), "Bo", "bo@example.com", **wishes),
+    ] == known(book, ONE, TWO)
+
+
+BROKEN = lines(
+    f"{HEAD},channel,closed,accepted_types",
+    f"{ANNA},,,",
+    f'{TWO},"Bo\nof two lines",bo,pigeon,maybe,job|spam',
+    "7,Cy,cy@example.com,,,",
+    f"{ONE.upper()},Anna again,anna@example.com,,,",
+    f"{THREE},Di,di@example.com",
+    ",,,,,",
+)
+SPAM = "Entry 1 (counted from 0) of accepted_types"
+FAULTS = [
+    f"line 3: accepted_types[1]: invalid_value: {SPAM} must be one of rfq, job, other.",
+    "line 3: channel: invalid_value: channel must be one of inbox, email.",
+    "line 3: closed: wrong_type: closed must be true or false.",
+    "line 3: email: invalid_email: email must be one plain address, such as name@example.com.",
+    "line 3: name: forbidden_character: name must not contain line breaks, control or text-direction characters.",
+    "line 5: uuid: invalid_uuid: uuid is not of the form 8-4-4-4-12 hexadecimal digits.",
+    "line 6: uuid: duplicate_key: line 2 has the same uuid.",
+    "line 7: invalid_value: it has 3 cells, but line 1 has 6.",
+    "line 8: email: blank: email has no visible text.",
+    "line 8: name: blank: name has no visible text.",
+    "line 8: uuid: required: uuid is missing.",
+]  # fmt: skip
+
+
+def test_every_fault_of_every_row_is_told_by_its_line_and_nothing_is_stored(book: Book, bring_in: Run) -> None:
+    result = bring_in(BROKEN)
+
+    assert FAULTS == result.stderr.splitlines()
+    assert (1, "postroom: 0 accounts stored (0 new, 0 replaced), 5 rows refused\n") == (result.exit_code, result.stdout)
+    assert 0 == book.count("account")
+
+
+def test_by_row_the_good_ones_are_stored_and_the_command_fails_all_the_same(book: Book, bring_in: Run) -> None:
+    result = bring_in(BROKEN, "--per-row")
+
+    assert FAULTS == result.stderr.splitlines()
+    assert (1, "postroom: 1 account stored (1 new, 0 replaced), 5 rows refused\n") == (result.exit_code, result.stdout)
+    assert ["Anna"] == [each.name for each in known(book, ONE, TWO, THREE)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", f"{HEAD},phone,Kanal\n{ANNA},1,2\n{BO},1,2\n"),
+        ("a.jsonl", f'{{"uuid": "{ONE}", "name": "Anna", "email": "a@example.com", "phone": 1, "Kanal": 2}}\n'),
+    ],
+)
+def test_columns_that_no_account_has_are_named_once(bring_in: Run, name: str, content: str) -> None:
+    result = bring_in(content, name=name)
+
+    assert 0 == result.exit_code
+    told = "Nothing was read from columns or keys that an account does not have: phone, Kanal."
+    assert [told] == result.stderr.splitlines()
+
+
+def test_a_line_that_is_no_json_is_a_row_refused(book: Book, bring_in: Run) -> None:
+    good = json.dumps({"uuid": ONE, "name": "Anna", "email": "anna@example.com"})
+    rows = [good, "{", "[]", '{"a": 1, "a": 2}', '{"uuid": 7, "name": "\\ud800", "email": {}, "closed": 0}', good]
+
+    result = bring_in(lines(*rows), "--per-row", name="accounts.jsonl")
+
+    found = [" ".join(line.split(": ")[:-1]) for line in result.stderr.splitlines()]
+    assert [
+        "line 2 invalid_json",
+        "line 3 not_an_object",
+        "line 4 duplicate_key",
+        "line 5 invalid_encoding",
+        "line 6 uuid duplicate_key",
+    ] == found
+    assert 1 == book.count("account")
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "sentence"),
+    [
+        (b"", "a.csv", "line 1 must name the columns, parted by commas. Missing: uuid, name, email."),
+        (b"uuid;name;email\n", "a.csv", "line 1 must name the columns, parted by commas. Missing: uuid, name, email."),
+        (b"uuid,name,email,name\n", "a.csv", "line 1 names a column twice."),
+        (bytes(range(256)) * 10, "a.csv", "line 1 must name the columns"),
+        (b"\xff\xfeu\x00u\x00", "a.csv", "line 1 is not UTF-8 text. Save the file as UTF-8."),
+        (b"uuid,name,email\n" + b"\x80" * 10, "a.jsonl", "line 2 is not UTF-8 text. Save the file as UTF-8."),
+        (b"x" * 200_000, "a.csv", "line 1 is longer than 64 KiB. Is this a file of accounts?"),
+        (b"\x00" * 200_000, "a.jsonl", "line 1 is longer than 64 KiB. Is this a file of accounts?"),
+        (f'{HEAD}\n{ONE},"An"na,x'.encode(), "a.csv", "line 2 is not CSV: "),
+        (f'{HEAD}\n{ONE},"Anna,x\n'.encode() + b"y\n" * 99_999, "a.csv", "is not CSV: "),
+    ],
+)
+def test_what_is_no_file_of_accounts_ends_in_a_sentence(
+    book: Book, bring_in: Run, content: bytes, name: str, sentence: str
+) -> None:
+    result = bring_in(content, name=name)
+
+    assert 1 == result.exit_code
+    assert sentence in result.stderr
+    assert "Traceback" not in result.output
+    assert 0 == book.count("account")
+
+
+def test_a_file_of_another_kind_or_none_at_all_is_a_wrong_word(run: Run, bring_in: Run) -> None:
+    results = [bring_in("x", name="accounts.xlsx"), run("import", "nowhere.csv")]
+
+    assert [2, 2] == [result.exit_code for result in results]
+    assert ".csv or .jsonl" in results[0].stderr
+
+
+def test_of_very_many_refused_rows_the_first_hundred_are_told(bring_in: Run) -> None:
+    result = bring_in(lines(HEAD, *(f"{number},Anna,anna@example.com" for number in range(250))))
+
+    told = result.stderr.splitlines()
+    assert (101, "... and 150 more rows refused.") == (len(told), told[-1])
+    assert "250 rows refused" in result.stdout
+
+
+def test_more_rows_than_fit_into_one_statement_come_in_together_or_not_at_all(book: Book, bring_in: Run) -> None:
+    rows = [f"{uuid7()},Nr {number},nr{number}@example.com" for number in range(6000)]
+
+    refused = bring_in(lines(HEAD, *rows, "7,Anna,anna@example.com"))
+    after_refusal = book.count("account")
+    stored = bring_in(lines(HEAD, *rows))
+
+    assert (1, 0, 0, 6000) == (refused.exit_code, after_refusal, stored.exit_code, book.count("account"))
+
+
+def test_an_account_is_shown_to_people_and_to_programs(book: Book, run: Run) -> None:
+    wishes: dict[str, Any] = {"sender_rule": SenderRule.BLOCK, "senders": ("x@example.com",)}
+    account_id = book.account(name="A\x1b[31mda", quiet_hours=(time(22), time(7)), time_zone="Europe/Berlin", **wishes)
+
+    shown, plain = run("show", account_id), json.loads(run("show", account_id, "--json").stdout)
+
+    assert "\x1b" not in shown.stdout
+    assert "Quiet hours:   22:00 to 07:00" in shown.stdout
+    assert "Senders:       block x@example.com" in shown.stdout
+    assert (str(account_id), "inbox", {"from": "22:00", "until": "07:00"}, ["x@example.com"], None) == (
+        plain["uuid"],
+        plain["channel"],
+        plain["quiet_hours"],
+        plain["blocked_senders"],
+        plain["allowed_senders"],
+    )
+
+
+@pytest.mark.parametrize(("account", "code"), [(uuid7(), 1), ("7", 2)])
+def test_an_account_that_is_not_there_is_said_to_be_missing(run: Run, account: object, code: int) -> None:
+    result = run("show", account)
+
+    assert code == result.exit_code
+    assert str(account) in result.stderr

@@ -1,0 +1,184 @@
+"""Credentials at the front door: who gets in, and what those hear who do not."""
+
+from datetime import timedelta
+
+import httpx2
+import pytest
+from redis import Redis
+
+from delivery.credentials import mint
+from delivery.records.database import transaction
+from delivery.records.identities import credentials
+from delivery.settings import Settings
+from delivery.vocabulary import CredentialKind, Scope
+from tests.support.api_server import open_door
+from tests.support.credentials import PAST, minted, text_of
+from tests.support.fixtures import Book
+from tests.support.waiting import wait_until
+
+KEY, SECRET, TOKEN = CredentialKind.API_KEY, CredentialKind.CLIENT_SECRET, CredentialKind.ACCESS_TOKEN
+HOUR = timedelta(hours=1)
+PATH = "/messages"
+
+
+def ask(http: httpx2.Client, **headers: str) -> httpx2.Response:
+    """Ask for the list of messages."""
+    return http.get(PATH, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def bearer(token: str) -> str:
+    """Write a token as a header has it."""
+    return f"Bearer {token}".strip()
+
+
+@pytest.mark.parametrize("header", ["X-Proz-API-Key", "X-API-Key", "x-proz-api-key"])
+def test_a_key_gets_in(http: httpx2.Client, book: Book, settings: Settings, header: str) -> None:
+    assert 200 == ask(http, **{header: text_of(minted(book, settings))}).status_code
+
+
+def test_a_token_gets_in(http: httpx2.Client, book: Book, settings: Settings) -> None:
+    token = text_of(minted(book, settings, TOKEN, lifetime=HOUR))
+
+    assert 200 == ask(http, Authorization=bearer(token)).status_code
+
+
+def test_a_wrong_unknown_expired_or_revoked_key_hears_one_and_the_same(
+    http: httpx2.Client, book: Book, settings: Settings
+) -> None:
+    good, expired, revoked = minted(book, settings), minted(book, settings, lifetime=PAST), minted(book, settings)
+    with transaction(book.store) as db:
+        credentials.revoke(db, revoked.prefix)
+    wrong = f"{good.prefix}_{'A' * 43}"
+    others = [text_of(minted(book, settings, kind, lifetime=HOUR)) for kind in (SECRET, TOKEN)]
+    shown = ["", "garbage", wrong, text_of(mint(KEY, settings.pepper)), text_of(expired), text_of(revoked), *others]
+
+    answers = [ask(http, X_API_Key=key) for key in shown]
+
+    for answer in answers:
+        content = answer.json()
+        assert answer.headers["X-Request-Id"] == content.pop("request_id")
+        assert 401 == answer.status_code
+        assert 'Bearer realm="Service"' == answer.headers["WWW-Authenticate"]
+        assert {
+            "success": 0,
+            "error": "invalid_api_key",
+            "error_description": "Invalid API key.",
+            "error_messages": ["Invalid API key."],
+        } == content
+
+
+def test_a_bad_token_is_told_from_an_expired_one(http: httpx2.Client, book: Book, settings: Settings) -> None:
+    expired = minted(book, settings, TOKEN, lifetime=PAST)
+    forged = f"{expired.prefix}_{'A' * 43}"
+    shown = [text_of(expired), forged, "", "garbage", "a.b.c", text_of(minted(book, settings))]
+
+    answers = [ask(http, Authorization=bearer(token)) for token in shown]
+
+    assert ["expired_token", *["invalid_token"] * 5] == [answer.json()["error"] for answer in answers]
+    for answer in answers:
+        description = answer.json()["error_description"]
+        challenge = f'Bearer realm="Service", error="invalid_token", error_description="{description}"'
+        assert (401, challenge) == (answer.status_code, answer.headers["WWW-Authenticate"])
+
+
+def test_none_at_all_is_unauthorized(http: httpx2.Client) -> None:
+    answer = ask(http)
+
+    assert (401, "unauthorized") == (answer.status_code, answer.json()["error"])
+    assert 'Bearer realm="Service"' == answer.headers["WWW-Authenticate"]
+
+
+def test_a_key_and_a_token_together_are_an_invalid_request(http: httpx2.Client, book: Book, settings: Settings) -> None:
+    key = text_of(minted(book, settings))
+
+    answer = ask(http, X_API_Key=key, Authorization="Bearer x")
+
+    content = answer.json()
+    assert (400, "invalid_request") == (answer.status_code, content["error"])
+    assert [("Authorization", "invalid_request")] == [(each["field"], each["code"]) for each in content["errors"]]
+    assert "WWW-Authenticate" not in answer.headers
+    assert key not in answer.text
+
+
+def test_credentials_in_a_query_or_a_body_count_for_nothing(
+    http: httpx2.Client, book: Book, settings: Settings
+) -> None:
+    token = text_of(minted(book, settings, TOKEN, lifetime=HOUR))
+
+    in_query = http.get(PATH, params={"access_token": token, "api_key": token})
+    in_body = http.post(PATH, data={"access_token": token})
+
+    assert ["unauthorized"] * 2 == [answer.json()["error"] for answer in (in_query, in_body)]
+
+
+@pytest.mark.parametrize("kind", [KEY, TOKEN])
+def test_a_credential_without_the_scope_is_told_which_one_it_needs(
+    http: httpx2.Client, book: Book, settings: Settings, kind: CredentialKind
+) -> None:
+    narrow = text_of(minted(book, settings, kind, scopes=[Scope.MESSAGE_SEND], lifetime=HOUR))
+    headers = {"X_API_Key": narrow} if kind is KEY else {"Authorization": bearer(narrow)}
+
+    answer = ask(http, **headers)
+
+    description = answer.json()["error_description"]
+    assert (403, "insufficient_scope") == (answer.status_code, answer.json()["error"])
+    assert (
+        f'Bearer realm="Service", error="insufficient_scope", error_description="{description}", scope="message.read"'
+        == answer.headers["WWW-Authenticate"]
+    )
+
+
+def test_a_declared_length_is_judged_before_credentials_and_these_before_the_body(http: httpx2.Client) -> None:
+    too_long = http.post(PATH, content=b"x" * (1024 * 1024 + 1))
+    malformed = http.post(PATH, content=b"{", headers={"Content-Type": "application/json"})
+
+    assert [413, 401] == [too_long.status_code, malformed.status_code]
+
+
+def test_a_revocation_takes_effect_within_a_moment(http: httpx2.Client, book: Book, settings: Settings) -> None:
+    key = minted(book, settings)
+    assert 200 == ask(http, X_API_Key=text_of(key)).status_code
+
+    with transaction(book.store) as db:
+        credentials.revoke(db, key.prefix)
+
+    wait_until(lambda: ask(http, X_API_Key=text_of(key)).status_code == 401, within_s=2)
+
+
+def test_use_is_noted_beside_the_requests(http: httpx2.Client, book: Book, settings: Settings) -> None:
+    key, token = minted(book, settings), minted(book, settings, TOKEN, lifetime=HOUR)
+    used = "SELECT last_used_at FROM credential WHERE prefix = :prefix AND last_used_at IS NOT NULL"
+
+    for _ in range(3):
+        ask(http, X_API_Key=f"{key.prefix}_{'A' * 43}")
+        ask(http, Authorization=bearer(text_of(token)))
+    assert not book.ask(used, prefix=key.prefix)
+    ask(http, X_API_Key=text_of(key))
+
+    wait_until(lambda: book.ask(used, prefix=key.prefix))
+    assert not book.ask(used, prefix=token.prefix)
+
+
+def test_an_address_with_too_many_refused_credentials_is_asked_to_wait_at_every_door_for_credentials(
+    settings: Settings, book: Book, broker: Redis
+) -> None:
+    del broker
+    strict = settings.model_copy(update={"refused_credentials_per_minute": 2})
+    form = {"grant_type": "client_credentials", "client_id": str(book.client_id), "client_secret": "x"}
+
+    with open_door(strict) as http:
+        refused = [ask(http, X_API_Key="x"), ask(http, Authorization="Bearer x")]
+        late = [ask(http, X_API_Key="x"), http.post("/oauth/token", data=form)]
+        good = ask(http, X_API_Key=text_of(minted(book, settings)))
+
+    assert [401, 401, 429, 429, 200] == [answer.status_code for answer in [*refused, *late, good]]
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in late)
+
+
+def test_a_client_with_limits_of_its_own_is_held_to_them(http: httpx2.Client, book: Book, settings: Settings) -> None:
+    key = text_of(minted(book, settings))
+    book.ask("UPDATE client SET requests_per_minute = 2")
+
+    answers = [ask(http, X_API_Key=key).status_code for _ in range(3)]
+
+    assert [200, 200, 429] == answers

@@ -1,0 +1,79 @@
+"""Claiming: a recipient in one hand, under a fence, a token and a lease."""
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from uuid_utils.compat import uuid7
+
+from delivery.records.database import transaction
+from delivery.records.pipeline import claims
+from delivery.vocabulary import Channel, MessageType, State
+from tasks.context import Office
+from tasks.steps.decide import decide
+from tests.support.attempts import LEASE, claim
+from tests.support.fixtures import Book
+
+
+def test_a_claim_names_all_that_an_attempt_needs(book: Book, queued: UUID) -> None:
+    (letter,) = claim(book, queued)
+
+    assert ("Ada", "Grace", MessageType.JOB, Channel.EMAIL, 1) == (
+        letter.account_name,
+        letter.sender_name,
+        letter.type,
+        letter.channel,
+        letter.attempt,
+    )
+    assert f"{letter.account_id.hex}@example.com" == letter.address
+    assert book.view(queued).created_at == letter.created_at
+
+
+def test_a_claimed_recipient_is_in_nobody_elses_hands(book: Book, queued: UUID) -> None:
+    claim(book, queued)
+
+    assert [] == claim(book, queued)
+
+
+def test_a_claim_repeated_by_the_same_run_is_answered_again_as_the_same_attempt(book: Book, queued: UUID) -> None:
+    token = uuid7()
+    (first,) = claim(book, queued, token)
+
+    (second,) = claim(book, queued, token)
+
+    assert first == replace(second, read_at=first.read_at)
+    assert (State.CLAIMED, 1) == (book.recipient(queued).state, book.recipient(queued).attempt)
+
+
+def test_a_claim_passes_over_a_row_in_other_hands(book: Book, office: Office, queued: UUID) -> None:
+    other = book.message(book.account(Channel.EMAIL))
+    decide(office, [other])
+    ids = book.recipient_ids(queued) + book.recipient_ids(other)
+
+    with transaction(book.store) as db:
+        db.execute(text("SELECT FROM recipient WHERE id = :id FOR UPDATE"), {"id": ids[0]})
+        with transaction(book.store) as mine:
+            claimed = claims.claim(mine, ids, token=uuid7(), lease=LEASE)
+
+    assert [ids[1]] == [letter.recipient_id for letter in claimed]
+
+
+@pytest.mark.parametrize(
+    "state", [State.ACCEPTED, State.HELD, State.DELIVERED, State.BLOCKED, State.FAILED, State.REFUSED]
+)
+def test_only_a_waiting_recipient_can_be_claimed(book: Book, queued: UUID, state: State) -> None:
+    is_open = state in {State.ACCEPTED, State.HELD}
+    due_at = "clock_timestamp() - INTERVAL '1 h'" if is_open else "NULL"
+    book.ask(f"UPDATE recipient SET state = :state, due_at = {due_at}", state=state)
+
+    assert [] == claim(book, queued)
+
+
+def test_the_claim_is_a_lease(book: Book, queued: UUID) -> None:
+    claim(book, queued)
+
+    recipient = book.recipient(queued)
+    assert recipient.due_at is not None
+    assert abs(recipient.due_at - recipient.changed_at - LEASE) < timedelta(seconds=0.1)

@@ -1,0 +1,134 @@
+"""The letterbox and its reader: nothing leaves it before the database has it."""
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+
+from delivery.records.database import open_store, transaction
+from delivery.records.pipeline import direct_send_lock
+from delivery.settings import Settings
+from tasks.broker.direct_queue import LISTS, Letterbox
+from tasks.context import Office
+from tasks.steps.accept_direct import accept
+from tests.support import build
+from tests.support.direct_sends import codes, envelope, fields, reading
+from tests.support.fixtures import Book
+from tests.support.step_driver import NotedBells
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("broker")
+
+
+class WatchedLetterbox(Letterbox):
+    """A letterbox that counts how often somebody looked into it."""
+
+    looks = 0
+
+    def look(self, name: str) -> list[bytes]:
+        """Look, and count it."""
+        self.looks += 1
+        return super().look(name)
+
+
+def test_while_the_database_is_away_sends_stay_where_they_are(
+    book: Book, token: str, office: Office, broker: Redis, bells: NotedBells
+) -> None:
+    away = office.settings.model_copy(update={"database_url": SecretStr("postgresql+psycopg://127.0.0.1:1/none")})
+    closed = Office(office.settings, open_store(away, connections=1), bells)
+    letterbox = WatchedLetterbox(office.settings)
+    broker.lpush(LISTS[0], envelope(fields(book.account(), token=token)))
+
+    with reading(closed, letterbox):
+        wait_until(lambda: letterbox.looks > 1)
+        waiting = broker.llen(LISTS[0])
+    with reading(office):
+        wait_until(lambda: bells.rung)
+
+    assert (1, 1) == (waiting, book.count("message"))
+
+
+def test_a_worker_that_dies_before_it_has_emptied_the_letterbox_does_no_harm(
+    book: Book, token: str, office: Office, broker: Redis
+) -> None:
+    envelopes = [envelope(fields(book.account(), token=token)), envelope(fields(build.account_id(), token=token))]
+    accept(office, envelopes)  # And this is where it dies.
+
+    broker.lpush(LISTS[0], *envelopes)
+    with reading(office):
+        wait_until(lambda: not broker.llen(LISTS[0]))
+
+    assert (1, [["unknown_recipient"]]) == (book.count("message"), codes(book))
+
+
+def test_a_second_send_for_one_message_is_left_until_the_fate_of_the_first_is_known(
+    book: Book, token: str, office: Office
+) -> None:
+    sent = fields(book.account(), token=token)
+    first, second = envelope(sent), envelope({**sent, "subject": "another"})
+
+    done = accept(office, [first, second])
+
+    assert ([first], 1, []) == (done, book.count("message"), codes(book))
+
+
+def test_only_one_process_has_the_turn(book: Book, token: str, office: Office) -> None:
+    raw = envelope(fields(book.account(), token=token))
+
+    with transaction(book.store) as db:
+        direct_send_lock.take_direct_sends(db)
+        while_another_has_it = accept(office, [raw])
+    afterwards = accept(office, [raw])
+
+    assert ([], [raw]) == (while_another_has_it, afterwards)
+
+
+def test_what_was_pushed_after_the_broker_lost_everything_is_not_removed_unread(
+    settings: Settings, broker: Redis
+) -> None:
+    letterbox = Letterbox(settings)
+    broker.lpush(LISTS[0], b"first", b"second", b"first")
+    seen = letterbox.look(LISTS[0])
+    broker.flushdb()
+    broker.lpush(LISTS[0], b"third", b"second")
+
+    letterbox.remove(LISTS[0], seen)
+
+    assert ([b"first", b"second", b"first"], [b"third"]) == (seen, broker.lrange(LISTS[0], 0, -1))
+    letterbox.close()
+
+
+def test_a_look_that_waits_changes_nothing(settings: Settings, broker: Redis) -> None:
+    letterbox = Letterbox(settings)
+    broker.lpush(LISTS[0], b"1", b"2", b"3")
+
+    letterbox.wait(1.0)
+
+    assert [b"3", b"2", b"1"] == broker.lrange(LISTS[0], 0, -1)
+    letterbox.close()
+
+
+def test_large_envelopes_are_read_a_few_at_a_time(settings: Settings, broker: Redis) -> None:
+    letterbox = Letterbox(settings)
+    broker.lpush(LISTS[0], b"x" * 5_000_000, *[b"y" * 1_500_000] * 3)
+
+    first = letterbox.look(LISTS[0])
+    letterbox.remove(LISTS[0], first)
+
+    assert ([5_000_000], [1_500_000] * 2) == (
+        [len(each) for each in first],
+        [len(each) for each in letterbox.look(LISTS[0])],
+    )
+    letterbox.close()
+
+
+def test_a_letterbox_that_is_no_list_breaks_nothing(office: Office, broker: Redis, book: Book, token: str) -> None:
+    broker.set(LISTS[0], "nonsense")
+    letterbox = WatchedLetterbox(office.settings)
+
+    with reading(office, letterbox):
+        wait_until(lambda: letterbox.looks > 0)
+        broker.delete(LISTS[0])
+        broker.lpush(LISTS[0], envelope(fields(book.account(), token=token)))
+        wait_until(lambda: not broker.llen(LISTS[0]))
+
+    assert 1 == book.count("message")

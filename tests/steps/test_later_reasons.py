@@ -1,0 +1,47 @@
+"""While versions roll, rows hold reasons that only a later version knows: whoever does not, answers without."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+
+from delivery.records.database import Store
+from delivery.records.views.messages import progress
+from delivery.vocabulary import State
+from tests.support.api_client import Headers
+from tests.support.fixtures import Book
+
+_CONSTRAINT = "SELECT pg_get_constraintdef(oid) AS words FROM pg_constraint WHERE conname = 'recipient_reason_check'"
+
+
+@pytest.fixture
+def unheard_of(book: Book) -> Iterator[UUID]:
+    """Give a message whose recipient stands where it does for a reason of a later version."""
+    (known,) = book.ask(_CONSTRAINT)
+    message_id = book.message(book.account())
+    book.ask("ALTER TABLE recipient DROP CONSTRAINT recipient_reason_check")
+    book.ask("UPDATE recipient SET reason = 'lost_in_the_post'")
+    yield message_id
+    book.ask("UPDATE recipient SET reason = NULL")
+    book.ask(f"ALTER TABLE recipient ADD CONSTRAINT recipient_reason_check {known.words}")
+
+
+def test_a_message_with_a_reason_of_a_later_version_is_read_without_it(
+    http: httpx2.Client, key: Headers, unheard_of: UUID
+) -> None:
+    answer = http.get(f"/messages/{unheard_of}", headers=key)
+
+    (recipient,) = answer.json()["data"]["recipients"]
+    assert (200, State.ACCEPTED, None) == (answer.status_code, recipient["state"], recipient["reason"])
+
+
+def test_whoever_waits_for_a_verdict_with_a_reason_of_a_later_version_hears_it_without(
+    store: Store, book: Book, unheard_of: UUID
+) -> None:
+    with store.begin() as db:
+        found: dict[UUID, Any] = progress(db, [unheard_of])
+
+    assert [(State.ACCEPTED, None)] == [(each.state, each.reason) for each in found[unheard_of].standings]
+    assert book.count("recipient") == 1

@@ -1,0 +1,194 @@
+"""Limits on a real Valkey: shared while it is there, kept by each process while it is away, frozen or wiped."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from time import monotonic
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+from uuid_utils.compat import uuid7
+
+from api_stub.ratelimit.limiter import Limiter
+from api_stub.ratelimit.redis_counter import KEY_PREFIX, PATIENCE_S, RedisBudget, SharedBudget
+from api_stub.ratelimit.window import Quota, Tally
+from chaos.valve import Valve, valve_before
+from delivery.settings import Settings
+from tests.support.rate_limits import Call, admitted
+
+pytestmark = pytest.mark.usefixtures("broker")
+
+_ADDRESS = "192.0.2.7"
+# The limiter gives a frozen Redis 50 ms; the rest is for a busy machine.
+_SOON_S = 0.5
+_PAUSE_S = 0.05
+# Where Redis is there, a busy machine must not make it look away.
+_PATIENT_S = 5.0
+
+
+@pytest.fixture
+def client_id() -> UUID:
+    """Give a client that no other test knows."""
+    client_id: UUID = uuid7()
+    return client_id
+
+
+@asynccontextmanager
+async def limiter_of(
+    settings: Settings, *, port: int | None = None, patience_s: float = _PATIENT_S
+) -> AsyncIterator[Limiter]:
+    """Open the limiter of one process, at a port instead of at the broker's own address if there is one."""
+    if port is not None:
+        space = settings.broker_url.get_secret_value().rpartition("=")[2]
+        settings = settings.model_copy(update={"broker_url": SecretStr(f"redis://127.0.0.1:{port}/{space}")})
+    budget = SharedBudget(RedisBudget(settings.broker_url.get_secret_value()), pause_s=_PAUSE_S, patience_s=patience_s)
+    limiter = Limiter(settings, budget)
+    try:
+        yield limiter
+    finally:
+        await limiter.close()
+
+
+def request(limiter: Limiter, client_id: UUID, per_minute: int) -> Call:
+    """Make a call that asks for one request of the client."""
+    return lambda: limiter.admit_request(client_id, per_minute)
+
+
+@pytest.mark.parametrize("per_minute", [1, 5, 601])
+def test_two_processes_share_one_limit(settings: Settings, client_id: UUID, per_minute: int) -> None:
+    async def test() -> int:
+        async with limiter_of(settings) as one, limiter_of(settings) as other:
+            first = await admitted(request(one, client_id, per_minute), per_minute // 2)
+            second = await admitted(request(other, client_id, per_minute), per_minute)
+            return first + second + await admitted(request(one, client_id, per_minute), per_minute)
+
+    assert per_minute == asyncio.run(test())
+
+
+def test_two_processes_that_are_asked_at_the_same_time_share_one_limit(settings: Settings, client_id: UUID) -> None:
+    async def test() -> int:
+        async with limiter_of(settings) as one, limiter_of(settings) as other:
+            return sum(
+                await asyncio.gather(
+                    admitted(request(one, client_id, 20), 25), admitted(request(other, client_id, 20), 25)
+                )
+            )
+
+    assert 20 == asyncio.run(test())
+
+
+def test_unknown_recipients_and_refused_credentials_are_shared_too(settings: Settings, client_id: UUID) -> None:
+    chosen = settings.model_copy(update={"unknown_recipients_per_hour": 60, "refused_credentials_per_minute": 3})
+
+    async def test() -> tuple[int, int]:
+        async with limiter_of(chosen) as one, limiter_of(chosen) as other:
+            told = [await admitted(partial(each.note_strangers, client_id, 25), 3) for each in (one, other)]
+            tried = [await admitted(partial(each.note_refused_credential, _ADDRESS), 2) for each in (one, other)]
+            return sum(told), sum(tried)
+
+    assert (2, 3) == asyncio.run(test())
+
+
+def test_what_is_kept_in_redis_expires_and_names_no_address(settings: Settings, client_id: UUID, broker: Redis) -> None:
+    async def test() -> None:
+        async with limiter_of(settings) as limiter:
+            await limiter.admit_request(client_id, 5)
+            await limiter.note_refused_credential(_ADDRESS)
+
+    asyncio.run(test())
+
+    keys = [key.decode() for key in broker.scan_iter()]
+    assert 2 == len(keys)
+    assert all(key.startswith(KEY_PREFIX) and 0 < broker.ttl(key) <= 120 for key in keys)
+    assert [] == [key for key in keys if _ADDRESS in key]
+
+
+def test_our_arithmetic_is_that_of_the_library(settings: Settings, broker: Redis) -> None:
+    quota = Quota(10, 60)
+    key = f"{KEY_PREFIX}:{{quota/subject/10/60/second}}"
+    # In the middle of a window: 10 used in the one before, 3 in this one.
+    broker.set(f"{key}/-1", 10, px=30_000)
+    broker.set(key, 3, px=90_000)
+
+    async def test() -> tuple[Tally, bool, bool]:
+        budget = RedisBudget(settings.broker_url.get_secret_value())
+        try:
+            tally = await budget.tally("subject", quota)
+            return tally, await budget.take("subject", quota, 4), await budget.take("subject", quota, 3)
+        finally:
+            await budget.close()
+
+    tally, got_four, got_three = asyncio.run(test())
+
+    assert (10, 3, 7, False, True) == (tally.before, tally.present, tally.used(quota), got_four, got_three)
+    assert pytest.approx(30, abs=5) == tally.left_s
+
+
+def test_a_wiped_redis_gives_nothing_back(settings: Settings, client_id: UUID, broker: Redis) -> None:
+    async def test() -> int:
+        async with limiter_of(settings) as limiter:
+            await admitted(request(limiter, client_id, 5), 3)
+            broker.flushdb()
+            return await admitted(request(limiter, client_id, 5), 25)
+
+    assert 2 == asyncio.run(test())
+
+
+def test_an_absent_redis_leaves_each_process_its_own_limit(settings: Settings, client_id: UUID) -> None:
+    async def test() -> tuple[int, float]:
+        async with limiter_of(settings, port=1, patience_s=PATIENCE_S) as limiter:
+            begun = monotonic()
+            return await admitted(request(limiter, client_id, 5), 25), monotonic() - begun
+
+    let_in, took_s = asyncio.run(test())
+
+    assert 5 == let_in
+    assert took_s < _SOON_S
+
+
+def test_a_redis_that_freezes_under_way_is_not_waited_for(settings: Settings, client_id: UUID) -> None:
+    async def test(valve: Valve) -> tuple[int, int, float, float]:
+        async with limiter_of(settings, port=valve.port, patience_s=PATIENCE_S) as limiter:
+            before = await admitted(request(limiter, client_id, 50), 10)
+            valve.freeze()
+            begun = monotonic()
+            first = await admitted(request(limiter, client_id, 50), 1)
+            froze = monotonic()
+            others = [await admitted(request(limiter, client_id, 50), 1) for _ in range(100)]
+            return before + first + sum(others), first, froze - begun, monotonic() - froze
+
+    with valve_before(_socket_of(settings)) as valve:
+        let_in, first, first_took_s, others_took_s = asyncio.run(test(valve))
+        valve.let_flow()
+
+    assert (50, 1) == (let_in, first)
+    assert first_took_s < _SOON_S
+    assert others_took_s < _SOON_S
+
+
+def test_a_redis_that_thaws_is_shared_again(settings: Settings, client_id: UUID) -> None:
+    async def test(valve: Valve) -> int:
+        async with limiter_of(settings, port=valve.port, patience_s=PATIENCE_S) as one, limiter_of(settings) as other:
+            valve.freeze()
+            await admitted(request(one, uuid7(), 5), 1)
+            valve.let_flow()
+            await _shared_again(one)
+            await admitted(request(one, client_id, 5), 3)
+            return await admitted(request(other, client_id, 5), 25)
+
+    with valve_before(_socket_of(settings)) as valve:
+        assert 2 == asyncio.run(test(valve))
+
+
+async def _shared_again(limiter: Limiter) -> None:
+    async with asyncio.timeout(10):
+        while not limiter._budget.is_there:  # noqa: ASYNC110 - the limiter has no event for it
+            await asyncio.sleep(0.01)
+
+
+def _socket_of(settings: Settings) -> str:
+    return urlsplit(settings.broker_url.get_secret_value()).path

@@ -1,0 +1,273 @@
+"""A dead worker is noticed within two looks, and nobody who lives is taken for dead."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from time import time
+from uuid import UUID, uuid4
+
+import pytest
+
+from delivery.attempt_journal import Journal
+from delivery.records.database import STORE_UNAVAILABLE, Store, open_store, transaction
+from delivery.records.pipeline import claims
+from delivery.records.workers import registry
+from delivery.records.workers.locks import Presence
+from delivery.records.workers.registry import WorkerIdentity
+from delivery.settings import Settings
+from delivery.vocabulary import State
+from tasks.context import Office
+from tests.support.attempts import claim
+from tests.support.fixtures import Book
+from tests.support.waiting import wait_until
+from worker.runtime.liveness import FILES_KEPT, Watch
+
+_CUT = """
+    SELECT pg_terminate_backend(pid) FROM pg_locks
+    WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+def identity(worker_id: UUID, host: str = "here") -> WorkerIdentity:
+    """Make the identity of a worker of the deciding lane."""
+    return WorkerIdentity(worker_id, host, 1, ("accept", "decide", "vetting"))
+
+
+@pytest.fixture
+def office(office: Office, tmp_path: Path) -> Office:
+    """Give an office whose journals lie in a folder of this test, and whose watch hardly rests."""
+    brisk = office.settings.model_copy(update={"journal_folder": str(tmp_path), "sweep_tick_s": 0.02})
+    return replace(office, settings=brisk)
+
+
+@pytest.fixture
+def watch(watches: Callable[..., Watch]) -> Watch:
+    """Give the watch of a worker that has been there for long."""
+    return watches()
+
+
+@pytest.fixture
+def watches(office: Office, settings: Settings) -> Iterator[Callable[..., Watch]]:
+    """Give what makes watches, each with a connection of its own."""
+    with ExitStack() as stack:
+
+        def make(worker_id: UUID = office.worker_id, *, settled_after_s: float = 0.0) -> Watch:
+            store = open_store(settings, connections=1)
+            stack.callback(store.dispose)
+            watch = Watch(office, identity(worker_id), store, settled_after_s=settled_after_s)
+            stack.callback(watch._presence.release)
+            return watch
+
+        yield make
+
+
+@pytest.fixture
+def dead(book: Book) -> UUID:
+    """Give a worker of another machine that is dead."""
+    worker_id = uuid4()
+    with transaction(book.store) as db:
+        registry.report_alive(db, identity(worker_id, "elsewhere"))
+    return worker_id
+
+
+def claim_by(book: Book, message_id: UUID, worker_id: UUID) -> None:
+    """Let this worker claim a message's recipient."""
+    assert claim(book, message_id, claims.make_token(worker_id))
+
+
+def test_a_dead_worker_is_buried_at_the_second_look(book: Book, watch: Watch, dead: UUID, queued: UUID) -> None:
+    claim_by(book, queued, dead)
+
+    watch.look()
+    after_one = book.states(queued)
+    watch.look()
+
+    assert ([State.CLAIMED], [State.UNKNOWN]) == (after_one, book.states(queued))
+
+
+def test_a_worker_that_holds_its_lock_is_left_alone(
+    book: Book, watches: Callable[..., Watch], watch: Watch, queued: UUID
+) -> None:
+    other = uuid4()
+    watches(other).look()
+    claim_by(book, queued, other)
+
+    for _ in range(3):
+        watch.look()
+
+    assert [State.CLAIMED] == book.states(queued)
+
+
+def test_a_worker_of_this_machine_lives_while_its_sign_does_although_its_lock_is_free(
+    book: Book, watch: Watch, dead: UUID, queued: UUID, tmp_path: Path
+) -> None:
+    claim_by(book, queued, dead)
+    living = Journal(tmp_path, dead)
+
+    for _ in range(3):
+        watch.look()
+    before = book.states(queued)
+    living.note_dot((0, 0))  # So that its files stay.
+    living.close()
+    watch.look()
+
+    assert ([State.CLAIMED], [State.RETRYING]) == (before, book.states(queued))
+
+
+def test_after_the_database_began_anew_others_have_time_to_show_that_they_live(
+    book: Book, watches: Callable[..., Watch], dead: UUID, queued: UUID
+) -> None:
+    claim_by(book, queued, dead)
+    fresh = watches(settled_after_s=60.0)
+
+    for _ in range(3):
+        fresh.look()
+
+    assert [State.CLAIMED] == book.states(queued)
+
+
+def test_a_watch_that_was_cut_off_takes_its_lock_again_and_suspects_nobody_for_that_time(
+    book: Book, watch: Watch, dead: UUID, queued: UUID
+) -> None:
+    claim_by(book, queued, dead)
+    watch.look()
+    book.ask(_CUT)
+
+    watch._try(watch.look)
+    watch.look()
+    after_one = book.states(queued)
+    watch.look()
+
+    assert ([State.CLAIMED], [State.UNKNOWN]) == (after_one, book.states(queued))
+
+
+def test_a_worker_of_an_earlier_version_is_never_taken_for_dead(
+    book: Book, watch: Watch, dead: UUID, queued: UUID
+) -> None:
+    claim_by(book, queued, dead)
+    book.ask("UPDATE worker SET lock_key = NULL")
+
+    for _ in range(3):
+        watch.look()
+
+    assert [State.CLAIMED] == book.states(queued)
+
+
+def test_a_worker_that_was_taken_for_dead_and_lives_is_alive_again(book: Book, watch: Watch, dead: UUID) -> None:
+    watch.look()
+    watch.look()
+    died = book.ask("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at
+
+    with transaction(book.store) as db:
+        registry.report_alive(db, identity(dead, "elsewhere"))
+
+    assert died is not None
+    assert book.ask("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at is None
+
+
+def test_what_comes_to_light_of_a_buried_worker_ends_as_well(
+    book: Book, watch: Watch, dead: UUID, queued: UUID
+) -> None:
+    watch.look()
+    watch.look()
+
+    claim_by(book, queued, dead)
+    watch.look()
+
+    assert [State.UNKNOWN] == book.states(queued)
+
+
+def test_a_long_dead_worker_and_its_files_are_forgotten(book: Book, watch: Watch, dead: UUID, tmp_path: Path) -> None:
+    ended = Journal(tmp_path, dead)
+    ended.note_dot((7, 1))
+    ended.close()
+    watch.look()
+    watch.look()
+    kept = len(list(tmp_path.iterdir()))
+    book.ask("UPDATE worker SET died_at = died_at - INTERVAL '2 minutes' WHERE id = :id", id=dead)
+
+    watch.look()
+
+    assert (2, []) == (kept, list(tmp_path.iterdir()))
+    assert [] == book.ask("SELECT FROM worker WHERE id = :id", id=dead)
+
+
+def test_a_start_removes_old_files_of_workers_that_nobody_knows_any_more(
+    book: Book, watch: Watch, dead: UUID, queued: UUID, tmp_path: Path
+) -> None:
+    """Of one that is known, lives, was here lately or has an attempt under way, the files stay."""
+    forgotten, living, young, claiming = (uuid4() for _ in range(4))
+    journals = {each: Journal(tmp_path, each) for each in (forgotten, living, young, claiming, dead)}
+    journals[living].note_dot((7, 1))
+    for each in (forgotten, young, claiming, dead):
+        journals[each].note_dot((7, 1))
+        journals[each].close()
+    claim_by(book, queued, claiming)
+    for each in (forgotten, living, claiming, dead):
+        os.utime(tmp_path / f"{each}.journal", times=(0, time() - 1.1 * FILES_KEPT.total_seconds()))
+
+    (tmp_path / "notes.journal").touch()
+    os.utime(tmp_path / "notes.journal", times=(0, 0))
+
+    watch.tidy()
+
+    journals[living].close()
+    kept = {path.stem for path in tmp_path.iterdir()}
+    assert {*map(str, (living, young, claiming, dead)), "notes"} == kept
+
+
+def test_a_watch_tidies_when_it_starts(watch: Watch, tmp_path: Path) -> None:
+    ended = Journal(tmp_path, uuid4())
+    ended.note_dot((7, 1))
+    ended.close()
+    for path in tmp_path.glob("*.journal"):
+        os.utime(path, times=(0, 0))
+
+    watch.start()
+
+    wait_until(lambda: not list(tmp_path.iterdir()))
+    watch.close()
+
+
+def test_a_worker_is_known_from_its_start_to_its_end(book: Book, watch: Watch) -> None:
+    watch.start()
+    wait_until(lambda: book.count("worker") == 1)
+
+    watch.close()
+
+    assert 0 == book.count("worker")
+    assert [] == book.ask(_CUT.replace("pg_terminate_backend(pid)", ""))
+
+
+def test_what_a_worker_leaves_under_way_at_its_end_is_found_by_the_others(
+    book: Book, watch: Watch, watches: Callable[..., Watch], queued: UUID, office: Office
+) -> None:
+    watch.start()
+    wait_until(lambda: book.count("worker") == 1)
+    claim_by(book, queued, office.worker_id)
+    watch.close()
+    other = watches(uuid4())
+
+    other.look()
+    other.look()
+
+    assert [State.UNKNOWN] == book.states(queued)
+
+
+def test_a_presence_without_a_database_says_so(settings: Settings, store: Store) -> None:
+    own = open_store(settings, connections=1)
+    presence = Presence(own, identity(uuid4(), socket.gethostname()))
+    presence.hold()
+    with transaction(store) as db:
+        db.exec_driver_sql(_CUT)
+
+    with pytest.raises(STORE_UNAVAILABLE):
+        presence.hold()
+    held_s = presence.hold()
+
+    presence.release()
+    own.dispose()
+    assert held_s < 1.0

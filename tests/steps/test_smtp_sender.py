@@ -1,0 +1,293 @@
+"""The dialogue with the mail relay, against a real SMTP server that answers as it is told."""
+
+import ssl
+import subprocess
+from collections.abc import Iterator
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from delivery.channels.email.sender import SmtpSender
+from delivery.rules.outcomes import Kind, Outcome
+from delivery.unsubscribe_tokens import LIFETIME, Permit, read_token
+from delivery.vocabulary import Reason
+from tests.support import build
+from tests.support.smtp_server import Mail, Mailbox, Trouble, hang_up, open_mailbox
+
+HOSTILE_SUBJECT = "=?utf-8?q?=0D=0ABcc:x@y.z?="
+
+
+@pytest.fixture(params=["8BITMIME", "PIPELINING"])
+def mailbox(request: pytest.FixtureRequest) -> Iterator[Mailbox]:
+    """Serve a mailbox that takes everything until it is told otherwise: commands in turn, and commands at once."""
+    with open_mailbox() as mailbox:
+        mailbox.always("EHLO", f"250-mailbox\r\n250 {request.param}")
+        yield mailbox
+
+
+@pytest.fixture
+def sender(mailbox: Mailbox) -> Iterator[SmtpSender]:
+    """Give what is tested, with short patience."""
+    sender = _sender(mailbox)
+    yield sender
+    hang_up(sender)
+
+
+def _sender(mailbox: Mailbox, *, scheme: str = "smtp", **chosen: Any) -> SmtpSender:
+    url = SecretStr(mailbox.url.replace("smtp:", f"{scheme}:"))
+    return SmtpSender(build.settings(**{"smtp_url": url, "smtp_timeout_s": 0.3, "send_deadline_s": 1.5, **chosen}))
+
+
+def test_a_letter_is_one_mail_to_one_recipient(mailbox: Mailbox, sender: SmtpSender) -> None:
+    assert Outcome(Kind.SENT) == sender.send(build.letter(recipient_id=12, address="ada@mail.example"))
+
+    (mail,) = mailbox.mails
+    assert ("bounces+r12@postroom.example", ["ada@mail.example"]) == (mail.sender, mail.recipients)
+    assert _read(mail)["Message-ID"].endswith("12@postroom.example>")
+
+
+def test_every_letter_has_a_dialogue_of_its_own_over_one_kept_connection(mailbox: Mailbox, sender: SmtpSender) -> None:
+    for number in (1, 2, 3):
+        sender.send(build.letter(recipient_id=number))
+
+    dialogue = [command[:4] for command in mailbox.commands]
+    assert ["ehlo", *["MAIL", "RCPT", "DATA"] * 3] == dialogue
+    assert (1, 3) == (mailbox.connections, len(mailbox.mails))
+
+
+def test_every_attempt_sends_the_same_mail(mailbox: Mailbox, sender: SmtpSender) -> None:
+    sender.send(build.letter(attempt=1))
+    sender.send(build.letter(attempt=2))
+
+    first, second = mailbox.mails
+    assert first.wire == second.wire
+
+
+def test_a_mail_carries_the_address_of_its_recipients_own_page(mailbox: Mailbox) -> None:
+    letter = build.letter()
+    sender = _sender(mailbox, public_url="https://post.example")
+
+    sender.send(letter)
+    hang_up(sender)
+
+    header = _read(mailbox.mails[0])["List-Unsubscribe"]
+    token = header.removeprefix("<https://post.example/unsubscribe/").removesuffix(">")
+    assert Permit(letter.account_id, letter.read_at + LIFETIME) == read_token(token, build.PEPPER)
+
+
+def test_lines_that_begin_with_a_dot_arrive_as_they_were(mailbox: Mailbox, sender: SmtpSender) -> None:
+    body = ".\r\n..\r\n.hidden\r\nnot.hidden\r\n."
+
+    sender.send(build.letter(body=body))
+
+    assert body == _read(mailbox.mails[0]).get_content().removesuffix("\r\n")
+
+
+@pytest.mark.parametrize("subject", [HOSTILE_SUBJECT, "Grüße aus Köln", "a" * 255, "=?", "ü" * 255, " outer blanks "])
+def test_a_subject_arrives_as_those_literal_characters(mailbox: Mailbox, sender: SmtpSender, subject: str) -> None:
+    sender.send(build.letter(subject=subject))
+
+    read = _read(mailbox.mails[0])
+    assert [subject] == read.get_all("Subject")
+    assert read["Bcc"] is None
+
+
+def test_only_the_recipient_of_the_letter_is_in_the_envelope(mailbox: Mailbox, sender: SmtpSender) -> None:
+    sender.send(
+        build.letter(subject=HOSTILE_SUBJECT, sender_name=HOSTILE_SUBJECT, account_name="x@y.z, b@mail.example")
+    )
+
+    assert [["bruno@mail.example"]] == [mail.recipients for mail in mailbox.mails]
+
+
+@pytest.mark.parametrize(
+    ("stage", "answer", "kind"),
+    [
+        # About us, not about the mailbox: a setting that is wrong must fail nobody for good.
+        ("MAIL", "550 Who are you?", Kind.TEMPORARY),
+        ("MAIL", "451 Later", Kind.TEMPORARY),
+        ("MAIL", "421 Closing", Kind.TEMPORARY),
+        ("DATA", "554 Not you", Kind.TEMPORARY),
+        ("DATA", "451 Later", Kind.TEMPORARY),
+        ("DATA", "421 Closing", Kind.TEMPORARY),
+        ("CONNECT", "554 No", Kind.TEMPORARY),
+        ("CONNECT", "421 Busy", Kind.TEMPORARY),
+        ("EHLO", "421 Busy", Kind.TEMPORARY),
+        # About the mailbox.
+        ("RCPT", "550 No such user", Kind.PERMANENT),
+        ("RCPT", "553 Not a name", Kind.PERMANENT),
+        ("RCPT", "450 Greylisted", Kind.TEMPORARY),
+        ("RCPT", "552 Too many recipients", Kind.TEMPORARY),
+        ("RCPT", "421 Closing", Kind.TEMPORARY),
+        ("RCPT", "599-Line one\r\n599 Line two", Kind.PERMANENT),
+        # About the mail.
+        ("DOT", "550 Looks like spam", Kind.PERMANENT),
+        ("DOT", "554 No", Kind.PERMANENT),
+        ("DOT", "451 Later", Kind.TEMPORARY),
+        ("DOT", "421 Closing", Kind.TEMPORARY),
+        ("DOT", "552 Full", Kind.TEMPORARY),
+        # Nobody knows what a broken answer after the dot means.
+        ("DOT", "yes", Kind.UNKNOWN),
+        ("DOT", "354 Go on", Kind.UNKNOWN),
+        ("RCPT", "yes", Kind.TEMPORARY),
+    ],
+)
+def test_an_answer_means_what_its_stage_makes_of_it(
+    mailbox: Mailbox, sender: SmtpSender, stage: str, answer: str, kind: Kind
+) -> None:
+    mailbox.always(stage, answer)
+
+    assert kind is sender.send(build.letter()).kind
+
+
+def test_a_refusal_is_told_with_the_relays_own_words(mailbox: Mailbox, sender: SmtpSender) -> None:
+    mailbox.always("RCPT", "550 No such user")
+
+    assert Outcome(Kind.PERMANENT, Reason.MAILBOX_REFUSED, "550 No such user") == sender.send(build.letter())
+
+
+@pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "DOT"])
+@pytest.mark.parametrize("answer", ["550 No", "451 Later", "421 Closing"])
+def test_after_a_refusal_the_next_letter_is_sent(mailbox: Mailbox, sender: SmtpSender, stage: str, answer: str) -> None:
+    mailbox.next(stage, answer)
+    sender.send(build.letter(recipient_id=1))
+    mailbox.mails.clear()
+
+    assert Outcome(Kind.SENT) == sender.send(build.letter(recipient_id=2))
+    assert ["bounces+r2@postroom.example"] == [mail.sender for mail in mailbox.mails]
+
+
+def test_after_a_refusal_the_connection_is_kept(mailbox: Mailbox, sender: SmtpSender) -> None:
+    mailbox.next("RCPT", "550 No")
+    mailbox.next("DATA", "554 No valid recipients")  # Heard only by a relay that takes commands at once.
+
+    sender.send(build.letter())
+    sender.send(build.letter())
+
+    assert 1 == mailbox.connections
+    assert "RSET" in mailbox.commands
+
+
+def test_commands_are_given_at_once_only_to_a_relay_that_takes_them_so(mailbox: Mailbox, sender: SmtpSender) -> None:
+    mailbox.next("MAIL", "451 Later")
+
+    outcome = sender.send(build.letter())
+
+    takes_them = "PIPELINING" in str(mailbox._always["EHLO"])
+    assert (Kind.TEMPORARY, "451 Later") == (outcome.kind, outcome.detail)
+    assert takes_them == any(command.startswith("RCPT") for command in mailbox.commands)
+
+
+@pytest.mark.parametrize("last", ["354 Go on", Trouble.DROP, "421 Closing"])
+def test_a_refused_recipient_is_told_whatever_the_relay_says_to_the_data_behind_it(
+    mailbox: Mailbox, sender: SmtpSender, last: str | Trouble
+) -> None:
+    mailbox.always("RCPT", "550 No such user")
+    mailbox.always("DATA", last)
+
+    outcomes = [sender.send(build.letter()) for _ in range(2)]
+
+    assert [(Kind.PERMANENT, "550 No such user")] * 2 == [(each.kind, each.detail) for each in outcomes]
+    assert [] == mailbox.mails
+
+
+@pytest.mark.parametrize("trouble", [Trouble.DROP, Trouble.HANG, Trouble.DRIP])
+@pytest.mark.parametrize("stage", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA"])
+def test_a_connection_lost_before_the_dot_is_tried_again(
+    mailbox: Mailbox, sender: SmtpSender, stage: str, trouble: Trouble
+) -> None:
+    mailbox.always(stage, trouble)
+
+    outcome = sender.send(build.letter())
+
+    assert (Kind.TEMPORARY, Reason.TRY_LATER) == (outcome.kind, outcome.reason)
+    assert [] == mailbox.mails
+
+
+@pytest.mark.parametrize("trouble", [Trouble.DROP, Trouble.HANG, Trouble.DRIP])
+def test_of_a_connection_lost_after_the_dot_nobody_knows_the_outcome(mailbox: Mailbox, trouble: Trouble) -> None:
+    mailbox.always("DOT", trouble)
+    sender = _sender(mailbox, send_deadline_s=0.5)
+
+    outcome = sender.send(build.letter())
+
+    assert (Kind.UNKNOWN, Reason.INTERRUPTED) == (outcome.kind, outcome.reason)
+    assert 1 == len(mailbox.mails)
+
+
+@pytest.mark.parametrize("stage", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "DOT"])
+def test_a_relay_that_drips_does_not_hold_a_thread_past_the_deadline(mailbox: Mailbox, stage: str) -> None:
+    mailbox.always(stage, Trouble.DRIP)
+    sender = _sender(mailbox, send_deadline_s=1.0)
+    began = monotonic()
+
+    sender.send(build.letter())
+
+    assert monotonic() - began < 2.5
+
+
+def test_a_relay_that_is_away_is_tried_again() -> None:
+    with open_mailbox() as gone:
+        sender = _sender(gone)
+
+    assert Kind.TEMPORARY is sender.send(build.letter()).kind
+
+
+@pytest.mark.parametrize("farewell", [b"", b"421 4.4.2 timeout exceeded\r\n"])
+def test_a_kept_connection_that_died_is_replaced_within_the_same_attempt(
+    mailbox: Mailbox, sender: SmtpSender, farewell: bytes
+) -> None:
+    sender.send(build.letter(recipient_id=1))
+    mailbox.hang_up(farewell)
+
+    assert Outcome(Kind.SENT) == sender.send(build.letter(recipient_id=2))
+    assert (2, 2) == (mailbox.connections, len(mailbox.mails))
+
+
+def test_a_connection_is_replaced_after_a_hundred_mails(mailbox: Mailbox, sender: SmtpSender) -> None:
+    for number in range(101):
+        sender.send(build.letter(recipient_id=number))
+
+    assert (2, 101) == (mailbox.connections, len(mailbox.mails))
+
+
+def test_a_letter_that_no_mail_can_carry_is_refused_without_a_connection(mailbox: Mailbox, sender: SmtpSender) -> None:
+    outcome = sender.send(build.letter(address="ada@☃.example"))
+
+    assert (Kind.PERMANENT, Reason.NOT_EXPRESSIBLE, 0) == (outcome.kind, outcome.reason, mailbox.connections)
+
+
+def test_nothing_is_said_in_the_clear_to_a_relay_without_tls(mailbox: Mailbox) -> None:
+    sender = _sender(mailbox, scheme="smtp+starttls")
+
+    assert Kind.TEMPORARY is sender.send(build.letter()).kind
+    assert {"ehlo"} == {command[:4] for command in mailbox.commands}
+
+
+def test_a_relay_with_a_certificate_that_nobody_vouches_for_gets_nothing(mailbox: Mailbox, tmp_path: Path) -> None:
+    mailbox.tls = _self_signed(tmp_path)
+    mailbox.always("EHLO", "250-mailbox\r\n250 STARTTLS")
+    mailbox.always("STARTTLS", "220 Go on")
+    sender = _sender(mailbox, scheme="smtp+starttls")
+
+    assert Kind.TEMPORARY is sender.send(build.letter()).kind
+    assert [] == mailbox.mails
+
+
+def _read(mail: Mail) -> EmailMessage:
+    unstuffed = b"\r\n".join(line.removeprefix(b".") for line in mail.wire.split(b"\r\n"))
+    return message_from_bytes(unstuffed, policy=policy.default)
+
+
+def _self_signed(folder: Path) -> ssl.SSLContext:
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=mailbox"
+    subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context

@@ -1,0 +1,206 @@
+"""Tokens of a foreign issuer at the front door, from an issuer that really listens."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import time
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx2
+import pytest
+
+from delivery.records.database import transaction
+from delivery.records.identities import clients, credentials
+from delivery.settings import Settings
+from delivery.vocabulary import Scope
+from tests.support import issuer
+from tests.support.api_server import open_door
+from tests.support.credentials import minted
+from tests.support.fixtures import Book
+from tests.support.issuer import AUDIENCE, ISSUER, KEY
+from tests.support.waiting import wait_until
+
+
+@dataclass
+class RealIssuer:
+    """An issuer on a port of this machine: what it answers, and what it was asked."""
+
+    port: int = 0
+    status: int = 200
+    answer: dict[str, Any] = field(default_factory=dict)
+    asked: list[tuple[str, str | None, dict[str, list[str]]]] = field(default_factory=list)
+
+    def url(self, path: str) -> str:
+        """Give an address of it."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+
+@contextmanager
+def listening() -> Iterator[RealIssuer]:
+    """Let an issuer listen until the block ends."""
+    real = RealIssuer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """Answer."""
+            form = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
+            real.asked.append((self.path, self.headers.get("Authorization"), parse_qs(form)))
+            self.send_response(real.status)
+            self.send_header("Location", real.url("/elsewhere"))
+            self.end_headers()
+            self.wfile.write(json.dumps(real.answer).encode())
+
+        do_POST = do_GET  # noqa: N815 - see above
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    real.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield real
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def real() -> Iterator[RealIssuer]:
+    """Give an issuer that publishes one key."""
+    with listening() as found:
+        found.answer = issuer.published(KEY)
+        yield found
+
+
+def trusting(settings: Settings, **chosen: str) -> Settings:
+    """Make settings that trust the issuer."""
+    facts: dict[str, Any] = {**settings.model_dump(), "issuer": ISSUER, "issuer_audience": AUDIENCE, **chosen}
+    return Settings(**facts)
+
+
+def by_keys(settings: Settings, real: RealIssuer) -> Settings:
+    """Trust what it signs."""
+    return trusting(settings, issuer_jwks_url=real.url("/keys"))
+
+
+def by_asking(settings: Settings, real: RealIssuer) -> Settings:
+    """Trust what it answers."""
+    secret = {"issuer_introspection_client_id": "post room", "issuer_introspection_client_secret": "a:b"}
+    return trusting(settings, issuer_introspection_url=real.url("/introspect"), **secret)
+
+
+def token(book: Book, **chosen: Any) -> str:
+    """Sign a token for the client of the book."""
+    now = int(time())
+    facts = {"client_id": str(book.client_id), "iat": now, "exp": now + 600, "scope": "message.read"}
+    return issuer.token(**{**facts, **chosen})
+
+
+def ask(http: httpx2.Client, text: str) -> httpx2.Response:
+    """Ask for the list of messages."""
+    return http.get("/messages", headers={"Authorization": f"Bearer {text}"})
+
+
+def test_a_signed_token_gets_in_and_its_keys_are_fetched_once(settings: Settings, book: Book, real: RealIssuer) -> None:
+    with open_door(by_keys(settings, real)) as http:
+        answers = [ask(http, token(book)) for _ in range(3)]
+
+    assert [200] * 3 == [answer.status_code for answer in answers]
+    assert [("/keys", None, {})] == real.asked
+
+
+def test_a_token_may_do_no_more_than_its_client(settings: Settings, book: Book, real: RealIssuer) -> None:
+    with transaction(book.store) as db:
+        clients.put(db, book.client_id, "shop", scopes=[Scope.MESSAGE_SEND])
+
+    with open_door(by_keys(settings, real)) as http:
+        answer = ask(http, token(book, client_id="shop"))
+
+    assert (403, "insufficient_scope") == (answer.status_code, answer.json()["error"])
+
+
+def test_a_token_may_do_no_more_than_it_says(settings: Settings, book: Book, real: RealIssuer) -> None:
+    with open_door(by_keys(settings, real)) as http:
+        answers = [ask(http, token(book, scope=scope)) for scope in (None, "", "message.send openid")]
+
+    assert [403] * 3 == [answer.status_code for answer in answers]
+
+
+def test_a_token_for_a_client_that_is_not_ours_or_is_shut_out_is_invalid(
+    settings: Settings, book: Book, real: RealIssuer
+) -> None:
+    minted(book, settings)
+
+    with open_door(by_keys(settings, real)) as http:
+        assert "invalid_token" == ask(http, token(book, client_id="nobody")).json()["error"]
+        assert 200 == ask(http, token(book)).status_code
+        with transaction(book.store) as db:
+            credentials.revoke_all(db, book.client_id)
+        wait_until(lambda: ask(http, token(book)).status_code == 401, within_s=2)
+
+
+def test_an_expired_token_says_so_and_a_forged_one_does_not(settings: Settings, book: Book, real: RealIssuer) -> None:
+    past = token(book, exp=int(time()) - 1)
+
+    with open_door(by_keys(settings, real)) as http:
+        answers = [ask(http, past), ask(http, past[:-8] + "AAAAAAAA"), ask(http, "garbage")]
+
+    assert ["expired_token", "invalid_token", "invalid_token"] == [answer.json()["error"] for answer in answers]
+    assert [401] * 3 == [answer.status_code for answer in answers]
+
+
+@pytest.mark.parametrize("status", [500, 302, 404])
+def test_an_issuer_that_does_not_answer_well_is_a_503_and_is_not_followed_elsewhere(
+    settings: Settings, book: Book, real: RealIssuer, status: int
+) -> None:
+    real.status = status
+
+    with open_door(by_keys(settings, real)) as http:
+        answer = ask(http, token(book))
+
+    assert (503, "5") == (answer.status_code, answer.headers["Retry-After"])
+    assert ["/keys"] == [path for path, _, _ in real.asked]
+
+
+def test_an_issuer_that_is_away_is_a_503_and_keys_go_on(settings: Settings, book: Book, real: RealIssuer) -> None:
+    with open_door(trusting(settings, issuer_jwks_url="http://127.0.0.1:1/keys")) as http:
+        away = ask(http, token(book))
+        key = minted(book, settings).text.get_secret_value()
+        by_key = http.get("/messages", headers={"X-API-Key": key})
+
+    assert [503, 200] == [away.status_code, by_key.status_code]
+    assert [] == real.asked
+
+
+def test_an_issuer_is_asked_about_a_token_once_with_our_credentials(
+    settings: Settings, book: Book, real: RealIssuer
+) -> None:
+    now = int(time())
+    real.answer = issuer.claims(active=True, client_id=str(book.client_id), iat=now, exp=now + 60, scope="message.read")
+
+    with open_door(by_asking(settings, real)) as http:
+        answers = [ask(http, "opaque+/=") for _ in range(3)]
+
+    assert [200] * 3 == [answer.status_code for answer in answers]
+    # "post+room" and "a%3Ab": RFC 6749 2.3.1 form-encodes both before RFC 7617 makes Basic credentials of them.
+    asked = ("/introspect", "Basic cG9zdCtyb29tOmElM0Fi", {"token": ["opaque+/="], "token_type_hint": ["access_token"]})
+    assert [asked] == real.asked
+
+
+def test_an_issuer_that_says_no_is_a_401_and_one_that_refuses_us_a_503(
+    settings: Settings, book: Book, real: RealIssuer
+) -> None:
+    del book
+    real.answer = {"active": False}
+
+    with open_door(by_asking(settings, real)) as http:
+        said_no = ask(http, "opaque")
+        real.status = 401
+        refused_us = ask(http, "opaque")
+
+    assert [401, 503] == [said_no.status_code, refused_us.status_code]

@@ -1,0 +1,136 @@
+"""Reading: where messages stand, and inboxes a page at a time."""
+
+from datetime import datetime
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from delivery.records.database import transaction
+from delivery.records.views import inbox, messages
+from delivery.records.views.inbox import InboxView
+from delivery.records.views.messages import Progress
+from delivery.rules.status import Standing
+from delivery.vocabulary import Channel, MessageType, Reason, State
+from tasks.context import Office
+from tasks.steps.decide import decide
+from tests.steps.conftest import HELD_PHRASE
+from tests.support.fixtures import Book
+from tests.support.step_driver import Crank
+
+
+def test_progress_names_the_recipients_in_the_order_they_were_given(book: Book, office: Office) -> None:
+    blocked, email, inbox = book.account(is_closed=True), book.account(Channel.EMAIL), book.account()
+    message_id = book.message(email, blocked, inbox)
+    decide(office, [message_id])
+
+    progress = _progress(book, [message_id])
+
+    standings = (
+        Standing(email, State.QUEUED),
+        Standing(blocked, State.BLOCKED, Reason.CLOSED_TO_EVERYBODY),
+        Standing(inbox, State.DELIVERED),
+    )
+    assert {message_id: Progress(standings, None)} == progress
+
+
+def test_progress_knows_nothing_of_a_message_that_never_was(book: Book) -> None:
+    assert {} == _progress(book, [uuid7()])
+
+
+def test_only_messages_without_a_moving_recipient_are_settled(book: Book, office: Office, crank: Crank) -> None:
+    fresh = book.message(book.account())
+    queued = book.message(book.account(), book.account(Channel.EMAIL))
+    delivered = book.message(book.account(), book.account(is_closed=True))
+    held = book.message(book.account(), subject=HELD_PHRASE)
+    decide(office, [queued, delivered, held])
+
+    settled = _progress(book, [fresh, queued, delivered, held], settled_only=True)
+    crank.run_until_quiet()
+    later = _progress(book, [fresh, queued, delivered, held], settled_only=True)
+
+    assert {delivered, held} == set(settled)
+    assert {delivered, held, queued} == set(later)
+    assert book.case(held).case_id == settled[held].vetting_id
+
+
+def test_a_retrying_and_an_unknown_recipient_stand_where_they_stand(book: Book) -> None:
+    message_id = book.message(*book.accounts(2))
+    first, second = book.recipient_ids(message_id)
+    book.ask("UPDATE recipient SET state = 'retrying' WHERE id = :id", id=first)
+    book.ask("UPDATE recipient SET state = 'unknown' WHERE id = :id", id=second)
+
+    assert {message_id} == set(_progress(book, [message_id], settled_only=True))
+
+
+def test_a_message_is_read_by_its_own_client_only(book: Book) -> None:
+    message_id = book.message(book.account(), type=MessageType.JOB)
+
+    with transaction(book.store) as db:
+        mine = messages.message(db, message_id, client_id=book.client_id)
+        others = messages.message(db, message_id, client_id=book.client())
+
+    assert mine is not None
+    assert (message_id, MessageType.JOB, book.client_id) == (mine.message_id, mine.type, mine.client_id)
+    assert others is None
+
+
+def test_an_inbox_is_read_newest_first_and_is_its_owners_alone(book: Book, office: Office) -> None:
+    mine, other = book.account(), book.account()
+    first, second = book.message(mine, other, subject="1"), book.message(mine, subject="2")
+    decide(office, [first])
+    decide(office, [second])
+
+    letters = _inbox(book, mine, limit=10)
+
+    assert [(second, "2", "Grace"), (first, "1", "Grace")] == [
+        (letter.message_id, letter.subject, letter.sender_name) for letter in letters
+    ]
+    assert [first] == book.inbox(other)
+
+
+def test_pages_of_an_inbox_meet_without_gap_or_overlap_even_at_one_instant(book: Book, office: Office) -> None:
+    account_id = book.account()
+    for _ in range(3):
+        decide(office, [book.message(account_id) for _ in range(7)])
+    book.ask("UPDATE inbox_letter SET delivered_at = date_trunc('hour', delivered_at)")
+    whole = _inbox(book, account_id, limit=100)
+
+    pages: list[InboxView] = []
+    before: tuple[datetime, int] | None = None
+    while page := _inbox(book, account_id, limit=4, before=before):
+        pages += page
+        before = page[-1].delivered_at, page[-1].recipient_id
+
+    assert whole == pages
+    assert 21 == len({letter.message_id for letter in pages})
+
+
+def test_a_letter_that_arrives_between_two_pages_shifts_nothing(book: Book, office: Office) -> None:
+    account_id = book.account()
+    for _ in range(4):
+        decide(office, [book.message(account_id)])
+    old = _inbox(book, account_id, limit=10)
+
+    first = _inbox(book, account_id, limit=2)
+    decide(office, [book.message(account_id)])
+    second = _inbox(book, account_id, limit=2, before=(first[-1].delivered_at, first[-1].recipient_id))
+
+    assert old == first + second
+
+
+def test_an_empty_inbox_is_not_the_inbox_of_nobody(book: Book) -> None:
+    account_id = book.account()
+
+    with transaction(book.store) as db:
+        assert [] == inbox.inbox(db, account_id, limit=10)
+        assert inbox.inbox(db, uuid7(), limit=10) is None
+
+
+def _progress(book: Book, message_ids: list[UUID], *, settled_only: bool = False) -> dict[UUID, Progress]:
+    with transaction(book.store) as db:
+        return messages.progress(db, message_ids, settled_only=settled_only)
+
+
+def _inbox(book: Book, account_id: UUID, *, limit: int, before: tuple[datetime, int] | None = None) -> list[InboxView]:
+    with transaction(book.store) as db:
+        return inbox.inbox(db, account_id, limit=limit, before=before) or []

@@ -1,0 +1,30 @@
+"""Attempts at recipients, step by step: claimed, and their outcomes recorded."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from delivery.records.database import transaction
+from delivery.records.pipeline import claims, transitions
+from delivery.records.pipeline.claims import Letter
+from delivery.rules.outcomes import Attempt, Kind, Outcome, conclude
+from delivery.vocabulary import Reason
+from tests.support.fixtures import Book
+
+LEASE = timedelta(seconds=60)
+LATER = Outcome(Kind.TEMPORARY, Reason.TRY_LATER, "451 later")
+UNKNOWN = Outcome(Kind.UNKNOWN, Reason.INTERRUPTED)
+
+
+def claim(book: Book, message_id: UUID, token: UUID | None = None, *, is_alone: bool = False) -> list[Letter]:
+    """Claim what can be claimed of a message."""
+    recipient_ids = book.recipient_ids(message_id)
+    with transaction(book.store) as db:
+        return claims.claim(db, recipient_ids, token=token or uuid7(), lease=LEASE, is_alone=is_alone)
+
+
+def record(book: Book, attempt: Attempt, outcome: Outcome) -> set[int]:
+    """Record an outcome, without chance."""
+    with transaction(book.store) as db:
+        return transitions.record(db, [conclude(attempt, outcome, 0.0)])

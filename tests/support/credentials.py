@@ -1,0 +1,28 @@
+"""Credentials of a client as tests need them."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from delivery.credentials import Minted, mint
+from delivery.records.database import transaction
+from delivery.records.identities import clients
+from delivery.settings import Settings
+from delivery.vocabulary import CredentialKind
+from tests.support.fixtures import Book
+
+PAST = timedelta(hours=-1)
+
+
+def minted(book: Book, settings: Settings, kind: CredentialKind = CredentialKind.API_KEY, **chosen: Any) -> Minted:
+    """Give the client of the book, or the one chosen here, a credential."""
+    client_id: UUID = chosen.pop("client_id", book.client_id)
+    fresh = mint(kind, settings.pepper)
+    with transaction(book.store) as db:
+        clients.add_credentials(db, client_id, [fresh], **chosen)
+    return fresh
+
+
+def text_of(credential: Minted) -> str:
+    """Give what its client shows."""
+    return credential.text.get_secret_value()

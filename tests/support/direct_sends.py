@@ -1,0 +1,84 @@
+"""Direct sends as other programs make them: fields, tokens, envelopes."""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from pydantic import SecretStr
+
+from delivery.credentials import mint
+from delivery.records.database import transaction
+from delivery.records.identities import clients
+from delivery.records.pipeline import refused_sends
+from delivery.records.pipeline.refused_sends import RefusedView
+from delivery.vocabulary import CredentialKind, Scope
+from tasks.broker.direct_queue import Letterbox
+from tasks.context import Office
+from tests.support import build
+from tests.support.fixtures import Book
+from worker.runtime.direct_reader import Reader
+
+AN_HOUR = timedelta(hours=1)
+
+
+def credential(
+    book: Book,
+    pepper: SecretStr,
+    kind: CredentialKind = CredentialKind.ACCESS_TOKEN,
+    *,
+    client_id: UUID | None = None,
+    scopes: Sequence[Scope] = (Scope.MESSAGE_SEND,),
+    lifetime: timedelta = AN_HOUR,
+) -> str:
+    """Give a client something to show: an access token, unless another kind is asked for."""
+    minted = mint(kind, pepper)
+    with transaction(book.store) as db:
+        clients.add_credentials(db, client_id or book.client_id, [minted], scopes=scopes, lifetime=lifetime)
+    return minted.text.get_secret_value()
+
+
+def fields(*account_ids: UUID, **chosen: Any) -> dict[str, Any]:
+    """Make the fields of a direct send to these accounts, under a fresh id."""
+    recipients = [str(each) for each in account_ids]
+    return build.fields(**{"message_uuid": str(uuid4()), "recipient_uuids": recipients, **chosen})
+
+
+def envelope(keywords: object, /, *, positional: object = None, **outside: Any) -> bytes:
+    """Make a protocol 2 envelope by hand, with these keyword arguments."""
+    return sealed(json.dumps([positional or [], keywords, {}]).encode(), **outside)
+
+
+def sealed(content: bytes, /, **outside: Any) -> bytes:
+    """Put a body, whatever it is, into an envelope; what is given here replaces what an honest one has."""
+    honest = {
+        "body": b64encode(content).decode(),
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": {"lang": "py", "task": "messages.accept", "id": str(uuid4()), "argsrepr": "()"},
+        "properties": {"body_encoding": "base64", "delivery_tag": str(uuid4()), "delivery_info": {}, "priority": 0},
+    }
+    return json.dumps({**honest, **outside}).encode()
+
+
+@contextmanager
+def reading(office: Office, letterbox: Letterbox | None = None) -> Iterator[None]:
+    """Have a reader empty the letterbox meanwhile."""
+    reader = Reader(office, letterbox or Letterbox(office.settings))
+    reader.start()
+    yield
+    reader.stop()
+
+
+def refusals(book: Book) -> list[RefusedView]:
+    """List what was refused, newest first."""
+    with transaction(book.store) as db:
+        return refused_sends.latest(db, 1000)
+
+
+def codes(book: Book) -> list[list[str]]:
+    """List the codes of each refusal, oldest first."""
+    return [[fault["code"] for fault in each.faults] for each in reversed(refusals(book))]

@@ -1,0 +1,93 @@
+"""A shared budget that a test holds in its hands, and limiters that are asked often and at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from api_stub.ratelimit.limiter import Limiter
+from api_stub.ratelimit.local_counter import Meter
+from api_stub.ratelimit.redis_counter import SharedBudget
+from api_stub.ratelimit.window import Quota, Tally
+from api_stub.server.errors import Refusal
+from tests.support import build
+from tests.support.leaping_loop import now
+
+CLIENT = build.CLIENT_ID
+Call = Callable[[], Awaitable[None]]
+
+
+class FakeStorage:
+    """Keeps the shared budget in memory, by the leaping clock."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.pinged = 0
+        self.breaks_with: Exception | None = None
+        self.hangs = False
+        self._taken: dict[str, Meter] = {}
+
+    @property
+    def keys(self) -> list[str]:
+        """List what is kept."""
+        return list(self._taken)
+
+    def wipe(self) -> None:
+        """Forget everything, as FLUSHALL does."""
+        self._taken.clear()
+
+    async def take(self, key: str, quota: Quota, count: int) -> bool:
+        """Take so much of a quota, or nothing."""
+        self.asked += 1
+        await self._behave()
+        meter = self._taken.setdefault(key, Meter(quota, now()))
+        if meter.wait_s(count, now()) > 0:
+            return False
+        meter.spend(count)
+        return True
+
+    async def tally(self, key: str, quota: Quota) -> Tally:
+        """Say what was taken of a quota."""
+        self.asked += 1
+        await self._behave()
+        return self._taken.setdefault(key, Meter(quota, now())).tally(now())
+
+    async def ping(self) -> None:
+        """Return when it can be asked."""
+        self.pinged += 1
+        await self._behave()
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    async def _behave(self) -> None:
+        await asyncio.sleep(0)  # Others come between, as they do while Redis is asked.
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.breaks_with:
+            raise self.breaks_with
+
+
+def limiter_of(storage: FakeStorage, *, capacity: int = 1000, **chosen: int) -> Limiter:
+    """Make the limiter of one process that shares this budget."""
+    return Limiter(build.settings(**chosen), SharedBudget(storage), clock=now, capacity=capacity)
+
+
+async def admitted(call: Call, times: int) -> int:
+    """Call so often, all at once, and count what was not refused."""
+    results = await asyncio.gather(*(call() for _ in range(times)), return_exceptions=True)
+    odd = [result for result in results if result is not None and not isinstance(result, Refusal)]
+    assert [] == odd
+    return sum(result is None for result in results)
+
+
+async def refusal(call: Awaitable[None]) -> Refusal:
+    """Give the refusal that this call must end in."""
+    with pytest.raises(Refusal) as caught:
+        await call
+    return caught.value
+
+
+def request(limiter: Limiter, per_minute: int | None = 5) -> Call:
+    """Make a call that asks for one request of the client."""
+    return lambda: limiter.admit_request(CLIENT, per_minute)

@@ -1,0 +1,178 @@
+"""PostgreSQL and Valkey for one test run: started once, shared by all its processes, gone when the run is gone.
+
+A guardian process of its own holds the servers and the folder they live in. It ends when its standard input ends, and
+that happens however the test run ends: by itself, by Ctrl-C, by SIGTERM or by SIGKILL.
+"""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psycopg
+import redis
+
+from worker.embedded.servers import NotInstalled, Server, named_database, prepare_postgres, prepare_valkey
+
+_START_TIMEOUT_S = 60
+_STOP_TIMEOUT_S = 10
+_TICK_S = 0.02
+_LOCK_TIMEOUT_MS = 5000
+_TEMPLATE = "postroom_template"
+# Every pytest-xdist worker has a key space of its own.
+_KEY_SPACES = 64
+
+
+class NotAvailable(Exception):  # noqa: N818 - a fact about the environment
+    """There are no servers to test on; the message says what to install."""
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where the servers of this run are reached."""
+
+    postgres_url: str
+    valkey_url: str
+
+    def database_url(self, name: str) -> str:
+        """Give the address of a database on the server."""
+        return named_database(self.postgres_url, name)
+
+    def broker_url(self, space: int) -> str:
+        """Give the address of a key space of the broker."""
+        return self.valkey_url.replace("?db=0", f"?db={space % _KEY_SPACES}")
+
+    def create_database(self, name: str, *, template: str | None = _TEMPLATE) -> str:
+        """Make a fresh database, with our tables in it unless `template` says otherwise, and give its address."""
+        with psycopg.connect(self.postgres_url, autocommit=True) as db:
+            db.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+            db.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template or "template1"}"'.encode())
+            # A test that waits for a lock of its own would wait for ever.
+            db.execute(f'ALTER DATABASE "{name}" SET lock_timeout = {_LOCK_TIMEOUT_MS}'.encode())
+        return self.database_url(name)
+
+
+class Guardian:
+    """The process that holds the servers."""
+
+    def __init__(self) -> None:
+        # A session of its own: Ctrl-C at the terminal reaches the tests, and the guardian only through its input.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.servers"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+            start_new_session=True,
+        )
+
+    def await_servers(self) -> Servers:
+        """Wait until the servers answer. Raises `NotAvailable` where they are not installed."""
+        assert self._process.stdout is not None
+        said = json.loads(self._process.stdout.readline() or '{"why": "The guardian of the servers broke; see above."}')
+        if "why" in said:
+            raise NotAvailable(said["why"])
+        return Servers(**said)
+
+    def dismiss(self) -> None:
+        """Stop the servers and wait until they are gone."""
+        self._process.communicate(timeout=_START_TIMEOUT_S)
+
+
+def prepare_template(servers: Servers, migrate: Callable[[str], None]) -> None:
+    """Make the database that the databases of all test processes are copied from."""
+    migrate(servers.create_database(_TEMPLATE, template=None))
+
+
+def main() -> None:
+    """Hold the servers until standard input ends."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(_folder())
+            said = asdict(stack.enter_context(_serve(folder)))
+        except NotInstalled as error:
+            said = {"why": str(error)}
+        sys.stdout.write(json.dumps(said) + "\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="postroom-tests-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _serve(folder: Path) -> Iterator[Servers]:
+    postgres = prepare_postgres(folder / "postgres", durable=False)
+    valkey = prepare_valkey(folder / "valkey")
+    more = ("--appendonly", "no", "--databases", str(_KEY_SPACES))
+    with (
+        _running(postgres, (), _is_postgres_up, signal.SIGQUIT),
+        _running(valkey, more, _is_valkey_up, signal.SIGKILL),
+    ):
+        yield Servers(postgres.url, valkey.url)
+
+
+@contextmanager
+def _running(
+    server: Server, more: tuple[str, ...], is_up: Callable[[str], bool], farewell: signal.Signals
+) -> Iterator[None]:
+    process = subprocess.Popen(
+        (*server.arguments, *more),
+        user=server.user,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _await(process, lambda: is_up(server.url))
+        yield
+    finally:
+        process.send_signal(farewell)
+        process.wait(_STOP_TIMEOUT_S)
+
+
+def _await(process: subprocess.Popen[bytes], is_up: Callable[[], bool]) -> None:
+    for _ in range(int(_START_TIMEOUT_S / _TICK_S)):
+        if is_up():
+            return
+        try:
+            process.wait(_TICK_S)
+        except subprocess.TimeoutExpired:
+            continue
+        raise RuntimeError(f"{process.args!r} ended with {process.returncode} instead of serving.")
+    raise RuntimeError(f"{process.args!r} did not answer within {_START_TIMEOUT_S} s.")
+
+
+def _is_postgres_up(url: str) -> bool:
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _is_valkey_up(url: str) -> bool:
+    client = redis.Redis.from_url(url)
+    try:
+        return bool(client.ping())
+    except redis.exceptions.RedisError:
+        return False
+    finally:
+        client.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""PostgreSQL killed or frozen: the door says so within two seconds, and all go on within ten of its return."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from time import monotonic
+from typing import Any
+
+import httpx2
+import pytest
+
+from delivery.records.database import Store, answers
+from delivery.records.migrate import create_database, migrate
+from delivery.settings import Settings
+from delivery.vocabulary import Channel
+from tests.support.api_client import key_of
+from tests.support.fixtures import Book
+from tests.support.platform import short_folder
+from tests.support.process_group import API, DECIDE, SMTP, START_S, Crew, crew_at
+from tests.support.smtp_server import Mailbox, open_mailbox
+from tests.support.waiting import wait_until
+from worker.embedded.servers import Server, named_database, prepare_postgres
+
+pytestmark = pytest.mark.xdist_group("drills")
+_STORE = "postgres"
+_DATABASE = "drill"
+# The promise is two seconds and the door gives up after 1.5; twice the promise bears a busy machine, and two timeouts
+# in a row (a bug) take three, on any machine.
+_REFUSED_S = 2.9
+# The promise is ten seconds from its return; the rest is for a busy machine.
+_RECOVERED_S = 10.0 + 5.0
+
+
+@pytest.fixture(scope="module")
+def mailbox() -> Iterator[Mailbox]:
+    """Give a relay that takes everything."""
+    with open_mailbox() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Server]:
+    """Give a PostgreSQL of this file's own, not started yet."""
+    with short_folder() as folder:
+        yield prepare_postgres(folder / "postgres")
+
+
+@pytest.fixture(scope="module")
+def own_settings(base_settings: Settings, postgres: Server) -> Settings:
+    """Give settings for a database on that PostgreSQL."""
+    url = named_database(postgres.url, _DATABASE)
+    return Settings.model_validate({**base_settings.model_dump(), "database_url": url})
+
+
+@pytest.fixture(scope="module")
+def crew(own_settings: Settings, own_store: Store, postgres: Server, mailbox: Mailbox) -> Iterator[Crew]:
+    """Give a whole crew at work on that database."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(short_folder())
+        crew = stack.enter_context(crew_at(folder, own_settings, smtp_url=mailbox.url))
+        crew.serve(_STORE, postgres)
+        wait_until(lambda: answers(postgres.url), within_s=START_S)
+        create_database(postgres.url, _DATABASE)
+        migrate(own_store)
+        crew.start(API, DECIDE, SMTP)
+        crew.await_ready(own_store, API, DECIDE, SMTP)
+        yield crew
+
+
+@pytest.fixture
+def book(crew: Crew, own_store: Store, own_settings: Settings) -> Book:
+    """Give the records of a client whose key the crew's API is asked with."""
+    book = Book(own_store)
+    crew.key = key_of(book, own_settings, book.client_id)
+    return book
+
+
+def kill(crew: Crew, postgres: Server) -> None:
+    """`kill -9` the database and all its sessions."""
+    del postgres
+    crew.end(_STORE, signal.SIGKILL)
+
+
+def start_again(crew: Crew, postgres: Server) -> None:
+    """Start the database again, on what it left."""
+    crew.serve(_STORE, postgres)
+    wait_until(lambda: answers(postgres.url), within_s=START_S)
+
+
+def freeze(crew: Crew, postgres: Server) -> None:
+    """Stop the database and all its sessions in their tracks."""
+    del postgres
+    crew.strike(_STORE, signal.SIGSTOP)
+
+
+def thaw(crew: Crew, postgres: Server) -> None:
+    """Let it go on."""
+    del postgres
+    crew.strike(_STORE, signal.SIGCONT)
+
+
+@pytest.mark.parametrize(("strike", "heal"), [(kill, start_again), (freeze, thaw)])
+def test_the_door_says_so_at_once_and_all_go_on_soon_after_without_a_restart(  # noqa: PLR0917 - pytest's
+    crew: Crew, book: Book, mailbox: Mailbox, postgres: Server, strike: Any, heal: Any
+) -> None:
+    accounts = [book.account(), book.account(Channel.EMAIL)]
+    first = crew.post(*accounts)
+    assert 201 == first.status_code
+    ours_before = {name: crew.living[name] for name in (API, DECIDE, SMTP)}
+    strike(crew, postgres)
+
+    refused = [_timed_post(crew, *accounts, headers={"Idempotency-Key": f"order-{number}"}) for number in range(3)]
+    heal(crew, postgres)
+    book.store.dispose()  # The test's own connections died too.
+    back_at = monotonic()
+    taken = [_insist(crew, *accounts, headers={"Idempotency-Key": f"order-{number}"}) for number in range(3)]
+    door_s = monotonic() - back_at
+    wait_until(lambda: all("delivered" == crew.status_of(each) for each in taken), within_s=_RECOVERED_S)
+    all_s = monotonic() - back_at
+
+    assert {503} == {answer.status_code for answer, _ in refused}
+    assert all(int(answer.headers["retry-after"]) > 0 for answer, _ in refused)
+    assert max(took_s for _, took_s in refused) < _REFUSED_S
+    assert max(door_s, all_s) < _RECOVERED_S
+    assert ours_before == {name: crew.living.get(name) for name in ours_before}
+    # Asked for again with the same key, each is one message, whatever had become of the request that was refused.
+    assert 4 == book.ask("SELECT count(*) FROM message WHERE client_id = :id", id=book.client_id)[0][0]
+    # The first may have been on the wire when it happened; the others were sent once.
+    mailed = [each for each in mailbox.mails if each.recipients == [f"{accounts[1].hex}@example.com"]]
+    assert 3 + (crew.status_of(first) == "delivered") <= len(mailed) <= 4
+    assert [] == book.ask("SELECT id FROM recipient WHERE reason IN ('step_failed', 'poisoned')")
+
+
+def _timed_post(crew: Crew, *account_ids: Any, **chosen: Any) -> tuple[httpx2.Response, float]:
+    began = monotonic()
+    answer = crew.post(*account_ids, **chosen)
+    return answer, monotonic() - began
+
+
+def _insist(crew: Crew, *account_ids: Any, **chosen: Any) -> httpx2.Response:
+    """Send the same until it is taken, as the 503 says."""
+    answers: list[httpx2.Response] = []
+
+    def is_taken() -> bool:
+        answers.append(crew.post(*account_ids, **chosen))
+        return answers[-1].status_code == 201
+
+    wait_until(is_taken, within_s=_RECOVERED_S)
+    return answers[-1]

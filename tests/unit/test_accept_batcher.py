@@ -1,0 +1,258 @@
+"""The registrar: concurrent drafts share a commit, and each hears of its own alone."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from api_stub.batching.accept_batcher import Registrar
+from delivery.crash_points import CrashPoint, arm
+from delivery.records.database import Archive
+from delivery.records.pipeline.accept import Arrival, Stored, Strange, accept
+from tests.support import build
+from tests.support.leaping_loop import now, run
+
+GRACE = timedelta(seconds=5)
+AWAY = OperationalError("SELECT", {}, Exception("connection refused"))
+
+
+class FakeArchive:
+    """Stores in a list, once `is_open` lets it; refuses what it is told to refuse."""
+
+    def __init__(self, *, unknown: Collection[UUID] = (), poison: UUID | None = None) -> None:
+        self.commits: list[list[Arrival]] = []
+        self.asked = 0
+        self.is_open = asyncio.Event()
+        self.is_open.set()
+        self.breaks_with: Exception | None = None
+        self._unknown = set(unknown)
+        self._poison = poison
+
+    async def ask(self, question: Callable[..., Any], arrivals: Sequence[Arrival], *, grace: timedelta) -> Any:
+        """Do what `accept` does with these arrivals, as one commit."""
+        assert (accept, GRACE) == (question, grace)
+        self.asked += 1
+        await self.is_open.wait()
+        if self.breaks_with:
+            raise self.breaks_with
+        if self._poison in {each.message_id for each in arrivals}:
+            raise ValueError("a draft that PostgreSQL refuses")
+        self.commits.append(list(arrivals))
+        strangers = {each.message_id: self._unknown & set(each.draft.recipient_ids) for each in arrivals}
+        return {key: Strange(frozenset(unknown)) if unknown else Stored() for key, unknown in strangers.items()}
+
+
+def registrar_of(archive: FakeArchive, *, waiting: int = 0) -> Registrar:
+    """Make a registrar that stores in this archive, while so many requests wait for their verdict."""
+    return Registrar(cast(Archive, archive), GRACE, lambda: waiting)
+
+
+def test_an_idle_registrar_stores_a_draft_at_once_and_alone() -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+
+        acceptance = await registrar_of(archive).accept(build.arrival(1))
+
+        assert Stored() == acceptance
+        assert [1] == [len(commit) for commit in archive.commits]
+        assert 0 == now()
+
+    run(test())
+
+
+def test_drafts_that_come_while_a_commit_is_under_way_share_the_next_one() -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+        archive.is_open.clear()
+        registrar = registrar_of(archive)
+        accepting = [asyncio.create_task(registrar.accept(build.arrival(0)))]
+        await until(lambda: archive.asked == 1)
+
+        accepting += [asyncio.create_task(registrar.accept(build.arrival(number))) for number in range(1, 21)]
+        await breathe()
+        archive.is_open.set()
+        await asyncio.gather(*accepting)
+
+        assert [1, 20] == [len(commit) for commit in archive.commits]
+
+    run(test())
+
+
+def test_in_a_crowd_drafts_that_come_right_after_a_shared_commit_began_share_the_next_one() -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+        registrar = registrar_of(archive, waiting=8)
+        await accept_together(registrar, 2)
+
+        accepting = [asyncio.create_task(registrar.accept(build.arrival(3)))]
+        await asyncio.sleep(0.004)
+        accepting.append(asyncio.create_task(registrar.accept(build.arrival(4))))
+        await asyncio.gather(*accepting)
+
+        assert [2, 2] == [len(commit) for commit in archive.commits]
+        assert 0.02 == pytest.approx(now())
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("before", "waiting", "pause_s"),
+    [
+        pytest.param(2, 8, 0.021, id="a moment later"),
+        pytest.param(2, 7, 0.0, id="without a crowd"),
+        pytest.param(1, 500, 0.0, id="one by one"),
+    ],
+)
+def test_otherwise_what_comes_right_after_a_commit_is_stored_at_once(before: int, waiting: int, pause_s: float) -> None:
+    async def test() -> None:
+        registrar = registrar_of(FakeArchive(), waiting=waiting)
+        await accept_together(registrar, before)
+        await asyncio.sleep(pause_s)
+
+        await registrar.accept(build.arrival(3))
+
+        assert pause_s == pytest.approx(now())
+
+    run(test())
+
+
+def test_a_commit_has_at_most_200_drafts_and_every_draft_is_in_one_of_them() -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+        registrar = registrar_of(archive)
+
+        await asyncio.gather(*(registrar.accept(build.arrival(number)) for number in range(450)))
+
+        assert [200, 200, 50] == [len(commit) for commit in archive.commits]
+        assert 450 == len({each.message_id for commit in archive.commits for each in commit})
+
+    run(test())
+
+
+def test_nobody_is_told_before_the_commit() -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+        archive.is_open.clear()
+        accepting = asyncio.create_task(registrar_of(archive).accept(build.arrival(1)))
+
+        await until(lambda: archive.asked == 1)
+        await breathe()
+        was_told = accepting.done()
+        archive.is_open.set()
+        await accepting
+
+        assert not was_told
+
+    run(test())
+
+
+def test_each_draft_hears_of_its_own_strangers_alone() -> None:
+    async def test() -> None:
+        known, stranger, other = (build.account_id() for _ in range(3))
+        registrar = registrar_of(FakeArchive(unknown=[stranger, other]))
+
+        answers = await asyncio.gather(
+            registrar.accept(build.arrival(1, [known])),
+            registrar.accept(build.arrival(2, [known, stranger])),
+            registrar.accept(build.arrival(3, [other])),
+        )
+
+        assert (Stored(), Strange(frozenset({stranger})), Strange(frozenset({other}))) == tuple(answers)
+
+    run(test())
+
+
+def test_one_draft_that_the_database_refuses_does_not_fail_the_others() -> None:
+    async def test() -> None:
+        bad = build.arrival(2)
+        archive = FakeArchive(poison=bad.message_id)
+        registrar = registrar_of(archive)
+
+        answers = await asyncio.gather(
+            registrar.accept(build.arrival(1)),
+            registrar.accept(bad),
+            registrar.accept(build.arrival(3)),
+            return_exceptions=True,
+        )
+
+        assert [Stored, ValueError, Stored] == [type(answer) for answer in answers]
+        assert 2 == len(archive.commits)
+
+    run(test())
+
+
+def test_while_the_database_is_away_everybody_is_told_and_afterwards_all_is_well() -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+        archive.breaks_with = AWAY
+        registrar = registrar_of(archive)
+
+        answers = await asyncio.gather(*(registrar.accept(build.arrival(n)) for n in range(3)), return_exceptions=True)
+        archive.breaks_with = None
+        afterwards = await registrar.accept(build.arrival(9))
+
+        assert [AWAY] * 3 == answers
+        assert Stored() == afterwards
+        assert 2 == archive.asked
+
+    run(test())
+
+
+def test_who_waits_for_a_commit_whose_answer_was_cut_off_is_told_at_once(tmp_path: Path) -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+        registrar = registrar_of(archive)
+        arm(f"{CrashPoint.ACCEPT_COMMITTED}:1:cut:{tmp_path / 'mark'}")
+
+        answers = await asyncio.gather(*(registrar.accept(build.arrival(n)) for n in range(3)), return_exceptions=True)
+        arm("")
+
+        assert [ConnectionResetError] * 3 == [type(answer) for answer in answers]
+        assert Stored() == await registrar.accept(build.arrival(9))
+        assert [3, 1] == [len(commit) for commit in archive.commits]
+
+    run(test())
+
+
+def test_a_client_that_hangs_up_loses_neither_its_message_nor_those_of_others() -> None:
+    async def test() -> None:
+        archive = FakeArchive()
+        archive.is_open.clear()
+        registrar = registrar_of(archive)
+        leaving, staying = (asyncio.create_task(registrar.accept(build.arrival(number))) for number in (1, 2))
+        await until(lambda: archive.asked == 1)
+
+        leaving.cancel()
+        await breathe()
+        archive.is_open.set()
+
+        assert Stored() == await staying
+        assert 2 == sum(map(len, archive.commits))
+        assert leaving.cancelled()
+
+    run(test())
+
+
+async def accept_together(registrar: Registrar, number: int) -> None:
+    """Have so many drafts stored in one commit."""
+    await asyncio.gather(*(registrar.accept(build.arrival(each)) for each in range(number)))
+
+
+async def breathe() -> None:
+    """Let everything that can run do so."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Let others run until this is so, for a few rounds at most."""
+    for _ in range(100):
+        if is_so():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("It never came to be.")

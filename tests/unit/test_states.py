@@ -1,0 +1,67 @@
+"""Which moves a recipient may make."""
+
+from itertools import product
+
+import pytest
+
+from delivery.rules.states import LEGAL_MOVES, MOVING_STATES, OPEN_STATES, WAITING_STATES, WEIGHTS, is_final, is_legal
+from delivery.rules.transitions import Move
+from delivery.vocabulary import State
+from tests.support import build
+
+# Spelled once more, so that a move is added in two places and on purpose.
+EXPECTED = {
+    "accepted": "held queued retrying delivered blocked failed refused",
+    "held": "queued retrying delivered blocked failed refused",
+    "queued": "claimed",
+    "claimed": "delivered blocked failed retrying unknown",
+    "retrying": "claimed",
+    "unknown": "claimed",
+    "delivered": "",
+    "blocked": "",
+    "failed": "",
+    "refused": "",
+}
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(State, State)))
+def test_a_move_is_legal_when_the_table_says_so_and_no_other_move_can_be_made(before: State, after: State) -> None:
+    is_expected = after in EXPECTED[before].split()
+
+    assert is_expected is is_legal(before, after)
+    if not is_expected:
+        with pytest.raises(ValueError, match="may not go from"):
+            Move(1, build.MESSAGE_ID, before, after, attempt=0)
+
+
+def test_every_state_has_its_moves_and_its_weight() -> None:
+    assert set(State) == set(LEGAL_MOVES) == set(WEIGHTS)
+
+
+def test_a_state_is_final_exactly_when_it_is_not_open() -> None:
+    final = {state for state in State if is_final(state)}
+
+    assert set(State) - set(OPEN_STATES) == final == {"delivered", "blocked", "failed", "refused"}
+
+
+def test_every_state_is_reached_from_accepted() -> None:
+    reached = {State.ACCEPTED}
+    for _ in State:
+        reached |= {after for before in reached for after in LEGAL_MOVES[before]}
+
+    assert set(State) == reached
+
+
+def test_only_a_waiting_recipient_is_claimed() -> None:
+    assert set(WAITING_STATES) == {before for before in State if is_legal(before, State.CLAIMED)}
+
+
+def test_nothing_goes_back_to_the_state_it_was_accepted_or_held_in() -> None:
+    returns = [(before, after) for before, after in product(State, (State.ACCEPTED,)) if is_legal(before, after)]
+
+    assert [] == returns
+    assert [State.ACCEPTED] == [before for before in State if is_legal(before, State.HELD)]
+
+
+def test_the_door_waits_for_what_leaves_its_state_without_staff_or_a_later_attempt() -> None:
+    assert {"accepted", "queued", "claimed"} == set(MOVING_STATES) < set(OPEN_STATES)

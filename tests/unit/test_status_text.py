@@ -1,0 +1,95 @@
+"""The sentences that a client reads."""
+
+import re
+from itertools import product
+
+import pytest
+
+from delivery.rules.status import combine
+from delivery.rules.status_text import describe
+from delivery.vocabulary import Reason, State, StatusReason
+from tests.support import build
+
+BECAUSE = ", because {}."
+A, B, C = (build.account_id(number) for number in (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("states", "sentence"),
+    [
+        ("delivered", "Delivered to all recipients."),
+        ("delivered queued", "Delivered to 1 of 2 recipients; delivery to 1 more is still in progress."),
+        (
+            "delivered retrying unknown failed",
+            "Delivered to 1 of 4 recipients; delivery to 2 more is still in progress. "
+            "Warning: the message will not reach 1 recipient" + BECAUSE.format("their address cannot be reached"),
+        ),
+        ("held", "Pending review by staff."),
+        ("accepted", "Accepted; delivery is in progress."),
+        ("failed", "Rejected: no recipient could be reached."),
+        ("blocked blocked", "Rejected: the preferences of the recipients do not allow this message."),
+        (
+            "delivered blocked",
+            "Delivered to 1 of 2 recipients. Warning: the message will not reach 1 recipient"
+            + BECAUSE.format("their preferences do not allow this message"),
+        ),
+        (
+            "held blocked failed",
+            "Pending review by staff. Warning: the message will not reach 2 recipients"
+            + BECAUSE.format("their preferences do not allow this message or their address cannot be reached"),
+        ),
+        (
+            "delivered refused refused",
+            "Delivered to 1 of 3 recipients. Warning: the message will not reach 2 recipients"
+            + BECAUSE.format("it was refused in review"),
+        ),
+    ],
+)
+def test_the_sentence_explains_status_and_failures(states: str, sentence: str) -> None:
+    standings = build.standings(*map(State, states.split()))
+
+    assert sentence == describe(combine(standings), standings)
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        (Reason.REFUSED_BY_STAFF, "Rejected by staff."),
+        (Reason.REFUSED_BY_RULE, "Rejected by the rules of this platform."),
+        (Reason.EXPIRED_IN_REVIEW, "Rejected: staff did not review the message in time."),
+    ],
+)
+def test_a_refusal_says_who_refused(reason: Reason, sentence: str) -> None:
+    standings = [build.standing(State.REFUSED, reason)]
+
+    assert sentence == describe(combine(standings), standings)
+
+
+def test_a_sentence_never_tells_who_blocked_whom() -> None:
+    for states in product(State, repeat=3):
+        one = [build.standing(state, account=account) for state, account in zip(states, (A, B, C), strict=True)]
+        other = [build.standing(state, account=account) for state, account in zip(states, (B, C, A), strict=True)]
+
+        sentence = describe(combine(one), one)
+
+        assert sentence == describe(combine(other), other)
+        assert not any(str(account) in sentence for account in (A, B, C))
+
+
+def test_why_somebody_blocked_is_never_told() -> None:
+    closed, picky = (
+        [build.standing(State.BLOCKED, reason), build.standing(State.DELIVERED)]
+        for reason in (Reason.CLOSED_TO_EVERYBODY, Reason.TYPE_NOT_ACCEPTED)
+    )
+
+    assert describe(combine(closed), closed) == describe(combine(picky), picky)
+
+
+def test_every_status_reason_has_a_sentence_that_ends_in_a_full_stop() -> None:
+    cases = [build.standings(*states) for states in product(State, repeat=2)]
+    cases += [[build.standing(State.REFUSED, reason)] for reason in Reason]
+
+    described = {combine(each).reason: describe(combine(each), each) for each in cases}
+
+    assert set(StatusReason) == set(described)
+    assert all(re.fullmatch(r"[^{}]*[^.{}]\.", sentence) for sentence in described.values())

@@ -1,0 +1,86 @@
+"""What steps judge between their statements."""
+
+from datetime import time, timedelta
+from typing import cast
+
+import pytest
+
+from delivery.records.database import Store
+from delivery.records.pipeline.candidates import Content
+from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.preferences import Approach, Preference
+from delivery.rules.quiet_hours import QuietHours
+from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, SenderRule, State
+from tasks.broker.doorbell import SilentDoorbell
+from tasks.context import Office
+from tasks.steps.decide import judge
+from tasks.steps.deliver import judge as judge_letter
+from tests.support import build
+
+JOB = Approach(MessageType.JOB, build.CLIENT_ID)
+
+
+def office(hold_phrases: str) -> Office:
+    """Make an office that has no database."""
+    return Office(build.settings(hold_phrases=hold_phrases), cast(Store, None), SilentDoorbell())
+
+
+def test_a_letter_goes_out_by_the_channel_that_its_recipient_wants() -> None:
+    assert Channel.EMAIL is judge_letter(build.letter())
+
+
+@pytest.mark.parametrize(
+    ("preference", "expected"),
+    [
+        (Preference(channel=Channel.EMAIL, is_closed=True), Outcome(Kind.UNWANTED, Reason.CLOSED_TO_EVERYBODY)),
+        (
+            Preference(channel=Channel.EMAIL, accepted_types=frozenset({MessageType.JOB})),
+            Outcome(Kind.UNWANTED, Reason.TYPE_NOT_ACCEPTED),
+        ),
+        (
+            Preference(channel=Channel.EMAIL, account_status=AccountStatus.CLOSED),
+            Outcome(Kind.PERMANENT, Reason.ACCOUNT_UNAVAILABLE),
+        ),
+        (Preference(channel=Channel.INBOX), Outcome(Kind.SENT, channel=Channel.INBOX)),
+        (
+            Preference(channel=Channel.EMAIL, sender_rule=SenderRule.ALLOW),
+            Outcome(Kind.UNWANTED, Reason.SENDER_NOT_WANTED),
+        ),
+        (
+            Preference(channel=Channel.EMAIL, quiet_hours=QuietHours(time(11), time(12, 30))),
+            Outcome(Kind.DEFERRED, Reason.QUIET_HOURS, channel=Channel.EMAIL, due_in=timedelta(minutes=30)),
+        ),
+    ],
+)
+def test_a_recipient_that_changed_its_mind_after_it_was_queued_gets_no_mail(
+    preference: Preference, expected: Outcome
+) -> None:
+    assert expected == judge_letter(build.letter(preference=preference))
+
+
+@pytest.mark.parametrize("field_name", ["subject", "body", "sender_name"])
+def test_a_phrase_in_any_text_that_a_recipient_sees_holds_the_message(field_name: str) -> None:
+    texts = dict.fromkeys(["subject", "body", "sender_name"], "harmless") | {field_name: "a GIFT  card"}
+    content = Content(build.MESSAGE_ID, texts)
+
+    moves = judge(office(hold_phrases="gift card"), [content], [build.candidate(), build.candidate()])
+
+    assert [State.HELD, State.HELD] == [move.after for move in moves]
+
+
+def test_one_flagged_message_does_not_hold_its_neighbours() -> None:
+    neighbour = build.account_id()
+    contents = [
+        Content(build.MESSAGE_ID, {"body": "gift card"}),
+        Content(neighbour, {"body": "hello"}),
+    ]
+    no_jobs = Preference(accepted_types=frozenset({MessageType.OTHER}))
+    candidates = [
+        build.candidate(preference=no_jobs),
+        build.candidate(message_id=neighbour, approach=JOB),
+        build.candidate(message_id=neighbour, approach=JOB, preference=no_jobs),
+    ]
+
+    moves = judge(office(hold_phrases="gift card"), contents, candidates)
+
+    assert [State.HELD, State.DELIVERED, State.BLOCKED] == [move.after for move in moves]

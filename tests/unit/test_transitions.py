@@ -1,0 +1,96 @@
+"""Where a recipient goes when its message is decided."""
+
+from datetime import time, timedelta
+
+import pytest
+
+from delivery.rules.preferences import Preference
+from delivery.rules.quiet_hours import QuietHours
+from delivery.rules.transitions import Candidate, Move, place, refuse
+from delivery.vocabulary import AccountStatus, Channel, Reason, State
+from tests.support import build
+
+GRACE = timedelta(seconds=5)
+CLOSED = Preference(is_closed=True)
+NOTHING = Preference(accepted_types=frozenset())
+SUSPENDED = Preference(account_status=AccountStatus.SUSPENDED)
+BY_EMAIL = Preference(channel=Channel.EMAIL)
+QUIET = Reason.QUIET_HOURS
+SIESTA = QuietHours(time(11), time(14))  # It is noon in all of these.
+ASLEEP = Preference(quiet_hours=SIESTA)
+ASLEEP_BY_EMAIL = Preference(channel=Channel.EMAIL, quiet_hours=SIESTA)
+
+
+@pytest.mark.parametrize(
+    ("preference", "hold", "after", "channel", "reason", "due_in"),
+    [
+        (Preference(), False, State.DELIVERED, Channel.INBOX, None, None),
+        (BY_EMAIL, False, State.QUEUED, Channel.EMAIL, None, GRACE),
+        (Preference(), True, State.HELD, None, Reason.FLAGGED, GRACE),
+        (BY_EMAIL, True, State.HELD, None, Reason.FLAGGED, GRACE),
+        (CLOSED, False, State.BLOCKED, None, Reason.CLOSED_TO_EVERYBODY, None),
+        (CLOSED, True, State.BLOCKED, None, Reason.CLOSED_TO_EVERYBODY, None),
+        (NOTHING, True, State.BLOCKED, None, Reason.TYPE_NOT_ACCEPTED, None),
+        (SUSPENDED, True, State.FAILED, None, Reason.ACCOUNT_UNAVAILABLE, None),
+        (ASLEEP, False, State.RETRYING, Channel.INBOX, Reason.QUIET_HOURS, timedelta(hours=2)),
+        (ASLEEP_BY_EMAIL, False, State.RETRYING, Channel.EMAIL, Reason.QUIET_HOURS, timedelta(hours=2)),
+        (ASLEEP, True, State.HELD, None, Reason.FLAGGED, GRACE),
+    ],
+)
+def test_preferences_come_before_vetting_and_vetting_before_delivery(  # noqa: PLR0917 - the columns of a table
+    preference: Preference,
+    hold: bool,  # noqa: FBT001 - a column of a table
+    after: State,
+    channel: Channel | None,
+    reason: Reason | None,
+    due_in: timedelta | None,
+) -> None:
+    candidate = build.candidate(preference=preference)
+
+    move = place(candidate, hold=hold, grace=GRACE)
+
+    assert expected_move(candidate, after, channel=channel, reason=reason, due_in=due_in) == move
+
+
+def test_a_recipient_that_staff_let_go_is_asked_for_its_preferences_again() -> None:
+    candidate = build.candidate(State.HELD, preference=CLOSED)
+
+    move = place(candidate, hold=False, grace=GRACE)
+
+    assert expected_move(candidate, State.BLOCKED, reason=Reason.CLOSED_TO_EVERYBODY) == move
+
+
+def test_a_recipient_that_staff_let_go_in_its_quiet_hours_waits_for_their_end() -> None:
+    candidate = build.candidate(State.HELD, preference=ASLEEP)
+
+    move = place(candidate, hold=False, grace=GRACE)
+
+    due_in = timedelta(hours=2)
+    expected = expected_move(candidate, State.RETRYING, channel=Channel.INBOX, reason=QUIET, due_in=due_in)
+    assert expected == move
+
+
+def test_a_held_recipient_cannot_be_held_again() -> None:
+    with pytest.raises(ValueError, match="may not go from held to held"):
+        place(build.candidate(State.HELD), hold=True, grace=GRACE)
+
+
+def test_refusing_refuses_everybody_for_one_reason() -> None:
+    candidates = [build.candidate(State.HELD), build.candidate(State.HELD, preference=BY_EMAIL)]
+
+    moves = refuse(candidates, Reason.REFUSED_BY_STAFF)
+
+    assert [expected_move(each, State.REFUSED, reason=Reason.REFUSED_BY_STAFF) for each in candidates] == moves
+
+
+def expected_move(
+    candidate: Candidate,
+    after: State,
+    *,
+    channel: Channel | None = None,
+    reason: Reason | None = None,
+    due_in: timedelta | None = None,
+) -> Move:
+    """Spell a whole move, so that nothing in it goes unchecked."""
+    ids = candidate.recipient_id, candidate.message_id
+    return Move(*ids, candidate.state, after, candidate.attempt, channel, reason, None, due_in)

@@ -1,0 +1,51 @@
+"""A defect of ours: answered like every other error, with its id, and its text goes nowhere."""
+
+from pathlib import Path
+
+import httpx2
+from fastapi import FastAPI
+from structlog.testing import capture_logs
+
+from api_stub.server.errors import install_error_handlers
+from api_stub.server.request_ids import RequestIds
+from api_stub.server.unexpected_errors import Defects
+from delivery.records.database import Contended
+from tests.support.leaping_loop import run
+
+SECRET = "Guten Tag, Ada"
+
+
+def answer_of(error: Exception) -> httpx2.Response:
+    """Ask an application whose only route raises this."""
+    app = FastAPI()
+    install_error_handlers(app)
+    app.add_middleware(Defects)
+    app.add_middleware(RequestIds)
+
+    @app.get("/")
+    async def broken() -> None:
+        raise error
+
+    async def ask() -> httpx2.Response:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://door") as client:
+            return await client.get("/")
+
+    return run(ask())
+
+
+def test_a_defect_is_answered_with_its_request_id_and_without_its_text() -> None:
+    with capture_logs() as logged:
+        answer = answer_of(RuntimeError(SECRET))
+
+    assert (500, "internal_error") == (answer.status_code, answer.json()["error"])
+    assert answer.headers["X-Request-Id"] == answer.json()["request_id"]
+    assert SECRET not in f"{answer.text} {logged}"
+    assert ["request_broke"] == [event["event"] for event in logged]
+    assert Path(__file__).name in logged[0]["where"]
+
+
+def test_a_store_that_is_contended_asks_to_come_again() -> None:
+    answer = answer_of(Contended())
+
+    assert 503 == answer.status_code
+    assert int(answer.headers["Retry-After"]) > 0

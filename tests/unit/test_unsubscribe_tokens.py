@@ -1,0 +1,82 @@
+"""Tokens of the unsubscribe page: signed, for one account, with an end inside, and nothing else to be read in them."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
+
+from delivery.credentials import digest
+from delivery.unsubscribe_tokens import LIFETIME, Permit, read_token, unsubscribe_address, write_token
+from tests.support import build
+
+PEPPER, OTHER = build.PEPPER, SecretStr("another pepper for tests, 32 characters or more")
+PERMIT = Permit(build.account_id(1), build.NOON)
+
+
+@given(account_id=st.uuids(), seconds=st.integers(0, 2**35))
+def test_a_token_reads_as_it_was_written_under_the_same_pepper_only(account_id: UUID, seconds: int) -> None:
+    permit = Permit(account_id, datetime.fromtimestamp(seconds, UTC))
+
+    token = write_token(permit, PEPPER)
+
+    assert permit == read_token(token, PEPPER)
+    assert None is read_token(token, OTHER)
+
+
+@pytest.mark.parametrize("place", range(37))
+def test_a_token_with_any_byte_changed_is_none(place: int) -> None:
+    raw = bytearray(base64.urlsafe_b64decode(write_token(PERMIT, PEPPER) + "=="))
+    raw[place] ^= 1
+
+    assert None is read_token(base64.urlsafe_b64encode(raw).decode().rstrip("="), PEPPER)
+
+
+@given(st.text() | st.binary(max_size=60).map(lambda raw: base64.urlsafe_b64encode(raw).decode().rstrip("=")))
+def test_no_other_text_is_a_token(text: str) -> None:
+    assert None is read_token(text, PEPPER)
+
+
+def test_no_other_digest_under_the_pepper_signs_a_token() -> None:
+    content = PERMIT.account_id.bytes + int(PERMIT.expires_at.timestamp()).to_bytes(5, "big")
+    signatures = [digest(text, PEPPER) for text in (content.decode("latin-1"), "postroom unsubscribe 1")]
+
+    tokens = [base64.urlsafe_b64encode(content + each[:16]).decode().rstrip("=") for each in signatures]
+
+    assert [None, None] == [read_token(token, PEPPER) for token in tokens]
+
+
+@pytest.mark.parametrize("public_url", ["https://post.example/room", "https://post.example/room/"])
+def test_an_address_is_good_for_a_year_and_fits_on_a_line(public_url: str) -> None:
+    address = unsubscribe_address(public_url, PERMIT.account_id, build.NOON, PEPPER) or ""
+
+    head, _, token = address.rpartition("/")
+    assert "https://post.example/room/unsubscribe" == head
+    assert Permit(PERMIT.account_id, build.NOON + LIFETIME) == read_token(token, PEPPER)
+    assert timedelta(days=365) == LIFETIME
+    assert 50 == len(token)
+
+
+def test_without_a_public_address_there_is_no_page() -> None:
+    assert None is unsubscribe_address("", PERMIT.account_id, build.NOON, PEPPER)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "post.example",
+        "ftp://post.example",
+        "https://",
+        "https://a b",
+        "https://x>",
+        "https://x\r\ny",
+        "https://\u00fc.example",
+        "https://x\n",
+    ],
+)
+def test_a_public_address_that_could_not_stand_in_a_mail_is_no_setting(url: str) -> None:
+    with pytest.raises(ValidationError):
+        build.settings(public_url=url)

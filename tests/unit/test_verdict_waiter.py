@@ -1,0 +1,189 @@
+"""The lookout: one query at every tick for everybody who waits."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy.exc import OperationalError
+
+from api_stub.batching.verdict_waiter import Lookout
+from delivery.records.database import Archive
+from delivery.records.views.messages import Progress, progress
+from delivery.vocabulary import State
+from tests.support import build
+from tests.support.leaping_loop import now, run
+
+TICK_S = 0.01
+ONE, TWO, THREE = (UUID(int=number) for number in (1, 2, 3))
+DONE = Progress(tuple(build.standings(State.DELIVERED)), None)
+
+
+class FakeArchive:
+    """Knows from what moment on which message is settled, and keeps every question."""
+
+    def __init__(
+        self, settled_at: dict[UUID, float] | None = None, *, away_until: float = 0, takes_s: float = 0
+    ) -> None:
+        self.questions: list[set[UUID]] = []
+        self.settled_at = settled_at or {}
+        self._away_until = away_until
+        self._takes_s = takes_s
+
+    async def ask(self, question: Callable[..., Any], message_ids: Sequence[UUID]) -> dict[UUID, Progress]:
+        """Answer like `progress`."""
+        assert isinstance(question, partial)
+        assert progress is question.func
+        self.questions.append(set(message_ids))
+        await asyncio.sleep(self._takes_s)
+        if now() < self._away_until:
+            raise OperationalError("SELECT", {}, Exception("connection refused"))
+        if not question.keywords["settled_only"]:
+            return dict.fromkeys(message_ids, DONE)
+        return {each: DONE for each in message_ids if now() >= self.settled_at.get(each, float("inf"))}
+
+
+def lookout_of(archive: FakeArchive, limit: int = 10) -> Lookout:
+    """Make a lookout that asks this archive."""
+    return Lookout(cast(Archive, archive), tick_s=TICK_S, limit=limit)
+
+
+def test_a_verdict_is_answered_at_the_tick_after_it_stands() -> None:
+    async def test() -> None:
+        found = await lookout_of(FakeArchive({ONE: 0.5})).wait(ONE, 2)
+
+        assert DONE == found
+        assert 0.5 <= now() < 0.5 + 2 * TICK_S
+
+    run(test())
+
+
+def test_a_verdict_that_takes_too_long_is_none() -> None:
+    async def test() -> None:
+        found = await lookout_of(FakeArchive()).wait(ONE, 2)
+
+        assert None is found
+        assert 2 <= now() < 2 + 2 * TICK_S
+
+    run(test())
+
+
+def test_everybody_who_waits_is_in_one_query() -> None:
+    async def test() -> None:
+        archive = FakeArchive({ONE: 0.02, TWO: 0.05})
+        lookout = lookout_of(archive)
+
+        found = await asyncio.gather(lookout.wait(ONE, 1), lookout.wait(TWO, 1), lookout.wait(THREE, 0.2))
+
+        assert (DONE, DONE, None) == tuple(found)
+        assert {ONE, TWO, THREE} == archive.questions[0]
+        assert {THREE} == archive.questions[-1]
+        assert len(archive.questions) <= 0.2 / TICK_S + 1
+
+    run(test())
+
+
+def test_whoever_wants_no_wait_asks_nothing() -> None:
+    async def test() -> None:
+        archive = FakeArchive({ONE: 0})
+
+        found = await lookout_of(archive).wait(ONE, 0)
+
+        assert None is found
+        assert [] == archive.questions
+
+    run(test())
+
+
+def test_beyond_the_limit_nobody_waits() -> None:
+    async def test() -> None:
+        lookout = lookout_of(FakeArchive({ONE: 0.5, TWO: 0.5}), limit=1)
+        first = asyncio.create_task(lookout.wait(ONE, 2))
+        await asyncio.sleep(0.1)
+
+        second = await lookout.wait(TWO, 2)
+
+        assert None is second
+        assert now() < 0.2
+        assert DONE == await first
+        assert DONE == await lookout.wait(TWO, 2)
+
+    run(test())
+
+
+def test_nobody_is_asked_for_once_nobody_waits() -> None:
+    async def test() -> None:
+        archive = FakeArchive({ONE: 0.05})
+        await lookout_of(archive).wait(ONE, 1)
+        asked = len(archive.questions)
+
+        await asyncio.sleep(5)
+
+        assert asked == len(archive.questions)
+
+    run(test())
+
+
+def test_a_client_that_hangs_up_is_forgotten() -> None:
+    async def test() -> None:
+        archive = FakeArchive({TWO: 0.5})
+        lookout = lookout_of(archive)
+        leaving = asyncio.create_task(lookout.wait(ONE, 2))
+        staying = asyncio.create_task(lookout.wait(TWO, 2))
+        await asyncio.sleep(0.1)
+
+        leaving.cancel()
+        found = await staying
+
+        assert DONE == found
+        assert {TWO} == archive.questions[-1]
+
+    run(test())
+
+
+def test_a_database_that_was_away_for_a_moment_costs_nobody_a_verdict() -> None:
+    async def test() -> None:
+        found = await lookout_of(FakeArchive({ONE: 0}, away_until=0.7)).wait(ONE, 2)
+
+        assert DONE == found
+        assert 0.7 <= now() < 0.8
+
+    run(test())
+
+
+def test_a_look_needs_no_verdict_and_with_the_database_away_it_is_none() -> None:
+    async def test() -> None:
+        assert DONE == await lookout_of(FakeArchive()).look(ONE)
+        assert None is await lookout_of(FakeArchive(away_until=9)).look(ONE)
+
+    run(test())
+
+
+def test_whoever_looks_while_a_query_is_under_way_shares_the_next_one() -> None:
+    async def test() -> None:
+        archive = FakeArchive(takes_s=0.1)
+        lookout = lookout_of(archive)
+
+        found = await asyncio.gather(*(lookout.look(UUID(int=number)) for number in range(150)), lookout.look(ONE))
+
+        assert [DONE] * 151 == found
+        assert 150 == len(set().union(*archive.questions))
+        assert len(archive.questions) <= 2
+
+    run(test())
+
+
+def test_whoever_gathered_behind_a_look_that_failed_is_told_at_once() -> None:
+    async def test() -> None:
+        archive = FakeArchive(takes_s=1, away_until=9)
+        lookout = lookout_of(archive)
+        first = asyncio.create_task(lookout.look(ONE))
+        await asyncio.sleep(0.5)
+
+        assert None is await lookout.look(TWO)
+        assert None is await first
+        assert now() < 1.5
+        assert [{ONE}] == archive.questions
+
+    run(test())

@@ -1,0 +1,128 @@
+"""The keyring: what is kept of a credential opens nothing by itself, and uses are noted beside the requests."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from sqlalchemy.exc import OperationalError
+
+from api_stub.credentials.verifier import Keyring
+from delivery.credentials import Minted, mint
+from delivery.records.database import Archive
+from delivery.records.identities.clients import StoredCredential
+from delivery.records.identities.credentials import USE_NOTED_EVERY, note_use
+from delivery.vocabulary import CredentialKind, Scope
+from tests.support import build
+
+KEY, TOKEN = CredentialKind.API_KEY, CredentialKind.ACCESS_TOKEN
+AWAY = OperationalError("UPDATE", {}, Exception("connection refused"))
+
+
+class FakeArchive:
+    """Knows some credentials, and counts what it is asked."""
+
+    def __init__(self, *known: Minted, is_expired: bool = False) -> None:
+        self.known = {(each.prefix, each.kind): stored(each, is_expired=is_expired) for each in known}
+        self.queries = 0
+        self.noted: list[list[str]] = []
+        self.is_away = False
+
+    async def ask(self, question: Callable[..., Any], values: list[Any]) -> Any:
+        """Do what the database does."""
+        if question is note_use:
+            self.noted.append(values)
+            if self.is_away:
+                raise AWAY
+            return None
+        self.queries += 1
+        return {key: self.known[key] for key in values if key in self.known}
+
+
+def stored(minted: Minted, *, is_expired: bool) -> StoredCredential:
+    """Make what is stored of a credential."""
+    scopes = frozenset({Scope.MESSAGE_SEND})
+    return StoredCredential(build.CLIENT_ID, scopes, digest=minted.digest, is_expired=is_expired)
+
+
+def keyring_of(archive: FakeArchive, clock: Callable[[], float] = lambda: 0.0) -> Keyring:
+    """Make a keyring over this archive."""
+    return Keyring(cast(Archive, archive), build.PEPPER, clock)
+
+
+def text_of(minted: Minted) -> str:
+    """Give what a client shows."""
+    return minted.text.get_secret_value()
+
+
+def test_a_busy_key_costs_one_query_and_a_wrong_secret_is_refused_from_memory_too() -> None:
+    async def scene() -> tuple[list[bool], int]:
+        key = mint(KEY, build.PEPPER)
+        archive = FakeArchive(key)
+        keyring = keyring_of(archive)
+        wrong = f"{key.prefix}_{'A' * 43}"
+        found = [await keyring.find(text, KEY) for text in (text_of(key), wrong, text_of(key), wrong)]
+        return [each is not None for each in found], archive.queries
+
+    assert ([True, False, True, False], 1) == asyncio.run(scene())
+
+
+def test_what_has_not_the_form_of_its_kind_costs_no_query() -> None:
+    async def scene() -> tuple[list[object], int]:
+        archive = FakeArchive()
+        keyring = keyring_of(archive)
+        shown = ["", "garbage", text_of(mint(TOKEN, build.PEPPER)), f"pk_{'0' * 16}_{'A' * 42}"]
+        return [await keyring.find(text, KEY) for text in shown], archive.queries
+
+    assert ([None] * 4, 0) == asyncio.run(scene())
+
+
+def test_no_secret_is_kept_in_the_clear() -> None:
+    async def scene() -> bool:
+        key = mint(KEY, build.PEPPER)
+        keyring = keyring_of(FakeArchive(key))
+        await keyring.find(text_of(key), KEY)
+        kept = repr([vars(each) for each in (keyring, keyring._credentials, keyring._uses)])
+        return key.prefix in kept and text_of(key)[20:] not in kept
+
+    assert asyncio.run(scene())
+
+
+def test_a_use_is_noted_once_a_minute_and_all_at_the_end() -> None:
+    async def scene() -> list[list[bool]]:
+        key = mint(KEY, build.PEPPER)
+        archive, now = FakeArchive(key), [0.0]
+        keyring = keyring_of(archive, lambda: now[0])
+        for passed in (0.0, 1.0, USE_NOTED_EVERY.total_seconds() - 1.5, 1.0):
+            now[0] += passed
+            await keyring.find(text_of(key), KEY)
+        await keyring.close()
+        return [[prefix == key.prefix for prefix in prefixes] for prefixes in archive.noted]
+
+    assert [[True], [True]] == asyncio.run(scene())
+
+
+def test_neither_a_token_nor_an_expired_or_unproven_key_is_noted() -> None:
+    async def scene() -> list[list[str]]:
+        key, token = mint(KEY, build.PEPPER), mint(TOKEN, build.PEPPER)
+        expired, good = FakeArchive(key, is_expired=True), FakeArchive(key, token)
+        await keyring_of(expired).find(text_of(key), KEY)
+        keyring = keyring_of(good)
+        await keyring.find(f"{key.prefix}_{'A' * 43}", KEY)
+        await keyring.find(text_of(token), TOKEN)
+        await keyring.close()
+        return expired.noted + good.noted
+
+    assert [] == asyncio.run(scene())
+
+
+def test_a_use_that_cannot_be_noted_keeps_nobody_out() -> None:
+    async def scene() -> StoredCredential | None:
+        key = mint(KEY, build.PEPPER)
+        archive = FakeArchive(key)
+        archive.is_away = True
+        keyring = keyring_of(archive)
+        found = await keyring.find(text_of(key), KEY)
+        await keyring.close()
+        return found
+
+    assert asyncio.run(scene())
