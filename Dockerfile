@@ -12,7 +12,7 @@ COPY requirements.lock /src/
 RUN pip install --quiet --only-binary=:all: --require-hashes --requirement /src/requirements.lock
 
 WORKDIR /src
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY delivery delivery
 COPY tasks tasks
 COPY worker worker
