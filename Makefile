@@ -1,20 +1,35 @@
 # Recipes exec what they start, so that a signal to make reaches it. GNU make passes SIGTERM on to its children.
+# `make help` prints every target with what stands behind its `##`, and every line that begins with `#:` as a variable.
 PYTHON ?= python3
 PORT ?= 8080
 BIN := .venv/bin
 
+#: PORT=NUMBER Serve the API on this port (up; default 8080)
+#: PYTHON=COMMAND Make .venv with this Python (all targets; default python3)
+#: SHORT=1 Run the short form, as CI does (bench, bench-*, chaos)
+#: ROUNDS=NUMBER Repeat each measurement so often (bench, bench-growth, bench-latency, bench-smtp)
+#: N=NUMBER Run so many schedules (chaos; default 20) or seeds (simulate; default 5000)
+#: SEED=NUMBER Replay the schedule of this seed (chaos), or start at this seed (simulate; default 0)
+#: LARGEST=NUMBER Put at most so many messages into a schedule (chaos; default 200)
+#: JOBS=NUMBER Run so many trials at once (chaos, chaos-broken; default 1)
+#: POINTS=NUMBER Fire every crash point so often: killed, frozen and cut in turn (chaos)
+#: POINT=NAME Fire this crash point only (chaos)
+#: ACTION=NAME Use only this of kill, freeze and cut at crash points (chaos)
+#: SCENE=NAME Play this scene only (chaos)
+#: BUILD=NAME Try this broken build only (chaos-broken)
+
 .PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth chaos chaos-broken simulate runtime dev
 
-help: ## list what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
+help: ## Show this help
+	@awk -f tools/help.awk $(MAKEFILE_LIST)
 
-up: runtime ## start everything embedded and print a ready curl (PORT=8080)
+up: runtime ## Start everything embedded and print a ready curl command
 	@exec $(BIN)/postroom up --port $(PORT)
 
-test: dev ## all tests, on servers they start themselves
+test: dev ## Run all tests, on servers that they start themselves
 	@exec $(BIN)/pytest -n 2
 
-check: dev ## format, lint, types, import contracts, lock in step
+check: dev ## Check format, lint, types, import contracts, locks and generated docs
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -22,42 +37,42 @@ check: dev ## format, lint, types, import contracts, lock in step
 	$(BIN)/python tools/locks.py --check
 	$(BIN)/python -m tools.settings_table --check
 
-format: dev ## put the code into its form
+format: dev ## Format the code, apply safe lint fixes and regenerate docs
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 	$(BIN)/python -m tools.settings_table
 
-bench: dev ## the drain beside Celery, Dramatiq, Huey and a bare loop, about 20 minutes (SHORT=1: three; ROUNDS=n)
+bench: dev ## Compare the drain with Celery, Dramatiq, Huey and a bare loop (20 min)
 	@exec $(BIN)/python -m benchmarks.drain $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-bench-smtp: dev ## the lane of mails at a relay that answers at once and at a slow one (SHORT=1; ROUNDS=n)
+bench-smtp: dev ## Measure the SMTP lane against a fast and a slow relay
 	@exec $(BIN)/python -m benchmarks.smtp $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-bench-latency: dev ## one message from POST to verdict, idle and at half of the peak, and through the door (SHORT=1; ROUNDS=n)
+bench-latency: dev ## Measure one message from POST to verdict, idle and at half of the peak
 	@exec $(BIN)/python -m benchmarks.latency $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-bench-door: dev ## the front door beside a textbook one, about six minutes (SHORT=1: one)
+bench-door: dev ## Compare the API with a textbook one (6 min)
 	@exec $(BIN)/python -m benchmarks.door $(if $(SHORT),--short)
 
-bench-growth: dev ## the drain with a long backlog, an old store, many clients, more workers, about 15 minutes (SHORT=1: one; ROUNDS=n)
+bench-growth: dev ## Measure the drain with a long backlog, old rows, many clients, more workers (15 min)
 	@exec $(BIN)/python -m benchmarks.growth $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-chaos: dev ## try to break it: seeded faults (N=20, JOBS=1, SEED=n, LARGEST=200, SHORT=1, POINTS=times, POINT=name, ACTION=name, SCENE=name)
+chaos: dev ## Try to break the promises with real processes and seeded faults
 	@exec $(BIN)/python -m chaos $(if $(N),--n $(N)) $(if $(SEED),--seed $(SEED)) $(if $(LARGEST),--largest $(LARGEST)) \
 		$(if $(SHORT),--short) $(if $(POINTS),--points $(POINTS)) $(if $(POINT),--point $(POINT)) $(if $(SCENE),--scene $(SCENE)) \
 		$(if $(ACTION),--action $(ACTION)) $(if $(JOBS),--jobs $(JOBS))
 
-chaos-broken: dev ## show that the trials see broken builds (BUILD=name: that one, JOBS=1)
+chaos-broken: dev ## Prove that the trials catch deliberately broken builds
 	@exec $(BIN)/python -m chaos.breaking $(BUILD) $(if $(JOBS),--jobs $(JOBS))
 
-simulate: dev ## run seeds of deeds and deaths on a model of the store (N=5000, SEED=n: from that one on)
+simulate: dev ## Run thousands of seeded schedules on a model of the database
 	@exec $(BIN)/python -m tests.simulation $(or $(N),5000) $(or $(SEED),0)
 
-lock: dev ## resolve the locks anew from pyproject.toml
+lock: dev ## Resolve both locks again from pyproject.toml
 	@exec $(BIN)/python tools/locks.py
 
-runtime:
+runtime: ## Install what `make up` needs into .venv
 	@exec $(PYTHON) tools/bootstrap.py
 
-dev:
+dev: ## Install what tests and checks need as well
 	@exec $(PYTHON) tools/bootstrap.py --dev
