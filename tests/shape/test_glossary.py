@@ -1,0 +1,63 @@
+"""docs/glossary.md has a line for every word that we coined, and for every word of the vocabulary."""
+
+import re
+from enum import StrEnum
+
+import pytest
+
+from delivery import vocabulary
+from tests.shape.house import ROOT
+
+# Coined words, and standard ones that mean something narrower here. A new one needs a line in the glossary first.
+COINED = (
+    "backlog",
+    "bell",
+    "claim",
+    "crash point",
+    "doctor",
+    "doorbell",
+    "draft",
+    "epoch",
+    "fence",
+    "grace",
+    "journal",
+    "lane",
+    "lease",
+    "mail sink",
+    "poison",
+    "quiet hours",
+    "relay",
+    "release",
+    "supervisor",
+    "sweep",
+    "verdict",
+    "vetting case",
+    "why",
+)
+_PAGE = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+_ROW = re.compile(r"^\| (?!Word \||---)`?([^|`]+?)`? \| .+\S \|$", re.MULTILINE)
+_ENUMS = [each for each in vars(vocabulary).values() if isinstance(each, type) and issubclass(each, StrEnum)]
+
+
+def section(title: str) -> str:
+    """Return the text below a heading, up to the next one."""
+    return re.split(rf"^#+ {title}$", _PAGE, flags=re.MULTILINE)[-1].partition("\n#")[0]
+
+
+def words_of(title: str) -> list[str]:
+    """Return the words that a section explains, in their order."""
+    return _ROW.findall(section(title))
+
+
+def test_every_coined_word_has_a_line() -> None:
+    assert set() == set(COINED) - set(words_of("Coined words"))
+
+
+@pytest.mark.parametrize("title", ["Coined words", "Domain words"])
+def test_a_list_of_words_is_sorted_and_has_each_word_once(title: str) -> None:
+    assert sorted(set(words_of(title))) == words_of(title)
+
+
+@pytest.mark.parametrize("words", [each for each in _ENUMS if each is not StrEnum], ids=lambda each: each.__name__)
+def test_every_word_of_the_vocabulary_has_a_line_and_no_line_is_left_over(words: type[StrEnum]) -> None:
+    assert list(words) == words_of(words.__name__)
