@@ -1,36 +1,27 @@
-"""Keep the README's table of settings in step with `Settings`.
+"""Keep the table in docs/settings.md in step with `Settings`.
 
-python tools/settings_table.py          # write the table into README.md
-python tools/settings_table.py --check  # fail when README.md has another
+python -m tools.settings_table          # write the table
+python -m tools.settings_table --check  # fail when the document has another
 """
-
-import sys
-from pathlib import Path
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from delivery.settings import Settings, environment_name
+from tools.generated import keep_part
 
-README = Path(__file__).resolve().parent.parent / "README.md"
-BEGIN, END = "<!-- settings:begin -->", "<!-- settings:end -->"
+DOCUMENT = "docs/settings.md"
+PART = "settings"
 
 
 def main() -> None:
     """Write the table, or with --check compare it."""
-    before = README.read_text(encoding="utf-8")
-    head, rest = before.split(BEGIN)
-    _, tail = rest.split(END)
-    after = f"{head}{BEGIN}\n{table()}\n{END}{tail}"
-    if "--check" not in sys.argv[1:]:
-        README.write_text(after, encoding="utf-8")
-    elif before != after:
-        sys.exit("The table of settings in README.md is out of step. Run: make format")
+    keep_part(DOCUMENT, PART, table())
 
 
 def table() -> str:
-    """Write every setting as a row of a Markdown table."""
+    """Return a Markdown table with a row for each setting."""
     rows = [
         f"| `{environment_name(name)}` | {_default(field)} | {field.description} |"
         for name, field in Settings.model_fields.items()

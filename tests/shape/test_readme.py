@@ -1,14 +1,79 @@
-"""What the README promises and the code has to keep."""
+"""What README.md and the documents promise, and the code has to keep."""
 
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import typer
+from typer.core import TyperGroup
+
+from delivery.rules.retry import SCHEDULE
+from delivery.vocabulary import State, Status
 from tests.shape.codebase import ROOT
-from tools.settings_table import table
+from tools import settings_table
+from tools.generated import read_part
+from worker.cli.app import app
 
-BEGIN, END = "<!-- settings:begin -->", "<!-- settings:end -->"
+README_LIMIT = 150
+FIRST_SCREEN = 30
 
 
-def test_the_table_of_settings_is_the_one_that_the_code_gives() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def text_of(document: str) -> str:
+    """Read a document, named relative to the checkout."""
+    return (ROOT / document).read_text(encoding="utf-8")
 
-    written = readme.partition(BEGIN)[2].partition(END)[0]
 
-    assert table().strip() == written.strip()
+def commands_of(group: TyperGroup, name: str) -> Iterator[str]:
+    """List the commands of `postroom` as an operator types them, without arguments."""
+    for word, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands_of(command, f"{name} {word}")
+        else:
+            yield f"{name} {word}"
+
+
+def spelled(wait: timedelta) -> str:
+    """Write a wait of the retry schedule as the documents do: in its largest whole unit."""
+    seconds = int(wait.total_seconds())
+    size, unit = next(each for each in ((3600, "h"), (60, "min"), (1, "s")) if seconds % each[0] == 0)
+    return f"{seconds // size} {unit}"
+
+
+def test_the_table_of_settings_is_the_one_of_the_code() -> None:
+    assert settings_table.table() == read_part(settings_table.DOCUMENT, settings_table.PART)
+
+
+def test_a_generated_part_without_its_markers_is_an_error() -> None:
+    with pytest.raises(ValueError, match="unpack"):
+        read_part("README.md", "no such part")
+
+
+def test_the_readme_is_short() -> None:
+    assert README_LIMIT >= len(text_of("README.md").splitlines())
+
+
+@pytest.mark.parametrize("command", ["make up", "make test"])
+def test_the_first_screen_of_the_readme_has_the_two_commands(command: str) -> None:
+    assert command in "\n".join(text_of("README.md").splitlines()[:FIRST_SCREEN])
+
+
+def test_the_page_of_commands_has_every_command() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    page = text_of("docs/commands.md")
+
+    unnamed = [command for command in commands_of(group, "postroom") if f"| `{command}" not in page]
+
+    assert [] == unnamed
+
+
+def test_the_page_of_statuses_has_every_status_and_state() -> None:
+    page = text_of("docs/statuses.md")
+
+    assert [] == [word for word in (*Status, *State) if f"`{word}`" not in page]
+
+
+def test_the_page_of_statuses_has_the_retry_schedule() -> None:
+    *waits, last = map(spelled, SCHEDULE)
+
+    assert f"{', '.join(waits)} and {last}" in text_of("docs/statuses.md")
