@@ -37,12 +37,16 @@ check: dev ## Check format, lint, types, import contracts, locks and generated d
 	$(BIN)/python tools/locks.py --check
 	$(BIN)/python -m tools.settings_table --check
 	$(BIN)/python -m tools.decisions_index --check
+	$(BIN)/python -m tools.state_diagram --check
+	$(BIN)/python -m tools.import_layers --check
 
 format: dev ## Format the code, apply safe lint fixes and regenerate docs
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 	$(BIN)/python -m tools.settings_table
 	$(BIN)/python -m tools.decisions_index
+	$(BIN)/python -m tools.state_diagram
+	$(BIN)/python -m tools.import_layers
 
 bench: dev ## Compare the drain with Celery, Dramatiq, Huey and a bare loop (20 min)
 	@exec $(BIN)/python -m benchmarks.drain $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))

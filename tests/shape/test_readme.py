@@ -1,5 +1,6 @@
 """What README.md and the documents promise, and the code has to keep."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -10,12 +11,13 @@ from typer.core import TyperGroup
 from delivery.rules.retry import SCHEDULE
 from delivery.vocabulary import State, Status
 from tests.shape.codebase import ROOT
-from tools import settings_table
+from tools import import_layers, settings_table, state_diagram
 from tools.generated import read_part
 from worker.cli.app import app
 
 README_LIMIT = 150
 FIRST_SCREEN = 30
+_FILE = re.compile(r"\b(?:api_stub|delivery|tasks|worker|tests|tools)/[\w/]+\.\w+")
 
 
 def text_of(document: str) -> str:
@@ -41,6 +43,14 @@ def spelled(wait: timedelta) -> str:
 
 def test_the_table_of_settings_is_the_one_of_the_code() -> None:
     assert settings_table.table() == read_part(settings_table.DOCUMENT, settings_table.PART)
+
+
+def test_the_diagram_of_states_is_the_one_of_the_legal_transitions() -> None:
+    assert state_diagram.diagram() == read_part(state_diagram.DOCUMENT, state_diagram.PART)
+
+
+def test_the_table_of_imports_is_the_one_of_the_import_contracts() -> None:
+    assert import_layers.table() == read_part(import_layers.DOCUMENT, import_layers.PART)
 
 
 def test_a_generated_part_without_its_markers_is_an_error() -> None:
@@ -77,3 +87,10 @@ def test_the_page_of_statuses_has_the_retry_schedule() -> None:
     *waits, last = map(spelled, SCHEDULE)
 
     assert f"{', '.join(waits)} and {last}" in text_of("docs/statuses.md")
+
+
+def test_every_file_in_the_drawings_of_the_architecture_exists() -> None:
+    named = set(_FILE.findall(text_of("docs/architecture.md")))
+
+    assert [] == sorted(name for name in named if not (ROOT / name).is_file())
+    assert len(named) > 50
