@@ -7,8 +7,9 @@ import socket
 import uvicorn
 
 from api_stub.app import make_http_app
-from api_stub.wire import serving
-from delivery.crashing import arm
+from api_stub.requests.prefer import LONGEST_WAIT_S
+from api_stub.server.protocol import serving
+from delivery.crash_points import arm
 from delivery.logs import configure_logs
 from delivery.settings import settings_from_environment
 
@@ -26,7 +27,14 @@ def main() -> None:
     settings = settings_from_environment()
     configure_logs(settings.log_level)
     arm(settings.crash_at)
-    config = serving(make_http_app(settings), host=asked.host, port=asked.port, proxies=settings.trusted_proxies)
+    config = serving(
+        make_http_app(settings),
+        host=asked.host,
+        port=asked.port,
+        proxies=settings.trusted_proxies,
+        # At SIGTERM, clients that wait are still answered: the longest wait, then a last query of 1.5 s.
+        stop_timeout_s=LONGEST_WAIT_S + 2,
+    )
     # What lives as long as the process is never garbage: the collector need not walk it at every hostile request.
     gc.collect()
     gc.freeze()

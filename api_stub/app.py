@@ -6,15 +6,17 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from api_stub import accounts, health, inbox, messages, openapi, sending, tokens, unsubscribe
-from api_stub.defects import Defects
-from api_stub.errors import install_error_handlers
-from api_stub.front import install_front, open_front
-from api_stub.paths import Paths, methods_of
-from api_stub.request_ids import RequestIds
+from api_stub import openapi
+from api_stub.pages import unsubscribe
+from api_stub.routes import accounts, health, inbox, messages, tokens
+from api_stub.server.errors import install_error_handlers
+from api_stub.server.request_ids import RequestIds
+from api_stub.server.route_guard import Paths, methods_of
+from api_stub.server.unexpected_errors import Defects
+from api_stub.services import install_front, open_front
 from delivery.settings import Settings
 
-_CONTRACT = (sending.router, messages.router, accounts.router, inbox.router, tokens.router)
+_CONTRACT = (messages.router, accounts.router, inbox.router, tokens.router)
 _OURS = (unsubscribe.router, health.router)
 # Clients in the wild use both spellings of the contract's paths.
 _MOUNTED = (

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
-from delivery.intake.draft import BODY_LIMIT, RECIPIENT_LIMIT, SENDER_NAME_LIMIT, SUBJECT_LIMIT
+from delivery.intake.messages import BODY_LIMIT, RECIPIENT_LIMIT, SENDER_NAME_LIMIT, SUBJECT_LIMIT
 from delivery.vocabulary import MessageType, Scope
 
 _REFERENCE = "#/components/schemas/{model}"

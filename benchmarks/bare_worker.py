@@ -6,11 +6,11 @@
 import sys
 from importlib import import_module
 
-from delivery import crashing, journal
+from delivery import attempt_journal, crash_points
 from delivery.settings import settings_from_environment
 
 
-class _Absent(journal.NoNotes):
+class _Absent(attempt_journal.NoNotes):
     """In the place of a journal or a watch: there is none."""
 
     def __init__(self, *_: object) -> None:
@@ -26,10 +26,10 @@ class _Absent(journal.NoNotes):
 def main() -> None:
     """Serve the lane that the command line names."""
     # Names are bound where modules are imported: what is to be absent has to be gone before that.
-    crashing.crash_here = lambda point: None  # noqa: ARG005 - called as the real one is
-    journal.Journal = _Absent  # type: ignore[misc, assignment]
-    vars(import_module("worker.watch"))["Watch"] = _Absent
-    process, lanes = import_module("worker.process"), import_module("worker.lanes")
+    crash_points.crash_here = lambda point: None  # noqa: ARG005 - called as the real one is
+    attempt_journal.Journal = _Absent  # type: ignore[misc, assignment]
+    vars(import_module("worker.runtime.liveness"))["Watch"] = _Absent
+    process, lanes = import_module("worker.runtime.process"), import_module("tasks.lanes")
     process.run_worker(settings_from_environment(), lanes.LaneName(sys.argv[1]))
 
 

@@ -32,8 +32,8 @@ from benchmarks.population import BODY, Order, Population, populate
 from benchmarks.programs import ROOT, Servers, busy_cpu_seconds, cpu_seconds, free_port, open_servers, running
 from benchmarks.rivals import Peer, textbook
 from delivery.credentials import Minted, mint
-from delivery.records import clients
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind
 

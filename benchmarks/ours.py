@@ -10,17 +10,18 @@ from uuid import UUID
 from benchmarks.contenders import module
 from benchmarks.population import BODY, Order, Population
 from benchmarks.programs import Servers
-from delivery.intake.draft import Draft
-from delivery.records import accepting, accounts, clients
-from delivery.records.accepting import Arrival
-from delivery.records.accounts import AccountFacts
-from delivery.records.engine import Store, open_store, transaction
-from delivery.records.migrating import create_database, migrate
+from delivery.intake.messages import Draft
+from delivery.records.database import Store, open_store, transaction
+from delivery.records.identities import accounts, clients
+from delivery.records.identities.accounts import AccountFacts
+from delivery.records.migrate import create_database, migrate
+from delivery.records.pipeline import accept
+from delivery.records.pipeline.accept import Arrival
 from delivery.settings import Settings, environment_name
 from delivery.vocabulary import Channel, MessageType, QueueName, Scope, StepName
-from tasks.doorbell import BrokerDoorbell
-from worker.embedded import named_database
-from worker.lanes import LaneName
+from tasks.broker.doorbell import BrokerDoorbell
+from tasks.lanes import LaneName
+from worker.embedded.servers import named_database
 
 _PEPPER = "pepper of the benchmarks, thirty-two characters"
 _AT_ONCE = 200
@@ -117,7 +118,7 @@ class Ours:
         for some in batches(orders, _AT_ONCE):
             arrivals = [Arrival(order.message_id, next(senders), _draft(order)) for order in some]
             with transaction(self.store) as db:
-                accepting.accept(db, arrivals, grace=timedelta(seconds=GRACE_S))
+                accept.accept(db, arrivals, grace=timedelta(seconds=GRACE_S))
 
     def hand_over(self, orders: Sequence[Order]) -> None:
         """Ring for these messages."""

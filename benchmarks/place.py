@@ -15,13 +15,13 @@ from uuid_utils.compat import uuid7
 
 from benchmarks.programs import cpu_seconds, free_port, open_servers, running
 from delivery.credentials import mint
-from delivery.records import accounts, clients
-from delivery.records.accounts import AccountFacts
-from delivery.records.engine import open_store, transaction
-from delivery.records.migrating import create_database, migrate
+from delivery.records.database import open_store, transaction
+from delivery.records.identities import accounts, clients
+from delivery.records.identities.accounts import AccountFacts
+from delivery.records.migrate import create_database, migrate
 from delivery.settings import Settings, environment_name
 from delivery.vocabulary import CredentialKind, Scope
-from worker.embedded import Server, named_database
+from worker.embedded.servers import Server, named_database
 
 _PEPPER = "pepper of the benchmarks, thirty-two characters"
 _ACCOUNTS = 2000

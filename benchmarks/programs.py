@@ -15,8 +15,8 @@ import psutil
 import psycopg
 import redis
 
-from delivery.records.engine import answers
-from worker.embedded import Server, prepare_postgres, prepare_valkey
+from delivery.records.database import answers
+from worker.embedded.servers import Server, prepare_postgres, prepare_valkey
 
 ROOT = Path(__file__).resolve().parent.parent
 _START_TICKS, _TICK_S = 1200, 0.05

@@ -15,8 +15,8 @@ from benchmarks.contenders import module, program
 from benchmarks.peers.book import Base
 from benchmarks.population import BODY, Order, Population
 from benchmarks.programs import ROOT, Servers, socket_of
-from delivery.records.migrating import create_database
-from worker.embedded import named_database
+from delivery.records.migrate import create_database
+from worker.embedded.servers import named_database
 
 # Two processes each, for two cores; whatever else the library's manual proposes is left as it comes.
 _CELERY = ("--loglevel", "ERROR", "--pool", "prefork", "--concurrency", "2")

@@ -24,7 +24,7 @@ from benchmarks.programs import Servers, free_port, open_servers, running
 from benchmarks.rivals import Peer, textbook
 from benchmarks.standings import spread
 from delivery.vocabulary import Channel, QueueName
-from worker.lanes import LaneName
+from tasks.lanes import LaneName
 
 _CONCURRENCY = 32
 _WARM_UP = 400

@@ -15,7 +15,7 @@ from chaos.focus import SCENES, point_schedules, scene
 from chaos.jobs import Task, play_all
 from chaos.schedule import LARGEST, Schedule, draw
 from chaos.trial import Result
-from delivery.crashing import CrashAction, CrashPoint
+from delivery.crash_points import CrashAction, CrashPoint
 from delivery.logs import configure_logs
 
 _SHORT_LARGEST = 60

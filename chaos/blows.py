@@ -15,7 +15,7 @@ from chaos.schedule import Blow, Fault
 from chaos.site import API, DECIDE, OTHER_SMTP, OURS, POSTGRES, SMTP, VALKEY, Site
 from chaos.valve import Valve, Way
 from delivery.vocabulary import QueueName, StepName
-from tasks.envelopes import write_envelope
+from tasks.broker.bell_format import write_envelope
 
 _DELAY_S = 0.15
 _MARK_EVERY_S = 0.05

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from chaos.schedule import LOAD_S, Blow, Ending, Fault, Schedule, draw_focused, is_often
-from delivery.crashing import CrashAction, CrashPoint
+from delivery.crash_points import CrashAction, CrashPoint
 
 # The sweep finds nothing while bells are heard. A dead worker is buried within two looks of the others' watch; an
 # attempt lapses under one that lives and does not come on: it freezes with mails in hand, and their leases run out.

@@ -8,7 +8,7 @@ from chaos.evidence import Evidence
 from chaos.people import account_id, subject
 from chaos.schedule import Blow, Ending, Fault, Planned
 from chaos.site import API, POSTGRES, processes_of
-from delivery.rules.moves import WEIGHTS, Weight, is_final
+from delivery.rules.states import WEIGHTS, Weight, is_final
 from delivery.vocabulary import CaseState, Channel, State, Status
 
 _CLOCK_TOLERANCE_S = 0.05

@@ -8,8 +8,8 @@ from psycopg import connect
 
 from chaos.schedule import Blow
 from chaos.site import DATABASE, Site
-from delivery.records.engine import open_store, transaction
-from delivery.records.migrating import create_database, is_current
+from delivery.records.database import open_store, transaction
+from delivery.records.migrate import create_database, is_current
 from delivery.settings import Settings
 
 _NAME = "migrating"

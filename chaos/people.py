@@ -20,9 +20,9 @@ from chaos.ledger import Answer, Ledger
 from chaos.schedule import Ending, Planned, Pool
 from chaos.site import HELD_PHRASE, Site
 from delivery.credentials import mint
-from delivery.records import accounts, clients
-from delivery.records.accounts import AccountFacts
-from delivery.records.engine import open_store, transaction
+from delivery.records.database import open_store, transaction
+from delivery.records.identities import accounts, clients
+from delivery.records.identities.accounts import AccountFacts
 from delivery.vocabulary import Channel, CredentialKind, QueueName, Scope, StepName
 from tasks.app import celery_url
 

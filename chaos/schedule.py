@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from delivery.crashing import CrashAction, CrashPoint
+from delivery.crash_points import CrashAction, CrashPoint
 
 LARGEST = 200
 _LONGEST_LIST = 25

@@ -17,11 +17,11 @@ import redis
 
 from chaos.mailhost import Mailhost
 from chaos.valve import Valve
-from delivery.crashing import CrashPoint, obeyed_file
-from delivery.records.engine import answers
+from delivery.crash_points import CrashPoint, obeyed_file
+from delivery.records.database import answers
 from delivery.settings import Settings, environment_name
-from worker.embedded import Server, named_database, prepare_postgres, prepare_valkey
-from worker.lanes import LaneName
+from tasks.lanes import LaneName
+from worker.embedded.servers import Server, named_database, prepare_postgres, prepare_valkey
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "chaos"

@@ -9,13 +9,13 @@ from chaos.ledger import Ledger
 from chaos.people import subject
 from chaos.schedule import Ending, Planned
 from chaos.site import Site
-from delivery.records import cases
-from delivery.records.cases import Case, Ruling
-from delivery.records.engine import STORE_UNAVAILABLE, Store, open_store, transaction
+from delivery.records.database import STORE_UNAVAILABLE, Store, open_store, transaction
+from delivery.records.pipeline import vetting_cases
+from delivery.records.pipeline.vetting_cases import Case, Ruling
 from delivery.vocabulary import CaseState
-from tasks.doorbell import SilentDoorbell
-from tasks.office import Office
-from tasks.review import NotOpen, rule
+from tasks.broker.doorbell import SilentDoorbell
+from tasks.context import Office
+from tasks.steps.review import NotOpen, rule
 
 _LOOK_EVERY_S = 0.3
 _CASES_AT_ONCE = 100
@@ -57,7 +57,7 @@ class Staff:
 
     def _decide_all(self, store: Store) -> None:
         with transaction(store) as db:
-            found = cases.open_cases(db, _CASES_AT_ONCE)
+            found = vetting_cases.open_cases(db, _CASES_AT_ONCE)
         for case in found:
             if case.subject in self._planned:
                 self._decide(store, case, self._planned[case.subject])

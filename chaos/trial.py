@@ -23,8 +23,8 @@ from chaos.people import Clients, furnish
 from chaos.schedule import LOAD_S, Blow, Fault, Schedule
 from chaos.site import API, DATABASE, OURS, Site, processes_of
 from chaos.staff import Staff
-from delivery.records.engine import open_store
-from delivery.records.migrating import create_database, migrate
+from delivery.records.database import open_store
+from delivery.records.migrate import create_database, migrate
 from delivery.vocabulary import CredentialKind, QueueName
 
 # In the settings of a trial, everything but a refusing mailbox is final this long after the trouble has ended.

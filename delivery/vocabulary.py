@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where one recipient of one message stands. `rules/moves.py` says which moves are legal."""
+    """Where one recipient of one message stands. `rules/states.py` says which moves are legal."""
 
     ACCEPTED = "accepted"
     """Taken in, not looked at yet."""

@@ -5,7 +5,7 @@ from kombu.entity import Queue
 
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
-from tasks.broker import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S
+from tasks.broker.client import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S
 
 
 def make_app(settings: Settings) -> Celery:

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from delivery.records import claims, moves
-from delivery.records.claims import Letter
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.pipeline import claims, transitions
+from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Attempt, Kind, Outcome, conclude
 from delivery.vocabulary import Reason
 from tests.book import Book
@@ -27,4 +27,4 @@ def claim(book: Book, message_id: UUID, token: UUID | None = None, *, is_alone: 
 def record(book: Book, attempt: Attempt, outcome: Outcome) -> set[int]:
     """Record an outcome, without chance."""
     with transaction(book.store) as db:
-        return moves.record(db, [conclude(attempt, outcome, 0.0)])
+        return transitions.record(db, [conclude(attempt, outcome, 0.0)])

@@ -9,13 +9,15 @@ from uuid import UUID
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
-from delivery.intake.draft import Draft
-from delivery.records import accepting, accounts, cases, clients, reading
-from delivery.records.accepting import Acceptance, Arrival, Stored
-from delivery.records.accounts import AccountFacts
-from delivery.records.cases import Case
-from delivery.records.engine import Store, transaction
-from delivery.records.reading import MessageView
+from delivery.intake.messages import Draft
+from delivery.records.database import Store, transaction
+from delivery.records.identities import accounts, clients
+from delivery.records.identities.accounts import AccountFacts
+from delivery.records.pipeline import accept, vetting_cases
+from delivery.records.pipeline.accept import Acceptance, Arrival, Stored
+from delivery.records.pipeline.vetting_cases import Case
+from delivery.records.views import inbox, messages
+from delivery.records.views.messages import MessageView
 from delivery.vocabulary import Channel, MessageType, Reason, Scope, State, Status
 
 GRACE = timedelta(seconds=5)
@@ -71,7 +73,7 @@ class Book:
     def accept(self, *arrivals: Arrival) -> dict[UUID, Acceptance]:
         """Take these in, in one transaction; answer what became of each."""
         with transaction(self.store) as db:
-            return accepting.accept(db, arrivals, grace=GRACE)
+            return accept.accept(db, arrivals, grace=GRACE)
 
     def message(self, *account_ids: UUID, **fields: Any) -> UUID:
         """Take in one message to these accounts."""
@@ -82,7 +84,7 @@ class Book:
     def view(self, message_id: UUID) -> MessageView:
         """Read a message that is there."""
         with transaction(self.store) as db:
-            view = reading.message(db, message_id)
+            view = messages.message(db, message_id)
         assert view is not None
         return view
 
@@ -98,7 +100,7 @@ class Book:
         """Give the ids of the recipients of a message, in their order."""
         return [each.recipient_id for each in self.view(message_id).recipients]
 
-    def recipient(self, message_id: UUID) -> reading.RecipientView:
+    def recipient(self, message_id: UUID) -> messages.RecipientView:
         """Give the one recipient of a message."""
         (only,) = self.view(message_id).recipients
         return only
@@ -113,14 +115,14 @@ class Book:
         vetting_id = self.view(message_id).vetting_id
         assert vetting_id is not None
         with transaction(self.store) as db:
-            case = cases.find(db, vetting_id)
+            case = vetting_cases.find(db, vetting_id)
         assert case is not None
         return case
 
     def inbox(self, account_id: UUID) -> list[UUID]:
         """List the messages in an inbox, newest first."""
         with transaction(self.store) as db:
-            return [letter.message_id for letter in reading.inbox(db, account_id, limit=100) or []]
+            return [letter.message_id for letter in inbox.inbox(db, account_id, limit=100) or []]
 
     def count(self, table: str) -> int:
         """Count the rows of a table."""

@@ -8,13 +8,13 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from delivery.intake.draft import Draft, read_draft
-from delivery.records.accepting import Arrival
-from delivery.records.claims import Letter
-from delivery.rules.deciding import Candidate
+from delivery.intake.messages import Draft, read_draft
+from delivery.records.pipeline.accept import Arrival
+from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Attempt
 from delivery.rules.preferences import Approach, Preference
 from delivery.rules.status import Standing
+from delivery.rules.transitions import Candidate
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, MessageType, Reason, State
 

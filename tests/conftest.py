@@ -10,8 +10,8 @@ import redis
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from delivery.records.engine import Store, open_store, transaction
-from delivery.records.migrating import migrate
+from delivery.records.database import Store, open_store, transaction
+from delivery.records.migrate import migrate
 from delivery.records.schema import Base
 from delivery.settings import Settings
 from tests.servers import Guardian, NotAvailable, Servers, prepare_template

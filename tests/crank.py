@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from delivery.records.claims import Letter
+from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.vocabulary import QueueName, StepName
-from tasks.office import Office
-from tasks.step import STEPS
+from tasks.context import Office
+from tasks.runner import STEPS
 
 
 @dataclass(frozen=True, slots=True)

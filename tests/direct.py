@@ -11,15 +11,16 @@ from uuid import UUID, uuid4
 from pydantic import SecretStr
 
 from delivery.credentials import mint
-from delivery.records import clients, refused
-from delivery.records.engine import transaction
-from delivery.records.refused import RefusedView
+from delivery.records.database import transaction
+from delivery.records.identities import clients
+from delivery.records.pipeline import refused_sends
+from delivery.records.pipeline.refused_sends import RefusedView
 from delivery.vocabulary import CredentialKind, Scope
-from tasks.letterbox import Letterbox
-from tasks.office import Office
+from tasks.broker.direct_queue import Letterbox
+from tasks.context import Office
 from tests import build
 from tests.book import Book
-from worker.reader import Reader
+from worker.runtime.direct_reader import Reader
 
 AN_HOUR = timedelta(hours=1)
 
@@ -75,7 +76,7 @@ def reading(office: Office, letterbox: Letterbox | None = None) -> Iterator[None
 def refusals(book: Book) -> list[RefusedView]:
     """List what was refused, newest first."""
     with transaction(book.store) as db:
-        return refused.latest(db, 1000)
+        return refused_sends.latest(db, 1000)
 
 
 def codes(book: Book) -> list[list[str]]:

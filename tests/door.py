@@ -9,7 +9,7 @@ import httpx2
 import uvicorn
 
 from api_stub.app import make_http_app
-from api_stub.wire import serving
+from api_stub.server.protocol import serving
 from delivery.settings import Settings
 from tests.waiting import wait_until
 
@@ -17,7 +17,7 @@ from tests.waiting import wait_until
 @contextmanager
 def open_door(settings: Settings) -> Iterator[httpx2.Client]:
     """Serve until the block ends, and give a client that keeps its connections."""
-    config = serving(make_http_app(settings), host="127.0.0.1", port=0)
+    config = serving(make_http_app(settings), host="127.0.0.1", port=0, proxies="", stop_timeout_s=12)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="door")
     thread.start()

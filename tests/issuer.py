@@ -8,7 +8,7 @@ from typing import Any
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
-from api_stub.foreign_tokens import Claimed, IssuerUnreachable
+from api_stub.credentials.issuer_claims import Claimed, IssuerUnreachable
 from delivery.settings import Settings
 from delivery.vocabulary import Scope
 from tests import build

@@ -5,8 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from delivery.credentials import Minted, mint
-from delivery.records import clients
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind
 from tests.book import Book

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
-from delivery.channels.smtp import SmtpSender
+from delivery.channels.email.sender import SmtpSender
 
 _DRIP_EVERY_S = 0.02
 _PLAIN = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from delivery.records.engine import Store
+from delivery.records.database import Store
 from tests.statements import Statement
 
 TABLES = {"recipient", "message", "account", "preference", "inbox_letter", "vetting_case"}

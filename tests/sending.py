@@ -5,8 +5,8 @@ from uuid import UUID
 import httpx2
 
 from delivery.credentials import mint
-from delivery.records import clients
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind
 from tests import build

@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 import redis
 
-from worker.embedded import NotInstalled, Server, named_database, prepare_postgres, prepare_valkey
+from worker.embedded.servers import NotInstalled, Server, named_database, prepare_postgres, prepare_valkey
 
 _START_TIMEOUT_S = 60
 _STOP_TIMEOUT_S = 10

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from delivery.records.engine import Store
+from delivery.records.database import Store
 
 
 @dataclass(frozen=True, slots=True)

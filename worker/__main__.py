@@ -1,5 +1,5 @@
 """`python -m worker` is the command `postroom`."""
 
-from worker.cli import app
+from worker.cli.app import app
 
 app()

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import email_validator
 
-from delivery.intake.faults import Fault
+from delivery.intake.errors import Fault
 
 ADDRESS_LIMIT_BYTES = 254
 

@@ -9,7 +9,7 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from delivery.intake.faults import body_fault
+from delivery.intake.errors import body_fault
 from delivery.intake.strict_json import decode
 
 LIST_FIELD = "recipient_uuids"

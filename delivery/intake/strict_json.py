@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NoReturn
 
-from delivery.intake.faults import body_fault
+from delivery.intake.errors import body_fault
 
 DEPTH_LIMIT = 8
 _ENCODING = "utf-8"

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from delivery.rules.moves import OPEN_STATES, WAITING_STATES
+from delivery.rules.states import OPEN_STATES, WAITING_STATES
 from delivery.vocabulary import (
     AccountStatus,
     CaseState,
@@ -210,7 +210,7 @@ class Recipient(Base):
     state: Mapped[str] = mapped_column(server_default=State.ACCEPTED)
     channel: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default=text("0"))
-    # It begins with the key of the worker that made it (records/claims.py).
+    # It begins with the key of the worker that made it (records/pipeline/claims.py).
     claim_token: Mapped[UUID | None]
     # How many workers died during an attempt at it.
     deaths: Mapped[int] = mapped_column(server_default=text("0"))

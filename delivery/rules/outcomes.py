@@ -5,9 +5,9 @@ from datetime import timedelta
 from enum import Enum
 from uuid import UUID
 
-from delivery.rules.deciding import Move
 from delivery.rules.preferences import LONGEST_WAIT, Choice
 from delivery.rules.retry import PARKED, next_try
+from delivery.rules.transitions import Move
 from delivery.vocabulary import Channel, Reason, State
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from delivery.rules.moves import WEIGHTS, Weight
+from delivery.rules.states import WEIGHTS, Weight
 from delivery.vocabulary import Reason, State, Status, StatusReason
 
 

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from delivery.records import clients
-from delivery.records.accounts import AccountFacts
-from delivery.records.clients import RateLimits
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.identities import clients
+from delivery.records.identities.accounts import AccountFacts
+from delivery.records.identities.clients import RateLimits
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, Channel, CredentialKind, Scope
 from tests.book import Book

@@ -2,7 +2,7 @@
 
 import re
 
-from delivery.crashing import CrashPoint
+from delivery.crash_points import CrashPoint
 from tests.shape.house import ROOT, name_of, python_files
 
 _ROW = re.compile(r"^\| `(\w+)` \| `([\w/]+\.py)` \| [^|]+ \| [^|]+ \|$", re.MULTILINE)

@@ -57,7 +57,7 @@ def test_the_watch_sees_a_module_that_does_something(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "of_others"),
     [
-        ("worker.cli", {"aiosmtpd", "alembic", "fastapi", "mako", "starlette", "uvicorn"}),
+        ("worker.cli.app", {"aiosmtpd", "alembic", "fastapi", "mako", "starlette", "uvicorn"}),
         ("api_stub.app", {"aiosmtpd", "billiard", "celery", "kombu", "typer"}),
     ],
 )

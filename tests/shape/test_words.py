@@ -9,7 +9,7 @@ import yaml
 from sqlalchemy import CheckConstraint
 
 from delivery import vocabulary
-from delivery.records.engine import Store
+from delivery.records.database import Store
 from delivery.records.schema import Base
 from delivery.vocabulary import (
     AccountStatus,
@@ -23,14 +23,14 @@ from delivery.vocabulary import (
     StepName,
 )
 from tasks.app import make_app
-from tasks.doorbell import SilentDoorbell
-from tasks.office import Office
+from tasks.broker.doorbell import SilentDoorbell
+from tasks.context import Office
+from tasks.lanes import LANES, LaneName
 from tasks.queues import DELIVERY_QUEUES, LETTERBOX, ROUTES
-from tasks.step import STEPS, register
+from tasks.runner import STEPS, register
 from tests import build
 from tests.shape.house import ROOT, files
-from worker.lanes import LANES, LaneName
-from worker.sweep import ROUNDS
+from worker.runtime.sweep import ROUNDS
 
 # Every column that holds a word of the vocabulary.
 WORDS: dict[str, type[StrEnum]] = {

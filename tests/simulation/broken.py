@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from delivery.records.accepting import Acceptance, Arrival
-from delivery.rules.deaths import Trace
-from delivery.rules.deciding import Move
+from delivery.records.pipeline.accept import Acceptance, Arrival
+from delivery.rules.transitions import Move
+from delivery.rules.worker_deaths import Trace
 from delivery.vocabulary import State
 from tests.simulation.model import Model
 from tests.simulation.store import Claimed, Question, Run

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 from uuid import UUID
 
-from delivery.intake.draft import Draft
-from delivery.records.accepting import Arrival, Stored
+from delivery.intake.messages import Draft
+from delivery.records.pipeline.accept import Arrival, Stored
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.vocabulary import CaseState, Channel, MessageType, Reason, StepName
 from tests import build

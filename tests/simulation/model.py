@@ -9,12 +9,12 @@ from datetime import timedelta
 from functools import cache
 from uuid import UUID
 
-from delivery.records.accepting import Acceptance, Arrival
-from delivery.rules.deaths import DEATHS_LIMIT, Trace, accuse, after_lease
-from delivery.rules.deciding import refuse
-from delivery.rules.moves import WAITING_STATES
+from delivery.records.pipeline.accept import Acceptance, Arrival
 from delivery.rules.outcomes import Attempt, Outcome
+from delivery.rules.states import WAITING_STATES
+from delivery.rules.transitions import refuse
 from delivery.rules.vetting import find_phrases
+from delivery.rules.worker_deaths import DEATHS_LIMIT, Trace, accuse, after_lease
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, Reason, State, StepName
 from tests import build

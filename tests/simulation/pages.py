@@ -1,4 +1,4 @@
-"""What the model keeps, and how a row of it changes: the second reading of `delivery/records/moves.py`."""
+"""What the model keeps, and how a row of it changes: a second reading of `records/pipeline/transitions.py`."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,18 +8,18 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from delivery.records.accepting import Acceptance, Arrival, Repeated, Stored, Strange
-from delivery.rules.deaths import DEATHS_LIMIT, SUSPECT_FROM, Trace, after_death
-from delivery.rules.deciding import Candidate, Move, place
-from delivery.rules.moves import WEIGHTS, Weight
+from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, Stored, Strange
 from delivery.rules.outcomes import Attempt, Outcome, conclude, settle
 from delivery.rules.preferences import Approach, Preference, choose_channel
 from delivery.rules.quiet_hours import QuietHours
 from delivery.rules.retry import PARKED
+from delivery.rules.states import WEIGHTS, Weight
 from delivery.rules.status import Standing, combine
+from delivery.rules.transitions import Candidate, Move, place
+from delivery.rules.worker_deaths import DEATHS_LIMIT, SUSPECT_FROM, Trace, after_death
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, MessageType, Reason, State, StepName
-from tasks.office import hold_unknown
+from tasks.context import hold_unknown
 from tests import build
 from tests.simulation.store import MACHINES, Bell, Claimed, Row, Run, Sheet, Wish, ticks
 

@@ -11,25 +11,28 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from delivery.journal import Journal
-from delivery.records import accepting, accounts, census, claims, clients, deaths, due, engine, moves
-from delivery.records.accepting import Acceptance, Arrival
-from delivery.records.accounts import AccountFacts
-from delivery.records.cases import Ruling
-from delivery.records.census import WorkerIdentity
-from delivery.records.claims import Letter
-from delivery.records.engine import transaction
+from delivery.attempt_journal import Journal
+from delivery.records import database
+from delivery.records.database import transaction
+from delivery.records.identities import accounts, clients
+from delivery.records.identities.accounts import AccountFacts
+from delivery.records.pipeline import accept, claims, due, transitions
+from delivery.records.pipeline.accept import Acceptance, Arrival
+from delivery.records.pipeline.claims import Letter
+from delivery.records.pipeline.vetting_cases import Ruling
+from delivery.records.workers import deaths, registry
+from delivery.records.workers.registry import WorkerIdentity
 from delivery.rules.outcomes import Attempt, Outcome, conclude
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, Reason, Scope, State, Status
-from tasks.bury import bury
-from tasks.decide import decide
-from tasks.deliver import judge
-from tasks.lapse import lapse
-from tasks.office import Office, hold_unknown
-from tasks.release import release
-from tasks.review import NotOpen, expire, rule
-from tasks.vet import vet
+from tasks.context import Office, hold_unknown
+from tasks.steps.decide import decide
+from tasks.steps.deliver import judge
+from tasks.steps.expire_leases import lapse
+from tasks.steps.recover_worker import bury
+from tasks.steps.release import release
+from tasks.steps.review import NotOpen, expire, rule
+from tasks.steps.vet import vet
 from tests import build
 from tests.crank import NotedBells
 from tests.simulation.statements import EMPTY, FRESH, LET_PASS, LETTERS, MAKE_WHOLE, ROWS, SHEETS
@@ -56,7 +59,7 @@ _FINDERS: dict[Question, Callable[..., Sequence[UUID] | Sequence[int]]] = {
 class Postgres:
     """A store in a real database, emptied for it. Worker and recipient numbers are translated here."""
 
-    def __init__(self, store: engine.Store, settings: Settings, folder: Path) -> None:
+    def __init__(self, store: database.Store, settings: Settings, folder: Path) -> None:
         self._store = store
         self._bells = NotedBells()
         self._offices = [self._open_office(settings, folder / str(machine)) for machine in range(MACHINES)]
@@ -105,7 +108,7 @@ class Postgres:
         folder = Path(self._offices[worker % MACHINES].settings.journal_folder)
         self._journals[worker] = Journal(folder, identity.worker_id)
         with transaction(self._store) as db:
-            census.report_alive(db, identity)
+            registry.report_alive(db, identity)
 
     def let_pass(self, passed: int) -> None:
         """Let so many ticks go by."""
@@ -116,8 +119,8 @@ class Postgres:
     def accept(self, arrivals: Sequence[Arrival]) -> dict[UUID, Acceptance]:
         """Take these messages in, in one transaction."""
         with transaction(self._store) as db:
-            answers = accepting.accept(db, arrivals, grace=self._settings.grace)
-            stored = [each for each, answer in answers.items() if isinstance(answer, accepting.Stored)]
+            answers = accept.accept(db, arrivals, grace=self._settings.grace)
+            stored = [each for each, answer in answers.items() if isinstance(answer, accept.Stored)]
             for recipient_id in db.scalars(FRESH, {"message_ids": stored}):
                 self._numbers[recipient_id] = len(self._recipients)
                 self._recipients.append(recipient_id)
@@ -167,7 +170,7 @@ class Postgres:
         real = replace(attempt, recipient_id=self._recipients[attempt.recipient_id])
         ended = hold_unknown(outcome, self._settings)
         with transaction(self._store) as db:
-            return bool(moves.record(db, [conclude(real, ended, 0.0, patience=self._settings.send_deadline)]))
+            return bool(transitions.record(db, [conclude(real, ended, 0.0, patience=self._settings.send_deadline)]))
 
     def lapse(self, recipients: Sequence[int], machine: int) -> None:
         """End those attempts at these recipients whose lease ran out, as far as this machine knows."""

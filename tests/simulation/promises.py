@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from delivery.rules.moves import WEIGHTS, Weight, is_legal
+from delivery.rules.states import WEIGHTS, Weight, is_legal
 from delivery.rules.status import Standing, combine
 from delivery.vocabulary import Channel, State
 from tests.simulation.store import Row, Run, Sheet, View

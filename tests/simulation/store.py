@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from delivery.records.accepting import Acceptance, Arrival
+from delivery.records.pipeline.accept import Acceptance, Arrival
 from delivery.rules.outcomes import Attempt, Outcome
 from delivery.vocabulary import CaseState, Channel, Reason, State, Status, StepName
 

@@ -9,8 +9,8 @@ from enum import Enum
 from typing import Any, TypeVar
 from uuid import UUID
 
-from delivery.rules.answers import judge_answer
 from delivery.rules.outcomes import Attempt, Kind, Outcome
+from delivery.rules.smtp_replies import judge_answer
 from delivery.vocabulary import Channel, Reason, StepName
 from tests import build
 from tests.simulation.promises import Ledger, keep_promises

@@ -13,17 +13,17 @@ import structlog
 from redis import Redis
 from typer.testing import CliRunner
 
-from delivery.records.engine import Store
+from delivery.records.database import Store
 from delivery.settings import Settings, settings_from_environment
 from delivery.vocabulary import Channel, MessageType
-from tasks.decide import decide
-from tasks.office import Office
+from tasks.context import Office
+from tasks.steps.decide import decide
 from tests.book import Book
 from tests.crank import Crank, FakeSender, NotedBells
 from tests.direct import credential
 from tests.door import open_door
 from tests.sending import Headers, key_of
-from worker.sweep import ROUNDS, Sweep
+from worker.runtime.sweep import ROUNDS, Sweep
 
 HELD_PHRASE = "wire the money"
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
-from delivery.records.accepting import Repeated, Stored, Strange
+from delivery.records.pipeline.accept import Repeated, Stored, Strange
 from delivery.vocabulary import AccountStatus, Channel, MessageType, State
 from tests.book import Book
 from tests.statements import counted

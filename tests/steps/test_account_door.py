@@ -9,8 +9,8 @@ from redis import Redis
 from uuid_utils.compat import uuid7
 
 from delivery.credentials import mint
-from delivery.records import clients
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, CredentialKind, Scope
 from tests.book import Book

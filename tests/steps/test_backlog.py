@@ -10,8 +10,8 @@ from redis import Redis
 
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
-from tasks.backlog import EPOCH, BrokerBacklog
-from tasks.envelopes import RUNG_AT
+from tasks.broker.backlog import EPOCH, BrokerBacklog
+from tasks.broker.bell_format import RUNG_AT
 
 RUNG = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DECIDE = QueueName.DECIDE

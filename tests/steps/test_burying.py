@@ -8,28 +8,29 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from delivery.journal import Journal
-from delivery.records import census, claims, deaths, due
-from delivery.records.cases import Ruling
-from delivery.records.census import WorkerIdentity
-from delivery.records.engine import transaction
+from delivery.attempt_journal import Journal
+from delivery.records.database import transaction
+from delivery.records.pipeline import claims, due
+from delivery.records.pipeline.vetting_cases import Ruling
+from delivery.records.workers import deaths, registry
+from delivery.records.workers.registry import WorkerIdentity
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.vocabulary import CaseState, Channel, QueueName, Reason, State, StepName
-from tasks.bury import bury
-from tasks.decide import decide
-from tasks.deliver import deliver
-from tasks.office import Office
-from tasks.release import release
-from tasks.review import rule
-from tasks.step import DECIDE, EXPIRE, VET
-from tasks.vet import vet
+from tasks.context import Office
+from tasks.runner import DECIDE, EXPIRE, VET
+from tasks.steps.decide import decide
+from tasks.steps.deliver import deliver
+from tasks.steps.recover_worker import bury
+from tasks.steps.release import release
+from tasks.steps.review import rule
+from tasks.steps.vet import vet
 from tests.attempts import claim, record
 from tests.book import Book
 from tests.crank import Bell, FakeSender, NotedBells
 from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_sweep import sweeping
 from tests.waiting import wait_until
-from worker.sweep import ROUNDS
+from worker.runtime.sweep import ROUNDS
 
 DEAD = uuid4()
 
@@ -58,7 +59,7 @@ def enrolled(book: Book) -> None:
 def enroll(book: Book) -> None:
     """Let the dead worker be known, as if it lived."""
     with transaction(book.store) as db:
-        census.report_alive(db, WorkerIdentity(DEAD, "here", 1, ("decide",)))
+        registry.report_alive(db, WorkerIdentity(DEAD, "here", 1, ("decide",)))
 
 
 def claim_by_the_dead(book: Book, message_id: UUID) -> tuple[int, int]:
@@ -282,7 +283,7 @@ def test_a_death_after_the_decision_counts_against_nobody(book: Book, office: Of
 def test_a_sweep_that_survives_takes_its_note_back(book: Book, office: Office) -> None:
     message_id = book.message(book.account())
     with transaction(book.store) as db:
-        census.report_alive(db, WorkerIdentity(office.worker_id, "here", 1, ("decide",)))
+        registry.report_alive(db, WorkerIdentity(office.worker_id, "here", 1, ("decide",)))
     book.let_pass(timedelta(seconds=5))
 
     with sweeping(office):

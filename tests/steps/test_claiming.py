@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
-from delivery.records import claims
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.pipeline import claims
 from delivery.vocabulary import Channel, MessageType, State
-from tasks.decide import decide
-from tasks.office import Office
+from tasks.context import Office
+from tasks.steps.decide import decide
 from tests.attempts import LEASE, claim
 from tests.book import Book
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from delivery.credentials import is_match, split
-from delivery.records import clients
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind, Scope
 from tests.book import Book
-from worker.cli_clients import clients as commands
+from worker.cli.clients import clients as commands
 
 Run = Callable[..., Any]
 SECRET = re.compile(r"(?:pk|cs)_[0-9a-f]{16}_[\w-]{43}")

@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from delivery.records import moves
-from delivery.records.engine import transaction
-from delivery.rules.deciding import Move
-from delivery.rules.moves import LEGAL_MOVES, OPEN_STATES, WEIGHTS, Weight
+from delivery.records.database import transaction
+from delivery.records.pipeline import transitions
+from delivery.rules.states import LEGAL_MOVES, OPEN_STATES, WEIGHTS, Weight
 from delivery.rules.status import combine
+from delivery.rules.transitions import Move
 from delivery.vocabulary import Channel, Reason, State, Status
 from tests.book import Book
 from tests.waiting import wait_until
@@ -182,7 +182,7 @@ def _assert_in_step(book: Book, message_id: UUID) -> None:
 
 def _record(book: Book, wanted: list[Move]) -> set[int]:
     with transaction(book.store) as db:
-        return moves.record(db, wanted)
+        return transitions.record(db, wanted)
 
 
 def test_every_recipient_gets_its_own_words_however_many_kinds_of_moves_come_together(book: Book) -> None:
@@ -204,7 +204,7 @@ def test_every_recipient_gets_its_own_words_however_many_kinds_of_moves_come_tog
     ]
 
     with transaction(book.store) as db:
-        recorded = moves.record(db, wanted)
+        recorded = transitions.record(db, wanted)
 
     details = {row.id: row.detail for row in book.ask("SELECT id, detail FROM recipient")}
     assert set(recipient_ids) == recorded

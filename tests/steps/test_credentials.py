@@ -7,8 +7,8 @@ import pytest
 from redis import Redis
 
 from delivery.credentials import mint
-from delivery.records import keys
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.identities import credentials
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind, Scope
 from tests.book import Book
@@ -47,7 +47,7 @@ def test_a_wrong_unknown_expired_or_revoked_key_hears_one_and_the_same(
 ) -> None:
     good, expired, revoked = minted(book, settings), minted(book, settings, lifetime=PAST), minted(book, settings)
     with transaction(book.store) as db:
-        keys.revoke(db, revoked.prefix)
+        credentials.revoke(db, revoked.prefix)
     wrong = f"{good.prefix}_{'A' * 43}"
     others = [text_of(minted(book, settings, kind, lifetime=HOUR)) for kind in (SECRET, TOKEN)]
     shown = ["", "garbage", wrong, text_of(mint(KEY, settings.pepper)), text_of(expired), text_of(revoked), *others]
@@ -140,7 +140,7 @@ def test_a_revocation_takes_effect_within_a_moment(http: httpx2.Client, book: Bo
     assert 200 == ask(http, X_API_Key=text_of(key)).status_code
 
     with transaction(book.store) as db:
-        keys.revoke(db, key.prefix)
+        credentials.revoke(db, key.prefix)
 
     wait_until(lambda: ask(http, X_API_Key=text_of(key)).status_code == 401, within_s=2)
 

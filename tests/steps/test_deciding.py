@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
 from delivery.vocabulary import AccountStatus, Channel, MessageType, QueueName, Reason, State, StepName
-from tasks.decide import AT_ONCE, decide
-from tasks.office import Office
+from tasks.context import Office
+from tasks.steps.decide import AT_ONCE, decide
 from tests.book import Book
 from tests.crank import Bell, NotedBells
 from tests.statements import counted

@@ -8,15 +8,15 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from delivery.records.claims import Letter
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.retry import SCHEDULE
 from delivery.vocabulary import AccountStatus, Channel, Reason, State
-from tasks.decide import decide
-from tasks.deliver import _claim, deliver
-from tasks.office import Office
-from tasks.release import release
+from tasks.context import Office
+from tasks.steps.decide import decide
+from tasks.steps.deliver import _claim, deliver
+from tasks.steps.release import release
 from tests.attempts import LATER, UNKNOWN
 from tests.book import Book
 from tests.crank import FakeSender

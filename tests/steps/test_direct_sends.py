@@ -12,15 +12,16 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from delivery.crashing import CrashPoint, arm
-from delivery.records import keys, refused
-from delivery.records.engine import transaction
+from delivery.crash_points import CrashPoint, arm
+from delivery.records.database import transaction
+from delivery.records.identities import credentials
+from delivery.records.pipeline import refused_sends
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CredentialKind, QueueName, Scope, State, StepName
-from tasks.accept import take
 from tasks.app import celery_url
-from tasks.letterbox import LISTS
-from tasks.office import Office
+from tasks.broker.direct_queue import LISTS
+from tasks.context import Office
+from tasks.steps.accept_direct import take
 from tests.book import Book
 from tests.crank import NotedBells
 from tests.direct import codes, credential, envelope, fields, reading, refusals
@@ -139,7 +140,7 @@ def test_without_a_good_token_nothing_else_is_looked_at(
 
 def test_a_revoked_token_is_none(book: Book, token: str, deal: Callable[..., None]) -> None:
     with transaction(book.store) as db:
-        keys.revoke_all(db, book.client_id)
+        credentials.revoke_all(db, book.client_id)
 
     deal(envelope(fields(book.account(), token=token)))
 
@@ -228,8 +229,8 @@ def test_a_sender_finds_its_own_refusal_and_nobody_elses(book: Book, token: str,
     deal(envelope(sent))
 
     with transaction(book.store) as db:
-        found = refused.find(db, UUID(sent["message_uuid"]), book.client_id)
-        strange = refused.find(db, UUID(sent["message_uuid"]), book.client())
+        found = refused_sends.find(db, UUID(sent["message_uuid"]), book.client_id)
+        strange = refused_sends.find(db, UUID(sent["message_uuid"]), book.client())
 
     assert found is not None
     assert (["blank"], None) == ([fault["code"] for fault in found.faults], strange)

@@ -14,21 +14,22 @@ from sqlalchemy.exc import InternalError
 from typer.testing import CliRunner
 from uuid_utils.compat import uuid7
 
-from delivery.records import census, invariants
-from delivery.records.census import WorkerIdentity
-from delivery.records.engine import snapshot, transaction
-from delivery.records.invariants import INVARIANTS, Finding, Scope
+from delivery.records.database import snapshot, transaction
+from delivery.records.views import invariants
+from delivery.records.views.invariants import INVARIANTS, Finding, Scope
+from delivery.records.workers import registry
+from delivery.records.workers.registry import WorkerIdentity
 from delivery.settings import Settings, settings_from_environment
 from delivery.vocabulary import Channel
-from tasks.decide import decide
-from tasks.office import Office
-from tasks.vet import vet
+from tasks.context import Office
+from tasks.health_checks import Mark
+from tasks.lanes import LANES
+from tasks.steps.decide import decide
+from tasks.steps.vet import vet
 from tests.attempts import claim
 from tests.book import Book
 from tests.steps.conftest import HELD_PHRASE
-from worker import cli_doctor
-from worker.checkup import Mark
-from worker.lanes import LANES
+from worker.cli.doctor import doctor as doctor_command
 
 TIMEOUT = timedelta(seconds=10)
 ALL = Scope(is_everything=True)
@@ -85,7 +86,7 @@ def alive(book: Book) -> None:
     """Let a worker of every lane be seen."""
     for lane in LANES.values():
         with transaction(book.store) as db:
-            census.report_alive(db, WorkerIdentity(uuid7(), "here", 1, lane.queues))
+            registry.report_alive(db, WorkerIdentity(uuid7(), "here", 1, lane.queues))
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def doctor(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     }
     environment = {name: secret.get_secret_value() for name, secret in told.items()}
     commands = typer.Typer()
-    commands.command()(cli_doctor.doctor)
+    commands.command()(doctor_command)
 
     def run(*words: str, **changed: str) -> Any:
         settings_from_environment.cache_clear()

@@ -10,12 +10,12 @@ import pytest
 from redis import Redis
 from uuid_utils.compat import uuid7
 
-from delivery.records.migrating import newest_revision
+from delivery.records.migrate import newest_revision
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, Channel, QueueName, Reason, Scope
-from tasks.office import Office
-from tasks.review import rule
+from tasks.context import Office
+from tasks.steps.review import rule
 from tests.book import Book
 from tests.crank import FakeSender
 from tests.sending import Headers, key_of, post, status_of

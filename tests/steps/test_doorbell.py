@@ -17,14 +17,14 @@ from redis import Redis
 from uuid_utils.compat import uuid7
 
 from chaos.valve import Valve, valve_before
-from delivery.crashing import CrashPoint, arm
+from delivery.crash_points import CrashPoint, arm
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, QueueName, State, StepName
 from tasks.app import make_app
-from tasks.doorbell import BrokerDoorbell
-from tasks.envelopes import RUNG_AT, write_envelope
-from tasks.office import Office
-from tasks.step import STEPS, register
+from tasks.broker.bell_format import RUNG_AT, write_envelope
+from tasks.broker.doorbell import BrokerDoorbell
+from tasks.context import Office
+from tasks.runner import STEPS, register
 from tests.book import Book
 from tests.crank import FakeSender
 from tests.waiting import wait_until

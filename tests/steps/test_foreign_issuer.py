@@ -13,8 +13,8 @@ from urllib.parse import parse_qs
 import httpx2
 import pytest
 
-from delivery.records import clients, keys
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.identities import clients, credentials
 from delivery.settings import Settings
 from delivery.vocabulary import Scope
 from tests import issuer
@@ -140,7 +140,7 @@ def test_a_token_for_a_client_that_is_not_ours_or_is_shut_out_is_invalid(
         assert "invalid_token" == ask(http, token(book, client_id="nobody")).json()["error"]
         assert 200 == ask(http, token(book)).status_code
         with transaction(book.store) as db:
-            keys.revoke_all(db, book.client_id)
+            credentials.revoke_all(db, book.client_id)
         wait_until(lambda: ask(http, token(book)).status_code == 401, within_s=2)
 
 

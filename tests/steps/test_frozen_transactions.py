@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from delivery.records.engine import STORE_UNAVAILABLE, Store, open_store, transaction
+from delivery.records.database import STORE_UNAVAILABLE, Store, open_store, transaction
 from delivery.settings import LEASE_MARGIN_S, Settings
 from tests.book import Book
 

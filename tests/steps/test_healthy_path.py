@@ -1,9 +1,9 @@
 """What reliability costs while nothing goes wrong: not one statement more than the design has."""
 
 from delivery.vocabulary import Channel, State
-from tasks.decide import decide
-from tasks.deliver import deliver
-from tasks.office import Office
+from tasks.context import Office
+from tasks.steps.decide import decide
+from tasks.steps.deliver import deliver
 from tests.book import Book
 from tests.statements import counted
 

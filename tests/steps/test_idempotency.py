@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from delivery.records.accepting import Arrival, Repeated, Stored
+from delivery.records.pipeline.accept import Arrival, Repeated, Stored
 from delivery.vocabulary import MessageType
 from tests.book import Book
 

@@ -11,9 +11,9 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from delivery.records import accounts
-from delivery.records.accounts import AccountFacts
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.identities import accounts
+from delivery.records.identities.accounts import AccountFacts
 from delivery.vocabulary import AccountStatus, Channel, MessageType, SenderRule
 from tests.book import Book
 from worker.cli import app

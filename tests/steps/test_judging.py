@@ -9,11 +9,11 @@ from pydantic import SecretStr
 from benchmarks import contenders, old_rows
 from benchmarks.ours import Ours
 from benchmarks.population import Order, Population
-from delivery.records import invariants
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.views import invariants
 from delivery.settings import Settings
-from tasks.decide import decide
-from tasks.office import Office
+from tasks.context import Office
+from tasks.steps.decide import decide
 from tests.book import Book
 
 

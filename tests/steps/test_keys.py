@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from delivery.credentials import Minted, mint
-from delivery.records import clients, keys
-from delivery.records.engine import transaction
-from delivery.records.keys import NotRotated
+from delivery.records.database import transaction
+from delivery.records.identities import clients, credentials
+from delivery.records.identities.credentials import NotRotated
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind, Scope
 from tests.book import Book
@@ -28,7 +28,7 @@ def rotate(book: Book, settings: Settings, **chosen: Any) -> Minted:
     """Rotate the API keys of the book's client."""
     fresh = mint(KEY, settings.pepper)
     with transaction(book.store) as db:
-        keys.rotate(db, book.client_id, fresh, **{"overlap": DAY, **chosen})
+        credentials.rotate(db, book.client_id, fresh, **{"overlap": DAY, **chosen})
     return fresh
 
 
@@ -128,7 +128,11 @@ def test_a_revoked_key_is_not_found_and_is_revoked_only_once(book: Book, setting
     key, other = minted(book, settings), minted(book, settings)
 
     with transaction(book.store) as db:
-        answers = [keys.revoke(db, key.prefix), keys.revoke(db, key.prefix), keys.revoke(db, "pk_0000000000000000")]
+        answers = [
+            credentials.revoke(db, key.prefix),
+            credentials.revoke(db, key.prefix),
+            credentials.revoke(db, "pk_0000000000000000"),
+        ]
 
     assert [True, False, False] == answers
     assert (None, True) == (find(book, key), find(book, other) is not None)
@@ -139,7 +143,7 @@ def test_all_that_a_client_has_is_revoked_and_nothing_of_others(book: Book, sett
     others = minted(book, settings, client_id=book.client())
 
     with transaction(book.store) as db:
-        assert 3 == keys.revoke_all(db, book.client_id)
+        assert 3 == credentials.revoke_all(db, book.client_id)
 
     assert [None] * 3 == [find(book, each, each.kind) for each in mine]
     assert find(book, others)
@@ -150,7 +154,7 @@ def test_use_is_noted_once_a_minute(book: Book, settings: Settings) -> None:
 
     def note() -> Any:
         with transaction(book.store) as db:
-            keys.note_use(db, [key.prefix])
+            credentials.note_use(db, [key.prefix])
         return column(book, key, "last_used_at")
 
     first, second = note(), note()
@@ -166,8 +170,8 @@ def test_noting_use_waits_for_nobody(book: Book, settings: Settings) -> None:
     key = minted(book, settings)
 
     with transaction(book.store) as other, transaction(book.store) as db:
-        keys.note_use(other, [key.prefix])
-        keys.note_use(db, [key.prefix])
+        credentials.note_use(other, [key.prefix])
+        credentials.note_use(db, [key.prefix])
 
     assert column(book, key, "last_used_at")
 
@@ -180,7 +184,7 @@ def test_a_new_token_makes_those_forgotten_that_expired_more_than_a_day_ago(book
     fresh = mint(TOKEN, settings.pepper)
 
     with transaction(book.store) as db:
-        keys.issue_token(db, book.client_id, fresh, scopes=[Scope.MESSAGE_SEND], lifetime=DAY)
+        credentials.issue_token(db, book.client_id, fresh, scopes=[Scope.MESSAGE_SEND], lifetime=DAY)
 
     left = {row.prefix for row in book.ask("SELECT prefix FROM credential")}
     assert {others.prefix, old_key.prefix, past.prefix, fresh.prefix} == left
@@ -195,7 +199,7 @@ def test_a_foreign_name_stands_for_the_one_client_that_has_it(book: Book, settin
             clients.put(db, book.client(), f"shop {number}", scopes=[Scope.MESSAGE_SEND])
         clients.put(db, book.client(), "twin", scopes=[])
         clients.put(db, book.client(), "twin", scopes=[])
-        keys.revoke_all(db, shut_out)
+        credentials.revoke_all(db, shut_out)
 
         called = ["shop 1", "twin", "nobody", str(book.client_id).upper(), str(shut_out)]
         found = clients.find_clients(db, called)
@@ -208,7 +212,7 @@ def test_a_client_with_one_key_left_is_not_shut_out(book: Book, settings: Settin
     first, _ = minted(book, settings), minted(book, settings)
 
     with transaction(book.store) as db:
-        keys.revoke(db, first.prefix)
+        credentials.revoke(db, first.prefix)
         assert str(book.client_id) in clients.find_clients(db, [str(book.client_id)])
 
 
@@ -220,7 +224,7 @@ def test_the_overview_shows_clients_with_their_keys_and_only_the_number_of_token
     minted(book, settings, TOKEN, lifetime=PAST)
 
     with transaction(book.store) as db:
-        (client,) = keys.overview(db)
+        (client,) = credentials.overview(db)
 
     assert (book.client_id, "a client", 1) == (client.client_id, client.name, client.live_tokens)
     assert [(key.prefix, True), (expired.prefix, False)] == [(k.prefix, k.is_alive) for k in client.credentials]
@@ -231,7 +235,7 @@ def test_what_a_secret_has_opened_ends_with_it(book: Book, settings: Settings) -
     foreign = minted(book, settings, TOKEN, client_id=book.client())
 
     with transaction(book.store) as db:
-        assert keys.revoke(db, secret.prefix)
+        assert credentials.revoke(db, secret.prefix)
 
     assert None is find(book, token, TOKEN)
     assert find(book, key)
@@ -243,6 +247,6 @@ def test_rotating_a_secret_ends_its_tokens_with_the_overlap(book: Book, settings
     token = minted(book, settings, TOKEN, lifetime=DAY)
 
     with transaction(book.store) as db:
-        keys.rotate(db, book.client_id, mint(SECRET, settings.pepper), overlap=timedelta())
+        credentials.rotate(db, book.client_id, mint(SECRET, settings.pepper), overlap=timedelta())
 
     assert None is find(book, token, TOKEN)

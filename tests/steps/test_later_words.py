@@ -7,8 +7,8 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from delivery.records.engine import Store
-from delivery.records.reading import progress
+from delivery.records.database import Store
+from delivery.records.views.messages import progress
 from delivery.vocabulary import State
 from tests.book import Book
 from tests.sending import Headers

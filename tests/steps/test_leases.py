@@ -3,13 +3,13 @@
 from datetime import timedelta
 from uuid import UUID
 
-from delivery.records.claims import Letter
+from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.retry import SCHEDULE
 from delivery.vocabulary import Reason, State
-from tasks.deliver import deliver
-from tasks.lapse import lapse
-from tasks.office import Office
+from tasks.context import Office
+from tasks.steps.deliver import deliver
+from tasks.steps.expire_leases import lapse
 from tests.attempts import LEASE, claim, record
 from tests.book import Book
 from tests.crank import FakeSender

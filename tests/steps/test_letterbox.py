@@ -4,12 +4,12 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from delivery.records import turns
-from delivery.records.engine import open_store, transaction
+from delivery.records.database import open_store, transaction
+from delivery.records.pipeline import direct_send_lock
 from delivery.settings import Settings
-from tasks.accept import accept
-from tasks.letterbox import LISTS, Letterbox
-from tasks.office import Office
+from tasks.broker.direct_queue import LISTS, Letterbox
+from tasks.context import Office
+from tasks.steps.accept_direct import accept
 from tests import build
 from tests.book import Book
 from tests.crank import NotedBells
@@ -75,7 +75,7 @@ def test_only_one_process_has_the_turn(book: Book, token: str, office: Office) -
     raw = envelope(fields(book.account(), token=token))
 
     with transaction(book.store) as db:
-        turns.take_direct_sends(db)
+        direct_send_lock.take_direct_sends(db)
         while_another_has_it = accept(office, [raw])
     afterwards = accept(office, [raw])
 

@@ -10,8 +10,8 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from delivery.credentials import mint
-from delivery.records import clients
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind
 from tests.book import Book

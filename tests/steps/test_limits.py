@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from redis import Redis
 from uuid_utils.compat import uuid7
 
-from api_stub.limits import Limiter
-from api_stub.quotas import Quota, Tally
-from api_stub.shared_budget import KEY_PREFIX, PATIENCE_S, RedisBudget, SharedBudget
+from api_stub.ratelimit.limiter import Limiter
+from api_stub.ratelimit.redis_counter import KEY_PREFIX, PATIENCE_S, RedisBudget, SharedBudget
+from api_stub.ratelimit.window import Quota, Tally
 from chaos.valve import Valve, valve_before
 from delivery.settings import Settings
 from tests.unit.budget import Call, admitted

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from delivery.channels.smtp import SmtpSender
-from delivery.journal import Entry, NoNotes
+from delivery.attempt_journal import Entry, NoNotes
+from delivery.channels.email.sender import SmtpSender
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.vocabulary import Reason
 from tests import build

@@ -10,8 +10,8 @@ from alembic.runtime.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import inspect
 
-from delivery.records.engine import Store, open_store, transaction
-from delivery.records.migrating import configuration, is_current, migrate
+from delivery.records.database import Store, open_store, transaction
+from delivery.records.migrate import configuration, is_current, migrate
 from delivery.records.schema import Base
 from delivery.settings import Settings
 from tests.servers import Servers

@@ -14,19 +14,22 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
-from delivery.records import accounts, cases, census, claims, deaths, due, moves, reading
-from delivery.records.cases import Ruling
-from delivery.records.census import WorkerIdentity
-from delivery.records.engine import Store, open_store, transaction
-from delivery.rules.deciding import Move
+from delivery.records.database import Store, open_store, transaction
+from delivery.records.identities import accounts
+from delivery.records.pipeline import claims, due, transitions, vetting_cases
+from delivery.records.pipeline.vetting_cases import Ruling
+from delivery.records.views import inbox, messages
+from delivery.records.workers import deaths, registry
+from delivery.records.workers.registry import WorkerIdentity
+from delivery.rules.transitions import Move
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, State
-from tasks.decide import decide
-from tasks.deliver import deliver
-from tasks.lapse import lapse
-from tasks.office import Office
-from tasks.review import expire, rule
-from tasks.vet import vet
+from tasks.context import Office
+from tasks.steps.decide import decide
+from tasks.steps.deliver import deliver
+from tasks.steps.expire_leases import lapse
+from tasks.steps.review import expire, rule
+from tasks.steps.vet import vet
 from tests.book import Book
 from tests.crank import FakeSender, NotedBells
 from tests.plans import TABLES, assert_by_index, assert_by_key, nodes, plan_without_values, scans_of, without_key
@@ -121,7 +124,7 @@ def test_recording_one_and_many(large: Book) -> None:
     with counted(large.store) as statements:
         for some in (wanted[:1], wanted[1:]):
             with transaction(large.store) as db:
-                moves.record(db, some)
+                transitions.record(db, some)
 
     assert_by_key(large.store, statements)
 
@@ -156,7 +159,7 @@ def test_burying(large: Book, busy_office: Office) -> None:
     worker_id = uuid4()
     with transaction(large.store) as db:
         claims.claim(db, large.recipient_ids(message_id), token=claims.make_token(worker_id), lease=timedelta(hours=1))
-        census.report_alive(db, WorkerIdentity(worker_id, "here", 1, ("decide",)))
+        registry.report_alive(db, WorkerIdentity(worker_id, "here", 1, ("decide",)))
 
     with counted(large.store) as statements, transaction(large.store) as db:
         ((attempt, _),) = claims.under_way(db, worker_id)
@@ -241,12 +244,12 @@ def test_reading(large: Book) -> None:
     message_ids = [large.message(account_id) for _ in range(5)]
 
     with counted(large.store) as statements, transaction(large.store) as db:
-        reading.progress(db, message_ids)
-        reading.progress(db, message_ids, settled_only=True)
-        reading.message(db, message_ids[0])
-        letters = reading.inbox(db, account_id, limit=50)
-        reading.inbox(db, account_id, limit=50, before=(large.view(message_ids[0]).created_at, 7))
-        cases.find(db, uuid7())
+        messages.progress(db, message_ids)
+        messages.progress(db, message_ids, settled_only=True)
+        messages.message(db, message_ids[0])
+        letters = inbox.inbox(db, account_id, limit=50)
+        inbox.inbox(db, account_id, limit=50, before=(large.view(message_ids[0]).created_at, 7))
+        vetting_cases.find(db, uuid7())
 
     assert [] == letters
     assert_by_key(large.store, statements)
@@ -264,7 +267,7 @@ def test_a_plan_that_was_made_while_the_tables_were_empty_finds_rows_by_index(
         message_id = fresh.message(*fresh.accounts(3))
         decide(replace(office, store=store), [message_id])
         with transaction(store) as db:
-            reading.progress(db, [message_id], settled_only=True)
+            messages.progress(db, [message_id], settled_only=True)
     asked = [each for each in statements if "accepted" in each.sql or "FROM message" in each.sql]
     plans = [plan_without_values(store, each, as_connected=True) for each in asked]
     store.dispose()

@@ -9,23 +9,25 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from delivery.records import accounts, claims, reading
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.identities import accounts
+from delivery.records.pipeline import claims
+from delivery.records.views import messages
 from delivery.vocabulary import Channel, Reason, SenderRule, State
-from tasks.decide import decide
-from tasks.deliver import deliver
-from tasks.doorbell import SilentDoorbell
-from tasks.lapse import lapse
-from tasks.office import Office
-from tasks.review import rule
-from tasks.vet import vet
+from tasks.broker.doorbell import SilentDoorbell
+from tasks.context import Office
+from tasks.steps.decide import decide
+from tasks.steps.deliver import deliver
+from tasks.steps.expire_leases import lapse
+from tasks.steps.review import rule
+from tasks.steps.vet import vet
 from tests.book import Book
 from tests.crank import FakeSender, NotedBells
 from tests.statements import counted
 from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_reviewing import APPROVED
 from tests.waiting import wait_until
-from worker.sweep import ROUNDS, Sweep, Work
+from worker.runtime.sweep import ROUNDS, Sweep, Work
 
 AN_HOUR = timedelta(hours=1)
 QUIET = Reason.QUIET_HOURS
@@ -271,7 +273,7 @@ def test_a_client_is_known_to_lists_by_its_id(book: Book, office: Office) -> Non
 def _settled(book: Book, message_id: UUID) -> bool:
     """Say whether the door would answer now."""
     with transaction(book.store) as db:
-        return message_id in reading.progress(db, [message_id], settled_only=True)
+        return message_id in messages.progress(db, [message_id], settled_only=True)
 
 
 def _run_on_a_thread(work: Work) -> Callable[[], None]:

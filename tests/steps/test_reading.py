@@ -5,13 +5,14 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from delivery.records import reading
-from delivery.records.engine import transaction
-from delivery.records.reading import InboxView, Progress
+from delivery.records.database import transaction
+from delivery.records.views import inbox, messages
+from delivery.records.views.inbox import InboxView
+from delivery.records.views.messages import Progress
 from delivery.rules.status import Standing
 from delivery.vocabulary import Channel, MessageType, Reason, State
-from tasks.decide import decide
-from tasks.office import Office
+from tasks.context import Office
+from tasks.steps.decide import decide
 from tests.book import Book
 from tests.crank import Crank
 from tests.steps.conftest import HELD_PHRASE
@@ -65,8 +66,8 @@ def test_a_message_is_read_by_its_own_client_only(book: Book) -> None:
     message_id = book.message(book.account(), type=MessageType.JOB)
 
     with transaction(book.store) as db:
-        mine = reading.message(db, message_id, client_id=book.client_id)
-        others = reading.message(db, message_id, client_id=book.client())
+        mine = messages.message(db, message_id, client_id=book.client_id)
+        others = messages.message(db, message_id, client_id=book.client())
 
     assert mine is not None
     assert (message_id, MessageType.JOB, book.client_id) == (mine.message_id, mine.type, mine.client_id)
@@ -121,15 +122,15 @@ def test_an_empty_inbox_is_not_the_inbox_of_nobody(book: Book) -> None:
     account_id = book.account()
 
     with transaction(book.store) as db:
-        assert [] == reading.inbox(db, account_id, limit=10)
-        assert reading.inbox(db, uuid7(), limit=10) is None
+        assert [] == inbox.inbox(db, account_id, limit=10)
+        assert inbox.inbox(db, uuid7(), limit=10) is None
 
 
 def _progress(book: Book, message_ids: list[UUID], *, settled_only: bool = False) -> dict[UUID, Progress]:
     with transaction(book.store) as db:
-        return reading.progress(db, message_ids, settled_only=settled_only)
+        return messages.progress(db, message_ids, settled_only=settled_only)
 
 
 def _inbox(book: Book, account_id: UUID, *, limit: int, before: tuple[datetime, int] | None = None) -> list[InboxView]:
     with transaction(book.store) as db:
-        return reading.inbox(db, account_id, limit=limit, before=before) or []
+        return inbox.inbox(db, account_id, limit=limit, before=before) or []

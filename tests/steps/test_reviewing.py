@@ -9,16 +9,16 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from delivery.records import cases
-from delivery.records.cases import Ruling
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.pipeline import vetting_cases
+from delivery.records.pipeline.vetting_cases import Ruling
 from delivery.rules.vetting import Finding
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, QueueName, Reason, State, StepName
-from tasks.decide import decide
-from tasks.office import Office
-from tasks.review import NotOpen, expire, rule
-from tasks.vet import vet
+from tasks.context import Office
+from tasks.steps.decide import decide
+from tasks.steps.review import NotOpen, expire, rule
+from tasks.steps.vet import vet
 from tests.book import Book
 from tests.crank import Bell, Crank, FakeSender, NotedBells
 from tests.steps.conftest import HELD_PHRASE
@@ -90,7 +90,7 @@ def test_open_cases_wait_oldest_first(book: Book, hold: Hold, office: Office) ->
     rule(office, book.case(decided).case_id, REJECTED)
 
     with transaction(book.store) as db:
-        waiting = cases.open_cases(db, 10)
+        waiting = vetting_cases.open_cases(db, 10)
 
     assert [first, last] == [case.message_id for case in waiting]
 

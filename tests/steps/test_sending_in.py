@@ -8,14 +8,14 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from delivery.direct import send_in
-from delivery.intake.faults import Unacceptable
-from delivery.records import due
-from delivery.records.engine import transaction
+from delivery.intake.errors import Unacceptable
+from delivery.records.database import transaction
+from delivery.records.pipeline import due
 from delivery.settings import Settings
+from delivery.transactional_send import send_in
 from delivery.vocabulary import State
-from tasks.decide import decide
-from tasks.office import Office
+from tasks.context import Office
+from tasks.steps.decide import decide
 from tests.book import Book
 from tests.direct import fields
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from delivery.records import engine
+from delivery.records import database
 from delivery.settings import Settings
 from tests.simulation.machine import POLICIES, OpenStores, explore, run_seed
 from tests.simulation.model import Model, settings_of
@@ -16,7 +16,7 @@ from tests.simulation.store import CHOSEN, Policy, Store
 
 
 @pytest.fixture
-def side_by_side(store: engine.Store, base_settings: Settings, tmp_path: Path) -> OpenStores:
+def side_by_side(store: database.Store, base_settings: Settings, tmp_path: Path) -> OpenStores:
     """Give what opens a model and an empty database that is to agree with it."""
     numbers = count()
 

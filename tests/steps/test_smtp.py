@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from delivery.channels.smtp import SmtpSender
+from delivery.channels.email.sender import SmtpSender
 from delivery.rules.outcomes import Kind, Outcome
-from delivery.unsubscribing import LIFETIME, Permit, read_token
+from delivery.unsubscribe_tokens import LIFETIME, Permit, read_token
 from delivery.vocabulary import Reason
 from tests import build
 from tests.mailbox import Mail, Mailbox, Trouble, hang_up, open_mailbox

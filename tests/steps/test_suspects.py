@@ -9,16 +9,16 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from delivery.journal import Journal
-from delivery.records import claims
-from delivery.records.claims import Letter
-from delivery.records.engine import transaction
+from delivery.attempt_journal import Journal
+from delivery.records.database import transaction
+from delivery.records.pipeline import claims
+from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.vocabulary import Channel, Reason, State
-from tasks.bury import bury
-from tasks.decide import decide
-from tasks.deliver import deliver, deliver_alone
-from tasks.office import Office
+from tasks.context import Office
+from tasks.steps.decide import decide
+from tasks.steps.deliver import deliver, deliver_alone
+from tasks.steps.recover_worker import bury
 from tests.attempts import LEASE, claim
 from tests.book import Book
 from tests.crank import FakeSender

@@ -9,24 +9,24 @@ from datetime import datetime, timedelta
 import pytest
 from uuid_utils.compat import uuid7
 
-from delivery.records import claims
-from delivery.records.claims import Letter
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.pipeline import claims
+from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, QueueName, Reason, State
-from tasks.backlog import Backlog
-from tasks.decide import decide
-from tasks.deliver import deliver
-from tasks.doorbell import SilentDoorbell
-from tasks.office import Office
+from tasks.broker.backlog import Backlog
+from tasks.broker.doorbell import SilentDoorbell
+from tasks.context import Office
+from tasks.steps.decide import decide
+from tasks.steps.deliver import deliver
 from tests import build
 from tests.book import Book
 from tests.crank import FakeSender
 from tests.statements import counted
 from tests.steps.conftest import HELD_PHRASE
 from tests.waiting import wait_until
-from worker.sweep import ROUNDS, Sweep, Work
+from worker.runtime.sweep import ROUNDS, Sweep, Work
 
 LATER = Outcome(Kind.TEMPORARY, Reason.TRY_LATER)
 

@@ -12,7 +12,7 @@ from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind, Scope
 from tests.book import Book
 from tests.keys import PAST, minted, text_of
-from worker import demo
+from worker.embedded import demo
 
 SECRET = CredentialKind.CLIENT_SECRET
 PATH = "/oauth/token"

@@ -9,13 +9,13 @@ from typing import Any
 from redis import Redis
 from sqlalchemy import event
 
-from delivery.records import accepting
-from delivery.records.engine import Store, transaction
+from delivery.records.database import Store, transaction
+from delivery.records.pipeline import accept
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName, StepName
-from tasks.decide import decide
-from tasks.doorbell import BrokerDoorbell
-from tasks.office import Office
+from tasks.broker.doorbell import BrokerDoorbell
+from tasks.context import Office
+from tasks.steps.decide import decide
 from tests.book import GRACE, Book
 from tests.crank import NotedBells
 
@@ -54,7 +54,7 @@ def test_taking_in_one_message_is_one_statement_and_one_commit(book: Book) -> No
     arrival = book.arrival(*book.accounts(25))
 
     with traced(book.store) as trace, transaction(book.store) as db:
-        accepting.accept(db, [arrival], grace=GRACE)
+        accept.accept(db, [arrival], grace=GRACE)
 
     assert (1, 1) == (len(trace.statements), trace.commits)
 

@@ -10,10 +10,10 @@ from pydantic import SecretStr
 from redis import Redis
 from uuid_utils.compat import uuid7
 
-from delivery.records import accounts
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.identities import accounts
 from delivery.settings import Settings
-from delivery.unsubscribing import LIFETIME, Permit, write_token
+from delivery.unsubscribe_tokens import LIFETIME, Permit, write_token
 from delivery.vocabulary import Channel
 from tests.book import Book
 from tests.door import open_door

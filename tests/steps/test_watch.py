@@ -11,18 +11,19 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from delivery.journal import Journal
-from delivery.records import census, claims
-from delivery.records.census import WorkerIdentity
-from delivery.records.engine import STORE_UNAVAILABLE, Store, open_store, transaction
-from delivery.records.presence import Presence
+from delivery.attempt_journal import Journal
+from delivery.records.database import STORE_UNAVAILABLE, Store, open_store, transaction
+from delivery.records.pipeline import claims
+from delivery.records.workers import registry
+from delivery.records.workers.locks import Presence
+from delivery.records.workers.registry import WorkerIdentity
 from delivery.settings import Settings
 from delivery.vocabulary import State
-from tasks.office import Office
+from tasks.context import Office
 from tests.attempts import claim
 from tests.book import Book
 from tests.waiting import wait_until
-from worker.watch import FILES_KEPT, Watch
+from worker.runtime.liveness import FILES_KEPT, Watch
 
 _CUT = """
     SELECT pg_terminate_backend(pid) FROM pg_locks
@@ -68,7 +69,7 @@ def dead(book: Book) -> UUID:
     """Give a worker of another machine that is dead."""
     worker_id = uuid4()
     with transaction(book.store) as db:
-        census.report_alive(db, identity(worker_id, "elsewhere"))
+        registry.report_alive(db, identity(worker_id, "elsewhere"))
     return worker_id
 
 
@@ -161,7 +162,7 @@ def test_a_worker_that_was_taken_for_dead_and_lives_is_alive_again(book: Book, w
     died = book.ask("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at
 
     with transaction(book.store) as db:
-        census.report_alive(db, identity(dead, "elsewhere"))
+        registry.report_alive(db, identity(dead, "elsewhere"))
 
     assert died is not None
     assert book.ask("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at is None

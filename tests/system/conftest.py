@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from delivery.records.engine import Store, open_store
+from delivery.records.database import Store, open_store
 from delivery.settings import Settings
 from tests.book import Book
 from tests.mailbox import Mailbox, open_mailbox

@@ -15,15 +15,15 @@ import httpx2
 import psutil
 from sqlalchemy import text
 
-from delivery.records.engine import STORE_UNAVAILABLE, Store, transaction
-from delivery.records.invariants import Scope
+from delivery.records.database import STORE_UNAVAILABLE, Store, transaction
+from delivery.records.views.invariants import Scope
 from delivery.settings import Settings, environment_name
+from tasks.health_checks import Mark, check
 from tests.sending import Headers
 from tests.sending import post as post_to
 from tests.system.platform import ROOT, free_port
 from tests.waiting import wait_until
-from worker.checkup import Mark, check
-from worker.embedded import Server
+from worker.embedded.servers import Server
 
 API, DECIDE, SMTP = "api", "decide", "smtp"
 START_S = 60.0

@@ -17,7 +17,7 @@ import httpx2
 import psutil
 
 from tests.waiting import wait_until
-from worker.leftovers import leftovers
+from worker.embedded.leftovers import leftovers
 
 ROOT = Path(__file__).resolve().parents[2]
 _START_TIMEOUT_S = 60

@@ -11,7 +11,7 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from delivery.records.engine import Store
+from delivery.records.database import Store
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tests.book import Book
@@ -20,7 +20,7 @@ from tests.sending import key_of
 from tests.system.crew import API, DECIDE, SMTP, START_S, Crew, crew_at
 from tests.system.platform import short_folder
 from tests.waiting import wait_until
-from worker.embedded import prepare_valkey
+from worker.embedded.servers import prepare_valkey
 
 pytestmark = pytest.mark.xdist_group("drills")
 _BROKER = "valkey"

@@ -13,8 +13,8 @@ import httpx2
 import pytest
 
 from delivery.credentials import mint
-from delivery.records import clients
-from delivery.records.engine import transaction
+from delivery.records.database import transaction
+from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, CredentialKind, Reason
 from tests.book import Book

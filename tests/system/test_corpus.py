@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from delivery.records.engine import open_store
+from delivery.records.database import open_store
 from delivery.settings import Settings
 from tests.book import Book
 from tests.corpus.cases import MARK, Case, Expected, read_corpus

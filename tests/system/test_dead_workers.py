@@ -12,12 +12,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from delivery.records.engine import Store, transaction
+from delivery.records.database import Store, transaction
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, State
-from tasks.decide import decide
-from tasks.doorbell import SilentDoorbell
-from tasks.office import Office
+from tasks.broker.doorbell import SilentDoorbell
+from tasks.context import Office
+from tasks.steps.decide import decide
 from tests.book import Book
 from tests.mailbox import Mailbox, Trouble, open_mailbox
 from tests.system.platform import ROOT

@@ -13,12 +13,12 @@ from uuid import UUID
 import pytest
 from redis import Redis
 
-from delivery.records import accepting
-from delivery.records.engine import Store, transaction
+from delivery.records.database import Store, transaction
+from delivery.records.pipeline import accept
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName, State, StepName
-from tasks.doorbell import BrokerDoorbell
-from tasks.letterbox import LISTS
+from tasks.broker.direct_queue import LISTS
+from tasks.broker.doorbell import BrokerDoorbell
 from tests.book import Book
 from tests.direct import credential, envelope, fields, sealed
 from tests.system.platform import ROOT
@@ -131,7 +131,7 @@ def test_garbage_among_the_bells_neither_ends_a_worker_nor_keeps_it_from_hearing
     # Its grace is an hour: only the bell can bring it to the worker in time.
     arrival = book.arrival(book.account())
     with transaction(store) as db:
-        accepting.accept(db, [arrival], grace=timedelta(hours=1))
+        accept.accept(db, [arrival], grace=timedelta(hours=1))
     doorbell = BrokerDoorbell(base_settings)
     doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [arrival.message_id])
     wait_until(lambda: book.states(arrival.message_id) == [State.DELIVERED], within_s=20)

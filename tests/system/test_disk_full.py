@@ -16,8 +16,8 @@ import httpx2
 import pytest
 from psycopg import connect
 
-from delivery.records.engine import Store, answers
-from delivery.records.migrating import migrate
+from delivery.records.database import Store, answers
+from delivery.records.migrate import migrate
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tests.book import Book
@@ -27,7 +27,7 @@ from tests.system.crew import API, DECIDE, SMTP, START_S, Crew, crew_at, faults
 from tests.system.disks import Disk, small_disk
 from tests.system.platform import Platform, short_folder
 from tests.waiting import wait_until
-from worker.embedded import Server, named_database, prepare_postgres
+from worker.embedded.servers import Server, named_database, prepare_postgres
 
 pytestmark = pytest.mark.xdist_group("drills")
 _STORE = "postgres"

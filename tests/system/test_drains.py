@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import text
 
 from chaos.valve import Valve, valve_before
-from delivery.records.engine import be_patient, transaction
+from delivery.records.database import be_patient, transaction
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, State
-from tasks.decide import decide
-from tasks.doorbell import SilentDoorbell
-from tasks.office import Office
+from tasks.broker.doorbell import SilentDoorbell
+from tasks.context import Office
+from tasks.steps.decide import decide
 from tests.book import Book
 from tests.mailbox import Mailbox, Trouble
 from tests.sending import key_of

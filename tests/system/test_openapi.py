@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 import schemathesis
 
-from delivery.records.engine import Store
+from delivery.records.database import Store
 from delivery.settings import Settings
 from tests import build
 from tests.book import Book

@@ -20,7 +20,7 @@ from redis import Redis
 
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
-from tasks.letterbox import LISTS
+from tasks.broker.direct_queue import LISTS
 from tests.book import Book
 from tests.direct import credential, envelope, fields
 from tests.mailbox import Mailbox

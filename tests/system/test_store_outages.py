@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from delivery.records.engine import Store, answers
-from delivery.records.migrating import create_database, migrate
+from delivery.records.database import Store, answers
+from delivery.records.migrate import create_database, migrate
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tests.book import Book
@@ -19,7 +19,7 @@ from tests.sending import key_of
 from tests.system.crew import API, DECIDE, SMTP, START_S, Crew, crew_at
 from tests.system.platform import short_folder
 from tests.waiting import wait_until
-from worker.embedded import Server, named_database, prepare_postgres
+from worker.embedded.servers import Server, named_database, prepare_postgres
 
 pytestmark = pytest.mark.xdist_group("drills")
 _STORE = "postgres"

@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from delivery.credentials import mint
-from delivery.records import clients
-from delivery.records.engine import Store, transaction
+from delivery.records.database import Store, transaction
+from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, CredentialKind
 from tests.book import Book

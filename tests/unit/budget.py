@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from api_stub.errors import Refusal
-from api_stub.limits import Limiter
-from api_stub.meters import Meter
-from api_stub.quotas import Quota, Tally
-from api_stub.shared_budget import SharedBudget
+from api_stub.ratelimit.limiter import Limiter
+from api_stub.ratelimit.local_counter import Meter
+from api_stub.ratelimit.redis_counter import SharedBudget
+from api_stub.ratelimit.window import Quota, Tally
+from api_stub.server.errors import Refusal
 from tests import build
 from tests.unit.leaping import now
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.intake.account import Wishes, read_account, read_wishes, time_zones
-from delivery.intake.faults import Fault, Unacceptable
+from delivery.intake.accounts import Wishes, read_account, read_wishes, time_zones
+from delivery.intake.errors import Fault, Unacceptable
 
 _FIELDS = [
     "name", "email", "status", "time_zone", "channel", "closed", "accepted_types", "allowed_senders", "blocked_senders",

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.intake.draft import read_draft
-from delivery.intake.faults import Unacceptable
+from delivery.intake.errors import Unacceptable
 from delivery.intake.fields import is_plain_address
+from delivery.intake.messages import read_draft
 from tests import build
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from api_stub.answers import answer_read, answer_sent
-from delivery.records.reading import MessageView, Progress, RecipientView
-from delivery.rules.moves import is_final
+from api_stub.schemas.messages import answer_read, answer_sent
+from delivery.records.views.messages import MessageView, Progress, RecipientView
+from delivery.rules.states import is_final
 from delivery.vocabulary import Channel, MessageType, State
 from tests import build
 

@@ -14,7 +14,7 @@ from benchmarks.draining import Run as DrainRun
 from benchmarks.load import Job, Run
 from benchmarks.measured import Measured
 from benchmarks.report import describe
-from delivery.intake.draft import read_draft
+from delivery.intake.messages import read_draft
 from tests import build
 
 

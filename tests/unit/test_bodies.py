@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from api_stub.bodies import BODY_LIMIT_BYTES, read_fields, refuse_declared_length
-from api_stub.errors import Refusal
+from api_stub.requests.body import BODY_LIMIT_BYTES, read_fields, refuse_declared_length
+from api_stub.server.errors import Refusal
 from tests.unit.leaping import run
 
 JSON = "application/json"

@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 from typer.testing import CliRunner
 
-from worker.cli import app
+from worker.cli.app import app
 
 
 def test_it_says_its_version_and_does_nothing_else() -> None:

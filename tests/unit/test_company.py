@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from tasks.company import Company
+from tasks.concurrency.isolation_gate import Company
 
 
 def test_those_who_do_not_ask_to_be_alone_work_at_the_same_time() -> None:

@@ -9,10 +9,10 @@ from threading import Event
 
 import pytest
 
-from delivery.crashing import CrashPoint, arm, crash_here, obeyed_file, read_trap
+from delivery.crash_points import CrashPoint, arm, crash_here, obeyed_file, read_trap
 
 HERE, ELSEWHERE = CrashPoint.DOT_SENT, CrashPoint.DOT_AHEAD
-PROGRAM = "import sys; from delivery.crashing import *; arm(sys.argv[1]); crash_here(CrashPoint.DOT_SENT)"
+PROGRAM = "import sys; from delivery.crash_points import *; arm(sys.argv[1]); crash_here(CrashPoint.DOT_SENT)"
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ from datetime import time, timedelta
 
 import pytest
 
-from delivery.rules.deciding import Candidate, Move, place, refuse
 from delivery.rules.preferences import Preference
 from delivery.rules.quiet_hours import QuietHours
+from delivery.rules.transitions import Candidate, Move, place, refuse
 from delivery.vocabulary import AccountStatus, Channel, Reason, State
 from tests import build
 

@@ -4,10 +4,10 @@ import httpx2
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
-from api_stub.defects import Defects
-from api_stub.errors import install_error_handlers
-from api_stub.request_ids import RequestIds
-from delivery.records.engine import Contended
+from api_stub.server.errors import install_error_handlers
+from api_stub.server.request_ids import RequestIds
+from api_stub.server.unexpected_errors import Defects
+from delivery.records.database import Contended
 from tests.unit.leaping import run
 
 SECRET = "Guten Tag, Ada"

@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from delivery.records.engine import Store
-from delivery.rules.deciding import Move
+from delivery.records.database import Store
+from delivery.rules.transitions import Move
 from delivery.vocabulary import Channel, QueueName, State, StepName
-from tasks.doorbell import SilentDoorbell, _Bell, merge
-from tasks.handing import ring_for_deliveries
-from tasks.office import Office
-from tasks.step import DECIDE, DELIVER, STEPS, Step, StepFailed
+from tasks.broker.doorbell import SilentDoorbell, _Bell, merge, ring_for_deliveries
+from tasks.context import Office
+from tasks.runner import DECIDE, DELIVER, STEPS, Step, StepFailed
 from tests import build
 
 ONE, TWO = (str(build.account_id(number)) for number in (1, 2))

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from delivery.intake.direct import read_direct_send
-from delivery.intake.envelopes import BODY_LIMIT_BYTES, ENVELOPE_LIMIT_BYTES, read_envelope
-from delivery.intake.faults import Unacceptable
+from delivery.intake.celery_task import BODY_LIMIT_BYTES, ENVELOPE_LIMIT_BYTES, read_envelope
+from delivery.intake.direct_sends import read_direct_send
+from delivery.intake.errors import Unacceptable
 from tests import build
 from tests.direct import envelope, fields, sealed
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from delivery.intake.faults import Unacceptable
+from delivery.intake.errors import Unacceptable
 from delivery.intake.forms import read_multipart, read_urlencoded
 
 BOUNDARY = "frontier"

@@ -18,7 +18,7 @@ print("still at work")
 _KEEPS = """
 import resource, sys
 from pathlib import Path
-from worker.sink import Mailroom
+from worker.embedded.mail_sink import Mailroom
 folder = Path(sys.argv[1])
 mailroom = Mailroom(folder)
 limit = resource.getrlimit(resource.RLIMIT_FSIZE)

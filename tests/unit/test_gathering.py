@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from tasks.gathering import Gathered
+from tasks.concurrency.group_commit import Gathered
 from tests.waiting import wait_until
 
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tasks.hands import Hands
+from tasks.concurrency.fan_out import Hands
 
 
 def test_without_a_pool_one_pair_of_hands_does_everything_in_turn() -> None:

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from tasks.envelopes import RUNG_AT
-from tasks.hearing import read_bell
+from tasks.broker.bell_consumer import read_bell
+from tasks.broker.bell_format import RUNG_AT
 
 RUNG = "2026-11-24T12:00:00+00:00"
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.intake.draft import Draft, read_draft, unknown_recipient
-from delivery.intake.faults import Unacceptable
+from delivery.intake.errors import Unacceptable
 from delivery.intake.fields import has_forbidden, is_blank
-from delivery.intake.ids import read_uuid
+from delivery.intake.messages import Draft, read_draft, unknown_recipient
+from delivery.intake.uuids import read_uuid
 from delivery.vocabulary import MessageType
 from tests import build
 

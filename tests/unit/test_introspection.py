@@ -5,9 +5,9 @@ from typing import Any, cast
 
 import pytest
 
-from api_stub.foreign_tokens import Claimed, ExpiredToken, InvalidToken, IssuerUnreachable
-from api_stub.issuer_line import IssuerLine
-from api_stub.issuers import INTROSPECTION_KEPT_S, AnsweringIssuer
+from api_stub.credentials.issuer import INTROSPECTION_KEPT_S, AnsweringIssuer
+from api_stub.credentials.issuer_claims import Claimed, ExpiredToken, InvalidToken, IssuerUnreachable
+from api_stub.credentials.issuer_client import IssuerLine
 from tests import issuer
 from tests.issuer import GOOD, NOW, Clock, FakeLine
 

@@ -10,10 +10,10 @@ from typing import Any, cast
 import pytest
 from pydantic import ValidationError
 
-from api_stub.foreign_tokens import Claimed, ExpiredToken, InvalidToken, IssuerUnreachable
-from api_stub.issuer_keys import KEPT_S, PAUSE_AFTER_FAILURE_S, PAUSE_S, IssuerKeys
-from api_stub.issuer_line import IssuerLine
-from api_stub.issuers import SigningIssuer, open_issuer
+from api_stub.credentials.issuer import SigningIssuer, open_issuer
+from api_stub.credentials.issuer_claims import Claimed, ExpiredToken, InvalidToken, IssuerUnreachable
+from api_stub.credentials.issuer_client import IssuerLine
+from api_stub.credentials.issuer_jwks import KEPT_S, PAUSE_AFTER_FAILURE_S, PAUSE_S, IssuerKeys
 from tests import build, issuer
 from tests.issuer import AUDIENCE, CURVE_KEY, GOOD, KEY, NOW, OTHER_KEY, Clock, FakeLine
 

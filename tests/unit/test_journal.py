@@ -5,9 +5,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from delivery import journal
-from delivery.journal import Journal
-from delivery.rules.deaths import Trace
+from delivery import attempt_journal
+from delivery.attempt_journal import Journal
+from delivery.rules.worker_deaths import Trace
 
 WORKER = UUID("0199aaaa-0000-4000-8000-000000000000")
 FIRST, SECOND = (7, 1), (8, 2)
@@ -20,11 +20,11 @@ def test_a_dot_and_its_answer_are_read_and_what_was_never_noted_is_not(tmp_path:
     written.note_dot(SECOND)
     written.note_answer(SECOND, 250)
 
-    assert {FIRST: Trace(), SECOND: Trace(250)} == journal.read(tmp_path, WORKER)
+    assert {FIRST: Trace(), SECOND: Trace(250)} == attempt_journal.read(tmp_path, WORKER)
 
 
 def test_nothing_is_known_of_a_worker_of_another_machine(tmp_path: Path) -> None:
-    assert (None, None) == (journal.read(tmp_path, WORKER), journal.is_alive(tmp_path, WORKER))
+    assert (None, None) == (attempt_journal.read(tmp_path, WORKER), attempt_journal.is_alive(tmp_path, WORKER))
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_line_that_was_cut_short_counts_for_nothing_and_spoils_no_other(tmp_pa
         file.write(torn)
     written.note_dot(SECOND)
 
-    read = journal.read(tmp_path, WORKER)
+    read = attempt_journal.read(tmp_path, WORKER)
 
     assert {FIRST: Trace(), SECOND: Trace()} == read
 
@@ -48,17 +48,17 @@ def test_a_journal_of_an_earlier_boot_is_not_believed(tmp_path: Path) -> None:
     path = tmp_path / f"{WORKER}.journal"
     path.write_text(path.read_text().replace("boot ", "boot 0"))
 
-    assert journal.read(tmp_path, WORKER) is None
+    assert attempt_journal.read(tmp_path, WORKER) is None
 
 
 def test_a_worker_lives_until_its_sign_of_life_is_let_go(tmp_path: Path) -> None:
     written = Journal(tmp_path, WORKER)
     written.note_dot(FIRST)
-    before = journal.is_alive(tmp_path, WORKER)
+    before = attempt_journal.is_alive(tmp_path, WORKER)
 
     written.close()
 
-    assert (True, False) == (before, journal.is_alive(tmp_path, WORKER))
+    assert (True, False) == (before, attempt_journal.is_alive(tmp_path, WORKER))
 
 
 def test_nothing_is_left_of_a_journal_in_which_nothing_was_open(tmp_path: Path) -> None:
@@ -79,10 +79,10 @@ def test_a_long_journal_begins_anew_with_what_is_open(tmp_path: Path) -> None:
     fill(written)
     written.note_dot(SECOND)
 
-    read = journal.read(tmp_path, WORKER) or {}
+    read = attempt_journal.read(tmp_path, WORKER) or {}
     assert (Trace(), Trace()) == (read[FIRST], read[SECOND])
     assert path.stat().st_size < 1_100_000
-    assert journal.is_alive(tmp_path, WORKER)
+    assert attempt_journal.is_alive(tmp_path, WORKER)
 
 
 @pytest.mark.parametrize("what", ["write_text", "replace"])
@@ -96,7 +96,7 @@ def test_a_journal_that_cannot_begin_anew_goes_on_and_fails_no_mail(
     fill(written)
     written.note_dot(SECOND)
 
-    read = journal.read(tmp_path, WORKER) or {}
+    read = attempt_journal.read(tmp_path, WORKER) or {}
     assert (Trace(), Trace()) == (read[FIRST], read[SECOND])
 
 
@@ -104,12 +104,12 @@ def test_a_journal_that_cannot_be_opened_anew_stays_the_one_that_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = Journal(tmp_path, WORKER)
-    monkeypatch.setattr(journal, "_append_to", _fail)
+    monkeypatch.setattr(attempt_journal, "_append_to", _fail)
 
     fill(written)
     written.note_dot(SECOND)
 
-    assert Trace() == (journal.read(tmp_path, WORKER) or {})[SECOND]
+    assert Trace() == (attempt_journal.read(tmp_path, WORKER) or {})[SECOND]
 
 
 def test_a_folder_of_somebody_else_is_not_believed(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_claim_token_leads_to_the_journal(tmp_path: Path) -> None:
     Journal(tmp_path, worker_id).note_dot(FIRST)
     token = UUID(bytes=worker_id.bytes[:8] + bytes(8))
 
-    assert {FIRST: Trace()} == journal.read_by_token(tmp_path, token)
+    assert {FIRST: Trace()} == attempt_journal.read_by_token(tmp_path, token)
 
 
 def fill(written: Journal) -> None:

@@ -6,11 +6,11 @@ from typing import Any, cast
 
 from sqlalchemy.exc import OperationalError
 
-from api_stub.keyring import Keyring
+from api_stub.credentials.verifier import Keyring
 from delivery.credentials import Minted, mint
-from delivery.records.clients import StoredCredential
-from delivery.records.engine import Archive
-from delivery.records.keys import USE_NOTED_EVERY, note_use
+from delivery.records.database import Archive
+from delivery.records.identities.clients import StoredCredential
+from delivery.records.identities.credentials import USE_NOTED_EVERY, note_use
 from delivery.vocabulary import CredentialKind, Scope
 from tests import build
 

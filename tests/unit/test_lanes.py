@@ -2,8 +2,8 @@
 
 import pytest
 
+from tasks.lanes import LANES, LaneName
 from tests import build
-from worker.lanes import LANES, LaneName
 
 
 @pytest.mark.parametrize(("lines", "hands"), [(32, 40), (4, 5), (1, 2)])

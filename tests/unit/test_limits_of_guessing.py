@@ -2,7 +2,7 @@
 
 import pytest
 
-from api_stub.limits import hide_address
+from api_stub.ratelimit.limiter import hide_address
 from tests import build
 from tests.unit.budget import CLIENT, FakeStorage, admitted, limiter_of, refusal
 from tests.unit.leaping import run

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from sqlalchemy.exc import OperationalError
 
-from api_stub.lookout import Lookout
-from delivery.records.engine import Archive
-from delivery.records.reading import Progress, progress
+from api_stub.batching.verdict_waiter import Lookout
+from delivery.records.database import Archive
+from delivery.records.views.messages import Progress, progress
 from delivery.vocabulary import State
 from tests import build
 from tests.unit.leaping import now, run

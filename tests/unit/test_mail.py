@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from delivery.channels.mail import NotExpressible, ascii_address, compose, envelope_sender, message_id
-from delivery.intake.draft import read_draft
-from delivery.intake.faults import Unacceptable
+from delivery.channels.email.message import NotExpressible, ascii_address, compose, envelope_sender, message_id
+from delivery.intake.errors import Unacceptable
+from delivery.intake.messages import read_draft
 from tests import build
 
 DOMAIN = "postroom.example"

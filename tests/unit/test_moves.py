@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
-from delivery.rules.deciding import Move
-from delivery.rules.moves import LEGAL_MOVES, MOVING_STATES, OPEN_STATES, WAITING_STATES, WEIGHTS, is_final, is_legal
+from delivery.rules.states import LEGAL_MOVES, MOVING_STATES, OPEN_STATES, WAITING_STATES, WEIGHTS, is_final, is_legal
+from delivery.rules.transitions import Move
 from delivery.vocabulary import State
 from tests import build
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.rules.deciding import Move
 from delivery.rules.outcomes import Kind, Outcome, conclude, cut_off, settle
 from delivery.rules.preferences import Choice
 from delivery.rules.retry import JITTER, SCHEDULE, next_try
+from delivery.rules.transitions import Move
 from delivery.vocabulary import Channel, Reason, State
 from tests import build
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_stub.prefer import read_wait
+from api_stub.requests.prefer import read_wait
 
 DEFAULT_S = 2.5
 

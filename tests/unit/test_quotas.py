@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_stub.meters import Meter
-from api_stub.quotas import Quota, Tally
+from api_stub.ratelimit.local_counter import Meter
+from api_stub.ratelimit.window import Quota, Tally
 
 _MOMENT_S = 1e-6
 quotas = st.builds(Quota, st.integers(1, 1000), st.sampled_from([60, 3600]))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from api_stub.recall import KEPT_S, Recall
+from api_stub.batching.cached_lookup import KEPT_S, Recall
 
 
 class Shelf:

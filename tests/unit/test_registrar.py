@@ -10,10 +10,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from api_stub.registrar import Registrar
-from delivery.crashing import CrashPoint, arm
-from delivery.records.accepting import Arrival, Stored, Strange, accept
-from delivery.records.engine import Archive
+from api_stub.batching.accept_batcher import Registrar
+from delivery.crash_points import CrashPoint, arm
+from delivery.records.database import Archive
+from delivery.records.pipeline.accept import Arrival, Stored, Strange, accept
 from tests import build
 from tests.unit.leaping import now, run
 

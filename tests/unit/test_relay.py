@@ -3,7 +3,7 @@
 import pytest
 from pydantic import SecretStr
 
-from delivery.channels.relay import Relay, read_relay
+from delivery.channels.email.relay import Relay, read_relay
 
 
 @pytest.mark.parametrize(

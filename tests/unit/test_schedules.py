@@ -4,7 +4,7 @@ import pytest
 
 from chaos.focus import SCENES, point_schedules, scene
 from chaos.schedule import Fault, draw
-from delivery.crashing import CrashPoint
+from delivery.crash_points import CrashPoint
 
 SEEDS = range(300)
 

@@ -3,8 +3,8 @@
 import pytest
 from starlette.datastructures import Headers
 
-from api_stub.callers import Shown, read_shown
-from api_stub.errors import Refusal
+from api_stub.authentication import Shown, read_shown
+from api_stub.server.errors import Refusal
 from delivery.vocabulary import CredentialKind
 
 HEADER = "X-Proz-API-Key"

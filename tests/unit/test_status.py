@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from delivery.rules.moves import LEGAL_MOVES, MOVING_STATES, is_final
+from delivery.rules.states import LEGAL_MOVES, MOVING_STATES, is_final
 from delivery.rules.status import Standing, Verdict, combine
 from delivery.vocabulary import Reason, State, Status, StatusReason
 from tests import build

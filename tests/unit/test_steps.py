@@ -5,16 +5,16 @@ from typing import cast
 
 import pytest
 
-from delivery.records.deciding import Content
-from delivery.records.engine import Store
+from delivery.records.database import Store
+from delivery.records.pipeline.candidates import Content
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.preferences import Approach, Preference
 from delivery.rules.quiet_hours import QuietHours
 from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, SenderRule, State
-from tasks.decide import judge
-from tasks.deliver import judge as judge_letter
-from tasks.doorbell import SilentDoorbell
-from tasks.office import Office
+from tasks.broker.doorbell import SilentDoorbell
+from tasks.context import Office
+from tasks.steps.decide import judge
+from tasks.steps.deliver import judge as judge_letter
 from tests import build
 
 JOB = Approach(MessageType.JOB, build.CLIENT_ID)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.intake.faults import Unacceptable
+from delivery.intake.errors import Unacceptable
 from delivery.intake.strict_json import is_deeper_than, read_object
 
 _LEAVES = st.none() | st.booleans() | st.text(st.characters(exclude_categories=["Cs"]))

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from delivery.records.reading import MessageView, RecipientView
+from delivery.explain import paragraph, tell_recipients
+from delivery.records.views.messages import MessageView, RecipientView
 from delivery.rules.retry import PARKED
 from delivery.vocabulary import Channel, MessageType, Reason, State
 from tests import build
-from worker.telling import paragraph, tell_recipients
 
 WAITING = RecipientView(
     recipient_id=7,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from delivery.credentials import digest
-from delivery.unsubscribing import LIFETIME, Permit, read_token, unsubscribe_address, write_token
+from delivery.unsubscribe_tokens import LIFETIME, Permit, read_token, unsubscribe_address, write_token
 from tests import build
 
 PEPPER, OTHER = build.PEPPER, SecretStr("another pepper for tests, 32 characters or more")

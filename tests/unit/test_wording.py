@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from delivery.rules.status import combine
-from delivery.rules.wording import describe
+from delivery.rules.status_text import describe
 from delivery.vocabulary import Reason, State, StatusReason
 from tests import build
 

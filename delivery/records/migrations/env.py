@@ -1,4 +1,4 @@
-"""Alembic's entry: run on the connection that `records/migrating.py` hands over."""
+"""Alembic's entry: run on the connection that `records/migrate.py` hands over."""
 
 from alembic import context
 

@@ -1,0 +1,161 @@
+"""Who calls, and may they? An API key, a token of ours or one of a trusted issuer; in headers only."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from uuid import UUID
+
+from fastapi import Request
+from starlette.datastructures import Headers
+
+from api_stub.credentials.issuer_claims import ExpiredToken, InvalidToken, IssuerUnreachable
+from api_stub.requests.body import refuse_declared_length
+from api_stub.server.errors import Refusal
+from api_stub.services import Front, front_of
+from delivery.credentials import split
+from delivery.intake.errors import Fault
+from delivery.records.identities.clients import KnownClient
+from delivery.vocabulary import CredentialKind, Scope
+
+FALLBACK_HEADER = "X-API-Key"
+TOKEN_HEADER = "Authorization"  # noqa: S105 - the name of a header
+
+_CHALLENGE = 'Bearer realm="Service"'
+# RFC 9110 11.4: the scheme in any case. What follows it is judged as a token, whatever it is.
+_BEARER = re.compile(r"bearer(?:[ \t]+(.*))?", re.IGNORECASE | re.DOTALL)
+_RETRY_AFTER_S = "5"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated client, what it may do, and its own limits; None means those of the settings."""
+
+    client_id: UUID
+    scopes: frozenset[Scope]
+    requests_per_minute: int | None
+    recipients_per_minute: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a request shows to prove who sent it."""
+
+    kind: CredentialKind
+    text: str
+
+
+def may(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
+    """Make the dependency that lets only callers with this scope in, and only as often as they may come."""
+
+    async def caller_with_scope(request: Request) -> Caller:
+        refuse_declared_length(request)
+        caller = await _authenticate(request, front_of(request))
+        if scope not in caller.scopes:
+            raise _out_of_scope(scope)
+        await front_of(request).limiter.admit_request(caller.client_id, caller.requests_per_minute)
+        return caller
+
+    return caller_with_scope
+
+
+def address_of(request: Request) -> str:
+    """Give the address that a request came from; that of a socket without addresses is empty."""
+    return request.client.host if request.client else ""
+
+
+def read_shown(headers: Headers, key_header: str) -> Shown:
+    """Find the one credential in a request's headers. Raises `Refusal` for none (401) and for several (400)."""
+    keys = [key for name in {key_header.lower(), FALLBACK_HEADER.lower()} for key in headers.getlist(name)]
+    authorizations = headers.getlist(TOKEN_HEADER)
+    bearers = [match for each in authorizations if (match := _BEARER.fullmatch(each.strip()))]
+    if len(keys) > 1:
+        raise _ambiguous(key_header, "Give one API key, in one header, once.")
+    if len(authorizations) > 1:
+        raise _ambiguous(TOKEN_HEADER, f"Give one {TOKEN_HEADER} header.")
+    if keys and bearers:
+        raise _ambiguous(TOKEN_HEADER, "Give an API key or a bearer token, not both.")
+    if keys:
+        return Shown(CredentialKind.API_KEY, keys[0])
+    if bearers:
+        return Shown(CredentialKind.ACCESS_TOKEN, bearers[0][1] or "")
+    raise _refused("unauthorized", f"Give an API key in the header {key_header}, or a bearer token.")
+
+
+async def _authenticate(request: Request, front: Front) -> Caller:
+    shown = read_shown(request.headers, front.settings.api_key_header)
+    try:
+        known = await (_open_by_key if shown.kind is CredentialKind.API_KEY else _open_by_token)(front, shown.text)
+    except Refusal as refusal:
+        if refusal.status is HTTPStatus.UNAUTHORIZED:
+            await front.limiter.note_refused_credential(address_of(request))
+        raise
+    limits = known.limits
+    return Caller(known.client_id, known.scopes, limits.requests_per_minute, limits.recipients_per_minute)
+
+
+async def _open_by_key(front: Front, key: str) -> KnownClient:
+    known = await front.keyring.find(key, CredentialKind.API_KEY)
+    if known is None or known.is_expired:
+        raise _refused("invalid_api_key", "Invalid API key.")
+    return known
+
+
+async def _open_by_token(front: Front, token: str) -> KnownClient:
+    if split(token, CredentialKind.ACCESS_TOKEN) is None:
+        return await _open_by_foreign_token(front, token)
+    known = await front.keyring.find(token, CredentialKind.ACCESS_TOKEN)
+    if known is None:
+        raise _invalid_token()
+    if known.is_expired:
+        raise _expired_token()
+    return known
+
+
+async def _open_by_foreign_token(front: Front, token: str) -> KnownClient:
+    if front.issuer is None:
+        raise _invalid_token()
+    try:
+        claimed = await front.issuer.identify(token)
+    except InvalidToken as error:
+        raise _invalid_token() from error
+    except ExpiredToken as error:
+        raise _expired_token() from error
+    except IssuerUnreachable as error:
+        raise _unreachable() from error
+    known = await front.keyring.find_client(claimed.client)
+    if known is None:
+        raise _invalid_token()
+    return KnownClient(known.client_id, known.scopes & claimed.scopes, known.limits)
+
+
+def _invalid_token() -> Refusal:
+    return _refused("invalid_token", "The access token is not valid.", is_about_token=True)
+
+
+def _expired_token() -> Refusal:
+    return _refused("expired_token", "The access token has expired.", is_about_token=True)
+
+
+def _refused(error: str, description: str, *, is_about_token: bool = False) -> Refusal:
+    # RFC 6750 3.1: without any credential, or with one of another kind, the challenge names no error.
+    about = f', error="invalid_token", error_description="{description}"' if is_about_token else ""
+    headers = {"WWW-Authenticate": f"{_CHALLENGE}{about}"}
+    return Refusal(HTTPStatus.UNAUTHORIZED, error, description, headers=headers)
+
+
+def _out_of_scope(scope: Scope) -> Refusal:
+    description = f"This needs the scope {scope}, which was not granted."
+    challenge = f'{_CHALLENGE}, error="insufficient_scope", error_description="{description}", scope="{scope}"'
+    return Refusal(HTTPStatus.FORBIDDEN, "insufficient_scope", description, headers={"WWW-Authenticate": challenge})
+
+
+def _ambiguous(header: str, description: str) -> Refusal:
+    faults = [Fault(header, "invalid_request", description)]
+    return Refusal(HTTPStatus.BAD_REQUEST, "invalid_request", description, faults=faults)
+
+
+def _unreachable() -> Refusal:
+    description = "The issuer of this access token cannot be asked right now. Send the same again in a moment."
+    headers = {"Retry-After": _RETRY_AFTER_S}
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "issuer_unavailable", description, headers=headers)

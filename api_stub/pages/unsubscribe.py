@@ -1,0 +1,181 @@
+"""The unsubscribe page, and the one-click POST of mail programs (RFC 8058). For people: HTML, no login, no scripts.
+
+Looking changes nothing, because mail scanners look at every link.
+"""
+
+import base64
+import hashlib
+from collections.abc import Awaitable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from uuid import UUID
+
+import structlog
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse
+
+from api_stub.requests.body import read_form
+from api_stub.server.errors import Refusal
+from api_stub.server.request_ids import request_id_of
+from api_stub.services import Front, front_of
+from delivery.intake.errors import Unacceptable
+from delivery.records.database import STORE_UNAVAILABLE, Contended
+from delivery.records.identities import accounts
+from delivery.unsubscribe_tokens import PATH, read_token
+from delivery.vocabulary import Channel
+
+router = APIRouter(include_in_schema=False)
+
+_log = structlog.get_logger()
+_STYLE = (
+    "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 1rem}"
+    "button{font:inherit;padding:.5rem 1rem}"
+)
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_HEADERS = {
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    # The address of the page is the permission to change something.
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+}
+_ONE_CLICK = ("List-Unsubscribe", "One-Click")
+_BUTTON, _STOP, _UNDO = "action", "stop", "undo"
+
+
+class _Turned(Exception):  # noqa: N818 - an answer, not a defect
+    """The request is answered with this page instead of the one that was asked for."""
+
+    def __init__(self, page: HTMLResponse) -> None:
+        self.page = page
+        super().__init__(page.status_code)
+
+
+@router.get(PATH + "/{token}")
+async def look(request: Request, token: str) -> HTMLResponse:
+    """Say what a press on the button will do."""
+    return await _answer(request, _look(front_of(request), token))
+
+
+@router.post(PATH + "/{token}")
+async def change(request: Request, token: str) -> HTMLResponse:
+    """Stop e-mails, or undo that. Doing it again changes nothing more."""
+    return await _answer(request, _change(front_of(request), token, request))
+
+
+async def _answer(request: Request, page: Awaitable[HTMLResponse]) -> HTMLResponse:
+    """Give this page, or the one that was turned to instead."""
+    try:
+        return await page
+    except _Turned as turned:
+        return turned.page
+    except (*STORE_UNAVAILABLE, TimeoutError, Contended) as error:
+        return _try_later(request, error)
+
+
+async def _look(front: Front, token: str) -> HTMLResponse:
+    account = await front.archive.ask(accounts.find_one, _permitted(front, token))
+    if account is None:
+        raise _Turned(_wrong_link())
+    return _offer_undo() if account.channel is Channel.INBOX else _offer_stop()
+
+
+async def _change(front: Front, token: str, request: Request) -> HTMLResponse:
+    account_id = _permitted(front, token)
+    channel = await _read_channel(request)
+    if not await front.archive.ask(accounts.move_to, account_id, channel):
+        raise _Turned(_wrong_link())
+    _log.info("account_moved", account_id=str(account_id), channel=channel)
+    return _stopped() if channel is Channel.INBOX else _undone()
+
+
+def _permitted(front: Front, token: str) -> UUID:
+    permit = read_token(token, front.settings.pepper)
+    if permit is None:
+        raise _Turned(_wrong_link())
+    if permit.expires_at <= datetime.now(UTC):
+        text = "This link worked for a year and has expired. Use the link in a newer e-mail."
+        raise _Turned(_page("This link has expired", text, status=HTTPStatus.GONE))
+    return permit.account_id
+
+
+async def _read_channel(request: Request) -> Channel:
+    """Read what the button or the mail program asks for."""
+    try:
+        fields: Mapping[str, object] = await read_form(request)
+    except (Refusal, Unacceptable) as error:
+        raise _Turned(_unclear()) from error
+    name, value = _ONE_CLICK
+    if fields.get(_BUTTON) == _UNDO:
+        return Channel.EMAIL
+    if fields.get(_BUTTON) == _STOP or fields.get(name) == value:
+        return Channel.INBOX
+    raise _Turned(_unclear())
+
+
+def _offer_stop() -> HTMLResponse:
+    text = (
+        "Press the button, and messages for you will no longer come by e-mail. They will wait in your inbox on the "
+        "platform instead. Nothing has been changed yet, and you can undo it later on this page."
+    )
+    return _page("Stop e-mails?", text, button=(_STOP, "Stop e-mails"))
+
+
+def _offer_undo() -> HTMLResponse:
+    text = (
+        "Messages for you do not come by e-mail; they wait in your inbox on the platform. "
+        "Press the button to get them by e-mail."
+    )
+    return _page("You get no e-mails", text, button=(_UNDO, "Get e-mails again"))
+
+
+def _stopped() -> HTMLResponse:
+    text = (
+        "Messages for you will no longer come by e-mail. They will wait in your inbox on the platform instead. "
+        "An e-mail that is on its way may still arrive. To undo this, press the button, now or any time within a year "
+        "of the e-mail that brought you here."
+    )
+    return _page("E-mails are stopped", text, button=(_UNDO, "Undo: get e-mails again"))
+
+
+def _undone() -> HTMLResponse:
+    text = "Messages for you will come by e-mail again."
+    return _page("E-mails are back", text, button=(_STOP, "Stop e-mails"))
+
+
+def _unclear() -> HTMLResponse:
+    text = "That request did not say what to do, so nothing was changed. Press the button to stop e-mails."
+    return _page("Nothing was changed", text, button=(_STOP, "Stop e-mails"), status=HTTPStatus.BAD_REQUEST)
+
+
+def _wrong_link() -> HTMLResponse:
+    text = "Nothing was changed. Copy the whole link from the e-mail, or use the link in another e-mail."
+    return _page("This link does not work", text, status=HTTPStatus.BAD_REQUEST)
+
+
+def _try_later(request: Request, error: Exception) -> HTMLResponse:
+    _log.warning("store_unavailable", error=type(error).__name__, request_id=request_id_of(request.scope))
+    text = "Something on our side does not answer right now. Please try again in a minute."
+    return _page("Please try again", text, status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _page(
+    title: str, text: str, *, button: tuple[str, str] | None = None, status: HTTPStatus = HTTPStatus.OK
+) -> HTMLResponse:
+    """Write a page of our own words; nothing that anybody sent is in it."""
+    form = ""
+    if button:
+        action, label = button
+        # Without an address a form is sent to where the page came from.
+        form = f'<form method="post"><button name="{_BUTTON}" value="{action}">{label}</button></form>'
+    content = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
+        f"<body><main><h1>{title}</h1><p>{text}</p>{form}</main></body></html>\n"
+    )
+    retry = {"Retry-After": "60"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return HTMLResponse(content, status, {**_HEADERS, **retry})

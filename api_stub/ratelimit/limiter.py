@@ -1,0 +1,134 @@
+"""Rate limits: of what a client sends, and of what can be learnt by trying credentials and recipients.
+
+Every limit holds twice: across all API processes by a budget in Redis, from which each process draws up to a fiftieth
+at a time, and in each process by a meter of its own, which goes on when Redis is away, frozen or wiped.
+"""
+
+import hashlib
+import hmac
+import math
+from collections.abc import Callable
+from http import HTTPStatus
+from ipaddress import IPv6Address
+from time import monotonic
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from api_stub.ratelimit.redis_counter import RedisBudget, SharedBudget
+from api_stub.ratelimit.shared_limit import Allowance
+from api_stub.ratelimit.window import Quota
+from api_stub.server.errors import Refusal
+from delivery.settings import Settings
+
+_MINUTE_S = 60
+_HOUR_S = 3600
+# About 12 MB for each of the four limits, when as many addresses or clients come within a minute.
+_CAPACITY = 20_000
+_NETWORK_BYTES = 8
+_DIGEST_BYTES = 16
+
+
+class Limiter:
+    """All limits of this process. What is too much is refused: 429, `rate_limited`, with `Retry-After`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        budget: SharedBudget,
+        *,
+        clock: Callable[[], float] = monotonic,
+        capacity: int = _CAPACITY,
+    ) -> None:
+        self._settings = settings
+        self._budget = budget
+        self._requests, self._recipients, self._strangers, self._refused_credentials = (
+            Allowance(name, budget, clock, capacity=capacity)
+            for name in ("requests", "recipients", "strangers", "refused_credentials")
+        )
+
+    async def note_refused_credential(self, address: str) -> None:
+        """Count a refused credential, before it is answered: one too many is refused for that instead.
+
+        A good one from the same address is nobody's guess, and is never asked about here.
+        """
+        quota = Quota(self._settings.refused_credentials_per_minute, _MINUTE_S)
+        wait_s = await self._refused_credentials.take_rest(hide_address(address, self._settings.pepper), quota, 1)
+        if wait_s:
+            limit = f"Too many refused credentials from this address: {quota.amount} a minute."
+            raise _refusal(f"{limit} Check yours.", wait_s)
+
+    async def admit_request(self, client_id: UUID, per_minute: int | None) -> None:
+        """Count a request of a client. None means the setting's limit."""
+        quota = Quota(self._settings.requests_per_minute if per_minute is None else per_minute, _MINUTE_S)
+        wait_s = await self._requests.take(str(client_id), quota, 1)
+        if wait_s:
+            raise _refusal(f"Too many requests: this client may make {quota.amount} a minute.", wait_s)
+
+    async def admit_recipients(self, client_id: UUID, per_minute: int | None, count: int) -> None:
+        """Count the recipients of a message before it is stored. None means the setting's limit."""
+        quota = Quota(self._settings.recipients_per_minute if per_minute is None else per_minute, _MINUTE_S)
+        wait_s = await self._recipients.take(str(client_id), quota, count)
+        if wait_s:
+            raise _refusal(f"Too many recipients: this client may write to {quota.amount} a minute.", wait_s)
+
+    async def admit_search(self, client_id: UUID) -> None:
+        """Let only clients look for recipients that have not just named too many unknown ones. Asks nobody."""
+        quota = self._quota_of_strangers
+        _refuse_search(quota, self._strangers.wait_s(str(client_id), quota))
+
+    async def note_strangers(self, client_id: UUID, count: int) -> None:
+        """Count unknown recipients, before the answer tells which they are: too many are refused without being told.
+
+        So requests that look at the same time learn no more than one after the other.
+        """
+        quota = self._quota_of_strangers
+        _refuse_search(quota, await self._strangers.take_rest(str(client_id), quota, count))
+
+    async def close(self) -> None:
+        """Give the connections to Redis back."""
+        await self._budget.close()
+
+    @property
+    def _quota_of_strangers(self) -> Quota:
+        return Quota(self._settings.unknown_recipients_per_hour, _HOUR_S)
+
+
+def open_limiter(settings: Settings) -> Limiter:
+    """Make the limiter of an API process. It connects when it first has to."""
+    return Limiter(settings, SharedBudget(RedisBudget(settings.broker_url.get_secret_value())))
+
+
+def hide_address(address: str, pepper: SecretStr) -> str:
+    """Name the network of an address by a keyed digest; addresses are personal and stand neither in Redis nor here.
+
+    An IPv6 address counts as its /64, which is the least that one customer is given (RFC 6177).
+    """
+    digest = hmac.digest(pepper.get_secret_value().encode(), _network(address).encode(), hashlib.sha256)
+    return digest[:_DIGEST_BYTES].hex()
+
+
+def _network(address: str) -> str:
+    if ":" not in address:
+        return address
+    try:
+        parsed = IPv6Address(address)
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return parsed.packed[:_NETWORK_BYTES].hex()
+
+
+def _refuse_search(quota: Quota, wait_s: float) -> None:
+    if wait_s:
+        limit = f"Too many unknown recipients: this client may name {quota.amount} an hour."
+        raise _refusal(f"{limit} Write only to accounts that you know of.", wait_s)
+
+
+def _refusal(limit: str, wait_s: float) -> Refusal:
+    # Rounded up past the instant, so that who waits as long is not refused for a rounding.
+    retry_after_s = math.floor(wait_s) + 1
+    description = f"{limit} Try again in {retry_after_s} s."
+    headers = {"Retry-After": str(retry_after_s)}
+    return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", description, headers=headers)

@@ -1,0 +1,117 @@
+"""Meters: what each subject has used of its quota in this process. Bounded in number, and blind to the clock."""
+
+import asyncio
+from collections import OrderedDict
+
+from api_stub.ratelimit.window import Quota, Tally
+
+
+class Meter:
+    """One subject's use of one quota in this process, and what it has drawn from the shared budget and not used yet.
+
+    Nothing here waits, so that no other request comes between asking and spending.
+    """
+
+    __slots__ = (
+        "_before",
+        "_drawn",
+        "_drawn_until",
+        "_ends_at",
+        "_portion",
+        "_present",
+        "_refused",
+        "_refused_until",
+        "drawing",
+        "quota",
+    )
+
+    def __init__(self, quota: Quota, now: float) -> None:
+        self.quota = quota
+        self.drawing = asyncio.Lock()
+        self._before = 0
+        self._present = 0
+        self._ends_at = now + quota.period_s
+        self._drawn = 0
+        self._drawn_until = now
+        self._portion = 1
+        self._refused = 0
+        self._refused_until = now
+
+    def wait_s(self, count: int, now: float) -> float:
+        """Say in how many seconds so much more may be used, as far as this process knows; 0 when it may now."""
+        if count >= self._refused and now < self._refused_until:
+            return self._refused_until - now
+        return self.tally(now).wait_s(self.quota, count)
+
+    def lacks(self, count: int, now: float) -> int:
+        """Say how much must still be drawn before so much is spent. What was drawn lapses after a period."""
+        return count - self._drawn if now < self._drawn_until else count
+
+    def portion(self, now: float) -> int:
+        """Say how much to draw at once: one, and each time twice what was given, for as long as that is used.
+
+        A process that uses little must not draw much: many of them, or one that starts again and again, would use up
+        the budget and have used none of it.
+        """
+        return self._portion if now < self._drawn_until else 1
+
+    def draw(self, count: int, now: float) -> None:
+        """Note that the shared budget gave so much."""
+        self._portion = min(2 * count, self.quota.chunk)
+        self._drawn = count - self.lacks(0, now)
+        self._drawn_until = now + self.quota.period_s
+
+    def refuse(self, count: int, until: float) -> None:
+        """Note that the shared budget will not give so much before then."""
+        self._refused, self._refused_until = count, until
+
+    def spend(self, count: int) -> None:
+        """Use so much, of what was drawn where there is any."""
+        self._present += count
+        self._drawn = max(0, self._drawn - count)
+
+    def use_up(self, now: float) -> bool:
+        """Use whatever is left. False when nothing was."""
+        left = self.quota.amount - self.tally(now).used(self.quota)
+        self.spend(max(0, left))
+        return left > 0
+
+    def tally(self, now: float) -> Tally:
+        """Say what was used in this process."""
+        if now >= self._ends_at:
+            self._begin_window(now)
+        return Tally(self._before, self._present, self._ends_at - now)
+
+    def _begin_window(self, now: float) -> None:
+        is_next = now < self._ends_at + self.quota.period_s
+        self._before = self._present if is_next else 0
+        self._present = 0
+        self._ends_at = (self._ends_at if is_next else now) + self.quota.period_s
+
+
+class Meters:
+    """The meters of one limit. Where there are too many, the one that was asked for longest ago goes."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._meters: OrderedDict[tuple[str, int], Meter] = OrderedDict()
+
+    def find(self, subject: str, quota: Quota) -> Meter | None:
+        """Give the meter of a subject, if it has one."""
+        key = (subject, quota.amount)
+        meter = self._meters.get(key)
+        if meter is not None:
+            self._meters.move_to_end(key)
+        return meter
+
+    def get(self, subject: str, quota: Quota, now: float) -> Meter:
+        """Give the meter of a subject, a fresh one where it has none."""
+        meter = self.find(subject, quota)
+        if meter is None:
+            meter = self._meters[(subject, quota.amount)] = Meter(quota, now)
+            if len(self._meters) > self._capacity:
+                self._meters.popitem(last=False)
+        return meter
+
+    def __len__(self) -> int:
+        return len(self._meters)

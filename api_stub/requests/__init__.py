@@ -1,0 +1,1 @@
+"""How is a request read? Body, query, and the headers that change its meaning."""

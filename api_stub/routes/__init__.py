@@ -1,0 +1,1 @@
+"""Which URLs are there? One file per subject, each with its router."""

@@ -1,0 +1,54 @@
+"""Reading an account's in-app inbox."""
+
+import re
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from api_stub import openapi
+from api_stub.authentication import Caller, may
+from api_stub.requests import etags
+from api_stub.requests.pagination import read_page
+from api_stub.requests.query import Parameters
+from api_stub.schemas.messages import Inbox, answer_inbox
+from api_stub.server.errors import not_found
+from api_stub.services import front_of
+from delivery.intake.uuids import read_uuid
+from delivery.records.views import inbox
+from delivery.vocabulary import Scope
+
+router = APIRouter(tags=["accounts"])
+
+_BIGINT = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+@router.get(
+    "/accounts/{account_uuid}/inbox",
+    response_model=Inbox,
+    responses={**openapi.UNCHANGED, **openapi.errors(*openapi.GUARDED, HTTPStatus.NOT_FOUND)},
+    openapi_extra={
+        "security": openapi.guarded_by(Scope.INBOX_READ),
+        "parameters": [openapi.IF_NONE_MATCH, *openapi.PAGE],
+    },
+)
+async def read(
+    request: Request,
+    account_uuid: str,
+    caller: Annotated[Caller, Depends(may(Scope.INBOX_READ))],  # noqa: ARG001 - only its scope matters here
+) -> Response:
+    """Read an inbox, newest letter first, a page at a time."""
+    account_id = read_uuid(account_uuid)
+    if account_id is None:
+        raise not_found()
+    parameters = Parameters(request)
+    page = read_page(parameters, _read_letter_id)
+    parameters.refuse_faults()
+    letters = await front_of(request).archive.ask(inbox.inbox, account_id, limit=page.rows, before=page.before)
+    if letters is None:
+        raise not_found()
+    return etags.answer_unless_known(request, answer_inbox(letters, page).model_dump_json(exclude_unset=True))
+
+
+def _read_letter_id(text: str) -> int | None:
+    return int(text) if _BIGINT.fullmatch(text) else None

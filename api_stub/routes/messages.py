@@ -1,0 +1,192 @@
+"""Send a message, read one, list one's own."""
+
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+from uuid_utils.compat import uuid7
+
+from api_stub import openapi
+from api_stub.authentication import Caller, may
+from api_stub.requests import etags
+from api_stub.requests.body import ENCODINGS, read_fields
+from api_stub.requests.idempotency import HEADER as KEY_HEADER
+from api_stub.requests.idempotency import read_key
+from api_stub.requests.pagination import read_page
+from api_stub.requests.prefer import read_wait
+from api_stub.requests.query import Parameters
+from api_stub.schemas.messages import Listed, Read, Sent, answer_listed, answer_read, answer_sent
+from api_stub.server.errors import Refusal, not_found
+from api_stub.services import Front, front_of
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.intake.errors import Fault, Unacceptable
+from delivery.intake.messages import Draft, given_recipients, read_draft, unknown_recipient
+from delivery.intake.timestamps import read_instant
+from delivery.intake.uuids import read_uuid
+from delivery.records.database import Contended
+from delivery.records.pipeline import refused_sends
+from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, Stored, Strange
+from delivery.records.pipeline.refused_sends import RefusedView
+from delivery.records.views import message_list, messages
+from delivery.records.views.message_list import MessageFilter
+from delivery.records.views.messages import Progress
+from delivery.rules.status import Standing
+from delivery.vocabulary import QueueName, Scope, State, Status, StepName
+
+router = APIRouter(tags=["messages"])
+
+_KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
+
+
+@router.post(
+    "/messages",
+    status_code=HTTPStatus.CREATED,
+    response_model=Sent,
+    responses={
+        HTTPStatus.CREATED.value: openapi.PLACE,
+        **openapi.errors(
+            *openapi.GUARDED,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+        ),
+    },
+    openapi_extra={
+        "security": openapi.guarded_by(Scope.MESSAGE_SEND),
+        "requestBody": openapi.body_of(openapi.MessageFields, *ENCODINGS),
+        "parameters": [
+            openapi.header(KEY_HEADER, "Makes a repetition of this request harmless.", **_KEY_SCHEMA),
+            openapi.header("Prefer", "`wait=N` seconds for the verdict, or `respond-async` (RFC 7240).", type="string"),
+        ],
+    },
+)
+async def send(request: Request, caller: Annotated[Caller, Depends(may(Scope.MESSAGE_SEND))]) -> Response:
+    """Send one message to up to 25 accounts. The answer waits up to two seconds for the verdict (`Prefer: wait=N`)."""
+    front = front_of(request)
+    fields = await read_fields(request)
+    draft = read_draft(fields)
+    crash_here(CrashPoint.REQUEST_PARSED)
+    arrival = Arrival(uuid7(), caller.client_id, draft, read_key(request.headers.getlist(KEY_HEADER)))
+    await front.limiter.admit_recipients(caller.client_id, caller.recipients_per_minute, len(draft.recipient_ids))
+    await front.limiter.admit_search(caller.client_id)
+    acceptance = await _accept(front, arrival)
+    if isinstance(acceptance, Strange):
+        await front.limiter.note_strangers(caller.client_id, len(acceptance.account_ids))
+        given = enumerate(given_recipients(fields))
+        raise Unacceptable([unknown_recipient(i) for i, each in given if each in acceptance.account_ids])
+    message_id = _settle(front, arrival, acceptance)
+    is_replayed = isinstance(acceptance, Repeated)
+    wait_s = read_wait(request.headers.getlist("prefer"), front.settings.verdict_wait_s)
+    known = None if is_replayed else _just_accepted(draft)
+    progress = await _await_verdict(front, message_id, wait_s, known)
+    crash_here(CrashPoint.ANSWER_UNSENT)
+    return _created(answer_sent(message_id, progress), f"{request.url.path}/{message_id}", is_replayed=is_replayed)
+
+
+async def _accept(front: Front, arrival: Arrival) -> Acceptance:
+    try:
+        return await front.registrar.accept(arrival)
+    except Contended as error:
+        description = "A request with this Idempotency-Key is still being stored. Send the same again in a second."
+        headers = {"Retry-After": "1"}
+        raise Refusal(HTTPStatus.CONFLICT, "request_in_progress", description, headers=headers) from error
+
+
+def _settle(front: Front, arrival: Arrival, acceptance: Stored | Repeated) -> UUID:
+    """Ring for a message that is stored now, and name the one that the answer is about."""
+    if isinstance(acceptance, Stored):
+        crash_here(CrashPoint.ACCEPT_UNRUNG)
+        front.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [arrival.message_id])
+        crash_here(CrashPoint.ACCEPT_RUNG)
+        return arrival.message_id
+    if not acceptance.is_same:
+        description = f"This {KEY_HEADER} was used before, for another message. Take a new key for a new message."
+        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", description)
+    return acceptance.message_id
+
+
+async def _await_verdict(front: Front, message_id: UUID, wait_s: float, known: Progress | None) -> Progress:
+    """Wait for the verdict; when the wait is over, say where the message stands, or else what is `known` of it.
+
+    Raises `TimeoutError` when nothing is known and the database cannot be asked.
+    """
+    progress = await front.lookout.wait(message_id, wait_s)
+    if progress is None and (wait_s > 0 or known is None):
+        progress = await front.lookout.look(message_id)
+    standing = progress or known
+    if standing is None:
+        raise TimeoutError("the current status of a repeated message cannot be read")
+    return standing
+
+
+def _created(answer: Sent, location: str, *, is_replayed: bool) -> Response:
+    headers = {"Location": location, **({"Idempotency-Replayed": "true"} if is_replayed else {})}
+    body = answer.model_dump_json(exclude_unset=True)
+    return Response(body, HTTPStatus.CREATED, headers, media_type="application/json")
+
+
+def _just_accepted(draft: Draft) -> Progress:
+    """Say what is known of a message that was stored this moment, without asking the database again."""
+    return Progress(tuple(Standing(account_id, State.ACCEPTED) for account_id in draft.recipient_ids), None)
+
+
+@router.get(
+    "/messages",
+    response_model=Listed,
+    responses={**openapi.UNCHANGED, **openapi.errors(*openapi.GUARDED)},
+    openapi_extra={
+        "security": openapi.guarded_by(Scope.MESSAGE_READ),
+        "parameters": [
+            openapi.IF_NONE_MATCH,
+            *openapi.PAGE,
+            openapi.query("status", "Only messages of this status.", type="string", enum=list(Status)),
+            openapi.query(
+                "since", "Only messages accepted at or after this instant.", type="string", format="date-time"
+            ),
+        ],
+    },
+)
+async def list_messages(request: Request, caller: Annotated[Caller, Depends(may(Scope.MESSAGE_READ))]) -> Response:
+    """List your own messages, newest first, a page at a time."""
+    parameters = Parameters(request)
+    page = read_page(parameters, read_uuid)
+    status = parameters.read("status", _read_status, f"one of {', '.join(Status)}")
+    since = parameters.read("since", read_instant, "an RFC 3339 instant (with + written as %2B)")
+    parameters.refuse_faults()
+    wanted = MessageFilter(caller.client_id, status, since)
+    found = await front_of(request).archive.ask(message_list.messages, wanted, limit=page.rows, before=page.before)
+    return etags.answer_unless_known(request, answer_listed(found, page).model_dump_json(exclude_unset=True))
+
+
+@router.get(
+    "/messages/{message_uuid}",
+    response_model=Read,
+    responses={**openapi.UNCHANGED, **openapi.errors(*openapi.GUARDED, HTTPStatus.NOT_FOUND)},
+    openapi_extra={"security": openapi.guarded_by(Scope.MESSAGE_READ), "parameters": [openapi.IF_NONE_MATCH]},
+)
+async def read(
+    request: Request, message_uuid: str, caller: Annotated[Caller, Depends(may(Scope.MESSAGE_READ))]
+) -> Response:
+    """Read a message of your own, with where each recipient stands and why."""
+    message_id = read_uuid(message_uuid)
+    if message_id is None:
+        raise not_found()
+    archive = front_of(request).archive
+    view = await archive.ask(messages.message, message_id, client_id=caller.client_id)
+    if view is None:
+        raise _missing(await archive.ask(refused_sends.find, message_id, caller.client_id))
+    return etags.answer_unless_known(request, answer_read(view).model_dump_json(exclude_unset=True))
+
+
+def _missing(view: RefusedView | None) -> Refusal:
+    """Say that there is no such message; to the sender of a direct send that was refused, also why."""
+    if view is None:
+        return not_found()
+    description = "This direct send was refused; nothing of it was stored. Mend it and send it with a new message_uuid."
+    faults = [Fault(fault["field"], fault["code"], fault["message"]) for fault in view.faults]
+    return Refusal(HTTPStatus.NOT_FOUND, "send_refused", description, faults=faults)
+
+
+def _read_status(text: str) -> Status | None:
+    return Status(text) if text in set(Status) else None

@@ -1,0 +1,181 @@
+"""`POST /oauth/token`: a client's id and secret for a bearer token (RFC 6749 4.4)."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote_plus
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from api_stub.authentication import TOKEN_HEADER, address_of
+from api_stub.openapi import BY_CLIENT, errors
+from api_stub.requests.body import read_form, refuse_declared_length
+from api_stub.server.errors import Refusal
+from api_stub.services import Front, front_of
+from delivery.credentials import mint
+from delivery.intake.errors import Unacceptable
+from delivery.intake.uuids import read_uuid
+from delivery.records.identities.clients import StoredCredential
+from delivery.records.identities.credentials import issue_token
+from delivery.vocabulary import CredentialKind, Scope
+
+router = APIRouter(tags=["tokens"])
+
+GRANT = "client_credentials"
+_FIELDS = ("grant_type", "client_id", "client_secret", "scope")
+# RFC 6749 5.1: neither a token nor why there is none may be kept on the way.
+_UNKEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_REFUSALS = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+_FORM = {
+    "type": "object",
+    "properties": {
+        "grant_type": {"type": "string", "enum": [GRANT]},
+        "client_id": {"type": "string", "description": "Here, or in Basic credentials."},
+        "client_secret": {"type": "string", "description": "Here, or in Basic credentials."},
+        "scope": {"type": "string", "description": "Scopes, parted by blanks; without it all that the client has."},
+    },
+    "required": ["grant_type"],
+}
+_REQUEST_BODY: dict[str, Any] = {
+    "security": BY_CLIENT,
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/x-www-form-urlencoded": {"schema": _FORM},
+            "multipart/form-data": {"schema": _FORM},
+        },
+    },
+}
+
+
+class TokenAnswer(BaseModel):
+    """A bearer token, in the words of RFC 6749 5.1. `expires_in` is in seconds."""
+
+    access_token: str
+    expires_in: int
+    token_type: str = "Bearer"  # noqa: S105 - the name of a type
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    client_id: str
+    secret: str
+
+
+@router.post("/oauth/token", response_model=TokenAnswer, openapi_extra=_REQUEST_BODY, responses=errors(*_REFUSALS))
+async def grant_token(request: Request) -> JSONResponse:
+    """Give a bearer token for a client's id and secret, sent as a form or as Basic credentials."""
+    refuse_declared_length(request)
+    front = front_of(request)
+    parameters = await _read_parameters(request)
+    proof = _read_proof(request.headers.getlist(TOKEN_HEADER), parameters)
+    _check_grant(parameters.get("grant_type"))
+    client = await _authenticate(request, proof)
+    await front.limiter.admit_request(client.client_id, client.limits.requests_per_minute)
+    scopes = _choose_scopes(parameters.get("scope"), client.scopes)
+    return await _issue(front, client, scopes)
+
+
+async def _read_parameters(request: Request) -> Mapping[str, str]:
+    """Read what this endpoint knows. Empty means absent and the unknown is ignored (RFC 6749 3.2)."""
+    try:
+        fields = await read_form(request)
+    except Unacceptable as error:
+        raise _refused("invalid_request", error.faults[0].message) from error
+    known = {name: fields[name] for name in _FIELDS if fields.get(name)}
+    for name, value in known.items():
+        if not isinstance(value, str):
+            raise _refused("invalid_request", f"{name} must be text.")
+    return {name: str(value) for name, value in known.items()}
+
+
+def _read_proof(authorizations: list[str], parameters: Mapping[str, str]) -> _Proof | None:
+    """Find the client's id and secret. Raises `Refusal` when they are given in two ways (RFC 6749 2.3)."""
+    if len(authorizations) > 1:
+        raise _refused("invalid_request", f"Give one {TOKEN_HEADER} header.")
+    in_form = _Proof(parameters.get("client_id", ""), parameters.get("client_secret", ""))
+    if not authorizations:
+        return in_form
+    if in_form.secret:
+        raise _refused("invalid_request", "Give the client's secret in the header or in the form, not in both.")
+    basic = _read_basic(authorizations[0])
+    if basic and in_form.client_id not in {"", basic.client_id}:
+        raise _refused("invalid_request", "The client_id in the form is not the one in the header.")
+    return basic
+
+
+def _read_basic(authorization: str) -> _Proof | None:
+    """Read Basic credentials; None for everything else.
+
+    RFC 6749 2.3.1 wants both parts form-encoded, and many clients do not do that. No id or secret of ours has a
+    character that decoding would change, so one reading serves both.
+    """
+    scheme, _, encoded = authorization.strip().partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        client_id, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeError, ValueError):
+        return None
+    return _Proof(unquote_plus(client_id), unquote_plus(secret)) if colon else None
+
+
+def _check_grant(grant: str | None) -> None:
+    if grant is None:
+        raise _refused("invalid_request", "grant_type is missing.")
+    if grant != GRANT:
+        raise _refused("unsupported_grant_type", f"The only grant_type here is {GRANT}.")
+
+
+async def _authenticate(request: Request, proof: _Proof | None) -> StoredCredential:
+    front = front_of(request)
+    stored = await front.keyring.find(proof.secret, CredentialKind.CLIENT_SECRET) if proof else None
+    if proof is None or stored is None or stored.is_expired or stored.client_id != read_uuid(proof.client_id):
+        await front.limiter.note_refused_credential(address_of(request))
+        # RFC 9110 15.5.2 wants a challenge in every 401, whichever way was tried.
+        headers = {"WWW-Authenticate": 'Basic realm="Service"'}
+        description = "The client is not known, or its secret is not valid."
+        raise _refused("invalid_client", description, status=HTTPStatus.UNAUTHORIZED, headers=headers)
+    return stored
+
+
+def _choose_scopes(asked: str | None, allowed: frozenset[Scope]) -> list[Scope]:
+    words = set(asked.split(" ")) - {""} if asked else set(allowed)
+    if not words or not words <= allowed:
+        raise _refused("invalid_scope", "The client may not have every scope that was asked for, or has none at all.")
+    return [scope for scope in Scope if scope in words]
+
+
+async def _issue(front: Front, client: StoredCredential, scopes: list[Scope]) -> JSONResponse:
+    lifetime_s = front.settings.token_lifetime_s
+    minted = mint(CredentialKind.ACCESS_TOKEN, front.settings.pepper)
+    lifetime = timedelta(seconds=lifetime_s)
+    await front.archive.ask(issue_token, client.client_id, minted, scopes=scopes, lifetime=lifetime)
+    token = minted.text.get_secret_value()
+    answer = TokenAnswer(access_token=token, expires_in=lifetime_s, token_type="Bearer", scope=" ".join(scopes))  # noqa: S106 - see above
+    return JSONResponse(answer.model_dump(), headers=_UNKEPT)
+
+
+def _refused(
+    error: str,
+    description: str,
+    *,
+    status: HTTPStatus = HTTPStatus.BAD_REQUEST,
+    headers: Mapping[str, str] | None = None,
+) -> Refusal:
+    return Refusal(status, error, description, headers={**_UNKEPT, **(headers or {})})

@@ -1,0 +1,1 @@
+"""What do answers look like? Pydantic models and what builds them."""

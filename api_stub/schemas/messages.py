@@ -1,0 +1,212 @@
+"""The answers of the front door, as clients of the ProZ v2 API know them, and what is ours beside."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from api_stub.requests.pagination import Page, write_cursor
+from delivery.records.views.inbox import InboxView
+from delivery.records.views.message_list import ListedMessage
+from delivery.records.views.messages import MessageView, Progress, RecipientView
+from delivery.rules.status import combine
+from delivery.rules.status_text import describe
+from delivery.vocabulary import Channel, MessageType, Reason, State, Status, StatusReason
+
+
+class MessageMeta(BaseModel):
+    """Where a message stands. What does not apply is absent."""
+
+    status: Status
+    status_message: str
+    failed_recipients: list[UUID] | None = None
+    status_reason: StatusReason
+    message_uuid: UUID
+    message_vetting_id: UUID | None = None
+
+
+class RecipientData(BaseModel):
+    """Where one recipient stands."""
+
+    uuid: UUID
+    state: State
+    reason: Reason | None
+    channel: Channel | None
+    time: datetime
+    attempts: int
+    next_attempt_at: datetime | None
+    possibly_duplicated: bool
+
+
+class MessageSummary(BaseModel):
+    """A message in a list. `time_sent` is absent until it is sent."""
+
+    uuid: UUID
+    recipient_uuids: list[UUID]
+    sender_name: str
+    sender_email: str | None
+    subject: str
+    body: str
+    type: MessageType
+    time_created: datetime
+    time_sent: datetime | None = None
+    status: Status
+    status_code: Status
+
+
+class MessageData(MessageSummary):
+    """A message as its client reads it back, with where each recipient stands."""
+
+    recipients: list[RecipientData]
+
+
+class LetterData(BaseModel):
+    """A letter in an inbox."""
+
+    message_uuid: UUID
+    subject: str
+    body: str
+    sender_name: str
+    time: datetime
+
+
+class PageMeta(BaseModel):
+    """Where the next page begins; absent on the last."""
+
+    next_cursor: str | None = None
+
+
+class Sent(BaseModel):
+    """The answer to a message that was taken in."""
+
+    success: Literal[1] = 1
+    meta: MessageMeta
+    data: None = None
+
+
+class Read(BaseModel):
+    """The answer to a question about one message."""
+
+    success: Literal[1] = 1
+    meta: MessageMeta
+    data: MessageData
+
+
+class Listed(BaseModel):
+    """The answer to a question about the messages of a client."""
+
+    success: Literal[1] = 1
+    meta: PageMeta
+    data: list[MessageSummary]
+
+
+class Inbox(BaseModel):
+    """The answer to a question about an inbox."""
+
+    success: Literal[1] = 1
+    meta: PageMeta
+    data: list[LetterData]
+
+
+def answer_sent(message_id: UUID, progress: Progress) -> Sent:
+    """Answer a message that was taken in with where it stands."""
+    return Sent(success=1, meta=_meta(message_id, progress), data=None)
+
+
+def answer_read(view: MessageView) -> Read:
+    """Answer with a whole message."""
+    progress = Progress(tuple(each.standing for each in view.recipients), view.vetting_id)
+    meta = _meta(view.message_id, progress)
+    sent = {"time_sent": view.sent_at} if meta.status is Status.SENT else {}
+    data = MessageData(
+        uuid=view.message_id,
+        recipient_uuids=[each.account_id for each in view.recipients],
+        sender_name=view.sender_name,
+        sender_email=view.sender_email,
+        subject=view.subject,
+        body=view.body,
+        type=view.type,
+        time_created=view.created_at,
+        status=meta.status,
+        status_code=meta.status,
+        recipients=[_recipient(each) for each in view.recipients],
+        **sent,
+    )
+    return Read(success=1, meta=meta, data=data)
+
+
+def answer_listed(found: list[ListedMessage], page: Page[UUID]) -> Listed:
+    """Answer with a page of a client's messages."""
+    data = [_summary(each) for each in found[: page.limit]]
+    return Listed(success=1, meta=_page_meta(page, [(each.created_at, each.message_id) for each in found]), data=data)
+
+
+def answer_inbox(letters: list[InboxView], page: Page[int]) -> Inbox:
+    """Answer with a page of an inbox."""
+    data = [
+        LetterData(
+            message_uuid=letter.message_id,
+            subject=letter.subject,
+            body=letter.body,
+            sender_name=letter.sender_name,
+            time=letter.delivered_at,
+        )
+        for letter in letters[: page.limit]
+    ]
+    places = [(letter.delivered_at, letter.recipient_id) for letter in letters]
+    return Inbox(success=1, meta=_page_meta(page, places), data=data)
+
+
+def _page_meta(page: Page[Any], places: list[tuple[datetime, Any]]) -> PageMeta:
+    """Lead on from the last entry of the page, where one more was found than the page holds."""
+    return PageMeta(next_cursor=write_cursor(*places[page.limit - 1])) if len(places) > page.limit else PageMeta()
+
+
+def _summary(found: ListedMessage) -> MessageSummary:
+    sent = {"time_sent": found.sent_at} if found.status is Status.SENT else {}
+    return MessageSummary(
+        uuid=found.message_id,
+        recipient_uuids=list(found.recipient_ids),
+        sender_name=found.sender_name,
+        sender_email=found.sender_email,
+        subject=found.subject,
+        body=found.body,
+        type=found.type,
+        time_created=found.created_at,
+        status=found.status,
+        status_code=found.status,
+        **sent,
+    )
+
+
+def _meta(message_id: UUID, progress: Progress) -> MessageMeta:
+    verdict = combine(progress.standings)
+    optional: dict[str, object] = {}
+    if verdict.failed:
+        optional["failed_recipients"] = list(verdict.failed)
+    if progress.vetting_id:
+        optional["message_vetting_id"] = progress.vetting_id
+    return MessageMeta.model_validate(
+        {
+            "status": verdict.status,
+            "status_message": describe(verdict, progress.standings),
+            "status_reason": verdict.reason,
+            "message_uuid": message_id,
+            **optional,
+        }
+    )
+
+
+def _recipient(view: RecipientView) -> RecipientData:
+    is_waiting = view.state in {State.QUEUED, State.RETRYING, State.UNKNOWN} and not view.is_parked
+    return RecipientData(
+        uuid=view.account_id,
+        state=view.state,
+        reason=view.reason,
+        channel=view.channel,
+        time=view.changed_at,
+        attempts=view.attempt,
+        next_attempt_at=view.due_at if is_waiting else None,
+        possibly_duplicated=view.possibly_duplicated,
+    )

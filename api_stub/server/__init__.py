@@ -1,0 +1,1 @@
+"""How is HTTP itself served and refused? The protocol, errors, request ids, and the middleware."""

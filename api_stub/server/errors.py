@@ -1,0 +1,140 @@
+"""Every error of the front door, in one form: always JSON, never an echo of what was sent, never a traceback."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import Scope
+
+from api_stub.server.request_ids import request_id_of
+from delivery.intake.errors import Fault, Unacceptable
+from delivery.logs import place_of
+from delivery.records.database import STORE_UNAVAILABLE, Contended
+
+_log = structlog.get_logger()
+_RETRY_AFTER_S = "2"
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not a defect
+    """An answer other than the one that was asked for: status, machine word and sentence, and perhaps faults."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        error: str,
+        description: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        faults: Sequence[Fault] = (),
+    ) -> None:
+        self.status = status
+        self.error = error
+        self.description = description
+        self.headers = dict(headers or {})
+        self.faults = faults
+        super().__init__(error)
+
+
+def not_found() -> Refusal:
+    """Give the one answer for what does not exist and for what belongs to somebody else."""
+    return Refusal(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
+
+
+def respond(scope: Scope, refusal: Refusal) -> JSONResponse:
+    """Write a refusal as a response."""
+    content: dict[str, object] = {
+        "success": 0,
+        "error": refusal.error,
+        "error_description": refusal.description,
+        "error_messages": [refusal.description],
+        "request_id": request_id_of(scope),
+    }
+    if refusal.faults:
+        content["errors"] = _listed(refusal.faults)
+    return JSONResponse(content, refusal.status, refusal.headers)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Let every error leave in our form."""
+    app.add_exception_handler(Refusal, _answer_refusal)
+    app.add_exception_handler(Unacceptable, _answer_unacceptable)
+    app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    for unavailable in (*STORE_UNAVAILABLE, TimeoutError, ConnectionError, Contended):
+        app.add_exception_handler(unavailable, _answer_unavailable)
+
+
+async def _answer_refusal(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, Refusal):
+        raise error
+    return respond(request.scope, error)
+
+
+async def _answer_unacceptable(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, Unacceptable):
+        raise error
+    return _list_faults(request, error.faults)
+
+
+async def _answer_bad_parameter(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    names = sorted({str(each["loc"][-1]) for each in error.errors()})
+    return _list_faults(
+        request, [Fault(name, "invalid_value", f"The parameter {name} is not valid.") for name in names]
+    )
+
+
+async def _answer_http(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise error
+    status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.NOT_FOUND:
+        return respond(request.scope, not_found())
+    word = status.phrase.lower().replace(" ", "_")
+    return respond(request.scope, Refusal(status, word, f"{status.phrase}.", headers=error.headers))
+
+
+async def _answer_nobody(request: Request, error: Exception) -> JSONResponse:
+    """Answer a client that hung up in the middle of its body; nothing of it was stored."""
+    del error
+    refusal = Refusal(HTTPStatus.BAD_REQUEST, "bad_request", "The body ended before it was whole.")
+    return respond(request.scope, refusal)
+
+
+async def _answer_unavailable(request: Request, error: Exception) -> JSONResponse:
+    _log.warning("store_unavailable", error=type(error).__name__, request_id=request_id_of(request.scope))
+    # An interrupted COMMIT may have happened all the same, so the sentence does not say that nothing was stored.
+    description = (
+        "Postroom's store does not answer right now. Send the same again in a moment, with the same Idempotency-Key "
+        "if you gave one."
+    )
+    headers = {"Retry-After": _RETRY_AFTER_S}
+    return respond(request.scope, Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", description, headers=headers))
+
+
+def answer_defect(scope: Scope, error: Exception) -> JSONResponse:
+    """Log a defect of ours by its type and place, and answer with 500."""
+    _log.error("request_broke", error=type(error).__name__, where=place_of(error), request_id=request_id_of(scope))
+    description = "Something broke on our side. Report it with the request id."
+    return respond(scope, Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", description))
+
+
+def _list_faults(request: Request, faults: Sequence[Fault]) -> JSONResponse:
+    content = {
+        "success": 0,
+        "error_messages": [fault.message for fault in faults],
+        "errors": _listed(faults),
+        "request_id": request_id_of(request.scope),
+    }
+    return JSONResponse(content, HTTPStatus.BAD_REQUEST)
+
+
+def _listed(faults: Sequence[Fault]) -> list[dict[str, str]]:
+    return [{"field": fault.place, "code": fault.code, "message": fault.message} for fault in faults]

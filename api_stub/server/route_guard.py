@@ -1,0 +1,73 @@
+"""Methods and paths, before anything else is looked at: 404, 405 with `Allow`, `OPTIONS`, and `HEAD` as `GET`."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from http import HTTPStatus
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route, compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api_stub.server.errors import Refusal, not_found, respond
+
+Entrance = tuple[re.Pattern[str], frozenset[str]]
+"""A path, and the methods that are taken there."""
+
+
+class Paths:
+    """ASGI middleware that lets only requests through whose path and method have a route."""
+
+    def __init__(self, app: ASGIApp, *, entrances: Sequence[Entrance]) -> None:
+        self._app = app
+        self._entrances = entrances
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI says what it does
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = self._refuse(scope)
+        if answer is not None:
+            await answer(scope, receive, send)
+        elif scope["method"] == "HEAD":
+            await self._app({**scope, "method": "GET"}, receive, _without_body(send))
+        else:
+            await self._app(scope, receive, send)
+
+    def _refuse(self, scope: Scope) -> Response | None:
+        # No path of ours needs an escape; one that has some is another spelling, and paths are exact.
+        is_escaped = b"%" in scope.get("raw_path", b"")
+        allowed = set() if is_escaped else self._allowed(scope["path"])
+        if not allowed:
+            return respond(scope, not_found())
+        if scope["method"] in allowed - {"OPTIONS"}:
+            return None
+        headers = {"Allow": ", ".join(sorted(allowed))}
+        if scope["method"] == "OPTIONS":
+            return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
+        description = f"This address does not take that method, but {headers['Allow']}."
+        refusal = Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", description, headers=headers)
+        return respond(scope, refusal)
+
+    def _allowed(self, path: str) -> set[str]:
+        """Give every method that some route takes at this path; none at all for an unknown path."""
+        return {method for pattern, methods in self._entrances if pattern.match(path) for method in methods}
+
+
+def methods_of(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[Entrance]:
+    """Give what these routes, included below `prefix`, take at which paths."""
+    for route in routes:
+        if isinstance(route, Route):
+            methods = frozenset(route.methods or ())
+            implied = {"OPTIONS", "HEAD"} if "GET" in methods else {"OPTIONS"}
+            yield compile_path(prefix + route.path)[0], methods | implied
+        elif isinstance(route, Mount):  # The scripts of the documentation pages.
+            yield route.path_regex, frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def _without_body(send: Send) -> Send:
+    """Keep back the body; its length stays in the header, as RFC 9110 9.3.2 allows."""
+
+    async def send_headers(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return send_headers

@@ -1,0 +1,72 @@
+"""What the front desk works with: made when the process starts, handed to every request."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request
+
+from api_stub.batching.accept_batcher import Registrar
+from api_stub.batching.verdict_waiter import Lookout
+from api_stub.credentials.issuer import TrustedIssuer, open_issuer
+from api_stub.credentials.verifier import Keyring
+from api_stub.ratelimit.limiter import Limiter, open_limiter
+from delivery.records.database import Archive, open_archive
+from delivery.settings import Settings
+from tasks.broker.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
+
+_CONNECTIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The collaborators of every request in this process."""
+
+    settings: Settings
+    archive: Archive
+    doorbell: Doorbell
+    registrar: Registrar
+    lookout: Lookout
+    limiter: Limiter
+    keyring: Keyring
+    issuer: TrustedIssuer | None
+
+
+@asynccontextmanager
+async def open_front(settings: Settings) -> AsyncIterator[Front]:
+    """Open the front desk and close it again."""
+    archive = open_archive(settings, connections=_CONNECTIONS)
+    doorbell = BrokerDoorbell(settings) if settings.bell else SilentDoorbell()
+    limiter = open_limiter(settings)
+    keyring = Keyring(archive, settings.pepper)
+    issuer = open_issuer(settings)
+    lookout = Lookout(archive, tick_s=settings.verdict_tick_s, limit=settings.waiting_limit)
+    try:
+        yield Front(
+            settings=settings,
+            archive=archive,
+            doorbell=doorbell,
+            registrar=Registrar(archive, settings.grace, lambda: lookout.crowd),
+            lookout=lookout,
+            limiter=limiter,
+            keyring=keyring,
+            issuer=issuer,
+        )
+    finally:
+        doorbell.close()
+        await limiter.close()
+        if issuer is not None:
+            await issuer.close()
+        await keyring.close()
+        await archive.close()
+
+
+def install_front(app: FastAPI, front: Front) -> None:
+    """Put the front desk where `front_of` finds it."""
+    app.state.front = front
+
+
+def front_of(request: Request) -> Front:
+    """Give the front desk of this process."""
+    front: Front = request.app.state.front
+    return front

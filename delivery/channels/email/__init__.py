@@ -1,0 +1,1 @@
+"""How does a letter reach a mailbox? By SMTP, through one relay."""

@@ -1,0 +1,155 @@
+"""Delivering e-mail to the relay: one recipient for each DATA, so that one answer is about one recipient."""
+
+import re
+import smtplib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+
+from delivery.attempt_journal import Entry, NoNotes, Notes
+from delivery.channels.email.connection import CLOSING, Connection, Refused, storable, words
+from delivery.channels.email.message import NotExpressible, ascii_address, compose, envelope_sender
+from delivery.channels.email.pool import Line, Lines, NoFreeLine
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.records.pipeline.claims import Letter
+from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.smtp_replies import judge_answer
+from delivery.settings import Settings
+from delivery.unsubscribe_tokens import unsubscribe_address
+from delivery.vocabulary import Reason
+
+# What an attempt may take past its deadline: the answer to a final dot that was sent at the last moment. With the time
+# to leave the connection in order it is less than settings.LEASE_MARGIN_S, so that no attempt outlives its lease.
+_LAST_ANSWER_S = 8.0
+_LINE_WITH_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    """A letter as it goes out: the relay's command for its address, the wire form, and until when it is tried."""
+
+    letter: Letter
+    recipient: str
+    written: bytes
+    until: float
+
+    @property
+    def entry(self) -> Entry:
+        """What the journal calls this attempt."""
+        return self.letter.recipient_id, self.letter.attempt
+
+
+class SmtpSender:
+    """Sends letters to the relay, at most `smtp_concurrency` at once, whatever number of threads asks."""
+
+    def __init__(self, settings: Settings, now: Callable[[], float] = monotonic, *, notes: Notes | None = None) -> None:
+        self._notes = notes or NoNotes()
+        self._lines = Lines(settings)
+        self._domain = settings.mail_domain
+        self._public_url = settings.public_url
+        self._pepper = settings.pepper
+        self._timeout_s = settings.smtp_timeout_s
+        self._deadline_s = settings.send_deadline_s
+        self._now = now
+
+    def send(self, letter: Letter) -> Outcome:
+        """Try once to hand this letter to the relay; whatever happens is an outcome."""
+        until = self._now() + self._deadline_s
+        crash_here(CrashPoint.CONNECT_AHEAD)
+        try:
+            written = _ended(compose(letter, self._domain, unsubscribe_url=self._page_of(letter)))
+            address = ascii_address(letter.address)
+        except NotExpressible as error:
+            return Outcome(Kind.PERMANENT, Reason.NOT_EXPRESSIBLE, str(error))
+        try:
+            with self._lines.borrow(until - self._now()) as line:
+                return self._send(line, _Mail(letter, f"RCPT TO:<{address}>", written, until))
+        except NoFreeLine:
+            return Outcome(Kind.TEMPORARY, Reason.TRY_LATER, "the relay was busy with other mails of ours all the time")
+
+    def _send(self, line: Line, mail: _Mail) -> Outcome:
+        try:
+            connection = self._announce(line, mail)
+            # Until the final dot the relay has taken nothing (RFC 5321 4.1.1.4).
+            connection.say(_LINE_WITH_LEADING_DOT.sub(b"..", mail.written), self._remaining(mail.until))
+            self._remaining(mail.until)
+            self._notes.note_dot(mail.entry)
+            crash_here(CrashPoint.DOT_AHEAD)
+        except Refused as refusal:
+            return _refused(line, refusal)
+        except (OSError, smtplib.SMTPException) as error:
+            line.drop()
+            return Outcome(Kind.TEMPORARY, Reason.TRY_LATER, _describe(error))
+        return self._finish(line, connection, mail)
+
+    def _page_of(self, letter: Letter) -> str | None:
+        return unsubscribe_address(self._public_url, letter.account_id, letter.read_at, self._pepper)
+
+    def _announce(self, line: Line, mail: _Mail) -> Connection:
+        """Say whom the mail is from and for, and get leave to send it; a kept connection may have died meanwhile."""
+        left = partial(self._remaining, mail.until)
+        connection, is_kept = line.connect(left())
+        sender = f"MAIL FROM:<{envelope_sender(mail.letter.recipient_id, self._domain)}>"
+        try:
+            connection.announce(sender, mail.recipient, left)
+        except (smtplib.SMTPServerDisconnected, ConnectionError, Refused) as error:
+            # Before it hangs up on an idle connection a relay says 421, and that is what we hear first.
+            if not is_kept or (isinstance(error, Refused) and error.code != CLOSING):
+                raise
+            line.drop()
+            connection, _ = line.connect(left())
+            connection.announce(sender, mail.recipient, left)
+        return connection
+
+    def _finish(self, line: Line, connection: Connection, mail: _Mail) -> Outcome:
+        """Send the final dot. From here on, silence means that nobody knows whether the relay has it (RFC 1047)."""
+        patience_s = max(mail.until - self._now(), min(self._timeout_s, _LAST_ANSWER_S))
+        ends_at = self._now() + patience_s  # For both: a relay that reads no more makes us wait with the dot itself.
+        try:
+            connection.say(b".\r\n", patience_s)
+            crash_here(CrashPoint.DOT_SENT)
+            code, answer = connection.hear(ends_at - self._now())
+            crash_here(CrashPoint.DOT_ANSWERED)
+        except (OSError, smtplib.SMTPException) as error:
+            line.drop()
+            return Outcome(Kind.UNKNOWN, Reason.INTERRUPTED, _describe(error))
+        self._note_answer(mail, code)
+        outcome = judge_answer(code, words(code, answer))
+        if outcome.kind is Kind.SENT:
+            connection.count()
+        elif outcome.kind is Kind.UNKNOWN:
+            line.drop()
+        else:
+            line.reset(code)
+        return outcome
+
+    def _note_answer(self, mail: _Mail, code: int) -> None:
+        # Without this note a death before the outcome is recorded costs a second copy, with a flag; nothing is lost.
+        with suppress(OSError):
+            self._notes.note_answer(mail.entry, code)
+
+    def _remaining(self, until: float) -> float:
+        """Say how long the next command may take. Raises `TimeoutError` past the deadline of the attempt."""
+        left = until - self._now()
+        if left <= 0:
+            raise TimeoutError("the attempt ran past its deadline")
+        return min(self._timeout_s, left)
+
+
+def _ended(mail: bytes) -> bytes:
+    """End the last line: the final dot stands on a line of its own (RFC 5321 4.5.2)."""
+    return mail if mail.endswith(b"\r\n") else mail + b"\r\n"
+
+
+def _refused(line: Line, refusal: Refused) -> Outcome:
+    """Leave the connection ready for the next mail, and say what the refusal means for this one."""
+    line.reset(refusal.code)
+    if refusal.is_final:
+        return Outcome(Kind.PERMANENT, Reason.MAILBOX_REFUSED, refusal.detail)
+    return Outcome(Kind.TEMPORARY, Reason.TRY_LATER, refusal.detail)
+
+
+def _describe(error: Exception) -> str:
+    return storable(f"{type(error).__name__}: {error}")

@@ -1,0 +1,75 @@
+"""Envelopes: Celery's messages (protocol 2) as any program may push them, read as strictly as a request."""
+
+import binascii
+from base64 import b64decode
+from collections.abc import Mapping
+
+from delivery.intake.errors import Unacceptable, body_fault
+from delivery.intake.strict_json import DEPTH_LIMIT, read_object, read_value
+from delivery.vocabulary import StepName
+
+BODY_LIMIT_BYTES = 1024 * 1024
+# Base64 makes four bytes of three; the rest is for headers, in which Celery repeats the arguments shortened.
+ENVELOPE_LIMIT_BYTES = 2 * BODY_LIMIT_BYTES
+
+
+def read_envelope(envelope: bytes) -> Mapping[str, object]:
+    """Give the keyword arguments of a task `messages.accept`. Callbacks, ETA, expiry and retries are not looked at.
+
+    Raises `Unacceptable` with one fault of the envelope as a whole.
+    """
+    if len(envelope) > ENVELOPE_LIMIT_BYTES:
+        raise _too_long()
+    outside = read_object(envelope)
+    _check_headers(outside)
+    body = _body(outside)
+    if len(body) > BODY_LIMIT_BYTES:
+        raise _too_long()
+    # The fields lie one level deeper than in a request, in the list of arguments.
+    return _keywords(read_value(body, DEPTH_LIMIT + 1))
+
+
+def _check_headers(outside: Mapping[str, object]) -> None:
+    headers = outside.get("headers")
+    if not isinstance(headers, dict) or "task" not in headers:
+        raise _no_envelope("It has no headers with a task name: send Celery's task protocol 2.")
+    if headers["task"] != StepName.ACCEPT:
+        raise _no_envelope(f"This queue takes the task {StepName.ACCEPT} and no other.")
+    if headers.get("compression"):
+        raise _no_envelope("Compressed tasks are not taken.")
+    if outside.get("content-type") != "application/json":
+        raise _no_envelope("Only the serializer json is taken.")
+    if str(outside.get("content-encoding") or "utf-8").lower() != "utf-8":
+        raise _no_envelope("Only the encoding utf-8 is taken.")
+
+
+def _body(outside: Mapping[str, object]) -> bytes:
+    body, properties = outside.get("body"), outside.get("properties")
+    encoding = properties.get("body_encoding") if isinstance(properties, dict) else None
+    if not isinstance(body, str):
+        raise _no_envelope("It has no body.")
+    if encoding != "base64":
+        return body.encode()
+    try:
+        return b64decode("".join(body.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise _no_envelope("Its body is not base64, as body_encoding says.") from error
+
+
+def _keywords(arguments: object) -> Mapping[str, object]:
+    if not isinstance(arguments, list) or len(arguments) not in {2, 3}:
+        raise _no_envelope("Its body is not a list of args, kwargs and embed.")
+    positional, keywords = arguments[:2]
+    if positional != []:
+        raise _no_envelope("Give every field by its name (kwargs) and none by position (args).")
+    if not isinstance(keywords, dict):
+        raise _no_envelope("Its kwargs are not an object.")
+    return keywords
+
+
+def _no_envelope(why: str) -> Unacceptable:
+    return body_fault("invalid_request", f"The task cannot be read. {why}")
+
+
+def _too_long() -> Unacceptable:
+    return body_fault("too_long", f"The task's body has more than {BODY_LIMIT_BYTES} bytes.")

@@ -1,0 +1,1 @@
+"""Who exists? Accounts, clients and their credentials."""

@@ -1,0 +1,172 @@
+"""Accounts and what they want."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import time
+from typing import TypeAlias
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+
+from delivery.intake.accounts import DEFAULT_TIME_ZONE, AccountDraft, Wishes
+from delivery.vocabulary import AccountStatus, Channel, MessageType, SenderRule
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts(Wishes):
+    """An account as its platform describes it, with what its holder wants."""
+
+    account_id: UUID
+    name: str
+    email: str
+    status: AccountStatus = AccountStatus.ACTIVE
+    time_zone: str = DEFAULT_TIME_ZONE
+
+    @property
+    def draft(self) -> AccountDraft:
+        """The account alone."""
+        return AccountDraft(self.name, self.email, self.status, self.time_zone)
+
+
+Described: TypeAlias = tuple[UUID, AccountDraft, Wishes | None]
+"""An account as it comes from a file. None leaves what its holder wants as it is."""
+
+
+def put(db: Connection, accounts: Sequence[AccountFacts]) -> None:
+    """Create or replace these accounts and their preferences."""
+    put_accounts(db, {each.account_id: each.draft for each in accounts})
+    put_wishes(db, {each.account_id: each for each in accounts})
+
+
+# Rows come as one JSON text: it holds lists of lists, which arrays do not. Sorted, so that two writers of the same
+# accounts wait for each other in one order.
+_PUT_ACCOUNTS = text("""
+    INSERT INTO account (id, name, email, status, time_zone)
+    SELECT id, name, email, status, time_zone
+    FROM json_to_recordset(CAST(:rows AS json))
+        AS given (id uuid, name text, email text, status text, time_zone text)
+    ORDER BY id
+    ON CONFLICT (id) DO UPDATE
+    SET name = excluded.name, email = excluded.email, status = excluded.status, time_zone = excluded.time_zone,
+        updated_at = clock_timestamp()
+    RETURNING id, xmax = 0 AS is_new
+""")
+
+
+def put_accounts(db: Connection, drafts: Mapping[UUID, AccountDraft]) -> set[UUID]:
+    """Create or replace these accounts, and leave alone what their holders want. Answers those that are new."""
+    rows = [
+        {"id": account_id, "name": each.name, "email": each.email, "status": each.status, "time_zone": each.time_zone}
+        for account_id, each in drafts.items()
+    ]
+    # PostgreSQL sets xmax on the row that ON CONFLICT locked, and leaves it 0 on a fresh one.
+    return {row.id for row in db.execute(_PUT_ACCOUNTS, {"rows": _written(rows)}) if row.is_new} if rows else set()
+
+
+# An account that is not there joins to nothing, and so nothing is stored for it.
+_PUT_WISHES = """
+    INSERT INTO preference (account_id, channel, is_closed, accepted_types,
+                            sender_rule, senders, muted_until, quiet_from, quiet_until)
+    SELECT account.id, channel, is_closed, accepted_types, sender_rule, senders, muted_until, quiet_from, quiet_until
+    FROM json_to_recordset(CAST(:rows AS json))
+        AS given (account_id uuid, channel text, is_closed boolean, accepted_types text[], sender_rule text,
+                  senders text[], muted_until timestamptz, quiet_from time, quiet_until time)
+    JOIN account ON account.id = given.account_id AND account.id = ANY(CAST(:account_ids AS uuid[]))
+    ORDER BY account.id
+    ON CONFLICT (account_id) DO UPDATE
+    SET channel = excluded.channel, is_closed = excluded.is_closed, accepted_types = excluded.accepted_types
+"""
+_PUT_ALL_WISHES = text(f"""
+    {_PUT_WISHES}, sender_rule = excluded.sender_rule, senders = excluded.senders, muted_until = excluded.muted_until,
+        quiet_from = excluded.quiet_from, quiet_until = excluded.quiet_until
+    RETURNING account_id
+""")
+_PUT_BASIC_WISHES = text(f"{_PUT_WISHES} RETURNING account_id")
+
+
+def put_wishes(db: Connection, wishes: Mapping[UUID, Wishes], *, basic_only: bool = False) -> set[UUID]:
+    """Replace what these account holders want as a whole. Answers those whose account there is.
+
+    With `basic_only`, of those who said something before only channel, closed and accepted types are replaced.
+    """
+    if not wishes:
+        return set()
+    rows = [_wishes_row(account_id, each) for account_id, each in wishes.items()]
+    values = {"rows": _written(rows), "account_ids": list(wishes)}
+    return set(db.scalars(_PUT_BASIC_WISHES if basic_only else _PUT_ALL_WISHES, values))
+
+
+def _wishes_row(account_id: UUID, wishes: Wishes) -> dict[str, object]:
+    begin, end = wishes.quiet_hours or (None, None)
+    return {
+        "account_id": account_id,
+        "channel": wishes.channel,
+        "is_closed": wishes.is_closed,
+        "accepted_types": wishes.accepted_types,
+        "sender_rule": wishes.sender_rule,
+        "senders": wishes.senders,
+        "muted_until": wishes.muted_until,
+        "quiet_from": begin,
+        "quiet_until": end,
+    }
+
+
+def _written(rows: Sequence[Mapping[str, object]]) -> str:
+    return json.dumps(rows, default=lambda value: str(value) if isinstance(value, UUID | time) else value.isoformat())
+
+
+def bring_in(db: Connection, described: Sequence[Described]) -> int:
+    """Create or replace these accounts, each once; and of what their holders want, what is said. Counts new ones.
+
+    Of wishes only channel, closed and accepted types are taken: the rest is the account holder's own.
+    """
+    new = put_accounts(db, {account_id: draft for account_id, draft, _ in described})
+    put_wishes(db, {account_id: wishes for account_id, _, wishes in described if wishes}, basic_only=True)
+    return len(new)
+
+
+_MOVE = text("""
+    INSERT INTO preference (account_id, channel) SELECT id, :channel FROM account WHERE id = :account_id
+    ON CONFLICT (account_id) DO UPDATE SET channel = excluded.channel
+    RETURNING account_id
+""")
+
+
+def move_to(db: Connection, account_id: UUID, channel: Channel) -> bool:
+    """Reach this account by this channel from now on, and change nothing else; False when there is no such account."""
+    return db.scalar(_MOVE, {"account_id": account_id, "channel": channel}) is not None
+
+
+_FIND = text("""
+    SELECT account.id, name, email, status, time_zone, preference.*
+    FROM account LEFT JOIN preference ON preference.account_id = account.id
+    WHERE account.id = ANY(CAST(:account_ids AS uuid[]))
+""")
+
+
+def find(db: Connection, account_ids: Sequence[UUID]) -> list[AccountFacts]:
+    """Read those of these accounts that there are, in no order."""
+    return [_facts(row) for row in db.execute(_FIND, {"account_ids": list(account_ids)})]
+
+
+def find_one(db: Connection, account_id: UUID) -> AccountFacts | None:
+    """Read one account; None when there is no such account."""
+    return next(iter(find(db, [account_id])), None)
+
+
+def _facts(row: Row[tuple[object, ...]]) -> AccountFacts:
+    return AccountFacts(
+        account_id=row.id,
+        name=row.name,
+        email=row.email,
+        status=AccountStatus(row.status),
+        time_zone=row.time_zone,
+        channel=Channel(row.channel or Channel.INBOX),
+        is_closed=bool(row.is_closed),
+        accepted_types=None if row.accepted_types is None else tuple(map(MessageType, row.accepted_types)),
+        sender_rule=SenderRule(row.sender_rule) if row.sender_rule else None,
+        senders=tuple(row.senders or ()),
+        muted_until=row.muted_until,
+        quiet_hours=(row.quiet_from, row.quiet_until) if row.quiet_from is not None else None,
+    )

@@ -1,0 +1,72 @@
+"""Bringing a database to the schema of this version, and asking whether it is there."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.engine import make_url
+
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.records.database import Store
+
+_FOLDER = Path(__file__).parent / "migrations"
+_LOCK_KEY = 0x706F7374726F6F6D  # "postroom": two migrations at once take turns.
+
+
+class NewerSchema(Exception):  # noqa: N818 - a fact about the database
+    """The database has the schema of a later version, which this one cannot migrate."""
+
+
+def migrate(store: Store) -> None:
+    """Run the migrations that this database has not seen, in one transaction. Safe to repeat and to run twice at once.
+
+    Raises `NewerSchema`.
+    """
+    with store.begin() as db:
+        db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+        crash_here(CrashPoint.MIGRATION_LOCKED)
+        revision = MigrationContext.configure(db).get_current_revision()
+        if revision is not None and revision not in _known_revisions():
+            raise NewerSchema(f"the database is at revision {revision}, which a later version made. Run that version.")
+        command.upgrade(configuration(db), "head")
+        crash_here(CrashPoint.MIGRATION_WRITTEN)
+    crash_here(CrashPoint.MIGRATION_COMMITTED)
+
+
+def create_database(url: str, name: str) -> None:
+    """Create a database of this name, unless there is one; `url` reaches any other of the same server."""
+    engine = create_engine(make_url(url), isolation_level="AUTOCOMMIT")
+    with engine.connect() as db:
+        if not db.scalar(text("SELECT EXISTS (SELECT FROM pg_database WHERE datname = :name)"), {"name": name}):
+            db.execute(text(f"CREATE DATABASE {engine.dialect.identifier_preparer.quote(name)}"))
+    engine.dispose()
+
+
+def is_current(db: Connection) -> bool:
+    """Say whether this database has the schema of this version, or of a later one.
+
+    Migrations expand before they contract, so a version goes on working while the next one is brought in; a revision
+    that this version has never heard of is a later one.
+    """
+    revision = MigrationContext.configure(db).get_current_revision()
+    return revision is not None and (revision == newest_revision() or revision not in _known_revisions())
+
+
+def _known_revisions() -> set[str]:
+    return {script.revision for script in ScriptDirectory(str(_FOLDER)).walk_revisions()}
+
+
+def newest_revision() -> str | None:
+    """Name the revision that this version of the code was written for."""
+    return ScriptDirectory(str(_FOLDER)).get_current_head()
+
+
+def configuration(db: Connection) -> Config:
+    """Make Alembic's configuration for this connection; there is no alembic.ini."""
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.attributes["connection"] = db
+    return config

@@ -1,0 +1,147 @@
+"""What `decide` and the review read before they place recipients."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, tzinfo
+from functools import lru_cache
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, Row, text
+
+from delivery.records.schema import STATE_APART
+from delivery.rules.preferences import Approach, Preference, fold_sender
+from delivery.rules.quiet_hours import QuietHours
+from delivery.rules.transitions import Candidate
+from delivery.rules.worker_deaths import DEATHS_LIMIT
+from delivery.vocabulary import AccountStatus, Channel, MessageType, SenderRule, State
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the rules look at in a message."""
+
+    message_id: UUID
+    texts: dict[str, str]
+    """Field name to text, of every text that a recipient will see."""
+
+
+# SKIP LOCKED: whoever holds the lock decides this message; a bell that rang twice finds nothing to do.
+# Nor can a bell that was replayed bring back what workers die of.
+_UNDECIDED = text(f"""
+    SELECT id, sender_name, subject, body FROM message
+    WHERE id = ANY(CAST(:message_ids AS uuid[])) AND decided_at IS NULL AND deaths < {DEATHS_LIMIT}
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+""")
+
+
+def lock_undecided(db: Connection, message_ids: Sequence[UUID]) -> list[Content]:
+    """Lock those of these messages that nobody has decided or is deciding, until the transaction ends."""
+    return [
+        Content(row.id, {"sender_name": row.sender_name, "subject": row.subject, "body": row.body})
+        for row in db.execute(_UNDECIDED, {"message_ids": list(message_ids)}).all()
+    ]
+
+
+# What the rule of preferences asks for, where message, account and preference are joined.
+ASKED_COLUMNS = """
+    message.type, message.client_id, message.sender_email, account.status AS account_status, account.time_zone,
+    preference.channel AS wanted_channel, preference.is_closed, preference.accepted_types, preference.sender_rule,
+    preference.senders, preference.muted_until, preference.quiet_from, preference.quiet_until,
+    clock_timestamp() AS read_at
+"""
+_CANDIDATES = text(f"""
+    SELECT recipient.id, recipient.message_id, recipient.state, recipient.attempt, {ASKED_COLUMNS}
+    FROM recipient
+    JOIN message ON message.id = recipient.message_id
+    JOIN account ON account.id = recipient.account_id
+    LEFT JOIN preference ON preference.account_id = recipient.account_id
+    WHERE recipient.message_id = ANY(CAST(:message_ids AS uuid[])) AND {STATE_APART} = :state
+    ORDER BY recipient.message_id, recipient.position
+""")
+
+
+def candidates(db: Connection, message_ids: Sequence[UUID], state: State) -> list[Candidate]:
+    """Read the recipients of these messages that are in this state, each with its preferences, in one statement."""
+    rows = db.execute(_CANDIDATES, {"message_ids": list(message_ids), "state": state}).all()
+    known = {message_id: _approach(row) for message_id, row in {row.message_id: row for row in rows}.items()}
+    return [
+        Candidate(
+            recipient_id=row.id,
+            message_id=row.message_id,
+            state=state,
+            attempt=row.attempt,
+            approach=known[row.message_id],
+            preference=preference_of(row),
+            read_at=row.read_at,
+        )
+        for row in rows
+    ]
+
+
+def _approach(row: Row[tuple[object, ...]]) -> Approach:
+    return Approach(MessageType(row.type), row.client_id, row.sender_email)
+
+
+def preference_of(row: Row[tuple[object, ...]]) -> Preference:
+    """Say what an account holder wants, of a row with `ASKED_COLUMNS`."""
+    return _preference(
+        row.account_status,
+        row.time_zone,
+        row.wanted_channel,
+        row.is_closed,
+        None if row.accepted_types is None else tuple(row.accepted_types),
+        row.sender_rule,
+        tuple(row.senders) if row.senders else (),
+        row.muted_until,
+        row.quiet_from,
+        row.quiet_until,
+    )
+
+
+# Most account holders want one of a few things, and reading a row into words is most of what deciding costs in Python.
+@lru_cache(maxsize=1024)
+def _preference(  # noqa: PLR0913, PLR0917 - a row of the table
+    account_status: str,
+    time_zone: str,
+    wanted_channel: str | None,
+    is_closed: bool | None,  # noqa: FBT001 - a column
+    accepted_types: tuple[str, ...] | None,
+    sender_rule: str | None,
+    senders: tuple[str, ...],
+    muted_until: datetime | None,
+    quiet_from: time | None,
+    quiet_until: time | None,
+) -> Preference:
+    hours = QuietHours(quiet_from, quiet_until) if quiet_from is not None and quiet_until is not None else None
+    return Preference(
+        account_status=AccountStatus(account_status),
+        channel=Channel(wanted_channel or Channel.INBOX),
+        is_closed=bool(is_closed),
+        accepted_types=None if accepted_types is None else frozenset(map(MessageType, accepted_types)),
+        sender_rule=SenderRule(sender_rule) if sender_rule else None,
+        senders=frozenset(map(fold_sender, senders)),
+        muted_until=muted_until,
+        quiet_hours=hours,
+        time_zone=_zone(time_zone) if hours else UTC,
+    )
+
+
+def _zone(name: str) -> tzinfo:
+    """Give the time zone of this name. One that this machine does not know (any more) is taken for UTC."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        return UTC
+
+
+_MARK_DECIDED = text("""
+    UPDATE message SET decided_at = clock_timestamp(), vetting_id = decision.vetting_id
+    FROM unnest(CAST(:message_ids AS uuid[]), CAST(:vetting_ids AS uuid[])) AS decision (message_id, vetting_id)
+    WHERE message.id = decision.message_id AND message.id = ANY(CAST(:message_ids AS uuid[]))
+""")
+
+
+def mark_decided(db: Connection, vetting_ids: dict[UUID, UUID | None]) -> None:
+    """Record that these messages were decided, and under which vetting id those are held that are."""
+    db.execute(_MARK_DECIDED, {"message_ids": list(vetting_ids), "vetting_ids": list(vetting_ids.values())})

@@ -1,0 +1,162 @@
+"""Taking recipients into hand for an attempt: a guarded UPDATE with a fence, a token and a lease."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from secrets import token_bytes
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from delivery.records.pipeline.candidates import ASKED_COLUMNS, preference_of
+from delivery.rules.outcomes import Attempt
+from delivery.rules.preferences import Approach, Preference
+from delivery.rules.worker_deaths import SUSPECT_FROM
+from delivery.vocabulary import Channel, MessageType, State
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A claimed recipient with all that an attempt needs: the message, the address and the preferences of now.
+
+    `read_at` is when that now was, and `channel` the one that the recipient waited for.
+    """
+
+    recipient_id: int
+    message_id: UUID
+    account_id: UUID
+    attempt: int
+    channel: Channel
+    account_name: str
+    address: str
+    preference: Preference
+    read_at: datetime
+    type: MessageType
+    client_id: UUID
+    sender_name: str
+    sender_email: str | None
+    subject: str
+    body: str
+    created_at: datetime
+
+    @property
+    def approach(self) -> Approach:
+        """Who wants to reach the account holder, and what about."""
+        return Approach(self.type, self.client_id, self.sender_email)
+
+    @property
+    def attempted(self) -> Attempt:
+        """The attempt that this claim stands for."""
+        return Attempt(self.recipient_id, self.message_id, self.attempt, self.channel)
+
+
+# A row that this very run has claimed already (its token says so) is answered again without a second attempt: that
+# makes the statement safe to repeat when the first COMMIT was cut off.
+_CLAIM = text(f"""
+    WITH mine AS (
+        SELECT id, state FROM recipient
+        WHERE id = ANY(CAST(:recipient_ids AS bigint[])) AND (deaths < {SUSPECT_FROM} OR :is_alone)
+          AND (state = '{State.QUEUED}'
+               OR state IN ('{State.RETRYING}', '{State.UNKNOWN}') AND due_at <= clock_timestamp()
+               OR state = '{State.CLAIMED}' AND claim_token = :token)
+        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+    ), claimed AS (
+        UPDATE recipient
+        SET state = '{State.CLAIMED}',
+            attempt = recipient.attempt + CASE WHEN mine.state = '{State.CLAIMED}' THEN 0 ELSE 1 END,
+            possibly_duplicated = recipient.possibly_duplicated OR mine.state = '{State.UNKNOWN}',
+            claim_token = :token, due_at = clock_timestamp() + :lease, changed_at = clock_timestamp()
+        FROM mine
+        WHERE recipient.id = mine.id AND recipient.id = ANY(CAST(:recipient_ids AS bigint[]))
+        RETURNING recipient.id, recipient.message_id, recipient.account_id, recipient.attempt, recipient.channel
+    )
+    SELECT claimed.*, account.name AS account_name, account.email AS address,
+           message.sender_name, message.subject, message.body, message.created_at, {ASKED_COLUMNS}
+    FROM claimed
+    JOIN account ON account.id = claimed.account_id
+    LEFT JOIN preference ON preference.account_id = claimed.account_id
+    JOIN message ON message.id = claimed.message_id
+    ORDER BY claimed.id
+""")
+
+
+def claim(
+    db: Connection, recipient_ids: Sequence[int], *, token: UUID, lease: timedelta, is_alone: bool = False
+) -> list[Letter]:
+    """Claim those of these recipients that may be tried now. `token` is made by the run that claims.
+
+    A recipient that is missing from the answer is settled, not due yet, in other hands, or suspect
+    (`rules/worker_deaths.py`): a suspect is claimed for a delivery without company.
+    """
+    asked = {"recipient_ids": list(recipient_ids), "token": token, "lease": lease, "is_alone": is_alone}
+    rows = db.execute(_CLAIM, asked)
+    return [
+        Letter(
+            recipient_id=row.id,
+            message_id=row.message_id,
+            account_id=row.account_id,
+            attempt=row.attempt,
+            channel=Channel(row.channel),
+            account_name=row.account_name,
+            address=row.address,
+            preference=preference_of(row),
+            read_at=row.read_at,
+            type=MessageType(row.type),
+            client_id=row.client_id,
+            sender_name=row.sender_name,
+            sender_email=row.sender_email,
+            subject=row.subject,
+            body=row.body,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
+
+
+_LAPSED = text(f"""
+    SELECT id, message_id, attempt, channel, claim_token FROM recipient
+    WHERE id = ANY(CAST(:recipient_ids AS bigint[]))
+      AND state = '{State.CLAIMED}' AND due_at <= clock_timestamp()
+    ORDER BY id
+""")
+
+
+def lapsed(db: Connection, recipient_ids: Sequence[int]) -> list[tuple[Attempt, UUID]]:
+    """Read those attempts at these recipients whose lease ran out, each with its claim token."""
+    rows = db.execute(_LAPSED, {"recipient_ids": list(recipient_ids)})
+    return [(Attempt(row.id, row.message_id, row.attempt, Channel(row.channel)), row.claim_token) for row in rows]
+
+
+_KEY_BYTES = 8
+
+
+def make_token(worker_id: UUID) -> UUID:
+    """Make a claim token for one run of this worker. It begins as the worker's id does, so that it tells whose it is.
+
+    A column of its own would go stale while workers of an earlier version, which do not write it, run beside.
+    """
+    return UUID(bytes=worker_id.bytes[:_KEY_BYTES] + token_bytes(_KEY_BYTES))
+
+
+# The claimed rows are few: their partial index holds nothing else.
+_UNDER_WAY = text(f"""
+    SELECT id, message_id, attempt, channel, deaths FROM recipient
+    WHERE state = '{State.CLAIMED}' AND claim_token BETWEEN :first AND :last
+    ORDER BY id
+""")
+_COUNT_DEATHS = text("UPDATE recipient SET deaths = deaths + 1 WHERE id = ANY(CAST(:recipient_ids AS bigint[]))")
+
+
+def under_way(db: Connection, worker_id: UUID) -> list[tuple[Attempt, int]]:
+    """Read the attempts that this worker has under way, each with the number of workers that died of its recipient."""
+    key = worker_id.bytes[:_KEY_BYTES]
+    ends = {"first": UUID(bytes=key + bytes(_KEY_BYTES)), "last": UUID(bytes=key + b"\xff" * _KEY_BYTES)}
+    return [
+        (Attempt(row.id, row.message_id, row.attempt, Channel(row.channel)), row.deaths)
+        for row in db.execute(_UNDER_WAY, ends)
+    ]
+
+
+def count_deaths(db: Connection, recipient_ids: Collection[int]) -> None:
+    """Count one more death of each of these recipients."""
+    db.execute(_COUNT_DEATHS, {"recipient_ids": list(recipient_ids)})

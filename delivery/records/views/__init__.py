@@ -1,0 +1,1 @@
+"""What do readers and operators see? Queries that change nothing."""

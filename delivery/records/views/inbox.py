@@ -1,0 +1,41 @@
+"""The letters in an inbox, as their reader sees them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+
+@dataclass(frozen=True, slots=True)
+class InboxView:
+    """A letter in an inbox. `recipient_id` and `delivered_at` place it among the others."""
+
+    recipient_id: int
+    message_id: UUID
+    subject: str
+    body: str
+    sender_name: str
+    delivered_at: datetime
+
+
+_ACCOUNT_EXISTS = text("SELECT EXISTS (SELECT FROM account WHERE id = :account_id)")
+_INBOX = text("""
+    SELECT inbox_letter.recipient_id, message_id, subject, body, sender_name, delivered_at
+    FROM inbox_letter JOIN message ON message.id = inbox_letter.message_id
+    WHERE account_id = :account_id
+      AND (CAST(:before_at AS timestamptz) IS NULL
+           OR (delivered_at, inbox_letter.recipient_id) < (CAST(:before_at AS timestamptz), :before_id))
+    ORDER BY delivered_at DESC, inbox_letter.recipient_id DESC LIMIT :limit
+""")
+
+
+def inbox(
+    db: Connection, account_id: UUID, *, limit: int, before: tuple[datetime, int] | None = None
+) -> list[InboxView] | None:
+    """Read an inbox, newest first, from the letter before `before` on; None when there is no such account."""
+    if not db.scalar(_ACCOUNT_EXISTS, {"account_id": account_id}):
+        return None
+    before_at, before_id = before or (None, 0)
+    values = {"account_id": account_id, "limit": limit, "before_at": before_at, "before_id": before_id}
+    return [InboxView(*row) for row in db.execute(_INBOX, values)]

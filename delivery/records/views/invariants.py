@@ -1,0 +1,213 @@
+"""What must hold of every row at every committed instant, as questions that answer with the rows at fault."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from delivery.records.schema import one_of
+from delivery.rules.retry import SCHEDULE
+from delivery.rules.states import OPEN_STATES, WAITING_STATES, WEIGHTS, Weight
+from delivery.vocabulary import CaseState, Channel, Reason, State
+
+_RECENT = timedelta(days=1)
+_RECENT_RECIPIENTS = 100_000
+_GOOD = one_of("recipient.state", [state for state, weight in WEIGHTS.items() if weight is Weight.GOOD])
+_IS_OPEN = one_of("recipient.state", OPEN_STATES)
+# Each by the partial index of its own (records/schema.py), which one condition on all of them would not find.
+_OPEN_ROWS = " UNION ALL ".join(
+    f"SELECT message_id FROM recipient WHERE {one_of('state', states)}"
+    for states in ([State.ACCEPTED], [State.HELD], WAITING_STATES, [State.CLAIMED])
+)
+# The ids of messages begin with the time at which they were made, so the key finds the recent ones. Those that a
+# client made by itself may not: `--all` looks at every one.
+_SCOPE = f"SELECT id FROM message WHERE id >= CAST(:since AS uuid) UNION SELECT message_id FROM ({_OPEN_ROWS}) AS open"
+_ROWS = f"recipient JOIN ({_SCOPE}) AS scope ON scope.id = recipient.message_id"
+_NAME = "recipient.message_id || ' (recipient ' || recipient.id || ')'"
+_LATE = "clock_timestamp() - CAST(:patience AS interval)"
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """One thing that must hold, what to do where it does not, and the question that answers the rows at fault."""
+
+    name: str
+    advice: str
+    question: str
+    is_about_stuck_work: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is looked at: everything, or what is open or recent; and how late work may be before it is stuck."""
+
+    is_everything: bool = False
+    patience: timedelta = timedelta(minutes=10)
+    limit: int = 10
+    """How many rows at fault are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of one invariant: how many rows are at fault, and the first of them by name.
+
+    `count` is None when the question was not answered in time.
+    """
+
+    invariant: Invariant
+    count: int | None
+    rows: tuple[str, ...] = ()
+
+
+_REPAIR = "No step of Postroom can do this: keep the rows, look for foreign writes or a damaged disk, and report it."
+_LOOK = "Look at it with `postroom why MESSAGE` and at the log of the worker."
+
+INVARIANTS = (
+    Invariant(
+        "counters, status and time of sending agree with the recipients",
+        _REPAIR,
+        f"""
+        SELECT message.id::text AS name FROM message JOIN ({_SCOPE}) AS scope ON scope.id = message.id
+        CROSS JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE {_IS_OPEN}) AS open, count(*) FILTER (WHERE {_GOOD}) AS good
+            FROM recipient WHERE recipient.message_id = message.id
+        ) AS actual
+        WHERE (open_count, good_count) <> (actual.open, actual.good)
+           OR status <> CASE WHEN actual.good > 0 THEN 'sent' WHEN actual.open > 0 THEN 'pending' ELSE 'rejected' END
+           OR (sent_at IS NOT NULL) <> (actual.good > 0)
+        """,
+    ),
+    Invariant(
+        "every message has a recipient",
+        _REPAIR,
+        f"""
+        SELECT message.id::text AS name FROM message JOIN ({_SCOPE}) AS scope ON scope.id = message.id
+        WHERE NOT EXISTS (SELECT FROM recipient WHERE recipient.message_id = message.id)
+        """,
+    ),
+    Invariant(
+        "every recipient has its message and its account",
+        _REPAIR,
+        f"""
+        SELECT {_NAME} AS name FROM recipient
+        LEFT JOIN message ON message.id = recipient.message_id LEFT JOIN account ON account.id = recipient.account_id
+        WHERE recipient.id > :after AND (message.id IS NULL OR account.id IS NULL)
+        """,
+    ),
+    Invariant(
+        "every open recipient has a due time",
+        _REPAIR,
+        f"SELECT {_NAME} AS name FROM {_ROWS} WHERE {_IS_OPEN} AND due_at IS NULL",
+    ),
+    Invariant(
+        "no settled recipient has a due time",
+        _REPAIR,
+        f"SELECT {_NAME} AS name FROM {_ROWS} WHERE NOT ({_IS_OPEN}) AND due_at IS NOT NULL",
+    ),
+    Invariant(
+        "an inbox has a letter exactly where a recipient was delivered there",
+        _REPAIR,
+        f"""
+        SELECT {_NAME} AS name FROM recipient
+        WHERE recipient.id > :after AND state = '{State.DELIVERED}' AND channel = '{Channel.INBOX}'
+          AND NOT EXISTS (SELECT FROM inbox_letter WHERE inbox_letter.recipient_id = recipient.id
+                          AND (inbox_letter.account_id, inbox_letter.message_id)
+                              = (recipient.account_id, recipient.message_id))
+        UNION ALL
+        SELECT letter.message_id || ' (recipient ' || letter.recipient_id || ')' FROM inbox_letter AS letter
+        WHERE letter.recipient_id > :after
+          AND NOT EXISTS (SELECT FROM recipient WHERE recipient.id = letter.recipient_id
+                          AND state = '{State.DELIVERED}' AND channel = '{Channel.INBOX}')
+        """,
+    ),
+    Invariant(
+        "no recipient waits long past its due time",
+        _LOOK,
+        f"""
+        SELECT {_NAME} AS name FROM recipient WHERE {one_of("state", [State.ACCEPTED])} AND due_at < {_LATE}
+        UNION ALL
+        SELECT {_NAME} FROM recipient WHERE {one_of("state", [State.HELD])} AND due_at < {_LATE}
+        UNION ALL
+        SELECT {_NAME} FROM recipient WHERE {one_of("state", WAITING_STATES)} AND due_at < {_LATE}
+        """,
+        is_about_stuck_work=True,
+    ),
+    Invariant(
+        "no attempt is under way long past its lease",
+        _LOOK,
+        f"SELECT {_NAME} AS name FROM recipient WHERE {one_of('state', [State.CLAIMED])} AND due_at < {_LATE}",
+        is_about_stuck_work=True,
+    ),
+    Invariant(
+        "every held message has its vetting case, or is about to",
+        "The step `vet` opens them: is a decide worker alive? `postroom queues` and its log tell.",
+        f"""
+        SELECT DISTINCT recipient.message_id::text AS name FROM recipient
+        WHERE {one_of("state", [State.HELD])} AND changed_at < {_LATE}
+          AND NOT EXISTS (SELECT FROM vetting_case WHERE vetting_case.message_id = recipient.message_id)
+        """,
+        is_about_stuck_work=True,
+    ),
+    Invariant(
+        "no message whose case was decided holds a recipient",
+        _REPAIR,
+        f"""
+        SELECT DISTINCT recipient.message_id::text AS name FROM recipient
+        JOIN vetting_case ON vetting_case.message_id = recipient.message_id
+        WHERE {one_of("recipient.state", [State.HELD])} AND vetting_case.state <> '{CaseState.OPEN}'
+        """,
+    ),
+    Invariant(
+        "every idempotency key stands for one message",
+        "The unique index on them is broken: REINDEX it, and see which of the messages was answered.",
+        """
+        SELECT min(message.id::text) AS name FROM message
+        WHERE id >= CAST(:since AS uuid) AND idempotency_key IS NOT NULL
+        GROUP BY client_id, idempotency_key HAVING count(*) > 1
+        """,
+    ),
+    Invariant(
+        "nobody waits for more attempts than the schedule has",
+        _REPAIR,
+        f"""
+        SELECT {_NAME} AS name FROM recipient
+        WHERE {one_of("state", WAITING_STATES)} AND attempt > {len(SCHEDULE)}
+          AND {one_of("reason", [Reason.TRY_LATER, Reason.INTERRUPTED])}
+        """,
+    ),
+)
+
+_BOUNDED = "WITH fault AS ({}) SELECT name, count(*) OVER () AS total FROM fault ORDER BY name LIMIT :limit"
+# The same form as a UUIDv7: 48 bits of milliseconds.
+_SINCE = text("""
+    SELECT CASE WHEN CAST(:is_everything AS boolean) THEN repeat('0', 32)
+                ELSE lpad(to_hex(CAST(recent.began_ms AS bigint)), 12, '0') || repeat('0', 20)
+           END AS since,
+           CASE WHEN CAST(:is_everything AS boolean) THEN 0
+                ELSE greatest(0, coalesce((SELECT max(id) FROM recipient), 0) - CAST(:recipients AS bigint))
+           END AS after
+    FROM (SELECT extract(epoch FROM clock_timestamp() - CAST(:recent AS interval)) * 1000 AS began_ms) AS recent
+""")
+
+
+def ask(db: Connection, scope: Scope) -> Iterator[Finding]:
+    """Ask every invariant, one after the other, in the snapshot of this transaction (`engine.snapshot`)."""
+    values = _values(db, scope)
+    for each in INVARIANTS:
+        try:
+            with db.begin_nested():
+                rows = db.execute(text(_BOUNDED.format(each.question)), values).all()
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            yield Finding(each, None)
+        else:
+            yield Finding(each, rows[0].total if rows else 0, tuple(row.name for row in rows))
+
+
+def _values(db: Connection, scope: Scope) -> dict[str, object]:
+    facts = {"is_everything": scope.is_everything, "recent": _RECENT, "recipients": _RECENT_RECIPIENTS}
+    found = db.execute(_SINCE, facts).one()
+    return {"since": found.since, "after": found.after, "patience": scope.patience, "limit": scope.limit}

@@ -1,0 +1,51 @@
+"""The list of a client's messages, newest first, a page at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from delivery.records.views.messages import MessageFacts, facts_of
+from delivery.vocabulary import Status
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """Which messages of a client: of one status, or accepted at an instant or later; None leaves a question out."""
+
+    client_id: UUID
+    status: Status | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMessage(MessageFacts):
+    """A message without its recipients' standings."""
+
+    recipient_ids: Sequence[UUID]
+    status: Status
+
+
+_MESSAGES = text("""
+    SELECT id, sender_name, sender_email, subject, body, type, created_at, sent_at, status,
+           ARRAY(SELECT account_id FROM recipient WHERE recipient.message_id = message.id ORDER BY position) AS accounts
+    FROM message
+    WHERE client_id = :client_id
+      AND (CAST(:status AS text) IS NULL OR status = :status)
+      AND (CAST(:since AS timestamptz) IS NULL OR created_at >= :since)
+      AND (CAST(:before_at AS timestamptz) IS NULL
+           OR (created_at, id) < (CAST(:before_at AS timestamptz), CAST(:before_id AS uuid)))
+    ORDER BY created_at DESC, id DESC LIMIT :limit
+""")
+
+
+def messages(
+    db: Connection, wanted: MessageFilter, *, limit: int, before: tuple[datetime, UUID] | None = None
+) -> list[ListedMessage]:
+    """List at most `limit` of these messages, from the one before `before` on."""
+    before_at, before_id = before or (None, None)
+    values = {"client_id": wanted.client_id, "status": wanted.status and str(wanted.status), "since": wanted.since}
+    rows = db.execute(_MESSAGES, {**values, "before_at": before_at, "before_id": before_id, "limit": limit})
+    return [ListedMessage(**facts_of(row), recipient_ids=row.accounts, status=Status(row.status)) for row in rows]

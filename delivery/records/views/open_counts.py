@@ -1,0 +1,49 @@
+"""What operators count: open recipients by state and channel."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from delivery.records.schema import one_of
+from delivery.rules.retry import PARKED
+from delivery.rules.states import OPEN_STATES
+from delivery.vocabulary import Channel, State
+
+_OPEN_ROWS = text(f"""
+    SELECT state, channel, count(*) AS recipients, min(changed_at) AS oldest_at,
+           count(*) FILTER (WHERE due_at <= clock_timestamp()) AS overdue, min(due_at) AS next_due_at,
+           count(*) FILTER (WHERE due_at > clock_timestamp() + CAST(:far AS interval)) AS parked
+    FROM recipient WHERE {one_of("state", OPEN_STATES)}
+    GROUP BY state, channel ORDER BY state, channel
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRows:
+    """How many recipients are in one open state on one channel (none before the decision)."""
+
+    state: State
+    channel: Channel | None
+    recipients: int
+    oldest_at: datetime
+    overdue: int
+    next_due_at: datetime
+    parked: int = 0
+    """How many of them wait until somebody releases them."""
+
+
+def open_rows(db: Connection) -> list[OpenRows]:
+    """Count the recipients that are not settled."""
+    return [
+        OpenRows(
+            State(row.state),
+            Channel(row.channel) if row.channel else None,
+            row.recipients,
+            row.oldest_at,
+            row.overdue,
+            row.next_due_at,
+            row.parked,
+        )
+        for row in db.execute(_OPEN_ROWS, {"far": PARKED / 2})
+    ]

@@ -1,0 +1,104 @@
+"""Dead workers: what their sweeps were trying, what they died of, and when they can be forgotten."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from delivery.records.schema import one_of
+from delivery.rules.retry import PARKED
+from delivery.rules.worker_deaths import DEATHS_LIMIT
+from delivery.vocabulary import CaseState, Reason, State
+
+# What is parked is due in a hundred years; nothing else is due later than in a few days.
+_IS_PARKED = f"due_at > clock_timestamp() + INTERVAL '{PARKED.days // 2} days'"
+_BEGIN = text("UPDATE worker SET trying = trying || CAST(:message_ids AS uuid[]) WHERE id = :worker_id")
+_END = text("""
+    UPDATE worker SET trying = ARRAY(SELECT unnest(trying) EXCEPT SELECT unnest(CAST(:message_ids AS uuid[])))
+    WHERE id = :worker_id
+""")
+
+
+def begin_trying(db: Connection, worker_id: UUID, message_ids: Sequence[UUID]) -> None:
+    """Note that the sweep of this worker begins to work on these messages. Bells note nothing."""
+    db.execute(_BEGIN, {"worker_id": worker_id, "message_ids": list(message_ids)})
+
+
+def end_trying(db: Connection, worker_id: UUID, message_ids: Sequence[UUID]) -> None:
+    """Note that it survived."""
+    db.execute(_END, {"worker_id": worker_id, "message_ids": list(message_ids)})
+
+
+_LAST_TRIED = text("SELECT trying FROM worker WHERE id = :worker_id FOR UPDATE")
+_COUNT = text(f"""
+    WITH locked AS MATERIALIZED (
+        SELECT id FROM message
+        WHERE id = ANY(CAST(:message_ids AS uuid[]))
+          AND (decided_at IS NULL OR vetting_id IS NOT NULL AND NOT EXISTS (
+                   SELECT FROM vetting_case
+                   WHERE vetting_case.message_id = message.id
+                     AND (state <> '{CaseState.OPEN}' OR expires_at > clock_timestamp())
+               ))
+        ORDER BY id FOR NO KEY UPDATE
+    ), counted AS (
+        UPDATE message SET deaths = message.deaths + 1 FROM locked
+        WHERE message.id = locked.id AND message.id = ANY(CAST(:message_ids AS uuid[]))
+        RETURNING message.id, message.deaths
+    )
+    UPDATE recipient SET due_at = clock_timestamp() + CAST(:parked AS interval), reason = '{Reason.POISONED}'
+    FROM counted
+    WHERE recipient.message_id = counted.id AND recipient.message_id = ANY(CAST(:message_ids AS uuid[]))
+      AND counted.deaths >= {DEATHS_LIMIT} AND {one_of("recipient.state", [State.ACCEPTED, State.HELD])}
+    RETURNING recipient.message_id
+""")
+_MARK = text("""
+    UPDATE worker SET died_at = coalesce(died_at, clock_timestamp()), trying = '{}' WHERE id = :worker_id
+""")
+
+
+def bury(db: Connection, worker_id: UUID) -> set[UUID]:
+    """Mark this worker as dead and count its death against what its sweep was trying.
+
+    Answers the messages that are parked for it.
+    """
+    tried = db.scalar(_LAST_TRIED, {"worker_id": worker_id}) or []
+    parked = db.scalars(_COUNT, {"message_ids": tried, "parked": PARKED}).all() if tried else []
+    db.execute(_MARK, {"worker_id": worker_id})
+    return set(parked)
+
+
+_FORGET = text("DELETE FROM worker WHERE id = :worker_id")
+
+
+def forget(db: Connection, worker_id: UUID) -> None:
+    """Forget a dead worker of which nothing is left."""
+    db.execute(_FORGET, {"worker_id": worker_id})
+
+
+_RELEASE_MESSAGE = text("""
+    UPDATE message SET deaths = 0 WHERE id = :message_id
+""")
+_RELEASE_RECIPIENTS = text(f"""
+    UPDATE recipient SET due_at = clock_timestamp(), deaths = 0, reason = NULL
+    WHERE message_id = :message_id AND {_IS_PARKED}
+""")
+
+
+def release(db: Connection, message_id: UUID) -> int:
+    """Let what is parked of this message be tried again, at once; answer how many recipients that are."""
+    db.execute(_RELEASE_MESSAGE, {"message_id": message_id})
+    return db.execute(_RELEASE_RECIPIENTS, {"message_id": message_id}).rowcount
+
+
+_OPEN_PARKED = text(
+    " UNION ".join(
+        f"SELECT message_id FROM recipient WHERE {one_of('state', states)} AND {_IS_PARKED}"
+        for states in ([State.ACCEPTED], [State.HELD], [State.QUEUED, State.RETRYING, State.UNKNOWN])
+    )
+    + " ORDER BY 1 LIMIT :limit"
+)
+
+
+def parked(db: Connection, limit: int) -> list[UUID]:
+    """List messages of which something is parked."""
+    return list(db.scalars(_OPEN_PARKED, {"limit": limit}))

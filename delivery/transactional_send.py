@@ -1,0 +1,42 @@
+"""Sending from within a caller's own transaction: the durable way for programs that share the database."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from uuid import UUID
+
+from delivery.intake.direct_sends import DirectSend, faults_of_strangers, read_direct_send, reused_id
+from delivery.intake.errors import Fault, Unacceptable
+from delivery.records.caller_connection import borrow
+from delivery.records.identities import clients
+from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, Strange, accept
+
+AT_ONCE = timedelta(0)
+
+
+def send_in(connection: object, fields: Mapping[str, object], *, client_id: UUID, grace: timedelta = AT_ONCE) -> UUID:
+    """Write a message in the transaction that is open on this psycopg or SQLAlchemy connection; answer its id.
+
+    The message exists if and only if the caller commits; the sweep finds it within a second of that. Who rings the
+    bell after the commit gives a `grace`, for which the sweep leaves the message to the bell. Repeating the same
+    fields with the same `message_uuid` changes nothing.
+
+    Raises `Unacceptable` with every fault; nothing was written then, and the caller's transaction goes on.
+    """
+    sent = read_direct_send(fields)
+    db = borrow(connection)
+    if not clients.exists(db, client_id):
+        raise Unacceptable([Fault("client_id", "invalid_value", "There is no client with this id.")])
+    arrival = Arrival(sent.message_id, client_id, sent.draft, is_own_id=True)
+    faults = faults_of_acceptance(sent, accept(db, [arrival], grace=grace)[sent.message_id])
+    if faults:
+        raise Unacceptable(faults)
+    return sent.message_id
+
+
+def faults_of_acceptance(sent: DirectSend, acceptance: Acceptance) -> list[Fault]:
+    """Say why a send was not stored; nothing when it was, now or before."""
+    if isinstance(acceptance, Strange):
+        return faults_of_strangers(sent, acceptance.account_ids)
+    if isinstance(acceptance, Repeated) and not acceptance.is_same:
+        return [reused_id()]
+    return []

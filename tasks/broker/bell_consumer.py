@@ -1,0 +1,118 @@
+"""Hearing bells: what lies in a queue is believed to be a bell only if it is one to the letter.
+
+Celery logs the content of whatever it cannot read, and kombu ends the worker over an envelope without headers
+(measured with 5.7.0: one `LPUSH decide x` is enough). So both see nothing but bells, made anew of ids and times.
+"""
+
+import binascii
+import json
+from base64 import b64decode
+from datetime import datetime
+from typing import Any
+
+import structlog
+from celery.worker.consumer import Consumer
+from kombu.transport import redis
+from kombu.transport.virtual import Message
+
+from delivery.intake.uuids import read_uuid
+from delivery.vocabulary import QueueName, StepName
+from tasks.broker.bell_format import RUNG_AT
+from tasks.queues import LETTERBOX
+
+_log = structlog.get_logger()
+_STEPS = frozenset(StepName) - {StepName.ACCEPT}
+_QUEUES = frozenset(QueueName) - {LETTERBOX}
+
+
+class GarbledBell(ValueError):  # noqa: N818 - a fact about what a stranger pushed
+    """What was in a queue is no bell."""
+
+
+class BellConsumer(Consumer):  # type: ignore[misc] # Celery ships no types
+    """Celery's consumer, on connections over which only bells come in."""
+
+    def connection_for_read(self, heartbeat: float | None = None) -> Any:
+        """Open the connection on which bells are heard."""
+        connection = self.app.connection_for_read(heartbeat=heartbeat)
+        connection.transport.Channel = BellChannel
+        return self.ensure_connected(connection)
+
+
+class BellMessage(Message):
+    """kombu's message, of nothing but a bell."""
+
+    def __init__(self, payload: object, channel: Any = None, **options: Any) -> None:
+        # kombu makes its message before it counts it as received, so that what is refused here leaves no trace.
+        super().__init__(read_bell(payload), channel=channel, **options)  # type: ignore[no-untyped-call] # kombu
+
+
+class BellChannel(redis.Channel):
+    """kombu's channel; what is no bell is taken off its list, and that is all."""
+
+    Message = BellMessage
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)  # type: ignore[no-untyped-call] # kombu has not typed it
+        except (ValueError, RecursionError) as error:  # No JSON, or no bell in it.
+            _log.warning("bell_garbled", error=type(error).__name__)
+            return True
+
+
+def read_bell(payload: object) -> dict[str, Any]:
+    """Make an envelope anew of what one of ours says: step, id, time and arguments. Raises `GarbledBell`."""
+    headers, properties = _part(payload, "headers"), _part(payload, "properties")
+    step, task_id, delivery_tag = headers.get("task"), headers.get("id"), properties.get("delivery_tag")
+    if step not in list(_STEPS) or not _is_id(task_id) or not _is_id(delivery_tag):
+        raise GarbledBell("headers")
+    body = _check_body(payload)
+    queue_name = _part(properties, "delivery_info").get("routing_key")
+    if queue_name not in list(_QUEUES):
+        raise GarbledBell("queue")
+    return {
+        "body": body,
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": {"lang": "py", "task": step, "id": task_id, RUNG_AT: _read_time(headers.get(RUNG_AT))},
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_tag": delivery_tag,
+            "delivery_info": {"exchange": "", "routing_key": queue_name},
+            "priority": 0,
+        },
+    }
+
+
+def _part(payload: object, name: str) -> dict[str, Any]:
+    part = payload.get(name) if isinstance(payload, dict) else None
+    if not isinstance(part, dict):
+        raise GarbledBell(name)
+    return part
+
+
+def _is_id(text: object) -> bool:
+    return isinstance(text, str) and read_uuid(text) is not None
+
+
+def _read_time(text: object) -> str | None:
+    return datetime.fromisoformat(text).isoformat() if isinstance(text, str) else None
+
+
+def _check_body(payload: object) -> str:
+    """Give the body of a bell, still as base64: one list of ids and nothing else."""
+    body = payload.get("body") if isinstance(payload, dict) else None
+    if not isinstance(body, str):
+        raise GarbledBell("body")
+    try:
+        arguments = json.loads(b64decode(body, validate=True).decode())
+    except binascii.Error as error:
+        raise GarbledBell("body") from error
+    if not isinstance(arguments, list) or len(arguments) != 3 or arguments[1] != {}:
+        raise GarbledBell("arguments")
+    positional = arguments[0]
+    if not isinstance(positional, list) or len(positional) != 1 or not isinstance(positional[0], list):
+        raise GarbledBell("arguments")
+    if not isinstance(arguments[2], dict) or any(arguments[2].values()):
+        raise GarbledBell("callbacks")
+    return body

@@ -1,0 +1,51 @@
+"""What waits at the broker: how many bells are in each queue, and since when the oldest has waited."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import redis
+
+from delivery.settings import Settings
+from delivery.vocabulary import QueueName
+from tasks.broker.bell_format import RUNG_AT
+from tasks.broker.client import open_broker
+
+_ANSWER_TIMEOUT_S = 2
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """One queue: its depth in bells, and when its oldest bell was rung (None when it is empty or unreadable)."""
+
+    name: QueueName
+    depth: int
+    oldest_at: datetime | None
+
+
+def look(settings: Settings) -> list[QueueView] | None:
+    """Look at every queue; None when the broker does not answer."""
+    client = open_broker(settings, timeout_s=_ANSWER_TIMEOUT_S)
+    try:
+        with client:
+            return list(_views(client))
+    except redis.RedisError:
+        return None
+
+
+def _views(client: redis.Redis) -> Iterable[QueueView]:
+    for name in QueueName:
+        with client.pipeline(transaction=True) as asked:
+            asked.llen(name)
+            asked.lindex(name, -1)  # Celery pushes on the left and pops on the right.
+            depth, oldest = asked.execute()
+        yield QueueView(name, depth, read_rung_at(oldest))
+
+
+def read_rung_at(envelope: bytes | None) -> datetime | None:
+    """Read when a bell was rung. Anybody can push anything into a queue, so nothing about it is taken for granted."""
+    try:
+        return datetime.fromisoformat(json.loads(envelope or b"")["headers"][RUNG_AT])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None

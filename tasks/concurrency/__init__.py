@@ -1,0 +1,1 @@
+"""How do the threads of one process work together? Grouped commits, shared bells, isolation."""

@@ -1,0 +1,53 @@
+"""What a step may reach. It is handed in, so that a test can hand in something else."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+from uuid import UUID, uuid4
+
+from delivery.attempt_journal import NoNotes, Notes
+from delivery.records.database import Store
+from delivery.records.pipeline.claims import Letter
+from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.transitions import Move
+from delivery.settings import Settings
+from delivery.vocabulary import Channel
+from tasks.broker.doorbell import Doorbell
+from tasks.concurrency.fan_out import Hands
+from tasks.concurrency.group_commit import Gathered
+from tasks.concurrency.isolation_gate import Company
+
+
+def hold_unknown(outcome: Outcome, settings: Settings) -> Outcome:
+    """Say that a mail of unknown outcome waits for staff, where the settings want it so."""
+    is_held = outcome.kind is Kind.UNKNOWN and settings.unknown_policy == "hold"
+    return replace(outcome, is_parked=True) if is_held else outcome
+
+
+class Sender(Protocol):
+    """A channel that needs a network."""
+
+    def send(self, letter: Letter) -> Outcome:
+        """Try once to deliver this letter. Never raises for what the other side does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """The collaborators of every step in this process."""
+
+    settings: Settings
+    store: Store
+    doorbell: Doorbell
+    senders: Mapping[Channel, Sender] = field(default_factory=dict)
+    chance: Callable[[], float] = random.random
+    worker_id: UUID = field(default_factory=uuid4)
+    """Who works here. Its random first half is in every claim and is the key of its lock, so it is no UUIDv7."""
+    notes: Notes = field(default_factory=NoNotes)
+    claiming: Gathered[Sequence[int], list[Letter]] = field(default_factory=Gathered)
+    """Where runs of `deliver` claim together."""
+    concluding: Gathered[Sequence[Move], set[int]] = field(default_factory=Gathered)
+    """Where they record outcomes together."""
+    hands: Hands = field(default_factory=Hands)
+    company: Company = field(default_factory=Company)
+    """Where `deliver` works beside others, or alone."""

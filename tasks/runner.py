@@ -1,0 +1,137 @@
+"""What every step has around it: ids are read strictly, and a row that a step breaks on is set aside."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import structlog
+from celery import Celery
+
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.intake.uuids import read_uuid
+from delivery.records.database import STORE_UNAVAILABLE, transaction
+from delivery.records.pipeline import due
+from delivery.vocabulary import QueueName, StepName
+from tasks.context import Office
+from tasks.steps.decide import decide
+from tasks.steps.deliver import deliver, deliver_alone
+from tasks.steps.expire_leases import lapse
+from tasks.steps.review import expire
+from tasks.steps.vet import vet
+
+Id = TypeVar("Id", UUID, int)
+
+_log = structlog.get_logger()
+_BIGINT_LIMIT = 2**63
+
+
+class StepFailed(Exception):  # noqa: N818 - it says what happened, and it was dealt with
+    """A step broke for a reason of our own; the rows it broke on are set aside and logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[Id]):
+    """A step with what surrounds it: how ids are read from a bell, and how a row is set aside."""
+
+    run: Callable[[Office, Sequence[Id]], None]
+    read_id: Callable[[object], Id | None]
+    set_aside: Callable[..., None]
+    shared_queue: QueueName | None = None
+    """Set where a step waits for a network: the ids of a bell from this queue are shared among the worker's hands."""
+
+    def take(self, office: Office, ids: object) -> None:
+        """Run the step for the ids of a bell. A bell is nobody's word: what is not an id in it has no effect."""
+        crash_here(CrashPoint.BELL_HEARD)
+        items = ids if isinstance(ids, list | tuple) else []
+        known = [each for each in map(self.read_id, items) if each is not None]
+        if len(known) < len(items) or not items:
+            _log.warning("bell_garbled", step=self.name, ids_read=len(known))
+        if self.shared_queue is None:
+            self._attempt(office, known)
+        else:
+            left = office.hands.share(known, lambda each: self._attempt(office, [each]))
+            office.doorbell.ring(StepName.DELIVER, self.shared_queue, left)
+
+    def work(self, office: Office, ids: Sequence[Id]) -> None:
+        """Run the step; when it breaks, find out on which rows, and set those aside.
+
+        Raises `StepFailed` then. While the database is away its error is raised and the rows simply stay due.
+        """
+        if not ids:
+            return
+        try:
+            self.run(office, ids)
+        except STORE_UNAVAILABLE:
+            raise
+        except Exception as error:
+            if len(ids) > 1:
+                self._work_one_by_one(office, ids)
+            else:
+                self._set_aside(office, ids, error)
+                raise StepFailed(f"{self.name} broke on {ids[0]}, which is set aside.") from error
+
+    @property
+    def name(self) -> str:
+        """What logs call this step."""
+        return self.run.__name__
+
+    def _attempt(self, office: Office, ids: Sequence[Id]) -> None:
+        """Run the step for ids of a bell; how it ends is nothing to the rest, and nothing that Celery need tell."""
+        try:
+            self.work(office, ids)
+        except StepFailed:
+            return  # It has been logged and set aside.
+        except STORE_UNAVAILABLE as error:
+            _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep asks again")
+
+    def _work_one_by_one(self, office: Office, ids: Sequence[Id]) -> None:
+        failed = 0
+        for each in ids:
+            try:
+                self.work(office, [each])
+            except StepFailed:
+                failed += 1
+        if failed:
+            raise StepFailed(f"{self.name} broke on {failed} of {len(ids)} rows, which are set aside.")
+
+    def _set_aside(self, office: Office, ids: Sequence[Id], error: Exception) -> None:
+        _log.error("step_failed", step=self.name, error=type(error).__name__, ids=[str(each) for each in ids])
+        with transaction(office.store) as db:
+            self.set_aside(db, ids, timedelta(seconds=office.settings.step_pause_s))
+
+
+def _read_message_id(item: object) -> UUID | None:
+    return read_uuid(item) if isinstance(item, str) else None
+
+
+def _read_recipient_id(item: object) -> int | None:
+    if isinstance(item, bool) or not isinstance(item, int):
+        return None
+    return item if 0 < item < _BIGINT_LIMIT else None
+
+
+DECIDE = Step(decide, _read_message_id, due.set_aside_messages)
+VET = Step(vet, _read_message_id, due.set_aside_messages)
+EXPIRE = Step(expire, _read_message_id, due.set_aside_messages)
+DELIVER = Step(deliver, _read_recipient_id, due.set_aside_recipients, QueueName.DELIVER_SMTP)
+DELIVER_ALONE = Step(deliver_alone, _read_recipient_id, due.set_aside_recipients)
+LAPSE = Step(lapse, _read_recipient_id, due.set_aside_recipients)
+
+STEPS: Mapping[StepName, Step[Any]] = {StepName.DECIDE: DECIDE, StepName.VET: VET, StepName.DELIVER: DELIVER}
+"""The steps that have bells. The others follow the clock alone, and only the sweep starts them."""
+
+
+def register(app: Celery, office: Office) -> None:
+    """Make every step that has bells a task of this application, working in this office."""
+    for name, step in STEPS.items():
+        # Celery shares tasks between all applications of a process unless told otherwise, and so this office's.
+        app.task(_task(step, office), name=name, shared=False)
+
+
+def _task(step: Step[Any], office: Office) -> Callable[[object], None]:
+    def run(ids: object) -> None:
+        step.take(office, ids)
+
+    return run

@@ -1,0 +1,191 @@
+"""Accept: take in the direct sends of other programs, many in one transaction, or record why not."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from pydantic import SecretStr
+
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.credentials import is_match, split
+from delivery.intake.celery_task import read_envelope
+from delivery.intake.direct_sends import DirectSend, find_message_id, read_direct_send
+from delivery.intake.errors import Fault, Unacceptable, body_fault
+from delivery.logs import place_of
+from delivery.records.database import STORE_UNAVAILABLE, transaction
+from delivery.records.identities import clients
+from delivery.records.identities.clients import StoredCredential
+from delivery.records.pipeline import direct_send_lock, refused_sends
+from delivery.records.pipeline.accept import Acceptance, Arrival, Stored
+from delivery.records.pipeline.accept import accept as accept_messages
+from delivery.records.pipeline.refused_sends import Refusal
+from delivery.transactional_send import faults_of_acceptance
+from delivery.vocabulary import CredentialKind, QueueName, Scope, StepName
+from tasks.context import Office
+
+_log = structlog.get_logger()
+_KIND = CredentialKind.ACCESS_TOKEN
+_Known = Mapping[tuple[str, CredentialKind], StoredCredential]
+
+
+@dataclass(frozen=True, slots=True)
+class _Send:
+    """One envelope as far as it could be understood; `sent` and `client_id` stand together only in a faultless one."""
+
+    envelope: bytes
+    message_id: UUID | None = None
+    client_id: UUID | None = None
+    sent: DirectSend | None = None
+    faults: tuple[Fault, ...] = ()
+
+
+def accept(office: Office, envelopes: Sequence[bytes]) -> list[bytes]:
+    """Take these direct sends in or record why not; answer those that are dealt with, for good.
+
+    A second envelope for one message is left for the next time, when the first one's fate is known; while another
+    process has the turn, all are. Raises one of `STORE_UNAVAILABLE`; nothing is half-done then.
+    """
+    crash_here(CrashPoint.DIRECT_SEEN)
+    readings = {envelope: _read(envelope) for envelope in envelopes}
+    with transaction(office.store) as db:
+        if not direct_send_lock.take_direct_sends(db):
+            return []
+        known = clients.find_credentials(db, [shown for each in readings.values() if (shown := _shown(each))])
+        sends = _first_of_each_message(_judge(*each, known, office.settings.pepper) for each in readings.items())
+        accepted = accept_messages(db, _arrivals(sends), grace=office.settings.grace)
+        refusals = [refusal for each in sends if (refusal := _refusal(each, accepted))]
+        refused_sends.record(db, refusals)
+        crash_here(CrashPoint.DIRECT_WRITTEN)
+    crash_here(CrashPoint.DIRECT_COMMITTED)
+    stored = [message_id for message_id, each in accepted.items() if isinstance(each, Stored)]
+    office.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, stored)
+    _tell(refusals)
+    return [each.envelope for each in sends]
+
+
+def take(office: Office, envelopes: Sequence[bytes]) -> list[bytes]:
+    """Do what `accept` does; when it breaks, find out on which envelopes, and refuse those.
+
+    Raises one of `STORE_UNAVAILABLE` or `ConnectionError`, which no envelope can cause: it is to be taken again, and is
+    known by its id if its commit came about all the same.
+    """
+    try:
+        return accept(office, envelopes)
+    except (*STORE_UNAVAILABLE, ConnectionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever one envelope does to us, the others must get through
+        if len(envelopes) > 1:
+            return [done for each in envelopes for done in take(office, [each])]
+        return _give_up(office, envelopes[0], error)
+
+
+def _read(envelope: bytes) -> Mapping[str, object] | Unacceptable:
+    try:
+        return read_envelope(envelope)
+    except Unacceptable as unacceptable:
+        return unacceptable
+
+
+def _shown(reading: Mapping[str, object] | Unacceptable) -> tuple[str, CredentialKind] | None:
+    parts = None if isinstance(reading, Unacceptable) else _split_token(reading)
+    return (parts[0], _KIND) if parts else None
+
+
+def _split_token(fields: Mapping[str, object]) -> tuple[str, str] | None:
+    token = fields.get("token")
+    return split(token, _KIND) if isinstance(token, str) else None
+
+
+def _judge(envelope: bytes, reading: Mapping[str, object] | Unacceptable, known: _Known, pepper: SecretStr) -> _Send:
+    """Check as the door does, one stage after the other: credentials, scope, shape."""
+    if isinstance(reading, Unacceptable):
+        return _Send(envelope, faults=tuple(reading.faults))
+    message_id = find_message_id(reading)
+    credential = _genuine(_split_token(reading), known, pepper)
+    client_id = credential.client_id if credential else None
+    fault = _fault_of(credential, is_shown=reading.get("token") is not None)
+    if fault:
+        return _Send(envelope, message_id, client_id, faults=(fault,))
+    try:
+        return _Send(envelope, message_id, client_id, read_direct_send(reading))
+    except Unacceptable as unacceptable:
+        return _Send(envelope, message_id, client_id, faults=tuple(unacceptable.faults))
+
+
+def _genuine(parts: tuple[str, str] | None, known: _Known, pepper: SecretStr) -> StoredCredential | None:
+    if parts is None:
+        return None
+    prefix, secret = parts
+    found = known.get((prefix, _KIND))
+    return found if found is not None and is_match(secret, found.digest, pepper) else None
+
+
+def _client_of(office: Office, reading: Mapping[str, object] | Unacceptable) -> UUID | None:
+    """Name the client of a send whose token is genuine, so that it can see what became of it."""
+    shown = _shown(reading)
+    if shown is None or isinstance(reading, Unacceptable):
+        return None
+    with transaction(office.store) as db:
+        known = clients.find_credentials(db, [shown])
+    credential = _genuine(_split_token(reading), known, office.settings.pepper)
+    return credential.client_id if credential else None
+
+
+def _fault_of(credential: StoredCredential | None, *, is_shown: bool) -> Fault | None:
+    if not is_shown:
+        return Fault("token", "required", "token is missing. Give an access token from POST /oauth/token.")
+    if credential is None:
+        return Fault("token", "invalid_token", "The access token is not valid.")
+    if credential.is_expired:
+        return Fault("token", "expired_token", "The access token had expired when the task was read. Send a new one.")
+    if Scope.MESSAGE_SEND not in credential.scopes:
+        return Fault(
+            "token", "insufficient_scope", f"This needs the scope {Scope.MESSAGE_SEND}, which was not granted."
+        )
+    return None
+
+
+def _first_of_each_message(sends: Iterable[_Send]) -> list[_Send]:
+    """Keep every refused send, and of the others one for each message."""
+    seen: set[UUID] = set()
+    kept: list[_Send] = []
+    for each in sends:
+        if each.sent is None or each.sent.message_id not in seen:
+            kept.append(each)
+        if each.sent is not None:
+            seen.add(each.sent.message_id)
+    return kept
+
+
+def _arrivals(sends: Iterable[_Send]) -> list[Arrival]:
+    return [
+        Arrival(each.sent.message_id, each.client_id, each.sent.draft, is_own_id=True)
+        for each in sends
+        if each.sent is not None and each.client_id is not None
+    ]
+
+
+def _refusal(each: _Send, accepted: Mapping[UUID, Acceptance]) -> Refusal | None:
+    faults = each.faults
+    if each.sent is not None:
+        faults = tuple(faults_of_acceptance(each.sent, accepted[each.sent.message_id]))
+    return Refusal(each.message_id, each.client_id, faults) if faults else None
+
+
+def _tell(refusals: Iterable[Refusal]) -> None:
+    for each in refusals:
+        codes = sorted({fault.code for fault in each.faults})
+        _log.info("direct_send_refused", client_id=each.client_id and str(each.client_id), codes=codes)
+
+
+def _give_up(office: Office, envelope: bytes, error: Exception) -> list[bytes]:
+    """Refuse an envelope that a step of ours broke on: kept in the queue it would break the step for ever."""
+    _log.error("step_failed", step="accept", error=type(error).__name__, where=place_of(error))
+    reading = _read(envelope)
+    message_id = None if isinstance(reading, Unacceptable) else find_message_id(reading)
+    why = body_fault("internal_error", "Taking this in failed for a reason of our own. It is in the worker's log.")
+    client_id = _client_of(office, reading)
+    with transaction(office.store) as db:
+        refused_sends.record(db, [Refusal(message_id, client_id, tuple(why.faults))])
+    return [envelope]

@@ -1,0 +1,27 @@
+"""Lapse: end the attempts whose lease ran out, so that another may follow."""
+
+from collections.abc import Sequence
+
+from delivery import attempt_journal
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.records.database import transaction
+from delivery.records.pipeline import claims, transitions
+from delivery.rules.outcomes import conclude
+from delivery.rules.worker_deaths import after_lease
+from tasks.context import Office, hold_unknown
+
+
+def lapse(office: Office, recipient_ids: Sequence[int]) -> None:
+    """Record how these attempts ended, as far as anybody can know; a late outcome of theirs is fenced out from now on.
+
+    A worker that lives and could not reach the database may have noted the relay's answer in its journal.
+    """
+    folder = attempt_journal.journal_folder(office.settings.journal_folder)
+    with transaction(office.store) as db:
+        attempts = claims.lapsed(db, recipient_ids)
+        ended = [(each, after_lease(each, attempt_journal.read_by_token(folder, token))) for each, token in attempts]
+        transitions.record(
+            db, [conclude(each, hold_unknown(end, office.settings), office.chance()) for each, end in ended]
+        )
+        crash_here(CrashPoint.LAPSE_WRITTEN)
+    crash_here(CrashPoint.LAPSE_COMMITTED)

@@ -1,0 +1,66 @@
+"""Review: what staff, or the clock, decide about a held message. Approval re-enters behind the rules."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.records.database import transaction
+from delivery.records.pipeline import candidates, transitions, vetting_cases
+from delivery.records.pipeline.vetting_cases import Ruling
+from delivery.rules.transitions import Candidate, Move, place, refuse
+from delivery.vocabulary import CaseState, Reason, State
+from tasks.broker.doorbell import ring_for_deliveries
+from tasks.context import Office
+
+_log = structlog.get_logger()
+_CLOCK = "the clock"
+_REFUSALS = {CaseState.REJECTED: Reason.REFUSED_BY_STAFF, CaseState.EXPIRED: Reason.EXPIRED_IN_REVIEW}
+
+
+class NotOpen(Exception):  # noqa: N818 - a fact about the case
+    """The case cannot be decided: there is none, or somebody has decided it already."""
+
+
+def rule(office: Office, case_id: UUID, ruling: Ruling) -> None:
+    """Decide an open case. On approval preferences are asked again: an opt-out during the review counts.
+
+    Raises `NotOpen` when there is no such case, or it was decided before.
+    """
+    with transaction(office.store) as db:
+        decided = vetting_cases.decide(db, case_id, ruling)
+        if decided is None:
+            raise NotOpen(_why_not_open(vetting_cases.find(db, case_id)))
+        crash_here(CrashPoint.RULE_CLOSED)
+        held = candidates.candidates(db, [decided.message_id], State.HELD)
+        placed = _place(office, held, ruling.state)
+        transitions.record(db, placed)
+        crash_here(CrashPoint.RULE_WRITTEN)
+    crash_here(CrashPoint.RULE_COMMITTED)
+    ring_for_deliveries(office.doorbell, placed)
+    _log.info("vetting_case_decided", case_id=str(case_id), state=ruling.state)
+
+
+def expire(office: Office, message_ids: Sequence[UUID]) -> None:
+    """Refuse these held messages, which staff did not decide in time; one decided meanwhile stays as it is."""
+    with transaction(office.store) as db:
+        overdue = vetting_cases.overdue(db, message_ids)
+    for case_id in overdue:
+        try:
+            rule(office, case_id, Ruling(CaseState.EXPIRED, _CLOCK))
+        except NotOpen:
+            _log.debug("vetting_case_decided_before_it_expired", case_id=str(case_id))
+
+
+def _place(office: Office, held: Sequence[Candidate], state: CaseState) -> list[Move]:
+    if state is CaseState.APPROVED:
+        grace = office.settings.grace
+        return [place(candidate, hold=False, grace=grace) for candidate in held]
+    return refuse(held, _REFUSALS[state])
+
+
+def _why_not_open(case: vetting_cases.Case | None) -> str:
+    if case is None:
+        return "There is no vetting case with this id. `postroom vetting list` shows those that wait."
+    return f"This case is closed: {case.state} by {case.decided_by} at {case.decided_at:%Y-%m-%d %H:%M:%S} UTC."

@@ -1,0 +1,28 @@
+"""Vet: look closer at held messages, open their cases and start the clock for staff."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.records.database import transaction
+from delivery.records.pipeline import vetting_cases
+from delivery.rules.vetting import find_phrases
+from tasks.context import Office
+
+_log = structlog.get_logger()
+
+
+def vet(office: Office, message_ids: Sequence[UUID]) -> None:
+    """Open a case for each of these messages that is held and has none."""
+    hold = timedelta(days=office.settings.hold_days)
+    with transaction(office.store) as db:
+        unopened = vetting_cases.lock_unopened(db, message_ids)
+        for held in unopened:
+            vetting_cases.open_case(db, held, find_phrases(held.texts, office.settings.phrases), hold=hold)
+        crash_here(CrashPoint.VET_WRITTEN)
+    crash_here(CrashPoint.VET_COMMITTED)
+    for held in unopened:
+        _log.info("vetting_case_opened", message_id=str(held.message_id), case_id=str(held.vetting_id))

@@ -1,0 +1,141 @@
+"""`postroom accounts`: bring in accounts from a file, and look at one."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from delivery.explain import count
+from delivery.intake.account_files import Form, Lines, NotReadable, RefusedRow, read_rows
+from delivery.records.database import transaction
+from delivery.records.identities import accounts as records
+from delivery.records.identities.accounts import AccountFacts
+from delivery.vocabulary import SenderRule
+from worker.cli.account_import import Report, bring_in_all, bring_in_each
+from worker.cli.console import AsJson, missing, opened, printable, read_id, settings, show_json
+
+accounts = typer.Typer(help="Who can receive messages: import, show.", no_args_is_help=True)
+
+_FORMS = {".csv": Form.CSV, ".jsonl": Form.JSONL}
+_REFUSED = 1
+_NAME_SHOWN = 40
+
+
+@accounts.command("import")
+def bring_in(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A .csv or .jsonl file.")],
+    *,
+    per_row: Annotated[
+        bool, typer.Option("--per-row", help="Store the good rows also when others are refused.")
+    ] = False,
+) -> None:
+    """Create or replace accounts: all of the file, or nothing when a row is refused.
+
+    Columns or keys: uuid, name, email; optional are status, time_zone, channel, closed (true or false) and
+    accepted_types (in CSV parted by |). Other wishes of an account holder stay as they are.
+    """
+    form = _FORMS.get(file.suffix.lower())
+    if form is None:
+        raise typer.BadParameter("The file's name must end in .csv or .jsonl, to say how it is written.")
+    report = Report()
+    try:
+        _bring_in(file, form, report, bring_in_each if per_row else bring_in_all)
+    except NotReadable as error:
+        _tell(report)
+        raise missing(f"{file} cannot be read: {error}") from error
+    _tell(report)
+    if report.refused_count:
+        raise typer.Exit(_REFUSED)
+
+
+@accounts.command("show")
+def show(account: Annotated[str, typer.Argument(help="The id of an account.")], *, as_json: AsJson = False) -> None:
+    """Show an account and what its holder wants."""
+    account_id = read_id(account, "account")
+    with opened(settings()) as store, transaction(store) as db:
+        facts = records.find_one(db, account_id)
+    if facts is None:
+        raise missing(f"there is no account {account_id}.")
+    if as_json:
+        show_json(_plain(facts))
+    else:
+        typer.echo(printable(_describe(facts)))
+
+
+def _bring_in(file: Path, form: Form, report: Report, store_rows: Callable[..., None]) -> None:
+    with opened(settings()) as store, file.open("rb") as opened_file, _bar(file) as show_bytes:
+        lines = Lines(opened_file)
+        store_rows(store, read_rows(lines, form), report, lambda: show_bytes(lines.bytes_read))
+    if lines.ignored:
+        names = ", ".join(printable(name[:_NAME_SHOWN]) for name in lines.ignored)
+        typer.echo(f"Nothing was read from columns or keys that an account does not have: {names}.", err=True)
+
+
+@contextmanager
+def _bar(file: Path) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how much of the file was read; elsewhere nothing."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(printable(file.name), total=file.stat().st_size)
+        yield lambda bytes_read: progress.update(task, completed=bytes_read)
+
+
+def _tell(report: Report) -> None:
+    for row in report.refused:
+        for line in _sentences(row):
+            typer.echo(line, err=True)
+    untold = report.refused_count - len(report.refused)
+    if untold:
+        typer.echo(f"... and {count(untold, 'more row')} refused.", err=True)
+    replaced = report.stored_count - report.new_count
+    typer.echo(
+        f"postroom: {count(report.stored_count, 'account')} stored ({report.new_count:,} new, {replaced:,} replaced), "
+        f"{count(report.refused_count, 'row')} refused"
+    )
+
+
+def _sentences(row: RefusedRow) -> Iterator[str]:
+    for fault in row.faults:
+        place = f"{fault.place}: " if fault.place else ""
+        yield f"line {row.line}: {place}{fault.code}: {fault.message}"
+
+
+def _plain(facts: AccountFacts) -> dict[str, object]:
+    answer = asdict(facts)
+    hours = facts.quiet_hours
+    # The same names as in the API.
+    del answer["sender_rule"], answer["senders"]
+    return {
+        "uuid": answer.pop("account_id"),
+        "closed": answer.pop("is_closed"),
+        **answer,
+        "allowed_senders": facts.senders if facts.sender_rule is SenderRule.ALLOW else None,
+        "blocked_senders": facts.senders if facts.sender_rule is SenderRule.BLOCK else None,
+        "quiet_hours": {"from": f"{hours[0]:%H:%M}", "until": f"{hours[1]:%H:%M}"} if hours else None,
+    }
+
+
+def _describe(facts: AccountFacts) -> str:
+    plain = _plain(facts)
+    types = "all" if facts.accepted_types is None else ", ".join(facts.accepted_types) or "none"
+    senders = f"{facts.sender_rule} {', '.join(facts.senders) or 'nobody'}" if facts.sender_rule else "everybody"
+    hours = facts.quiet_hours
+    told = {
+        "Account": plain["uuid"],
+        "Name": facts.name,
+        "E-mail": facts.email,
+        "Status": facts.status,
+        "Time zone": facts.time_zone,
+        "Channel": facts.channel,
+        "Closed to all": "yes" if facts.is_closed else "no",
+        "Types": types,
+        "Senders": senders,
+        "Muted until": f"{facts.muted_until:%Y-%m-%d %H:%M:%S} UTC" if facts.muted_until else "-",
+        "Quiet hours": f"{hours[0]:%H:%M} to {hours[1]:%H:%M}" if hours else "-",
+    }
+    return "\n".join(f"{name + ':':15}{value}" for name, value in told.items())

@@ -1,0 +1,113 @@
+"""The command `postroom`: run its parts, and look inside. Each command opens what it needs and closes it again.
+
+A worker is one of these commands, and there are many of them: what only others need is imported where it is run, for
+10 MiB less in each.
+"""
+
+import asyncio
+import os
+import socket
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from delivery.logs import configure_logs
+from tasks.lanes import LaneName
+from worker.cli import console
+from worker.cli.accounts import accounts
+from worker.cli.clients import clients
+from worker.cli.doctor import doctor
+from worker.cli.inspection import alive, queues, release_message, why
+from worker.cli.refused import refused
+from worker.cli.vetting import vetting
+from worker.runtime.process import run_worker
+
+app = typer.Typer(
+    name="postroom",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(vetting, name="vetting")
+app.add_typer(clients, name="clients")
+app.add_typer(accounts, name="accounts")
+app.command("why")(why)
+app.command("queues")(queues)
+app.command("refused")(refused)
+app.command("doctor")(doctor)
+app.command("release")(release_message)
+app.command("worker-alive")(alive)
+
+
+def _tell_version(is_asked: bool) -> None:  # noqa: FBT001 - typer hands it in by position
+    if is_asked:
+        typer.echo(f"postroom {version('postroom')}")
+        raise typer.Exit
+
+
+@app.callback()
+def begin(
+    *,
+    is_version_asked: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """Postroom delivers messages between the members of a platform."""
+    del is_version_asked  # Answered already.
+    configure_logs("WARNING")  # A person reads a command's output; the events of a step are for the log of a worker.
+
+
+@app.command("up")
+def run_everything(
+    port: Annotated[int, typer.Option(help="The port of the API on 127.0.0.1.")] = 8080,
+    data: Annotated[Path, typer.Option(help="Where all data lies.")] = Path("var"),
+) -> None:
+    """Start everything embedded: PostgreSQL, Valkey, a mail sink, the API and the workers."""
+    from worker.embedded import supervisor  # noqa: PLC0415 - a worker need not hold it
+
+    supervisor.run(data.resolve(), port)
+
+
+@app.command("migrate")
+def bring_up_to_date() -> None:
+    """Bring the database to the schema of this version. Safe to repeat, also while everything runs."""
+    from delivery.records.migrate import NewerSchema, migrate  # noqa: PLC0415 - a worker need not hold Alembic
+
+    with console.opened(console.settings()) as store:
+        try:
+            migrate(store)
+        except NewerSchema as error:
+            raise console.missing(str(error)) from error
+    typer.echo("postroom: the database has the schema of this version")
+
+
+@app.command("worker")
+def work(lane: Annotated[LaneName, typer.Argument(help="Which queues to serve.")]) -> None:
+    """Run one worker process until SIGTERM."""
+    settings = console.settings()
+    configure_logs(settings.log_level)
+    run_worker(settings, lane)
+
+
+@app.command("sink")
+def swallow_mail(  # noqa: PLR0913, PLR0917 - an option for each way to hand over an address
+    data: Annotated[Path, typer.Option(help="The folder that keeps the mails.")],
+    smtp_host: Annotated[str, typer.Option(help="The address to take mail on.")] = "127.0.0.1",
+    smtp_port: Annotated[int, typer.Option(help="The port to take mail on.")] = 1025,
+    http_host: Annotated[str, typer.Option(help="The address to show mail on.")] = "127.0.0.1",
+    http_port: Annotated[int, typer.Option(help="The port to show mail on.")] = 8025,
+    smtp_fd: Annotated[int | None, typer.Option(help="A bound socket instead of SMTP host and port.")] = None,
+    http_fd: Annotated[int | None, typer.Option(help="A bound socket instead of HTTP host and port.")] = None,
+) -> None:
+    """Run a mail server that delivers nowhere and shows what it was given, for demos and tests."""
+    from worker.embedded.mail_sink import run_sink  # noqa: PLC0415 - a worker need not hold two servers
+
+    smtp = _socket(smtp_fd, smtp_host, smtp_port)
+    http = _socket(http_fd, http_host, http_port)
+    asyncio.run(run_sink(data, smtp, http))
+
+
+def _socket(descriptor: int | None, host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port)) if descriptor is None else socket.socket(fileno=os.dup(descriptor))

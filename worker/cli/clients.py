@@ -1,0 +1,196 @@
+"""`postroom clients`: the programs that may send, and their keys. A secret is printed once and kept nowhere."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+import typer
+from uuid_utils.compat import uuid7
+
+from delivery.credentials import Minted, is_prefix, mint, split
+from delivery.explain import ago, count, span
+from delivery.intake.messages import RECIPIENT_LIMIT
+from delivery.records.database import Store, transaction
+from delivery.records.identities import clients as records
+from delivery.records.identities import credentials
+from delivery.records.identities.clients import RateLimits
+from delivery.records.identities.credentials import ClientView, KeyView, NotRotated
+from delivery.vocabulary import CredentialKind, Scope
+from worker.cli.console import AsJson, missing, opened, printable, settings, show_json, show_table
+
+clients = typer.Typer(help="The programs that may send: create, list, add-key, rotate, revoke.", no_args_is_help=True)
+
+ClientName = Annotated[str, typer.Argument(metavar="CLIENT", help="The id of a client, or its name.")]
+Kind = Annotated[Literal["api_key", "client_secret"], typer.Option(help="A key for headers, or a secret for tokens.")]
+PerMinute = Annotated[int | None, typer.Option(min=1, help="At most so many a minute, instead of the setting.")]
+Days = Annotated[float | None, typer.Option("--expires-in-days", min=0.001, help="When it ends; else never.")]
+
+_WAY_OUT = "Use `postroom clients add-key`, and then revoke what it replaces."
+_NAMES = {
+    CredentialKind.API_KEY: "API key",
+    CredentialKind.CLIENT_SECRET: "client secret",
+    CredentialKind.ACCESS_TOKEN: "access token",
+}
+
+
+@clients.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="What people call this client.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it may do; give it several times.")],
+    *,
+    requests_per_minute: PerMinute = None,
+    recipients_per_minute: Annotated[
+        int | None, typer.Option(min=RECIPIENT_LIMIT, help="At most so many a minute, instead of the setting.")
+    ] = None,
+    expires_in_days: Days = None,
+) -> None:
+    """Create a client and print its API key, this once: only a digest of it is kept."""
+    asked = settings()
+    client_id = uuid7()
+    minted = mint(CredentialKind.API_KEY, asked.pepper)
+    limits = RateLimits(requests_per_minute, recipients_per_minute)
+    with opened(asked) as store, transaction(store) as db:
+        records.put(db, client_id, name, scopes=scope, limits=limits)
+        records.add_credentials(db, client_id, [minted], lifetime=_days(expires_in_days))
+    _show_secret(client_id, minted)
+
+
+@clients.command("list")
+def list_clients(*, as_json: AsJson = False) -> None:
+    """List all clients with their keys and secrets, by public prefix: when they were used last, and when they end."""
+    with opened(settings()) as store, transaction(store) as db:
+        found = credentials.overview(db)
+    if as_json:
+        show_json({"clients": [asdict(each) for each in found]})
+    elif not found:
+        typer.echo("There is no client yet. Next: postroom clients create NAME --scope message.send")
+    for each in [] if as_json else found:
+        _show_client(each, datetime.now(UTC))
+
+
+@clients.command("add-key")
+def add_key(
+    client: ClientName,
+    *,
+    kind: Kind = "api_key",
+    scope: Annotated[list[Scope] | None, typer.Option(help="Only this, of what the client may do.")] = None,
+    expires_in_days: Days = None,
+) -> None:
+    """Give a client another key or secret and print it, this once. The ones it has go on working."""
+    asked = settings()
+    minted = mint(CredentialKind(kind), asked.pepper)
+    with opened(asked) as store:
+        client_id = _identify(store, client)
+        with transaction(store) as db:
+            records.add_credentials(db, client_id, [minted], scopes=scope or None, lifetime=_days(expires_in_days))
+    _show_secret(client_id, minted)
+
+
+@clients.command("rotate")
+def rotate(
+    client: ClientName,
+    *,
+    kind: Kind = "api_key",
+    overlap_hours: Annotated[float, typer.Option(min=0, help="How long the old ones go on working.")] = 24,
+    expires_in_days: Days = None,
+) -> None:
+    """Give a client a new key and print it, this once. The old ones of its kind end after the overlap."""
+    asked = settings()
+    minted = mint(CredentialKind(kind), asked.pepper)
+    overlap = timedelta(hours=overlap_hours)
+    with opened(asked) as store:
+        client_id = _identify(store, client)
+        try:
+            with transaction(store) as db:
+                replaced = credentials.rotate(db, client_id, minted, overlap=overlap, lifetime=_days(expires_in_days))
+        except NotRotated as error:
+            raise missing(f"the client has {error}. {_WAY_OUT}") from error
+    _show_secret(client_id, minted)
+    typer.echo(_tell_replaced(replaced, _NAMES[minted.kind], overlap))
+
+
+@clients.command("revoke")
+def revoke(
+    what: Annotated[str, typer.Argument(metavar="PREFIX|CLIENT", help="The prefix of a key, or a client: all it has.")],
+) -> None:
+    """Revoke one key, secret or token by its prefix, or everything that a client has. It works within a second."""
+    prefix = _read_prefix(what)
+    with opened(settings()) as store:
+        if prefix is None:
+            _shut_out(store, _identify(store, what))
+        else:
+            _revoke(store, prefix)
+
+
+def _shut_out(store: Store, client_id: UUID) -> None:
+    with transaction(store) as db:
+        number = credentials.revoke_all(db, client_id)
+    typer.echo(f"postroom: revoked {count(number, 'credential')} of client {client_id}; it gets in no more")
+
+
+def _revoke(store: Store, prefix: str) -> None:
+    with transaction(store) as db:
+        is_done = credentials.revoke(db, prefix)
+    if not is_done:
+        raise missing(f"there is no {prefix} that is not revoked already. `postroom clients list` shows them.")
+    typer.echo(f"postroom: revoked {prefix}; it opens nothing any more")
+
+
+def _identify(store: Store, text: str) -> UUID:
+    with transaction(store) as db:
+        found = records.identify(db, text.strip())
+    if not found:
+        raise missing("there is no client with this id or name. `postroom clients list` shows them.")
+    if len(found) > 1:
+        raise missing(f"{len(found)} clients have this name. Give the id: {', '.join(map(str, found))}")
+    return found[0]
+
+
+def _read_prefix(text: str) -> str | None:
+    """Read a prefix. Of a whole key, pasted by somebody in a hurry, the prefix is enough."""
+    parts = split(text.strip())
+    prefix = parts[0] if parts else text.strip()
+    return prefix if is_prefix(prefix) else None
+
+
+def _days(days: float | None) -> timedelta | None:
+    return None if days is None else timedelta(days=days)
+
+
+def _show_secret(client_id: UUID, minted: Minted) -> None:
+    name = _NAMES[minted.kind]
+    typer.echo(f"client         {client_id}\n{name:<13}  {minted.text.get_secret_value()}")
+    typer.echo(f"Keep the {name} now: it is not shown again.")
+
+
+def _tell_replaced(replaced: int, name: str, overlap: timedelta) -> str:
+    old = f"The old {name}" if replaced == 1 else f"The {replaced} old {name}s"
+    if not overlap:
+        return f"{old} cannot be used any more: have the program use the new one now."
+    until = datetime.now(UTC) + overlap
+    return (
+        f"{old} can be used until {until:%Y-%m-%d %H:%M} UTC, which is in {span(overlap)}, or until an earlier end; "
+        "have the program use the new one by then. To end one at once: postroom clients revoke PREFIX"
+    )
+
+
+def _show_client(client: ClientView, now: datetime) -> None:
+    typer.echo(f"{client.client_id}  {printable(client.name)}")
+    typer.echo(f"    may: {', '.join(client.scopes) or 'nothing'}")
+    typer.echo(f"    access tokens that work: {client.live_tokens}")
+    rows = [_row(each, now) for each in client.credentials]
+    show_table("", ("prefix", "kind", "may", "last used", "ends"), rows)
+
+
+def _row(key: KeyView, now: datetime) -> tuple[str, ...]:
+    may = "all of it" if key.scopes is None else ", ".join(key.scopes)
+    return key.prefix, _NAMES[key.kind], may, ago(key.last_used_at, now), _end(key, now)
+
+
+def _end(key: KeyView, now: datetime) -> str:
+    if key.revoked_at is not None:
+        return f"revoked {ago(key.revoked_at, now)}"
+    if key.expires_at is None:
+        return "never"
+    return f"in {span(key.expires_at - now)}" if key.is_alive else f"expired {ago(key.expires_at, now)}"

@@ -1,0 +1,80 @@
+"""What the commands share: settings, a database for the length of a command, ids, and output for people or programs."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Column, Table
+
+from delivery.crash_points import arm
+from delivery.intake.uuids import read_uuid
+from delivery.records.database import STORE_UNAVAILABLE, Store, open_store
+from delivery.settings import DEMO_ENVIRONMENT_FILE, Settings, settings_from_environment
+
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
+
+_NOT_FOUND = 1
+_UNAVAILABLE = 3
+
+
+def settings() -> Settings:
+    """Read the settings: from the environment, and beside a `var/` of `make up` from the file there."""
+    asked = settings_from_environment(DEMO_ENVIRONMENT_FILE)
+    arm(asked.crash_at)
+    return asked
+
+
+@contextmanager
+def opened(asked: Settings) -> Iterator[Store]:
+    """Open the database for one command. When it does not answer, say so and end with code 3."""
+    store = open_store(asked, connections=1)
+    try:
+        yield store
+    except STORE_UNAVAILABLE as error:
+        typer.echo("postroom: the database does not answer. Is it running, and is DATABASE_URL right?", err=True)
+        raise typer.Exit(_UNAVAILABLE) from error
+    finally:
+        store.dispose()
+
+
+def read_id(text: str, what: str) -> UUID:
+    """Read an id that a person typed. Raises `typer.BadParameter`."""
+    found = read_uuid(text.strip())
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is not the id of a {what}; that looks like 0199a1b2-0000-7000-8000-...")
+    return found
+
+
+def missing(sentence: str) -> typer.Exit:
+    """Say that there is no such thing, and give the exit to raise."""
+    typer.echo(f"postroom: {sentence}", err=True)
+    return typer.Exit(_NOT_FOUND)
+
+
+def printable(text: str) -> str:
+    """Keep what a stranger wrote from driving the terminal by escape sequences or direction controls."""
+    lines = text.replace("\r\n", "\n")
+    return "".join(char if char.isprintable() or char in "\t\n" else "\N{REPLACEMENT CHARACTER}" for char in lines)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Show a table to a person; columns are as wide as the terminal lets them, and the first is never cut."""
+    first = Column(columns[0], no_wrap=True, overflow="ignore")
+    table = Table(first, *columns[1:], title=title, title_justify="left", box=box.SIMPLE)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def show_json(answer: Mapping[str, object]) -> None:
+    """Answer a program: one JSON object; instants in RFC 3339, ids and words as text."""
+    typer.echo(json.dumps(answer, default=_plain, indent=2))
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

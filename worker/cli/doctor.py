@@ -1,0 +1,48 @@
+"""`postroom doctor`: does everything hold that Postroom promises? For people, for cron and for programs."""
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from delivery.records.views.invariants import Scope
+from tasks.health_checks import Line, Mark, check
+from worker.cli.console import AsJson, opened, settings, show_json
+
+_VIOLATED = 1
+
+
+def doctor(
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Look at all rows, not the open and recent ones.")] = False,
+    patience_min: Annotated[float, typer.Option("--late", min=0, help="Minutes after which late work is stuck.")] = 10,
+    timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that one question may take.")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Check every invariant on the live system, read-only. Ends with 0 when all hold, 1 when one does not, 3 when the
+    database cannot be asked."""  # noqa: D205, D209 - typer shows it as one paragraph
+    scope = Scope(is_everything=everything, patience=timedelta(minutes=patience_min))
+    asked = settings()
+    with opened(asked) as store:
+        lines = check(asked, store, scope, timeout=timedelta(seconds=timeout_s))
+    is_well = all(each.mark is not Mark.FAULT for each in lines)
+    if as_json:
+        show_json({"is_well": is_well, "checks": [asdict(each) for each in lines]})
+    else:
+        typer.echo("\n".join(map(_tell, lines)))
+    if not is_well:
+        raise typer.Exit(_VIOLATED)
+
+
+def _tell(line: Line) -> str:
+    """Write one line, and what to do below it where something does not hold."""
+    head = f"{line.mark:<7}  {line.name}"
+    if line.mark is Mark.OK:
+        return head
+    rows = f": {line.count} at fault: {', '.join(line.rows)}{', ...' if _is_cut(line) else ''}" if line.rows else ""
+    return f"{head}{rows}\n         {line.advice}"
+
+
+def _is_cut(line: Line) -> bool:
+    return line.count is not None and line.count > len(line.rows)

@@ -1,0 +1,138 @@
+"""The demo platform: one client and accounts of every kind, and the file that tells programs about them."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+from pydantic import SecretStr
+
+from delivery.credentials import is_match, mint, split
+from delivery.records.database import Store, transaction
+from delivery.records.identities import accounts, clients
+from delivery.records.identities.accounts import AccountFacts
+from delivery.vocabulary import AccountStatus, Channel, CredentialKind, MessageType, Scope
+
+# Ids made from names are the same on every machine, so that examples can be written down.
+_NAMESPACE = UUID("0199a000-0000-7000-8000-000000000000")
+CLIENT_ID = uuid5(_NAMESPACE, "client")
+_MAIL_DOMAIN = "members.postroom.localhost"
+_SCOPES = tuple(scope for scope in Scope if scope not in {Scope.VETTING_DECIDE, Scope.OPS_READ})
+
+
+@dataclass(frozen=True, slots=True)
+class DemoAccount:
+    """An account of the demo platform and what it is there for."""
+
+    facts: AccountFacts
+    note: str
+
+
+def demo_accounts() -> list[DemoAccount]:
+    """List the accounts of the demo platform."""
+    return list(_accounts())
+
+
+def _accounts() -> Iterator[DemoAccount]:
+    for number in range(1, 26):
+        yield _account(f"inbox-{number:02}", "reached by the in-app inbox")
+    for number in range(1, 26):
+        yield _account(f"email-{number:02}", "reached by e-mail", channel=Channel.EMAIL)
+    for number in range(1, 4):
+        yield _account(f"closed-to-all-{number}", "blocks everybody", is_closed=True)
+    for number in range(1, 3):
+        yield _account(f"jobs-only-{number}", "accepts only messages of type job", accepted_types=(MessageType.JOB,))
+    yield _account("mailbox-550", "reached by e-mail; the mailbox refuses for good (550)", channel=Channel.EMAIL)
+    yield _account("mailbox-451", "reached by e-mail; the mailbox refuses for a while (451)", channel=Channel.EMAIL)
+    yield _account("account-closed", "a closed account: sending to it is refused", status=AccountStatus.CLOSED)
+
+
+def _account(name: str, note: str, **facts: Any) -> DemoAccount:
+    title = name.replace("-", " ").capitalize()
+    return DemoAccount(AccountFacts(uuid5(_NAMESPACE, name), title, f"{name}@{_MAIL_DOMAIN}", **facts), note)
+
+
+def seed(store: Store) -> None:
+    """Make the demo client and its accounts, unless they were made before: what people changed since stays."""
+    with transaction(store) as db:
+        if clients.exists(db, CLIENT_ID):
+            return
+        clients.put(db, CLIENT_ID, "Demo platform", scopes=_SCOPES)
+        accounts.put(db, [account.facts for account in demo_accounts()])
+
+
+def credentials(store: Store, pepper: SecretStr, facts_path: Path) -> dict[str, str]:
+    """Give the demo client's `api_key`, `client_id` and `client_secret`: the ones told before, or new ones."""
+    told = _read(facts_path)
+    answer = {"client_id": str(CLIENT_ID)}
+    with transaction(store) as db:
+        for field, kind in {"api_key": CredentialKind.API_KEY, "client_secret": CredentialKind.CLIENT_SECRET}.items():
+            parts = split(str(told.get(field, "")))
+            known = clients.find_credential(db, parts[0], kind) if parts else None
+            if parts and known and known.client_id == CLIENT_ID and is_match(parts[1], known.digest, pepper):
+                answer[field] = str(told[field])
+                continue
+            minted = mint(kind, pepper)
+            clients.add_credentials(db, CLIENT_ID, [minted])
+            answer[field] = minted.text.get_secret_value()
+    return answer
+
+
+def account_list(store: Store) -> list[dict[str, str]]:
+    """Describe the demo accounts for `demo.json`, as they are now."""
+    notes = {account.facts.account_id: account.note for account in demo_accounts()}
+    with transaction(store) as db:
+        known = accounts.find(db, list(notes))
+    return [
+        {
+            "uuid": str(facts.account_id),
+            "name": facts.name,
+            "email": facts.email,
+            "channel": str(facts.channel),
+            "note": notes[facts.account_id],
+        }
+        for facts in sorted(known, key=lambda facts: list(notes).index(facts.account_id))
+    ]
+
+
+def write_atomically(path: Path, content: str) -> None:
+    """Write a file that holds secrets: readable by us alone, and never seen half-written."""
+    fresh = path.with_suffix(".fresh")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(content)
+    fresh.replace(path)
+
+
+def write_facts(path: Path, facts: Mapping[str, object]) -> None:
+    """Write `demo.json`."""
+    write_atomically(path, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def curl_example(base_url: str, api_key: str) -> str:
+    """Write a command that sends one message to recipients of four kinds."""
+    by_name = {account.facts.email.partition("@")[0]: str(account.facts.account_id) for account in demo_accounts()}
+    names = ("inbox-01", "email-01", "closed-to-all-1", "mailbox-550")
+    message = {
+        "recipient_uuids": [by_name[name] for name in names],
+        "sender_name": "Ada Lovelace",
+        "sender_email": "ada@example.com",
+        "subject": "A translation from French",
+        "body": "Are you free next week?\n",
+        "type": "job",
+    }
+    return (
+        f"curl -i {base_url}/messages \\\n  -H 'X-Proz-API-Key: {api_key}' \\\n"
+        f"  -H 'Content-Type: application/json' \\\n  -d '{json.dumps(message)}'"
+    )

@@ -1,0 +1,216 @@
+"""The plant: which programs run in the embedded Postroom, with what addresses and settings."""
+
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import redis
+
+from delivery.records.database import STORE_UNAVAILABLE, answers, open_store, transaction
+from delivery.records.workers import registry
+from delivery.settings import Settings, environment_name, settings_from
+from tasks.lanes import LaneName
+from worker.embedded.child import Program
+from worker.embedded.servers import Server, named_database, prepare_postgres, prepare_valkey
+
+DATABASE = "postroom"
+_PROBE_TIMEOUT_S = 1.0
+_SEEN_WITHIN = timedelta(seconds=10)
+# One mail is tried for at most 45 s and its lease is 15 s longer, so that a trial of failures ends within minutes.
+_DEMO_SETTINGS: Mapping[str, Any] = {
+    "send_deadline_s": 45.0,
+    "smtp_timeout_s": 20.0,
+    "hold_phrases": "western union|wire transfer|advance fee",
+    # A suite of a few thousand requests can run against the demo; the defaults are for production.
+    "requests_per_minute": 10_000,
+    "recipients_per_minute": 250_000,
+    "refused_credentials_per_minute": 1_000,
+    "unknown_recipients_per_hour": 100_000,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """The bound sockets of this run. They outlive the children that serve them."""
+
+    http: socket.socket
+    sink_http: socket.socket
+    smtp: socket.socket
+
+
+class Plant:
+    """Every program of one embedded Postroom."""
+
+    def __init__(self, data: Path, sockets: Sockets, pepper: str) -> None:
+        self._data = data
+        self._sockets = sockets
+        self._postgres = prepare_postgres(data / "postgres")
+        self._valkey = prepare_valkey(data / "valkey")
+        own: dict[str, Any] = {
+            "database_url": named_database(self._postgres.url, DATABASE),
+            "broker_url": self._valkey.url,
+            "smtp_url": f"smtp://127.0.0.1:{_port(sockets.smtp)}",
+            "pepper": pepper,
+            "public_url": self._base_url,
+            "journal_folder": str(data / "journals"),
+        }
+        self._environment = {**_spell(_DEMO_SETTINGS), **_wished(), **_spell(own)}
+        self.settings = settings_from(self._environment)
+
+    @property
+    def maintenance_url(self) -> str:
+        """The database that is always there, from which another can be made."""
+        return self._postgres.url
+
+    def servers(self) -> list[Program]:
+        """List what the rest needs: PostgreSQL, Valkey and the mail sink."""
+        sink = ("--smtp-fd", str(self._sockets.smtp.fileno()), "--http-fd", str(self._sockets.sink_http.fileno()))
+        return [
+            self._server("postgres", self._postgres, _answers_postgres(self._postgres.url), signal.SIGINT),
+            self._server("valkey", self._valkey, _answers_valkey(self._valkey.url), signal.SIGTERM),
+            self._python(
+                "mail-sink",
+                *("-m", "worker", "sink", *sink, "--data", str(self._data / "mails")),
+                sockets=(self._sockets.smtp.fileno(), self._sockets.sink_http.fileno()),
+                is_healthy=_answers_http(f"{self._sink_url}/healthz"),
+            ),
+        ]
+
+    def workers(self) -> list[Program]:
+        """List the API and a worker process for each lane."""
+        http = self._sockets.http.fileno()
+        return [
+            self._python(
+                "api",
+                *("-m", "api_stub", "--fd", str(http)),
+                sockets=(http,),
+                is_healthy=_answers_http(f"{self._base_url}/readyz"),
+            ),
+            *(
+                self._python(f"worker-{lane}", "-m", "worker", "worker", lane, is_healthy=_has_reported(self.settings))
+                for lane in LaneName
+            ),
+        ]
+
+    def addresses(self) -> dict[str, str]:
+        """Give the addresses that `demo.json` tells."""
+        return {
+            "base_url": self._base_url,
+            "docs_url": f"{self._base_url}/docs",
+            "mail_sink_url": self._sink_url,
+            "database_url": self.settings.database_url.get_secret_value(),
+            "broker_url": self.settings.broker_url.get_secret_value(),
+        }
+
+    def environment_file(self) -> str:
+        """Write the settings as a file that commands beside `var/` read."""
+        lines = [f"{name}={json.dumps(value)}" for name, value in self._environment.items()]
+        return "# Written by `postroom up` at each start. It holds a secret.\n" + "\n".join(lines) + "\n"
+
+    @property
+    def _base_url(self) -> str:
+        return f"http://127.0.0.1:{_port(self._sockets.http)}"
+
+    @property
+    def _sink_url(self) -> str:
+        return f"http://127.0.0.1:{_port(self._sockets.sink_http)}"
+
+    def _server(
+        self, name: str, server: Server, is_healthy: Callable[[int], bool], stop_signal: signal.Signals
+    ) -> Program:
+        return Program(
+            name=name,
+            arguments=server.arguments,
+            folder=self._data / name,
+            user=server.user,
+            stop_signal=stop_signal,
+            is_healthy=is_healthy,
+            is_server=True,
+        )
+
+    def _python(
+        self,
+        name: str,
+        *arguments: str,
+        is_healthy: Callable[[int], bool],
+        sockets: tuple[int, ...] = (),
+    ) -> Program:
+        return Program(
+            name=name,
+            arguments=(sys.executable, *arguments),
+            folder=self._data,
+            environment={**_inherited(), **self._environment, "PYTHONUNBUFFERED": "1"},
+            sockets=sockets,
+            is_healthy=is_healthy,
+        )
+
+
+def _spell(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Write settings as their environment variables."""
+    return {environment_name(field): str(value) for field, value in settings.items()}
+
+
+def _wished() -> dict[str, str]:
+    """Give the settings that whoever starts us has in the environment: they count more than those of the demo."""
+    return {name: value for name, value in os.environ.items() if name.startswith("POSTROOM_")}  # noqa: TID251 - handed on, not read
+
+
+def _inherited() -> dict[str, str]:
+    # A person's own DATABASE_URL, BROKER_URL or SMTP_URL are for their production, not for the embedded demo.
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}  # noqa: TID251 - what children inherit is no setting
+
+
+def _port(bound: socket.socket) -> int:
+    port: int = bound.getsockname()[1]
+    return port
+
+
+def _answers_postgres(url: str) -> Callable[[int], bool]:
+    return lambda _: answers(url)
+
+
+def _has_reported(settings: Settings) -> Callable[[int], bool]:
+    """Ask the database whether the worker with this process id has begun to sweep."""
+
+    def probe(pid: int) -> bool:
+        store = open_store(settings, connections=1)
+        try:
+            with transaction(store) as db:
+                return any(worker.pid == pid for worker in registry.workers(db, within=_SEEN_WITHIN))
+        except STORE_UNAVAILABLE:
+            return False
+        finally:
+            store.dispose()
+
+    return probe
+
+
+def _answers_valkey(url: str) -> Callable[[int], bool]:
+    def probe(_: int) -> bool:
+        with redis.Redis.from_url(url, socket_timeout=_PROBE_TIMEOUT_S) as client:
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                return False
+
+    return probe
+
+
+def _answers_http(url: str) -> Callable[[int], bool]:
+    def probe(_: int) -> bool:
+        try:
+            with urlopen(url, timeout=_PROBE_TIMEOUT_S) as answer:  # noqa: S310 - our own address on loopback
+                return bool(answer.status == 200)
+        except (URLError, OSError):
+            return False
+
+    return probe

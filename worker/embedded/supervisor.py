@@ -1,0 +1,235 @@
+"""`postroom up`: one process that starts everything embedded, keeps it running, and stops it again."""
+
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic
+from typing import IO
+
+from delivery.records.database import Store, open_store
+from delivery.records.migrate import create_database, migrate
+from delivery.settings import DEMO_ENVIRONMENT_FILE
+from worker.embedded import demo, programs
+from worker.embedded.child import Child, Program
+from worker.embedded.leftovers import stop_leftovers
+from worker.embedded.programs import Plant
+from worker.embedded.servers import NotInstalled
+
+_START_TIMEOUT_S = 30.0
+_TEND_EVERY_S = 0.1
+# The API answers what is under way for 12 s; with the servers' time it is less than 20 s in all.
+_STOP_TIMEOUT_S = 12.5
+_SERVER_STOP_TIMEOUT_S = 5.0
+
+
+class CannotStart(Exception):  # noqa: N818 - it is told to a person as it stands
+    """Something stands in the way of a start; the text says what, and what to do."""
+
+
+def run(data: Path, port: int) -> None:
+    """Start everything with its data in `data` and HTTP on `port`; come back after SIGTERM, SIGINT or a failed start.
+
+    Raises `SystemExit` with a sentence when the start failed; whatever was started is stopped first.
+    """
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP, and means it.
+            signal.signal(number, lambda *_: stopping.set())
+    os.umask(0o077)  # Mails, logs and secrets below `data` are nobody else's to read.
+    data.mkdir(parents=True, exist_ok=True)
+    try:
+        with _alone(data):
+            stop_leftovers(data, _say)
+            Supervisor(data.resolve(), port, stopping).run()
+    except (CannotStart, NotInstalled) as error:
+        sys.exit(f"postroom: {error}")
+
+
+class Supervisor:
+    """Everything that `make up` answers for, in the order in which it starts."""
+
+    def __init__(self, data: Path, port: int, stopping: threading.Event) -> None:
+        self._data = data
+        self._port = port
+        self._stopping = stopping
+        self._children: list[Child] = []
+        self._began_at = monotonic()
+
+    def run(self) -> None:
+        """Start, tell, and tend until asked to stop."""
+        with _listening(self._port) as sockets:
+            try:
+                self._start_all(sockets)
+                while not self._stopping.wait(_TEND_EVERY_S):
+                    self._tend()
+            finally:
+                self._stop_all()
+
+    def _start_all(self, sockets: programs.Sockets) -> None:
+        _say("[1/4] starting PostgreSQL, Valkey and the mail sink")
+        works = Plant(self._data, sockets, self._pepper())
+        self._start(*works.servers())
+        _say("[2/4] preparing the database")
+        demo.write_atomically(self._data / DEMO_ENVIRONMENT_FILE.name, works.environment_file())
+        store = self._prepare(works)
+        _say("[3/4] starting the API and the workers")
+        self._start(*works.workers())
+        if self._stopping.is_set():
+            return
+        facts = self._facts(works, store)
+        store.dispose()
+        _say(f"[4/4] everything is up ({monotonic() - self._began_at:.1f} s)")
+        _tell(facts, self._data)
+
+    def _pepper(self) -> str:
+        """Give the pepper of this data folder: the one of earlier starts, or a new one."""
+        path = self._data / "pepper"
+        if not path.exists():
+            demo.write_atomically(path, secrets.token_hex(32))
+        return path.read_text(encoding="ascii")
+
+    def _prepare(self, works: Plant) -> Store:
+        create_database(works.maintenance_url, programs.DATABASE)
+        store = open_store(works.settings, connections=2)
+        migrate(store)
+        demo.seed(store)
+        return store
+
+    def _facts(self, works: Plant, store: Store) -> dict[str, object]:
+        path = self._data / "demo.json"
+        facts: dict[str, object] = {
+            **works.addresses(),
+            **demo.credentials(store, works.settings.pepper, path),
+            "accounts": demo.account_list(store),
+        }
+        demo.write_facts(path, facts)
+        return facts
+
+    def _start(self, *wanted: Program) -> None:
+        """Start these programs and wait until each does its work."""
+        logs = self._data / "log"
+        logs.mkdir(exist_ok=True)
+        children = [Child(program, logs / f"{program.name}.log", _say) for program in wanted]
+        self._children += children
+        for child in children:
+            child.start()
+        until = monotonic() + _START_TIMEOUT_S
+        while not all(child.is_healthy for child in children):
+            if self._stopping.wait(_TEND_EVERY_S):
+                return
+            self._tend()
+            if monotonic() > until:
+                raise CannotStart(_why_not_up([child for child in children if not child.is_healthy]))
+
+    def _tend(self) -> None:
+        for child in self._children:
+            child.tend()
+
+    def _stop_all(self) -> None:
+        """Ask everything to stop, the database and the broker when nobody needs them any more."""
+        _say("stopping")
+        servers = [child for child in self._children if child.program.is_server]
+        _stop([child for child in self._children if child not in servers], _STOP_TIMEOUT_S)
+        _stop(servers, _SERVER_STOP_TIMEOUT_S)
+        _say("stopped; everything is kept for the next start")
+
+
+def _stop(children: list[Child], timeout_s: float) -> None:
+    for child in children:
+        child.ask_to_stop()
+    until = monotonic() + timeout_s
+    for child in children:
+        if not child.finish(until - monotonic()):
+            _say(f"{child.program.name} did not stop in time and was killed")
+
+
+def _why_not_up(children: list[Child]) -> str:
+    told = [
+        f"{child.program.name} did not come up. The end of {child.log_path}:\n{child.last_words()}"
+        for child in children
+    ]
+    return "\n".join(told)
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Keep a second supervisor away from this data folder. The lock ends with the process, however that ends."""
+    with (data / "supervisor.lock").open("a+", encoding="ascii") as lock:
+        _lock(lock, data)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _lock(lock: IO[str], data: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.seek(0)
+        raise CannotStart(
+            f"it is already running from {data} (process {lock.read().strip() or 'unknown'}). "
+            "Stop that one first, or use another checkout."
+        ) from error
+
+
+@contextmanager
+def _listening(port: int) -> Iterator[programs.Sockets]:
+    """Hold the ports for as long as we run, so that a child that starts again finds its own."""
+    with _bind(port) as http, _bind_near(port + 1) as sink_http, _bind_near(0) as smtp:
+        yield programs.Sockets(http, sink_http, smtp)
+
+
+def _bind(port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(("127.0.0.1", port))
+        bound.listen(1024)
+    except (OSError, OverflowError) as error:
+        bound.close()
+        raise CannotStart(
+            f"port {port} cannot be used ({_say_why(error)}). Choose another: make up PORT=8090"
+        ) from error
+    return bound
+
+
+def _bind_near(port: int) -> socket.socket:
+    """Bind this port, or any free one where it is taken."""
+    try:
+        return _bind(port)
+    except CannotStart:
+        return _bind(0)
+
+
+def _say_why(error: Exception) -> str:
+    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is not a port number"
+
+
+def _tell(facts: dict[str, object], data: Path) -> None:
+    print(  # noqa: T201 - the answer to `make up`
+        f"""
+Postroom is up. Stop it with Ctrl-C.
+
+  API docs    {facts["docs_url"]}
+  Mail sink   {facts["mail_sink_url"]}
+  Data        {data}  (facts for programs: {data / "demo.json"})
+
+Send a message to an inbox, a mailbox, somebody who blocks everybody and a mailbox that refuses:
+
+{demo.curl_example(str(facts["base_url"]), str(facts["api_key"]))}
+""",
+        flush=True,
+    )
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # The terminal may be gone; what runs must be stopped all the same.
+        print(f"postroom: {line}", flush=True)  # noqa: T201 - progress for the person who waits

@@ -1,0 +1,145 @@
+"""One worker process: a Celery worker on its lane's queues, with a sweep beside it."""
+
+import gc
+import os
+import socket
+import sys
+from typing import Any, NoReturn
+from uuid import UUID, uuid4
+
+from celery import Celery, bootsteps
+
+from delivery.attempt_journal import Journal, journal_folder
+from delivery.channels.email.sender import SmtpSender
+from delivery.records.database import open_store
+from delivery.records.workers.registry import WorkerIdentity
+from delivery.settings import Settings
+from delivery.vocabulary import Channel
+from tasks.app import make_app
+from tasks.broker.backlog import Backlog, BrokerBacklog, NoBacklog
+from tasks.broker.direct_queue import Letterbox
+from tasks.broker.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
+from tasks.context import Office
+from tasks.lanes import LANES, THREADS, Lane, LaneName
+from tasks.queues import LETTERBOX
+from tasks.runner import register
+from worker.runtime.direct_reader import Reader
+from worker.runtime.liveness import Watch
+from worker.runtime.sweep import Pool, Sweep, Work
+
+# Beside those of the pool: one for the sweep's questions, one for the watch's, one to spare.
+_CONNECTIONS_BESIDE_THE_POOL = 3
+# A batch of decisions makes some hundred thousand objects and drops them. Python's own 700 had the collector walk them
+# again and again: 0.28 s of CPU for 10,000 recipients, 0.16 with this.
+_ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
+
+
+def run_worker(settings: Settings, lane_name: LaneName) -> None:
+    """Serve one lane until SIGTERM, then finish what is under way and end."""
+    lane = LANES[lane_name]
+    app = make_app(settings)
+    # Its first half has to be chance alone: it is in every claim, and it is the key of the worker's lock.
+    identity = WorkerIdentity(uuid4(), socket.gethostname(), os.getpid(), lane.queues)
+    notes = Journal(journal_folder(settings.journal_folder), identity.worker_id)
+    office = _furnish(settings, lane, identity.worker_id, notes)
+    register(app, office)
+    app.conf.worker_consumer = "tasks.broker.bell_consumer:BellConsumer"
+    app.steps["worker"].add(_sweep_step(office, lane))
+    if LETTERBOX in lane.queues:
+        app.steps["worker"].add(_reader_step(office))
+    watch = Watch(office, identity, open_store(settings, connections=1))
+    watch.start()
+    _spare_the_collector()
+    try:
+        _serve(app, settings, lane_name, lane)
+    finally:  # Only now is everything done that this worker was seen to do.
+        office.doorbell.close()
+        watch.close()
+        notes.close()
+
+
+def _spare_the_collector() -> None:
+    """Keep the collector from walking, for every batch, what lives as long as the process."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
+
+
+def _furnish(settings: Settings, lane: Lane, worker_id: UUID, notes: Journal) -> Office:
+    doorbell: Doorbell = BrokerDoorbell(settings) if settings.bell else SilentDoorbell()
+    return Office(
+        settings=settings,
+        store=open_store(settings, connections=_connections(settings, lane)),
+        doorbell=doorbell,
+        senders={Channel.EMAIL: SmtpSender(settings, notes=notes)},
+        worker_id=worker_id,
+        notes=notes,
+    )
+
+
+def _connections(settings: Settings, lane: Lane) -> int:
+    readers = 1 if LETTERBOX in lane.queues else 0
+    return lane.concurrency(settings) + readers + _CONNECTIONS_BESIDE_THE_POOL
+
+
+def _sweep_step(office: Office, lane: Lane) -> type[bootsteps.StartStopStep]:
+    """Make the part of the worker that sweeps. It needs the pool and no broker, so a dead broker cannot hold it up."""
+    queues = lane.bell_queues if office.settings.bell else ()
+    backlog: Backlog = BrokerBacklog(office.settings, queues) if queues else NoBacklog()
+
+    class SweepStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships no types
+        requires = ("celery.worker.components:Pool",)
+
+        def start(self, worker: Any) -> None:
+            pool = _pool_of(worker)
+            if lane.pool == THREADS:
+                office.hands.lend(pool)
+            self.sweep = Sweep(office, lane.queues, pool, backlog)
+            self.sweep.start()
+
+        def stop(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
+            office.hands.leave()
+            self.sweep.stop()
+
+    return SweepStep
+
+
+def _reader_step(office: Office) -> type[bootsteps.StartStopStep]:
+    """Make the part of the worker that empties the letterbox. It needs nothing of Celery."""
+
+    class ReaderStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships no types
+        def start(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
+            self.reader = Reader(office, Letterbox(office.settings))
+            self.reader.start()
+
+        def stop(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
+            self.reader.stop()
+
+    return ReaderStep
+
+
+def _pool_of(worker: Any) -> Pool:
+    """Let the sweep work on the worker's own pool, so that the configured concurrency holds for both together."""
+
+    def run(work: Work) -> None:
+        worker.pool.apply_async(work, callback=lambda _: None)  # A solo pool runs it right here.
+
+    return run
+
+
+def _serve(app: Celery, settings: Settings, lane_name: LaneName, lane: Lane) -> NoReturn:
+    """Serve until told to stop, and end as Celery says. Not by its command line, whose commands take 8 MiB."""
+    worker = app.Worker(
+        hostname=f"{lane_name}-{os.getpid()}@{socket.gethostname()}",
+        pool_cls=lane.pool,
+        concurrency=lane.concurrency(settings),
+        prefetch_multiplier=1 if lane.pool == THREADS else None,  # Its bells hold work for all hands.
+        queues=list(lane.bell_queues),
+        loglevel="WARNING",
+        quiet=True,  # No banner: standard output and error hold nothing but log lines.
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    worker.start()
+    sys.exit(worker.exitcode)
