@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.shape.house import files, name_of
+from tests.shape.codebase import files, name_of
 from tests.shape.test_prose import Passage, prose
 
 # Files that a sentence may end with or begin with; a name with a blank, a star or braces is a pattern, not a name.

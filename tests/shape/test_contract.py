@@ -5,7 +5,7 @@ from enum import StrEnum
 import pytest
 
 from delivery.vocabulary import Channel, MessageType, Reason, Scope, State, Status, StatusReason
-from tests.shape.house import ROOT
+from tests.shape.codebase import ROOT
 
 
 @pytest.mark.parametrize("words", [Channel, MessageType, Reason, Scope, State, Status, StatusReason])

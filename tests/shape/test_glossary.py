@@ -6,7 +6,7 @@ from enum import StrEnum
 import pytest
 
 from delivery import vocabulary
-from tests.shape.house import ROOT
+from tests.shape.codebase import ROOT
 
 # Coined words, and standard ones that mean something narrower here. A new one needs a line in the glossary first.
 COINED = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shape.house import ROOT, files, name_of
+from tests.shape.codebase import ROOT, files, name_of
 
 _CODE = re.compile(r"^```.*?^```|^    [^\n]*$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

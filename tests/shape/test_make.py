@@ -5,7 +5,7 @@ import subprocess
 
 import yaml
 
-from tests.shape.house import ROOT
+from tests.shape.codebase import ROOT
 
 _MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shape.house import PACKAGES, name_of, parse, python_files
+from tests.shape.codebase import PACKAGES, name_of, parse, python_files
 
 OURS = frozenset({*PACKAGES, "benchmarks", "chaos", "tests", "tools"})
 # What the benchmarks compare with is written as the manuals of its libraries show it: its tables are called as ours.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shape.house import ROOT, files, name_of, python_files
+from tests.shape.codebase import ROOT, files, name_of, python_files
 
 # A docstring begins with Return, Store, Check, Send; these words say nothing about what the code does.
 _OPENINGS = re.compile(r"(?:Say|Give|Answer|Tell)s?\b")
