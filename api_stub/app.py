@@ -13,7 +13,7 @@ from api_stub.server.errors import install_error_handlers
 from api_stub.server.request_ids import RequestIds
 from api_stub.server.route_guard import Paths, methods_of
 from api_stub.server.unexpected_errors import Defects
-from api_stub.services import install_front, open_front
+from api_stub.services import install_services, open_services
 from delivery.settings import Settings
 
 _CONTRACT = (messages.router, accounts.router, inbox.router, tokens.router)
@@ -30,8 +30,8 @@ def make_http_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_front(settings) as front:
-            install_front(app, front)
+        async with open_services(settings) as services:
+            install_services(app, services)
             yield
 
     # Its documentation pages bring their scripts along; FastAPI's own would load them from elsewhere.

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from api_stub.credentials.issuer_claims import ExpiredToken, InvalidToken, IssuerUnreachable
 from api_stub.requests.body import refuse_declared_length
 from api_stub.server.errors import Refusal
-from api_stub.services import Front, front_of
+from api_stub.services import Services, services_of
 from delivery.credentials import split
 from delivery.intake.errors import Fault
 from delivery.records.identities.clients import KnownClient
@@ -50,10 +50,10 @@ def may(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
 
     async def caller_with_scope(request: Request) -> Caller:
         refuse_declared_length(request)
-        caller = await _authenticate(request, front_of(request))
+        caller = await _authenticate(request, services_of(request))
         if scope not in caller.scopes:
             raise _out_of_scope(scope)
-        await front_of(request).limiter.admit_request(caller.client_id, caller.requests_per_minute)
+        await services_of(request).limiter.admit_request(caller.client_id, caller.requests_per_minute)
         return caller
 
     return caller_with_scope
@@ -82,29 +82,29 @@ def read_shown(headers: Headers, key_header: str) -> Shown:
     raise _refused("unauthorized", f"Give an API key in the header {key_header}, or a bearer token.")
 
 
-async def _authenticate(request: Request, front: Front) -> Caller:
-    shown = read_shown(request.headers, front.settings.api_key_header)
+async def _authenticate(request: Request, services: Services) -> Caller:
+    shown = read_shown(request.headers, services.settings.api_key_header)
     try:
-        known = await (_open_by_key if shown.kind is CredentialKind.API_KEY else _open_by_token)(front, shown.text)
+        known = await (_open_by_key if shown.kind is CredentialKind.API_KEY else _open_by_token)(services, shown.text)
     except Refusal as refusal:
         if refusal.status is HTTPStatus.UNAUTHORIZED:
-            await front.limiter.note_refused_credential(address_of(request))
+            await services.limiter.note_refused_credential(address_of(request))
         raise
     limits = known.limits
     return Caller(known.client_id, known.scopes, limits.requests_per_minute, limits.recipients_per_minute)
 
 
-async def _open_by_key(front: Front, key: str) -> KnownClient:
-    known = await front.keyring.find(key, CredentialKind.API_KEY)
+async def _open_by_key(services: Services, key: str) -> KnownClient:
+    known = await services.keyring.find(key, CredentialKind.API_KEY)
     if known is None or known.is_expired:
         raise _refused("invalid_api_key", "Invalid API key.")
     return known
 
 
-async def _open_by_token(front: Front, token: str) -> KnownClient:
+async def _open_by_token(services: Services, token: str) -> KnownClient:
     if split(token, CredentialKind.ACCESS_TOKEN) is None:
-        return await _open_by_foreign_token(front, token)
-    known = await front.keyring.find(token, CredentialKind.ACCESS_TOKEN)
+        return await _open_by_foreign_token(services, token)
+    known = await services.keyring.find(token, CredentialKind.ACCESS_TOKEN)
     if known is None:
         raise _invalid_token()
     if known.is_expired:
@@ -112,18 +112,18 @@ async def _open_by_token(front: Front, token: str) -> KnownClient:
     return known
 
 
-async def _open_by_foreign_token(front: Front, token: str) -> KnownClient:
-    if front.issuer is None:
+async def _open_by_foreign_token(services: Services, token: str) -> KnownClient:
+    if services.issuer is None:
         raise _invalid_token()
     try:
-        claimed = await front.issuer.identify(token)
+        claimed = await services.issuer.identify(token)
     except InvalidToken as error:
         raise _invalid_token() from error
     except ExpiredToken as error:
         raise _expired_token() from error
     except IssuerUnreachable as error:
         raise _unreachable() from error
-    known = await front.keyring.find_client(claimed.client)
+    known = await services.keyring.find_client(claimed.client)
     if known is None:
         raise _invalid_token()
     return KnownClient(known.client_id, known.scopes & claimed.scopes, known.limits)

@@ -19,7 +19,7 @@ _CONNECTIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class Services:
     """The collaborators of every request in this process."""
 
     settings: Settings
@@ -33,7 +33,7 @@ class Front:
 
 
 @asynccontextmanager
-async def open_front(settings: Settings) -> AsyncIterator[Front]:
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open the front desk and close it again."""
     archive = open_archive(settings, connections=_CONNECTIONS)
     doorbell = BrokerDoorbell(settings) if settings.bell else SilentDoorbell()
@@ -42,7 +42,7 @@ async def open_front(settings: Settings) -> AsyncIterator[Front]:
     issuer = open_issuer(settings)
     lookout = Lookout(archive, tick_s=settings.verdict_tick_s, limit=settings.waiting_limit)
     try:
-        yield Front(
+        yield Services(
             settings=settings,
             archive=archive,
             doorbell=doorbell,
@@ -61,12 +61,12 @@ async def open_front(settings: Settings) -> AsyncIterator[Front]:
         await archive.close()
 
 
-def install_front(app: FastAPI, front: Front) -> None:
-    """Put the front desk where `front_of` finds it."""
-    app.state.front = front
+def install_services(app: FastAPI, services: Services) -> None:
+    """Put the front desk where `services_of` finds it."""
+    app.state.services = services
 
 
-def front_of(request: Request) -> Front:
+def services_of(request: Request) -> Services:
     """Give the front desk of this process."""
-    front: Front = request.app.state.front
-    return front
+    services: Services = request.app.state.services
+    return services

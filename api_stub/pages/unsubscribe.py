@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse
 from api_stub.requests.body import read_form
 from api_stub.server.errors import Refusal
 from api_stub.server.request_ids import request_id_of
-from api_stub.services import Front, front_of
+from api_stub.services import Services, services_of
 from delivery.intake.errors import Unacceptable
 from delivery.records.database import STORE_UNAVAILABLE, Contended
 from delivery.records.identities import accounts
@@ -58,13 +58,13 @@ class _Turned(Exception):  # noqa: N818 - an answer, not a defect
 @router.get(PATH + "/{token}")
 async def look(request: Request, token: str) -> HTMLResponse:
     """Say what a press on the button will do."""
-    return await _answer(request, _look(front_of(request), token))
+    return await _answer(request, _look(services_of(request), token))
 
 
 @router.post(PATH + "/{token}")
 async def change(request: Request, token: str) -> HTMLResponse:
     """Stop e-mails, or undo that. Doing it again changes nothing more."""
-    return await _answer(request, _change(front_of(request), token, request))
+    return await _answer(request, _change(services_of(request), token, request))
 
 
 async def _answer(request: Request, page: Awaitable[HTMLResponse]) -> HTMLResponse:
@@ -77,24 +77,24 @@ async def _answer(request: Request, page: Awaitable[HTMLResponse]) -> HTMLRespon
         return _try_later(request, error)
 
 
-async def _look(front: Front, token: str) -> HTMLResponse:
-    account = await front.archive.ask(accounts.find_one, _permitted(front, token))
+async def _look(services: Services, token: str) -> HTMLResponse:
+    account = await services.archive.ask(accounts.find_one, _permitted(services, token))
     if account is None:
         raise _Turned(_wrong_link())
     return _offer_undo() if account.channel is Channel.INBOX else _offer_stop()
 
 
-async def _change(front: Front, token: str, request: Request) -> HTMLResponse:
-    account_id = _permitted(front, token)
+async def _change(services: Services, token: str, request: Request) -> HTMLResponse:
+    account_id = _permitted(services, token)
     channel = await _read_channel(request)
-    if not await front.archive.ask(accounts.move_to, account_id, channel):
+    if not await services.archive.ask(accounts.move_to, account_id, channel):
         raise _Turned(_wrong_link())
     _log.info("account_moved", account_id=str(account_id), channel=channel)
     return _stopped() if channel is Channel.INBOX else _undone()
 
 
-def _permitted(front: Front, token: str) -> UUID:
-    permit = read_token(token, front.settings.pepper)
+def _permitted(services: Services, token: str) -> UUID:
+    permit = read_token(token, services.settings.pepper)
     if permit is None:
         raise _Turned(_wrong_link())
     if permit.expires_at <= datetime.now(UTC):

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from api_stub.services import front_of
+from api_stub.services import services_of
 from delivery.records.database import STORE_UNAVAILABLE
 from delivery.records.migrate import is_current
 
@@ -35,16 +35,16 @@ async def ready(request: Request) -> JSONResponse:
 
     A broker that is away is told, and is no reason to send nobody here: messages are stored and delivered without.
     """
-    front = front_of(request)
+    services = services_of(request)
     try:
-        database = "ok" if await front.archive.ask(is_current) else "schema_not_current"
+        database = "ok" if await services.archive.ask(is_current) else "schema_not_current"
     except (*STORE_UNAVAILABLE, TimeoutError):
         database = "unreachable"
     is_ready = database == "ok"
     content = {
         "status": "ready" if is_ready else "not_ready",
         "database": database,
-        "broker": "ok" if front.doorbell.is_ringing else "unreachable",
+        "broker": "ok" if services.doorbell.is_ringing else "unreachable",
     }
     if is_ready:
         return JSONResponse(content)

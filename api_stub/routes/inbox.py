@@ -13,7 +13,7 @@ from api_stub.requests.pagination import read_page
 from api_stub.requests.query import Parameters
 from api_stub.schemas.messages import Inbox, answer_inbox
 from api_stub.server.errors import not_found
-from api_stub.services import front_of
+from api_stub.services import services_of
 from delivery.intake.uuids import read_uuid
 from delivery.records.views import inbox
 from delivery.vocabulary import Scope
@@ -44,7 +44,7 @@ async def read(
     parameters = Parameters(request)
     page = read_page(parameters, _read_letter_id)
     parameters.refuse_faults()
-    letters = await front_of(request).archive.ask(inbox.inbox, account_id, limit=page.rows, before=page.before)
+    letters = await services_of(request).archive.ask(inbox.inbox, account_id, limit=page.rows, before=page.before)
     if letters is None:
         raise not_found()
     return etags.answer_unless_known(request, answer_inbox(letters, page).model_dump_json(exclude_unset=True))

@@ -18,7 +18,7 @@ from api_stub.requests.prefer import read_wait
 from api_stub.requests.query import Parameters
 from api_stub.schemas.messages import Listed, Read, Sent, answer_listed, answer_read, answer_sent
 from api_stub.server.errors import Refusal, not_found
-from api_stub.services import Front, front_of
+from api_stub.services import Services, services_of
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.intake.errors import Fault, Unacceptable
 from delivery.intake.messages import Draft, given_recipients, read_draft, unknown_recipient
@@ -63,41 +63,41 @@ _KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^
 )
 async def send(request: Request, caller: Annotated[Caller, Depends(may(Scope.MESSAGE_SEND))]) -> Response:
     """Send one message to up to 25 accounts. The answer waits up to two seconds for the verdict (`Prefer: wait=N`)."""
-    front = front_of(request)
+    services = services_of(request)
     fields = await read_fields(request)
     draft = read_draft(fields)
     crash_here(CrashPoint.REQUEST_PARSED)
     arrival = Arrival(uuid7(), caller.client_id, draft, read_key(request.headers.getlist(KEY_HEADER)))
-    await front.limiter.admit_recipients(caller.client_id, caller.recipients_per_minute, len(draft.recipient_ids))
-    await front.limiter.admit_search(caller.client_id)
-    acceptance = await _accept(front, arrival)
+    await services.limiter.admit_recipients(caller.client_id, caller.recipients_per_minute, len(draft.recipient_ids))
+    await services.limiter.admit_search(caller.client_id)
+    acceptance = await _accept(services, arrival)
     if isinstance(acceptance, Strange):
-        await front.limiter.note_strangers(caller.client_id, len(acceptance.account_ids))
+        await services.limiter.note_strangers(caller.client_id, len(acceptance.account_ids))
         given = enumerate(given_recipients(fields))
         raise Unacceptable([unknown_recipient(i) for i, each in given if each in acceptance.account_ids])
-    message_id = _settle(front, arrival, acceptance)
+    message_id = _settle(services, arrival, acceptance)
     is_replayed = isinstance(acceptance, Repeated)
-    wait_s = read_wait(request.headers.getlist("prefer"), front.settings.verdict_wait_s)
+    wait_s = read_wait(request.headers.getlist("prefer"), services.settings.verdict_wait_s)
     known = None if is_replayed else _just_accepted(draft)
-    progress = await _await_verdict(front, message_id, wait_s, known)
+    progress = await _await_verdict(services, message_id, wait_s, known)
     crash_here(CrashPoint.ANSWER_UNSENT)
     return _created(answer_sent(message_id, progress), f"{request.url.path}/{message_id}", is_replayed=is_replayed)
 
 
-async def _accept(front: Front, arrival: Arrival) -> Acceptance:
+async def _accept(services: Services, arrival: Arrival) -> Acceptance:
     try:
-        return await front.registrar.accept(arrival)
+        return await services.registrar.accept(arrival)
     except Contended as error:
         description = "A request with this Idempotency-Key is still being stored. Send the same again in a second."
         headers = {"Retry-After": "1"}
         raise Refusal(HTTPStatus.CONFLICT, "request_in_progress", description, headers=headers) from error
 
 
-def _settle(front: Front, arrival: Arrival, acceptance: Stored | Repeated) -> UUID:
+def _settle(services: Services, arrival: Arrival, acceptance: Stored | Repeated) -> UUID:
     """Ring for a message that is stored now, and name the one that the answer is about."""
     if isinstance(acceptance, Stored):
         crash_here(CrashPoint.ACCEPT_UNRUNG)
-        front.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [arrival.message_id])
+        services.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [arrival.message_id])
         crash_here(CrashPoint.ACCEPT_RUNG)
         return arrival.message_id
     if not acceptance.is_same:
@@ -106,14 +106,14 @@ def _settle(front: Front, arrival: Arrival, acceptance: Stored | Repeated) -> UU
     return acceptance.message_id
 
 
-async def _await_verdict(front: Front, message_id: UUID, wait_s: float, known: Progress | None) -> Progress:
+async def _await_verdict(services: Services, message_id: UUID, wait_s: float, known: Progress | None) -> Progress:
     """Wait for the verdict; when the wait is over, say where the message stands, or else what is `known` of it.
 
     Raises `TimeoutError` when nothing is known and the database cannot be asked.
     """
-    progress = await front.lookout.wait(message_id, wait_s)
+    progress = await services.lookout.wait(message_id, wait_s)
     if progress is None and (wait_s > 0 or known is None):
-        progress = await front.lookout.look(message_id)
+        progress = await services.lookout.look(message_id)
     standing = progress or known
     if standing is None:
         raise TimeoutError("the current status of a repeated message cannot be read")
@@ -155,7 +155,7 @@ async def list_messages(request: Request, caller: Annotated[Caller, Depends(may(
     since = parameters.read("since", read_instant, "an RFC 3339 instant (with + written as %2B)")
     parameters.refuse_faults()
     wanted = MessageFilter(caller.client_id, status, since)
-    found = await front_of(request).archive.ask(message_list.messages, wanted, limit=page.rows, before=page.before)
+    found = await services_of(request).archive.ask(message_list.messages, wanted, limit=page.rows, before=page.before)
     return etags.answer_unless_known(request, answer_listed(found, page).model_dump_json(exclude_unset=True))
 
 
@@ -172,7 +172,7 @@ async def read(
     message_id = read_uuid(message_uuid)
     if message_id is None:
         raise not_found()
-    archive = front_of(request).archive
+    archive = services_of(request).archive
     view = await archive.ask(messages.message, message_id, client_id=caller.client_id)
     if view is None:
         raise _missing(await archive.ask(refused_sends.find, message_id, caller.client_id))

@@ -17,7 +17,7 @@ from api_stub.authentication import TOKEN_HEADER, address_of
 from api_stub.openapi import BY_CLIENT, errors
 from api_stub.requests.body import read_form, refuse_declared_length
 from api_stub.server.errors import Refusal
-from api_stub.services import Front, front_of
+from api_stub.services import Services, services_of
 from delivery.credentials import mint
 from delivery.intake.errors import Unacceptable
 from delivery.intake.uuids import read_uuid
@@ -81,14 +81,14 @@ class _Proof:
 async def grant_token(request: Request) -> JSONResponse:
     """Give a bearer token for a client's id and secret, sent as a form or as Basic credentials."""
     refuse_declared_length(request)
-    front = front_of(request)
+    services = services_of(request)
     parameters = await _read_parameters(request)
     proof = _read_proof(request.headers.getlist(TOKEN_HEADER), parameters)
     _check_grant(parameters.get("grant_type"))
     client = await _authenticate(request, proof)
-    await front.limiter.admit_request(client.client_id, client.limits.requests_per_minute)
+    await services.limiter.admit_request(client.client_id, client.limits.requests_per_minute)
     scopes = _choose_scopes(parameters.get("scope"), client.scopes)
-    return await _issue(front, client, scopes)
+    return await _issue(services, client, scopes)
 
 
 async def _read_parameters(request: Request) -> Mapping[str, str]:
@@ -143,10 +143,10 @@ def _check_grant(grant: str | None) -> None:
 
 
 async def _authenticate(request: Request, proof: _Proof | None) -> StoredCredential:
-    front = front_of(request)
-    stored = await front.keyring.find(proof.secret, CredentialKind.CLIENT_SECRET) if proof else None
+    services = services_of(request)
+    stored = await services.keyring.find(proof.secret, CredentialKind.CLIENT_SECRET) if proof else None
     if proof is None or stored is None or stored.is_expired or stored.client_id != read_uuid(proof.client_id):
-        await front.limiter.note_refused_credential(address_of(request))
+        await services.limiter.note_refused_credential(address_of(request))
         # RFC 9110 15.5.2 wants a challenge in every 401, whichever way was tried.
         headers = {"WWW-Authenticate": 'Basic realm="Service"'}
         description = "The client is not known, or its secret is not valid."
@@ -161,11 +161,11 @@ def _choose_scopes(asked: str | None, allowed: frozenset[Scope]) -> list[Scope]:
     return [scope for scope in Scope if scope in words]
 
 
-async def _issue(front: Front, client: StoredCredential, scopes: list[Scope]) -> JSONResponse:
-    lifetime_s = front.settings.token_lifetime_s
-    minted = mint(CredentialKind.ACCESS_TOKEN, front.settings.pepper)
+async def _issue(services: Services, client: StoredCredential, scopes: list[Scope]) -> JSONResponse:
+    lifetime_s = services.settings.token_lifetime_s
+    minted = mint(CredentialKind.ACCESS_TOKEN, services.settings.pepper)
     lifetime = timedelta(seconds=lifetime_s)
-    await front.archive.ask(issue_token, client.client_id, minted, scopes=scopes, lifetime=lifetime)
+    await services.archive.ask(issue_token, client.client_id, minted, scopes=scopes, lifetime=lifetime)
     token = minted.text.get_secret_value()
     answer = TokenAnswer(access_token=token, expires_in=lifetime_s, token_type="Bearer", scope=" ".join(scopes))  # noqa: S106 - see above
     return JSONResponse(answer.model_dump(), headers=_UNKEPT)
