@@ -14,7 +14,7 @@ from delivery.records.pipeline import vetting_cases
 from delivery.records.pipeline.vetting_cases import Case, Ruling
 from delivery.vocabulary import CaseState
 from tasks.broker.doorbell import SilentDoorbell
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.review import NotOpen, rule
 
 _LOOK_EVERY_S = 0.3
@@ -69,7 +69,7 @@ class Staff:
             self._command(case.case_id, "approve" if state is CaseState.APPROVED else "reject")
             return
         try:
-            rule(Office(self._site.inside, store, SilentDoorbell()), case.case_id, Ruling(state, "staff"))
+            rule(StepContext(self._site.inside, store, SilentDoorbell()), case.case_id, Ruling(state, "staff"))
         except NotOpen:  # A decision whose commit was not heard of.
             return
 

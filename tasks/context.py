@@ -33,7 +33,7 @@ class Sender(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
+class StepContext:
     """The collaborators of every step in this process."""
 
     settings: Settings

@@ -14,7 +14,7 @@ from delivery.intake.uuids import read_uuid
 from delivery.records.database import STORE_UNAVAILABLE, transaction
 from delivery.records.pipeline import due
 from delivery.vocabulary import QueueName, StepName
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver, deliver_alone
 from tasks.steps.expire_leases import lapse
@@ -35,13 +35,13 @@ class StepFailed(Exception):  # noqa: N818 - it says what happened, and it was d
 class Step(Generic[Id]):
     """A step with what surrounds it: how ids are read from a bell, and how a row is set aside."""
 
-    run: Callable[[Office, Sequence[Id]], None]
+    run: Callable[[StepContext, Sequence[Id]], None]
     read_id: Callable[[object], Id | None]
     set_aside: Callable[..., None]
     shared_queue: QueueName | None = None
     """Set where a step waits for a network: the ids of a bell from this queue are shared among the worker's hands."""
 
-    def take(self, office: Office, ids: object) -> None:
+    def take(self, context: StepContext, ids: object) -> None:
         """Run the step for the ids of a bell. A bell is nobody's word: what is not an id in it has no effect."""
         crash_here(CrashPoint.BELL_HEARD)
         items = ids if isinstance(ids, list | tuple) else []
@@ -49,12 +49,12 @@ class Step(Generic[Id]):
         if len(known) < len(items) or not items:
             _log.warning("bell_garbled", step=self.name, ids_read=len(known))
         if self.shared_queue is None:
-            self._attempt(office, known)
+            self._attempt(context, known)
         else:
-            left = office.hands.share(known, lambda each: self._attempt(office, [each]))
-            office.doorbell.ring(StepName.DELIVER, self.shared_queue, left)
+            left = context.hands.share(known, lambda each: self._attempt(context, [each]))
+            context.doorbell.ring(StepName.DELIVER, self.shared_queue, left)
 
-    def work(self, office: Office, ids: Sequence[Id]) -> None:
+    def work(self, context: StepContext, ids: Sequence[Id]) -> None:
         """Run the step; when it breaks, find out on which rows, and set those aside.
 
         Raises `StepFailed` then. While the database is away its error is raised and the rows simply stay due.
@@ -62,14 +62,14 @@ class Step(Generic[Id]):
         if not ids:
             return
         try:
-            self.run(office, ids)
+            self.run(context, ids)
         except STORE_UNAVAILABLE:
             raise
         except Exception as error:
             if len(ids) > 1:
-                self._work_one_by_one(office, ids)
+                self._work_one_by_one(context, ids)
             else:
-                self._set_aside(office, ids, error)
+                self._set_aside(context, ids, error)
                 raise StepFailed(f"{self.name} broke on {ids[0]}, which is set aside.") from error
 
     @property
@@ -77,29 +77,29 @@ class Step(Generic[Id]):
         """What logs call this step."""
         return self.run.__name__
 
-    def _attempt(self, office: Office, ids: Sequence[Id]) -> None:
+    def _attempt(self, context: StepContext, ids: Sequence[Id]) -> None:
         """Run the step for ids of a bell; how it ends is nothing to the rest, and nothing that Celery need tell."""
         try:
-            self.work(office, ids)
+            self.work(context, ids)
         except StepFailed:
             return  # It has been logged and set aside.
         except STORE_UNAVAILABLE as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep asks again")
 
-    def _work_one_by_one(self, office: Office, ids: Sequence[Id]) -> None:
+    def _work_one_by_one(self, context: StepContext, ids: Sequence[Id]) -> None:
         failed = 0
         for each in ids:
             try:
-                self.work(office, [each])
+                self.work(context, [each])
             except StepFailed:
                 failed += 1
         if failed:
             raise StepFailed(f"{self.name} broke on {failed} of {len(ids)} rows, which are set aside.")
 
-    def _set_aside(self, office: Office, ids: Sequence[Id], error: Exception) -> None:
+    def _set_aside(self, context: StepContext, ids: Sequence[Id], error: Exception) -> None:
         _log.error("step_failed", step=self.name, error=type(error).__name__, ids=[str(each) for each in ids])
-        with transaction(office.store) as db:
-            self.set_aside(db, ids, timedelta(seconds=office.settings.step_pause_s))
+        with transaction(context.store) as db:
+            self.set_aside(db, ids, timedelta(seconds=context.settings.step_pause_s))
 
 
 def _read_message_id(item: object) -> UUID | None:
@@ -123,15 +123,15 @@ STEPS: Mapping[StepName, Step[Any]] = {StepName.DECIDE: DECIDE, StepName.VET: VE
 """The steps that have bells. The others follow the clock alone, and only the sweep starts them."""
 
 
-def register(app: Celery, office: Office) -> None:
+def register(app: Celery, context: StepContext) -> None:
     """Make every step that has bells a task of this application, working in this office."""
     for name, step in STEPS.items():
         # Celery shares tasks between all applications of a process unless told otherwise, and so this office's.
-        app.task(_task(step, office), name=name, shared=False)
+        app.task(_task(step, context), name=name, shared=False)
 
 
-def _task(step: Step[Any], office: Office) -> Callable[[object], None]:
+def _task(step: Step[Any], context: StepContext) -> Callable[[object], None]:
     def run(ids: object) -> None:
-        step.take(office, ids)
+        step.take(context, ids)
 
     return run

@@ -22,7 +22,7 @@ from delivery.records.pipeline.accept import accept as accept_messages
 from delivery.records.pipeline.refused_sends import Refusal
 from delivery.transactional_send import faults_of_acceptance
 from delivery.vocabulary import CredentialKind, QueueName, Scope, StepName
-from tasks.context import Office
+from tasks.context import StepContext
 
 _log = structlog.get_logger()
 _KIND = CredentialKind.ACCESS_TOKEN
@@ -40,7 +40,7 @@ class _Send:
     faults: tuple[Fault, ...] = ()
 
 
-def accept(office: Office, envelopes: Sequence[bytes]) -> list[bytes]:
+def accept(context: StepContext, envelopes: Sequence[bytes]) -> list[bytes]:
     """Take these direct sends in or record why not; answer those that are dealt with, for good.
 
     A second envelope for one message is left for the next time, when the first one's fate is known; while another
@@ -48,36 +48,36 @@ def accept(office: Office, envelopes: Sequence[bytes]) -> list[bytes]:
     """
     crash_here(CrashPoint.DIRECT_SEEN)
     readings = {envelope: _read(envelope) for envelope in envelopes}
-    with transaction(office.store) as db:
+    with transaction(context.store) as db:
         if not direct_send_lock.take_direct_sends(db):
             return []
         known = clients.find_credentials(db, [shown for each in readings.values() if (shown := _shown(each))])
-        sends = _first_of_each_message(_judge(*each, known, office.settings.pepper) for each in readings.items())
-        accepted = accept_messages(db, _arrivals(sends), grace=office.settings.grace)
+        sends = _first_of_each_message(_judge(*each, known, context.settings.pepper) for each in readings.items())
+        accepted = accept_messages(db, _arrivals(sends), grace=context.settings.grace)
         refusals = [refusal for each in sends if (refusal := _refusal(each, accepted))]
         refused_sends.record(db, refusals)
         crash_here(CrashPoint.DIRECT_WRITTEN)
     crash_here(CrashPoint.DIRECT_COMMITTED)
     stored = [message_id for message_id, each in accepted.items() if isinstance(each, Stored)]
-    office.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, stored)
+    context.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, stored)
     _tell(refusals)
     return [each.envelope for each in sends]
 
 
-def take(office: Office, envelopes: Sequence[bytes]) -> list[bytes]:
+def take(context: StepContext, envelopes: Sequence[bytes]) -> list[bytes]:
     """Do what `accept` does; when it breaks, find out on which envelopes, and refuse those.
 
     Raises one of `STORE_UNAVAILABLE` or `ConnectionError`, which no envelope can cause: it is to be taken again, and is
     known by its id if its commit came about all the same.
     """
     try:
-        return accept(office, envelopes)
+        return accept(context, envelopes)
     except (*STORE_UNAVAILABLE, ConnectionError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever one envelope does to us, the others must get through
         if len(envelopes) > 1:
-            return [done for each in envelopes for done in take(office, [each])]
-        return _give_up(office, envelopes[0], error)
+            return [done for each in envelopes for done in take(context, [each])]
+        return _give_up(context, envelopes[0], error)
 
 
 def _read(envelope: bytes) -> Mapping[str, object] | Unacceptable:
@@ -121,14 +121,14 @@ def _genuine(parts: tuple[str, str] | None, known: _Known, pepper: SecretStr) ->
     return found if found is not None and is_match(secret, found.digest, pepper) else None
 
 
-def _client_of(office: Office, reading: Mapping[str, object] | Unacceptable) -> UUID | None:
+def _client_of(context: StepContext, reading: Mapping[str, object] | Unacceptable) -> UUID | None:
     """Name the client of a send whose token is genuine, so that it can see what became of it."""
     shown = _shown(reading)
     if shown is None or isinstance(reading, Unacceptable):
         return None
-    with transaction(office.store) as db:
+    with transaction(context.store) as db:
         known = clients.find_credentials(db, [shown])
-    credential = _genuine(_split_token(reading), known, office.settings.pepper)
+    credential = _genuine(_split_token(reading), known, context.settings.pepper)
     return credential.client_id if credential else None
 
 
@@ -179,13 +179,13 @@ def _tell(refusals: Iterable[Refusal]) -> None:
         _log.info("direct_send_refused", client_id=each.client_id and str(each.client_id), codes=codes)
 
 
-def _give_up(office: Office, envelope: bytes, error: Exception) -> list[bytes]:
+def _give_up(context: StepContext, envelope: bytes, error: Exception) -> list[bytes]:
     """Refuse an envelope that a step of ours broke on: kept in the queue it would break the step for ever."""
     _log.error("step_failed", step="accept", error=type(error).__name__, where=place_of(error))
     reading = _read(envelope)
     message_id = None if isinstance(reading, Unacceptable) else find_message_id(reading)
     why = body_fault("internal_error", "Taking this in failed for a reason of our own. It is in the worker's log.")
-    client_id = _client_of(office, reading)
-    with transaction(office.store) as db:
+    client_id = _client_of(context, reading)
+    with transaction(context.store) as db:
         refused_sends.record(db, [Refusal(message_id, client_id, tuple(why.faults))])
     return [envelope]

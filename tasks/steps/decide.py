@@ -12,7 +12,7 @@ from delivery.rules.transitions import Candidate, Move, place
 from delivery.rules.vetting import find_phrases
 from delivery.vocabulary import QueueName, State, StepName
 from tasks.broker.doorbell import ring_for_deliveries
-from tasks.context import Office
+from tasks.context import StepContext
 
 # A bell may bring 500 messages with 25 recipients each. Those of so many are held in memory at once: with all of them a
 # worker grew by 8 MiB more. PostgreSQL looks for a row's id in a list by walking along it, so shorter lists cost less.
@@ -20,15 +20,15 @@ AT_ONCE = 100
 _HANDED_ON = frozenset({State.QUEUED, State.HELD})
 
 
-def decide(office: Office, message_ids: Sequence[UUID]) -> None:
+def decide(context: StepContext, message_ids: Sequence[UUID]) -> None:
     """Place every recipient of these messages; inbox letters are delivered in the same transaction."""
     handed_on: list[Move] = []
-    with transaction(office.store) as db:
+    with transaction(context.store) as db:
         contents = candidates.lock_undecided(db, message_ids)
         crash_here(CrashPoint.DECIDE_LOCKED)
         for some in _portions(contents):
             waiting = candidates.candidates(db, [content.message_id for content in some], State.ACCEPTED)
-            placed = judge(office, some, waiting)
+            placed = judge(context, some, waiting)
             transitions.record(db, placed)
             handed_on += [move for move in placed if move.after in _HANDED_ON]
         vetting_ids = _vetting_ids(contents, handed_on)
@@ -36,9 +36,9 @@ def decide(office: Office, message_ids: Sequence[UUID]) -> None:
         candidates.mark_decided(db, vetting_ids)
         crash_here(CrashPoint.DECIDE_WRITTEN)
     crash_here(CrashPoint.DECIDE_COMMITTED)
-    ring_for_deliveries(office.doorbell, handed_on)
+    ring_for_deliveries(context.doorbell, handed_on)
     held = [message_id for message_id, vetting_id in vetting_ids.items() if vetting_id]
-    office.doorbell.ring(StepName.VET, QueueName.VETTING, held)
+    context.doorbell.ring(StepName.VET, QueueName.VETTING, held)
     crash_here(CrashPoint.DECIDE_RUNG)
 
 
@@ -46,9 +46,9 @@ def _portions(contents: Sequence[candidates.Content]) -> Iterator[Sequence[candi
     return (contents[start : start + AT_ONCE] for start in range(0, len(contents), AT_ONCE))
 
 
-def judge(office: Office, contents: Sequence[candidates.Content], waiting: Sequence[Candidate]) -> list[Move]:
+def judge(context: StepContext, contents: Sequence[candidates.Content], waiting: Sequence[Candidate]) -> list[Move]:
     """Apply the rules to every candidate of these messages."""
-    phrases, grace = office.settings.phrases, office.settings.grace
+    phrases, grace = context.settings.phrases, context.settings.grace
     flagged = {content.message_id for content in contents if find_phrases(content.texts, phrases)}
     return [place(candidate, hold=candidate.message_id in flagged, grace=grace) for candidate in waiting]
 

@@ -13,37 +13,37 @@ from delivery.rules.outcomes import Outcome, conclude, settle
 from delivery.rules.preferences import choose_channel
 from delivery.rules.transitions import Move
 from delivery.vocabulary import Channel
-from tasks.context import Office, hold_unknown
+from tasks.context import StepContext, hold_unknown
 
 _log = structlog.get_logger()
 
 
-def deliver(office: Office, recipient_ids: Sequence[int]) -> None:
+def deliver(context: StepContext, recipient_ids: Sequence[int]) -> None:
     """Try each of these recipients once. No transaction is open while the network is asked."""
-    with office.company.beside():
-        _attempt(office, office.claiming.do(recipient_ids, partial(_claim, office)))
+    with context.company.beside():
+        _attempt(context, context.claiming.do(recipient_ids, partial(_claim, context)))
 
 
-def deliver_alone(office: Office, recipient_ids: Sequence[int]) -> None:
+def deliver_alone(context: StepContext, recipient_ids: Sequence[int]) -> None:
     """Try each of these once, while this worker has nothing else under way: workers have died of them.
 
     Once the worker leaves, the rest stays due.
     """
     for recipient_id in recipient_ids:
-        if office.hands.are_leaving:
+        if context.hands.are_leaving:
             return
-        with office.company.alone():
-            (letters,) = _claim(office, [[recipient_id]], is_alone=True)
-            _attempt(office, letters)
+        with context.company.alone():
+            (letters,) = _claim(context, [[recipient_id]], is_alone=True)
+            _attempt(context, letters)
 
 
-def _attempt(office: Office, letters: Sequence[Letter]) -> None:
+def _attempt(context: StepContext, letters: Sequence[Letter]) -> None:
     crash_here(CrashPoint.CLAIM_COMMITTED)
     judged = [(letter, judge(letter)) for letter in letters]  # Those not claimed are settled or in other hands.
-    _record(office, [(letter, outcome) for letter, outcome in judged if isinstance(outcome, Outcome)])
+    _record(context, [(letter, outcome) for letter, outcome in judged if isinstance(outcome, Outcome)])
     for letter, channel in judged:
         if isinstance(channel, Channel):
-            _record(office, [(letter, office.senders[channel].send(letter))])
+            _record(context, [(letter, context.senders[channel].send(letter))])
 
 
 def judge(letter: Letter) -> Outcome | Channel:
@@ -52,39 +52,39 @@ def judge(letter: Letter) -> Outcome | Channel:
     return settle(choice, letter.channel)
 
 
-def _claim(office: Office, asked: Sequence[Sequence[int]], *, is_alone: bool = False) -> list[list[Letter]]:
+def _claim(context: StepContext, asked: Sequence[Sequence[int]], *, is_alone: bool = False) -> list[list[Letter]]:
     """Claim in one transaction what several runs ask for. Whoever asks second for a recipient does not get it."""
     wanted = sorted({each for recipient_ids in asked for each in recipient_ids})
-    with transaction(office.store) as db:
-        token = claims.make_token(office.worker_id)
-        letters = claims.claim(db, wanted, token=token, lease=office.settings.lease, is_alone=is_alone)
+    with transaction(context.store) as db:
+        token = claims.make_token(context.worker_id)
+        letters = claims.claim(db, wanted, token=token, lease=context.settings.lease, is_alone=is_alone)
         crash_here(CrashPoint.CLAIM_WRITTEN)
     claimed = {letter.recipient_id: letter for letter in letters}
     return [[claimed.pop(each) for each in recipient_ids if each in claimed] for recipient_ids in asked]
 
 
-def _record(office: Office, ended: Sequence[tuple[Letter, Outcome]]) -> None:
+def _record(context: StepContext, ended: Sequence[tuple[Letter, Outcome]]) -> None:
     """Record how these attempts ended, all or none."""
     if not ended:
         return
-    made = [_conclude(office, letter, outcome) for letter, outcome in ended]
-    recorded = office.concluding.do(made, partial(_move, office))
+    made = [_conclude(context, letter, outcome) for letter, outcome in ended]
+    recorded = context.concluding.do(made, partial(_move, context))
     crash_here(CrashPoint.OUTCOME_COMMITTED)
     for letter, _ in ended:
-        office.notes.forget((letter.recipient_id, letter.attempt))
+        context.notes.forget((letter.recipient_id, letter.attempt))
         if letter.recipient_id not in recorded:  # Its lease ran out meanwhile and somebody else answers for it now.
             _log.warning("outcome_fenced", recipient_id=letter.recipient_id, attempt=letter.attempt)
 
 
-def _move(office: Office, made: Sequence[Sequence[Move]]) -> list[set[int]]:
+def _move(context: StepContext, made: Sequence[Sequence[Move]]) -> list[set[int]]:
     """Make in one transaction the moves of several runs; answer to each which recipients have moved."""
     together = [move for moves_of_one in made for move in moves_of_one]
-    with transaction(office.store) as db:
+    with transaction(context.store) as db:
         recorded = transitions.record(db, together)
         crash_here(CrashPoint.OUTCOME_WRITTEN)
     return [recorded] * len(made)
 
 
-def _conclude(office: Office, letter: Letter, outcome: Outcome) -> Move:
-    ended = hold_unknown(outcome, office.settings)
-    return conclude(letter.attempted, ended, office.chance(), patience=office.settings.send_deadline)
+def _conclude(context: StepContext, letter: Letter, outcome: Outcome) -> Move:
+    ended = hold_unknown(outcome, context.settings)
+    return conclude(letter.attempted, ended, context.chance(), patience=context.settings.send_deadline)

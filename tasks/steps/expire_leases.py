@@ -8,20 +8,20 @@ from delivery.records.database import transaction
 from delivery.records.pipeline import claims, transitions
 from delivery.rules.outcomes import conclude
 from delivery.rules.worker_deaths import after_lease
-from tasks.context import Office, hold_unknown
+from tasks.context import StepContext, hold_unknown
 
 
-def lapse(office: Office, recipient_ids: Sequence[int]) -> None:
+def lapse(context: StepContext, recipient_ids: Sequence[int]) -> None:
     """Record how these attempts ended, as far as anybody can know; a late outcome of theirs is fenced out from now on.
 
     A worker that lives and could not reach the database may have noted the relay's answer in its journal.
     """
-    folder = attempt_journal.journal_folder(office.settings.journal_folder)
-    with transaction(office.store) as db:
+    folder = attempt_journal.journal_folder(context.settings.journal_folder)
+    with transaction(context.store) as db:
         attempts = claims.lapsed(db, recipient_ids)
         ended = [(each, after_lease(each, attempt_journal.read_by_token(folder, token))) for each, token in attempts]
         transitions.record(
-            db, [conclude(each, hold_unknown(end, office.settings), office.chance()) for each, end in ended]
+            db, [conclude(each, hold_unknown(end, context.settings), context.chance()) for each, end in ended]
         )
         crash_here(CrashPoint.LAPSE_WRITTEN)
     crash_here(CrashPoint.LAPSE_COMMITTED)

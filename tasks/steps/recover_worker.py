@@ -13,40 +13,40 @@ from delivery.rules.outcomes import Attempt, conclude
 from delivery.rules.transitions import Move
 from delivery.rules.worker_deaths import Traces, accuse, after_death
 from delivery.vocabulary import Reason, State, StepName
-from tasks.context import Office, hold_unknown
+from tasks.context import StepContext, hold_unknown
 from tasks.queues import DELIVERY_QUEUES
 
 _log = structlog.get_logger()
 
 
-def bury(office: Office, worker_id: UUID) -> None:
+def bury(context: StepContext, worker_id: UUID) -> None:
     """End the attempts of this dead worker as its journal tells, and count what it died of. Safe to repeat.
 
     Without its journal on this machine nobody knows whether a mail arrived: `traces` is None then.
     """
-    traces = attempt_journal.read(attempt_journal.journal_folder(office.settings.journal_folder), worker_id)
-    with transaction(office.store) as db:
+    traces = attempt_journal.read(attempt_journal.journal_folder(context.settings.journal_folder), worker_id)
+    with transaction(context.store) as db:
         tried = claims.under_way(db, worker_id)
         accused = accuse(tried)
-        wanted = [_conclude(office, each, earlier + (each.recipient_id in accused), traces) for each, earlier in tried]
+        wanted = [_conclude(context, each, earlier + (each.recipient_id in accused), traces) for each, earlier in tried]
         ended = transitions.record(db, wanted)
         claims.count_deaths(db, ended & accused)
-    with transaction(office.store) as db:  # Of its own: messages are locked in the order of their ids.
+    with transaction(context.store) as db:  # Of its own: messages are locked in the order of their ids.
         parked = deaths.bury(db, worker_id)
-    _ring(office, [move for move in wanted if move.recipient_id in ended])
+    _ring(context, [move for move in wanted if move.recipient_id in ended])
     _tell(worker_id, wanted, parked)
 
 
-def _conclude(office: Office, attempt: Attempt, deaths: int, traces: Traces | None) -> Move:
-    outcome = hold_unknown(after_death(attempt, traces, deaths=deaths), office.settings)
-    return conclude(attempt, outcome, office.chance(), patience=office.settings.send_deadline)
+def _conclude(context: StepContext, attempt: Attempt, deaths: int, traces: Traces | None) -> Move:
+    outcome = hold_unknown(after_death(attempt, traces, deaths=deaths), context.settings)
+    return conclude(attempt, outcome, context.chance(), patience=context.settings.send_deadline)
 
 
-def _ring(office: Office, ended: Sequence[Move]) -> None:
+def _ring(context: StepContext, ended: Sequence[Move]) -> None:
     """Ring for those that may be tried again at once."""
     ready = [move.recipient_id for move in ended if move.after is State.RETRYING and not move.due_in]
     for queue_name in DELIVERY_QUEUES.values():  # A bell that finds nothing to claim there does nothing.
-        office.doorbell.ring(StepName.DELIVER, queue_name, ready)
+        context.doorbell.ring(StepName.DELIVER, queue_name, ready)
 
 
 def _tell(worker_id: UUID, wanted: Sequence[Move], parked: set[UUID]) -> None:

@@ -12,7 +12,7 @@ from delivery.records.pipeline.vetting_cases import Ruling
 from delivery.rules.transitions import Candidate, Move, place, refuse
 from delivery.vocabulary import CaseState, Reason, State
 from tasks.broker.doorbell import ring_for_deliveries
-from tasks.context import Office
+from tasks.context import StepContext
 
 _log = structlog.get_logger()
 _CLOCK = "the clock"
@@ -23,39 +23,39 @@ class NotOpen(Exception):  # noqa: N818 - a fact about the case
     """The case cannot be decided: there is none, or somebody has decided it already."""
 
 
-def rule(office: Office, case_id: UUID, ruling: Ruling) -> None:
+def rule(context: StepContext, case_id: UUID, ruling: Ruling) -> None:
     """Decide an open case. On approval preferences are asked again: an opt-out during the review counts.
 
     Raises `NotOpen` when there is no such case, or it was decided before.
     """
-    with transaction(office.store) as db:
+    with transaction(context.store) as db:
         decided = vetting_cases.decide(db, case_id, ruling)
         if decided is None:
             raise NotOpen(_why_not_open(vetting_cases.find(db, case_id)))
         crash_here(CrashPoint.RULE_CLOSED)
         held = candidates.candidates(db, [decided.message_id], State.HELD)
-        placed = _place(office, held, ruling.state)
+        placed = _place(context, held, ruling.state)
         transitions.record(db, placed)
         crash_here(CrashPoint.RULE_WRITTEN)
     crash_here(CrashPoint.RULE_COMMITTED)
-    ring_for_deliveries(office.doorbell, placed)
+    ring_for_deliveries(context.doorbell, placed)
     _log.info("vetting_case_decided", case_id=str(case_id), state=ruling.state)
 
 
-def expire(office: Office, message_ids: Sequence[UUID]) -> None:
+def expire(context: StepContext, message_ids: Sequence[UUID]) -> None:
     """Refuse these held messages, which staff did not decide in time; one decided meanwhile stays as it is."""
-    with transaction(office.store) as db:
+    with transaction(context.store) as db:
         overdue = vetting_cases.overdue(db, message_ids)
     for case_id in overdue:
         try:
-            rule(office, case_id, Ruling(CaseState.EXPIRED, _CLOCK))
+            rule(context, case_id, Ruling(CaseState.EXPIRED, _CLOCK))
         except NotOpen:
             _log.debug("vetting_case_decided_before_it_expired", case_id=str(case_id))
 
 
-def _place(office: Office, held: Sequence[Candidate], state: CaseState) -> list[Move]:
+def _place(context: StepContext, held: Sequence[Candidate], state: CaseState) -> list[Move]:
     if state is CaseState.APPROVED:
-        grace = office.settings.grace
+        grace = context.settings.grace
         return [place(candidate, hold=False, grace=grace) for candidate in held]
     return refuse(held, _REFUSALS[state])
 

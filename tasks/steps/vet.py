@@ -10,18 +10,18 @@ from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import transaction
 from delivery.records.pipeline import vetting_cases
 from delivery.rules.vetting import find_phrases
-from tasks.context import Office
+from tasks.context import StepContext
 
 _log = structlog.get_logger()
 
 
-def vet(office: Office, message_ids: Sequence[UUID]) -> None:
+def vet(context: StepContext, message_ids: Sequence[UUID]) -> None:
     """Open a case for each of these messages that is held and has none."""
-    hold = timedelta(days=office.settings.hold_days)
-    with transaction(office.store) as db:
+    hold = timedelta(days=context.settings.hold_days)
+    with transaction(context.store) as db:
         unopened = vetting_cases.lock_unopened(db, message_ids)
         for held in unopened:
-            vetting_cases.open_case(db, held, find_phrases(held.texts, office.settings.phrases), hold=hold)
+            vetting_cases.open_case(db, held, find_phrases(held.texts, context.settings.phrases), hold=hold)
         crash_here(CrashPoint.VET_WRITTEN)
     crash_here(CrashPoint.VET_COMMITTED)
     for held in unopened:

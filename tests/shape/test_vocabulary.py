@@ -24,7 +24,7 @@ from delivery.vocabulary import (
 )
 from tasks.app import make_app
 from tasks.broker.doorbell import SilentDoorbell
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.lanes import LANES, LaneName
 from tasks.queues import DELIVERY_QUEUES, LETTERBOX, ROUTES
 from tasks.runner import STEPS, register
@@ -88,7 +88,7 @@ def test_every_channel_but_the_inbox_has_a_queue_that_its_deliveries_may_wait_in
 
 def test_step_names_routes_and_registered_tasks_are_the_same() -> None:
     app = make_app(build.settings())
-    register(app, Office(build.settings(), cast(Store, None), SilentDoorbell()))
+    register(app, StepContext(build.settings(), cast(Store, None), SilentDoorbell()))
 
     registered = {name for name in app.tasks if not name.startswith("celery.")}
 

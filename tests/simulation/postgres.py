@@ -25,7 +25,7 @@ from delivery.records.workers.registry import WorkerIdentity
 from delivery.rules.outcomes import Attempt, Outcome, conclude
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, Reason, Scope, State, Status
-from tasks.context import Office, hold_unknown
+from tasks.context import StepContext, hold_unknown
 from tasks.steps.decide import decide
 from tasks.steps.deliver import judge
 from tasks.steps.expire_leases import lapse
@@ -74,12 +74,12 @@ class Postgres:
             db.execute(EMPTY)
             clients.put(db, build.CLIENT_ID, "a client", scopes=tuple(Scope))
 
-    def _open_office(self, settings: Settings, folder: Path) -> Office:
+    def _open_office(self, settings: Settings, folder: Path) -> StepContext:
         there = settings.model_copy(update={"journal_folder": str(folder)})
-        return Office(there, self._store, self._bells, chance=lambda: 0.0)
+        return StepContext(there, self._store, self._bells, chance=lambda: 0.0)
 
     @property
-    def _office(self) -> Office:
+    def _office(self) -> StepContext:
         return self._offices[0]
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from delivery.records.database import Store
 from delivery.settings import Settings, settings_from_environment
 from delivery.vocabulary import Channel, MessageType
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.support.api_client import Headers, key_of
 from tests.support.api_server import open_door
@@ -63,15 +63,15 @@ def relay() -> FakeSender:
 
 
 @pytest.fixture
-def office(settings: Settings, store: Store, bells: NotedBells, relay: FakeSender) -> Office:
+def context(settings: Settings, store: Store, bells: NotedBells, relay: FakeSender) -> StepContext:
     """Give an office without chance: every wait is the full wait."""
-    return Office(settings, store, bells, {Channel.EMAIL: relay}, chance=lambda: 0.0)
+    return StepContext(settings, store, bells, {Channel.EMAIL: relay}, chance=lambda: 0.0)
 
 
 @pytest.fixture
-def crank(office: Office, bells: NotedBells) -> Crank:
+def crank(context: StepContext, bells: NotedBells) -> Crank:
     """Give what takes bells to their steps."""
-    return Crank(office, bells)
+    return Crank(context, bells)
 
 
 @pytest.fixture
@@ -87,10 +87,10 @@ def key(book: Book, settings: Settings) -> Headers:
 
 
 @pytest.fixture
-def working(office: Office) -> Iterator[None]:
+def working(context: StepContext) -> Iterator[None]:
     """Start a worker that takes up everything at once."""
-    brisk = office.settings.model_copy(update={"sweep_tick_s": 0.02, "bell_grace_s": 0.001})
-    sweep = Sweep(replace(office, settings=brisk), tuple(ROUNDS), lambda work: work() or (lambda: None))  # type: ignore[func-returns-value] # it runs first
+    brisk = context.settings.model_copy(update={"sweep_tick_s": 0.02, "bell_grace_s": 0.001})
+    sweep = Sweep(replace(context, settings=brisk), tuple(ROUNDS), lambda work: work() or (lambda: None))  # type: ignore[func-returns-value] # it runs first
     sweep.start()
     yield
     sweep.stop()
@@ -104,10 +104,10 @@ def overdue(base_settings: Settings) -> Iterator[httpx2.Client]:
 
 
 @pytest.fixture
-def queued(book: Book, office: Office) -> UUID:
+def queued(book: Book, context: StepContext) -> UUID:
     """Take in a message to one account, queued for e-mail."""
     message_id = book.message(book.account(Channel.EMAIL), type=MessageType.JOB)
-    decide(office, [message_id])
+    decide(context, [message_id])
     return message_id
 
 

@@ -12,7 +12,7 @@ from benchmarks.population import Order, Population
 from delivery.records.database import transaction
 from delivery.records.views import invariants
 from delivery.settings import Settings
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.support.fixtures import Book
 
@@ -35,11 +35,11 @@ def judged(base_settings: Settings) -> Judged:
 
 
 @pytest.fixture
-def ordered(book: Book, office: Office) -> tuple[Population, list[Order]]:
+def ordered(book: Book, context: StepContext) -> tuple[Population, list[Order]]:
     """Deliver two messages, one of them to an account that is closed to everybody too."""
     open_id, closed_id = book.account(), book.account(is_closed=True)
     orders = [Order(ids, book.message(*ids)) for ids in ((open_id, closed_id), (closed_id,))]
-    decide(office, [order.message_id for order in orders])
+    decide(context, [order.message_id for order in orders])
     return Population((open_id, closed_id), frozenset([closed_id]), book.client_id), orders
 
 

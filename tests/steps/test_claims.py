@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 from delivery.records.database import transaction
 from delivery.records.pipeline import claims
 from delivery.vocabulary import Channel, MessageType, State
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.support.attempts import LEASE, claim
 from tests.support.fixtures import Book
@@ -47,9 +47,9 @@ def test_a_claim_repeated_by_the_same_run_is_answered_again_as_the_same_attempt(
     assert (State.CLAIMED, 1) == (book.recipient(queued).state, book.recipient(queued).attempt)
 
 
-def test_a_claim_passes_over_a_row_in_other_hands(book: Book, office: Office, queued: UUID) -> None:
+def test_a_claim_passes_over_a_row_in_other_hands(book: Book, context: StepContext, queued: UUID) -> None:
     other = book.message(book.account(Channel.EMAIL))
-    decide(office, [other])
+    decide(context, [other])
     ids = book.recipient_ids(queued) + book.recipient_ids(other)
 
     with transaction(book.store) as db:

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from delivery.records.database import transaction
 from delivery.vocabulary import AccountStatus, Channel, MessageType, QueueName, Reason, State, StepName
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import AT_ONCE, decide
 from tests.steps.conftest import HELD_PHRASE
 from tests.support.fixtures import Book
@@ -19,11 +19,11 @@ from tests.support.statements import counted
 from tests.support.step_driver import Bell, NotedBells
 
 
-def test_a_message_to_an_inbox_is_delivered_by_the_decision_itself(book: Book, office: Office) -> None:
+def test_a_message_to_an_inbox_is_delivered_by_the_decision_itself(book: Book, context: StepContext) -> None:
     account_id = book.account()
     message_id = book.message(account_id)
 
-    decide(office, [message_id])
+    decide(context, [message_id])
 
     view = book.view(message_id)
     assert [(State.DELIVERED, Channel.INBOX)] == [(each.state, each.channel) for each in view.recipients]
@@ -31,10 +31,10 @@ def test_a_message_to_an_inbox_is_delivered_by_the_decision_itself(book: Book, o
     assert view.sent_at is not None
 
 
-def test_a_message_by_email_is_queued_and_its_bell_rung(book: Book, office: Office, bells: NotedBells) -> None:
+def test_a_message_by_email_is_queued_and_its_bell_rung(book: Book, context: StepContext, bells: NotedBells) -> None:
     message_id = book.message(*book.accounts(2, Channel.EMAIL))
 
-    decide(office, [message_id])
+    decide(context, [message_id])
 
     queued = tuple(book.recipient_ids(message_id))
     assert [State.QUEUED] * 2 == book.states(message_id)
@@ -42,7 +42,7 @@ def test_a_message_by_email_is_queued_and_its_bell_rung(book: Book, office: Offi
     assert book.view(message_id).sent_at is None
 
 
-def test_twenty_five_recipients_go_where_each_of_them_belongs(book: Book, office: Office) -> None:
+def test_twenty_five_recipients_go_where_each_of_them_belongs(book: Book, context: StepContext) -> None:
     placed = [
         (book.account(), State.DELIVERED, None),
         (book.account(Channel.EMAIL), State.QUEUED, None),
@@ -53,7 +53,7 @@ def test_twenty_five_recipients_go_where_each_of_them_belongs(book: Book, office
     placed = [(_like(book, account_id), state, reason) for account_id, state, reason in placed]
     message_id = book.message(*(account_id for account_id, *_ in placed))
 
-    decide(office, [message_id])
+    decide(context, [message_id])
 
     assert [(state, reason) for _, state, reason in placed] == [
         (each.state, each.reason) for each in book.view(message_id).recipients
@@ -61,54 +61,58 @@ def test_twenty_five_recipients_go_where_each_of_them_belongs(book: Book, office
     assert (5, 10, "sent") == book.counters(message_id)
 
 
-def test_an_account_that_was_closed_after_the_accept_cannot_be_reached(book: Book, office: Office) -> None:
+def test_an_account_that_was_closed_after_the_accept_cannot_be_reached(book: Book, context: StepContext) -> None:
     account_id = book.account()
     message_id = book.message(account_id)
     book.change(account_id, status=AccountStatus.CLOSED)
 
-    decide(office, [message_id])
+    decide(context, [message_id])
 
     assert [(State.FAILED, Reason.ACCOUNT_UNAVAILABLE)] == _placed(book, message_id)
 
 
-def test_an_account_that_never_said_anything_is_reached_in_its_inbox(book: Book, office: Office) -> None:
+def test_an_account_that_never_said_anything_is_reached_in_its_inbox(book: Book, context: StepContext) -> None:
     account_id = book.account()
     book.ask("DELETE FROM preference")
     message_id = book.message(account_id)
 
-    decide(office, [message_id])
+    decide(context, [message_id])
 
     assert [message_id] == book.inbox(account_id)
 
 
 @pytest.mark.parametrize("number", [1, 30])
-def test_the_number_of_statements_does_not_grow_with_the_messages(book: Book, office: Office, number: int) -> None:
+def test_the_number_of_statements_does_not_grow_with_the_messages(
+    book: Book, context: StepContext, number: int
+) -> None:
     message_ids = [book.message(*book.accounts(3)) for _ in range(number)]
 
     with counted(book.store) as statements:
-        decide(office, message_ids)
+        decide(context, message_ids)
 
     assert ["preference"] == [name for each in statements for name in ["preference"] if name in each.sql]
     assert 4 == len(statements)
     assert 3 * number == book.count("inbox_letter")
 
 
-def test_a_bell_of_very_many_messages_leaves_none_of_them_out(book: Book, office: Office, bells: NotedBells) -> None:
+def test_a_bell_of_very_many_messages_leaves_none_of_them_out(
+    book: Book, context: StepContext, bells: NotedBells
+) -> None:
     flagged, mailed = book.message(book.account(), subject=HELD_PHRASE), book.message(book.account(Channel.EMAIL))
     account_id = book.account()
     message_ids = [flagged, mailed, *(book.message(account_id) for _ in range(2 * AT_ONCE))]
 
-    decide(office, message_ids)
+    decide(context, message_ids)
 
     assert 2 * AT_ONCE == book.count("inbox_letter")
     assert ([State.HELD], [State.QUEUED]) == (book.states(flagged), book.states(mailed))
     assert {StepName.VET, StepName.DELIVER} == {bell.step for bell in bells.rung}
 
 
-def test_letters_and_states_are_written_in_the_same_transaction(book: Book, office: Office) -> None:
+def test_letters_and_states_are_written_in_the_same_transaction(book: Book, context: StepContext) -> None:
     message_id = book.message(*book.accounts(3))
 
-    decide(office, [message_id])
+    decide(context, [message_id])
 
     (number,) = book.ask(
         "SELECT count(DISTINCT xmin) AS transactions FROM"
@@ -118,25 +122,25 @@ def test_letters_and_states_are_written_in_the_same_transaction(book: Book, offi
     assert 1 == number.transactions
 
 
-def test_a_bell_that_rings_twice_delivers_once(book: Book, office: Office, bells: NotedBells) -> None:
+def test_a_bell_that_rings_twice_delivers_once(book: Book, context: StepContext, bells: NotedBells) -> None:
     inbox, email = book.account(), book.account(Channel.EMAIL)
     message_id = book.message(inbox, email)
 
-    decide(office, [message_id])
-    decide(office, [message_id, message_id])
+    decide(context, [message_id])
+    decide(context, [message_id, message_id])
 
     assert [message_id] == book.inbox(inbox)
     assert 1 == len(bells.rung)
     assert (1, 1, "sent") == book.counters(message_id)
 
 
-def test_many_deciders_at_once_deliver_once(book: Book, office: Office, bells: NotedBells) -> None:
+def test_many_deciders_at_once_deliver_once(book: Book, context: StepContext, bells: NotedBells) -> None:
     message_ids = [book.message(*book.accounts(2), book.account(Channel.EMAIL)) for _ in range(10)]
     start = threading.Barrier(6)
 
     def decide_in(order: Sequence[UUID]) -> None:
         start.wait()
-        decide(office, order)
+        decide(context, order)
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(decide_in, [message_ids, message_ids[::-1]] * 3))
@@ -145,28 +149,28 @@ def test_many_deciders_at_once_deliver_once(book: Book, office: Office, bells: N
     assert 10 == sum(len(bell.ids) for bell in bells.rung)
 
 
-def test_a_message_in_other_hands_is_left_to_them(book: Book, office: Office) -> None:
+def test_a_message_in_other_hands_is_left_to_them(book: Book, context: StepContext) -> None:
     free, locked = book.message(book.account()), book.message(book.account())
 
     with transaction(book.store) as db:
         db.execute(text("SELECT FROM message WHERE id = :id FOR NO KEY UPDATE"), {"id": locked})
-        decide(office, [locked, free])
+        decide(context, [locked, free])
 
     assert ([State.DELIVERED], [State.ACCEPTED]) == (book.states(free), book.states(locked))
 
 
-def test_an_unknown_message_is_passed_over(book: Book, office: Office, bells: NotedBells) -> None:
-    decide(office, [uuid7()])
+def test_an_unknown_message_is_passed_over(book: Book, context: StepContext, bells: NotedBells) -> None:
+    decide(context, [uuid7()])
 
     assert [] == list(bells.rung)
     assert 0 == book.count("inbox_letter")
 
 
-def test_a_flagged_message_is_held_and_staff_are_rung_for(book: Book, office: Office, bells: NotedBells) -> None:
+def test_a_flagged_message_is_held_and_staff_are_rung_for(book: Book, context: StepContext, bells: NotedBells) -> None:
     account_id = book.account()
     message_id = book.message(account_id, book.account(Channel.EMAIL), body=f"Please {HELD_PHRASE} today.")
 
-    decide(office, [message_id])
+    decide(context, [message_id])
 
     assert [(State.HELD, Reason.FLAGGED)] * 2 == _placed(book, message_id)
     assert book.view(message_id).vetting_id is not None
@@ -174,40 +178,42 @@ def test_a_flagged_message_is_held_and_staff_are_rung_for(book: Book, office: Of
     assert [Bell(StepName.VET, QueueName.VETTING, (message_id,))] == list(bells.rung)
 
 
-def test_a_bell_that_rings_twice_leaves_a_held_message_as_it_is(book: Book, office: Office, bells: NotedBells) -> None:
+def test_a_bell_that_rings_twice_leaves_a_held_message_as_it_is(
+    book: Book, context: StepContext, bells: NotedBells
+) -> None:
     message_id = book.message(book.account(), subject=HELD_PHRASE)
-    decide(office, [message_id])
+    decide(context, [message_id])
     held = book.view(message_id)
 
-    decide(office, [message_id])
+    decide(context, [message_id])
 
     assert held == book.view(message_id)
     assert 1 == len(bells.rung)
 
 
-def test_only_the_flagged_message_of_a_bell_is_held(book: Book, office: Office) -> None:
+def test_only_the_flagged_message_of_a_bell_is_held(book: Book, context: StepContext) -> None:
     plain, flagged = book.message(book.account()), book.message(book.account(), subject=HELD_PHRASE.upper())
 
-    decide(office, [plain, flagged])
+    decide(context, [plain, flagged])
 
     assert ([State.DELIVERED], [State.HELD]) == (book.states(plain), book.states(flagged))
     assert book.view(plain).vetting_id is None
 
 
-def test_preferences_come_before_vetting(book: Book, office: Office) -> None:
+def test_preferences_come_before_vetting(book: Book, context: StepContext) -> None:
     message_id = book.message(book.account(is_closed=True), book.account(), subject=HELD_PHRASE)
 
-    decide(office, [message_id])
+    decide(context, [message_id])
 
     assert [State.BLOCKED, State.HELD] == book.states(message_id)
 
 
 def test_a_flagged_message_that_everybody_blocks_is_rejected_and_not_held(
-    book: Book, office: Office, bells: NotedBells
+    book: Book, context: StepContext, bells: NotedBells
 ) -> None:
     message_id = book.message(book.account(is_closed=True), book.account(accepted_types=()), subject=HELD_PHRASE)
 
-    decide(office, [message_id])
+    decide(context, [message_id])
 
     assert [State.BLOCKED] * 2 == book.states(message_id)
     assert (0, 0, "rejected") == book.counters(message_id)

@@ -13,7 +13,7 @@ from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.retry import SCHEDULE
 from delivery.vocabulary import AccountStatus, Channel, Reason, State
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import _claim, deliver
 from tasks.steps.release import release
@@ -23,8 +23,8 @@ from tests.support.statements import counted
 from tests.support.step_driver import FakeSender
 
 
-def test_a_letter_is_sent_and_recorded(book: Book, office: Office, relay: FakeSender, queued: UUID) -> None:
-    deliver(office, book.recipient_ids(queued))
+def test_a_letter_is_sent_and_recorded(book: Book, context: StepContext, relay: FakeSender, queued: UUID) -> None:
+    deliver(context, book.recipient_ids(queued))
 
     recipient = book.recipient(queued)
     assert [(queued, 1, "Hello")] == [(each.message_id, each.attempt, each.subject) for each in relay.letters]
@@ -40,60 +40,60 @@ def test_a_letter_is_sent_and_recorded(book: Book, office: Office, relay: FakeSe
 
 
 def test_no_transaction_is_open_while_the_relay_is_asked(
-    book: Book, office: Office, relay: FakeSender, queued: UUID
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     def answer(letter: Letter) -> Outcome:
-        with transaction(office.store) as db:
+        with transaction(context.store) as db:
             db.execute(text("SELECT FROM recipient WHERE id = :id FOR UPDATE NOWAIT"), {"id": letter.recipient_id})
-        assert 0 == office.store.pool.checkedout()  # type: ignore[attr-defined] # it is a QueuePool
+        assert 0 == context.store.pool.checkedout()  # type: ignore[attr-defined] # it is a QueuePool
         return Outcome(Kind.SENT)
 
     relay.answer = answer
 
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
 
     assert [State.DELIVERED] == book.states(queued)
 
 
-def test_a_bell_that_rings_twice_sends_once(book: Book, office: Office, relay: FakeSender, queued: UUID) -> None:
-    deliver(office, book.recipient_ids(queued))
-    deliver(office, book.recipient_ids(queued))
+def test_a_bell_that_rings_twice_sends_once(book: Book, context: StepContext, relay: FakeSender, queued: UUID) -> None:
+    deliver(context, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
 
     assert 1 == len(relay.letters)
 
 
 def test_a_bell_that_rings_while_the_letter_is_on_its_way_sends_nothing(
-    book: Book, office: Office, relay: FakeSender, queued: UUID
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     def answer(letter: Letter) -> Outcome:
-        deliver(office, [letter.recipient_id])
+        deliver(context, [letter.recipient_id])
         return Outcome(Kind.SENT)
 
     relay.answer = answer
 
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
 
     assert 1 == len(relay.letters)
 
 
-def test_of_two_runs_that_claim_together_one_gets_the_recipient(book: Book, office: Office, queued: UUID) -> None:
+def test_of_two_runs_that_claim_together_one_gets_the_recipient(book: Book, context: StepContext, queued: UUID) -> None:
     (recipient_id,) = book.recipient_ids(queued)
 
-    first, second = _claim(office, [[recipient_id], [recipient_id]])
+    first, second = _claim(context, [[recipient_id], [recipient_id]])
 
     assert ([1], []) == ([letter.attempt for letter in first], second)
 
 
 def test_many_runs_at_once_send_every_letter_once_in_fewer_transactions(
-    book: Book, office: Office, relay: FakeSender
+    book: Book, context: StepContext, relay: FakeSender
 ) -> None:
     message_id = book.message(*book.accounts(40, Channel.EMAIL))
-    decide(office, [message_id])
+    decide(context, [message_id])
     ids = book.recipient_ids(message_id)
 
     # Every bell rings twice.
-    with counted(office.store) as statements, ThreadPoolExecutor(16) as threads:
-        list(threads.map(lambda each: deliver(office, [each]), [*ids, *ids]))
+    with counted(context.store) as statements, ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda each: deliver(context, [each]), [*ids, *ids]))
 
     assert ids == sorted(letter.recipient_id for letter in relay.letters)
     assert 40 * [State.DELIVERED] == book.states(message_id)
@@ -103,12 +103,12 @@ def test_many_runs_at_once_send_every_letter_once_in_fewer_transactions(
 
 @pytest.mark.parametrize("failed", range(1, 10))
 def test_after_a_temporary_failure_the_next_attempt_waits_as_scheduled(
-    book: Book, office: Office, relay: FakeSender, queued: UUID, failed: int
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID, failed: int
 ) -> None:
     relay.answer = lambda _: LATER
     book.ask("UPDATE recipient SET attempt = :attempt", attempt=failed - 1)
 
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
 
     recipient = book.recipient(queued)
     assert (State.RETRYING, Reason.TRY_LATER, "451 later", failed) == (
@@ -122,24 +122,24 @@ def test_after_a_temporary_failure_the_next_attempt_waits_as_scheduled(
     assert (1, 0, "pending") == book.counters(queued)
 
 
-def test_a_retry_is_not_made_before_its_time(book: Book, office: Office, relay: FakeSender, queued: UUID) -> None:
+def test_a_retry_is_not_made_before_its_time(book: Book, context: StepContext, relay: FakeSender, queued: UUID) -> None:
     relay.answer = lambda _: LATER
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
     book.let_pass(SCHEDULE[0] - timedelta(seconds=5))
 
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
 
     assert 1 == len(relay.letters)
 
 
 def test_a_retry_is_made_in_its_time_and_forgets_the_failure(
-    book: Book, office: Office, relay: FakeSender, queued: UUID
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     relay.answer = lambda letter: LATER if letter.attempt == 1 else Outcome(Kind.SENT)
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
     book.let_pass(SCHEDULE[0])
 
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
 
     recipient = book.recipient(queued)
     assert (State.DELIVERED, 2, None, None, False) == (
@@ -153,22 +153,22 @@ def test_a_retry_is_made_in_its_time_and_forgets_the_failure(
 
 @pytest.mark.parametrize("outcome", [LATER, UNKNOWN])
 def test_after_the_last_attempt_it_is_given_up(
-    book: Book, office: Office, relay: FakeSender, queued: UUID, outcome: Outcome
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID, outcome: Outcome
 ) -> None:
     relay.answer = lambda _: outcome
 
     for _ in range(12):
-        deliver(office, book.recipient_ids(queued))
+        deliver(context, book.recipient_ids(queued))
         book.let_pass(timedelta(hours=13))
 
     assert (10, [State.FAILED], [Reason.GAVE_UP]) == (len(relay.letters), book.states(queued), book.reasons(queued))
     assert (0, 0, "rejected") == book.counters(queued)
 
 
-def test_a_permanent_refusal_is_final(book: Book, office: Office, relay: FakeSender, queued: UUID) -> None:
+def test_a_permanent_refusal_is_final(book: Book, context: StepContext, relay: FakeSender, queued: UUID) -> None:
     relay.answer = lambda _: Outcome(Kind.PERMANENT, Reason.MAILBOX_REFUSED, "550 no such user")
 
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
 
     recipient = book.recipient(queued)
     assert (State.FAILED, Reason.MAILBOX_REFUSED, "550 no such user", None) == (
@@ -179,10 +179,12 @@ def test_a_permanent_refusal_is_final(book: Book, office: Office, relay: FakeSen
     )
 
 
-def test_preferences_are_asked_again_at_delivery(book: Book, office: Office, relay: FakeSender, queued: UUID) -> None:
+def test_preferences_are_asked_again_at_delivery(
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID
+) -> None:
     book.change(book.recipient(queued).account_id, is_closed=True)
 
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
 
     assert ([], [State.BLOCKED], [Reason.CLOSED_TO_EVERYBODY]) == (
         relay.letters,
@@ -192,11 +194,11 @@ def test_preferences_are_asked_again_at_delivery(book: Book, office: Office, rel
 
 
 def test_an_account_closed_since_it_was_queued_gets_nothing(
-    book: Book, office: Office, relay: FakeSender, queued: UUID
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     book.change(book.recipient(queued).account_id, status=AccountStatus.SUSPENDED)
 
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
 
     assert ([], [State.FAILED], [Reason.ACCOUNT_UNAVAILABLE]) == (
         relay.letters,
@@ -206,12 +208,12 @@ def test_an_account_closed_since_it_was_queued_gets_nothing(
 
 
 def test_who_moved_to_the_inbox_since_it_was_queued_finds_the_letter_there(
-    book: Book, office: Office, relay: FakeSender, queued: UUID
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     account_id = book.recipient(queued).account_id
     book.change(account_id, channel=Channel.INBOX)
 
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
 
     assert ([], [queued]) == (relay.letters, book.inbox(account_id))
     assert (State.DELIVERED, Channel.INBOX) == (book.recipient(queued).state, book.recipient(queued).channel)
@@ -219,48 +221,48 @@ def test_who_moved_to_the_inbox_since_it_was_queued_finds_the_letter_there(
 
 
 def test_a_new_address_is_used_from_the_next_attempt_on(
-    book: Book, office: Office, relay: FakeSender, queued: UUID
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     relay.answer = lambda _: LATER
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
     book.change(book.recipient(queued).account_id, email="new@example.com")
     book.let_pass(SCHEDULE[0])
 
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
 
     assert "new@example.com" == relay.letters[-1].address
 
 
-def test_a_message_is_sent_at_its_first_delivery(book: Book, office: Office) -> None:
+def test_a_message_is_sent_at_its_first_delivery(book: Book, context: StepContext) -> None:
     message_id = book.message(*book.accounts(2, Channel.EMAIL))
-    decide(office, [message_id])
+    decide(context, [message_id])
     first, second = book.recipient_ids(message_id)
-    deliver(office, [first])
+    deliver(context, [first])
     sent_at = book.view(message_id).sent_at
 
-    deliver(office, [second])
+    deliver(context, [second])
 
     assert sent_at is not None
     assert sent_at == book.view(message_id).sent_at
 
 
 def test_an_unknown_outcome_is_resent_after_the_send_deadline(
-    book: Book, office: Office, relay: FakeSender, queued: UUID
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     relay.answer = lambda _: UNKNOWN
 
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
 
     recipient = book.recipient(queued)
     assert recipient.due_at is not None
-    assert abs(recipient.due_at - recipient.changed_at - office.settings.send_deadline) < timedelta(seconds=0.1)
+    assert abs(recipient.due_at - recipient.changed_at - context.settings.send_deadline) < timedelta(seconds=0.1)
 
 
 def test_an_unknown_outcome_is_held_where_the_policy_says_so(
-    book: Book, office: Office, relay: FakeSender, queued: UUID
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     relay.answer = lambda letter: UNKNOWN if letter.attempt == 1 else Outcome(Kind.SENT)
-    careful = replace(office, settings=office.settings.model_copy(update={"unknown_policy": "hold"}))
+    careful = replace(context, settings=context.settings.model_copy(update={"unknown_policy": "hold"}))
     deliver(careful, book.recipient_ids(queued))
     book.let_pass(timedelta(days=30))
 

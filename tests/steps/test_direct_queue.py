@@ -8,7 +8,7 @@ from delivery.records.database import open_store, transaction
 from delivery.records.pipeline import direct_send_lock
 from delivery.settings import Settings
 from tasks.broker.direct_queue import LISTS, Letterbox
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.accept_direct import accept
 from tests.support import build
 from tests.support.direct_sends import codes, envelope, fields, reading
@@ -31,53 +31,53 @@ class WatchedLetterbox(Letterbox):
 
 
 def test_while_the_database_is_away_sends_stay_where_they_are(
-    book: Book, token: str, office: Office, broker: Redis, bells: NotedBells
+    book: Book, token: str, context: StepContext, broker: Redis, bells: NotedBells
 ) -> None:
-    away = office.settings.model_copy(update={"database_url": SecretStr("postgresql+psycopg://127.0.0.1:1/none")})
-    closed = Office(office.settings, open_store(away, connections=1), bells)
-    letterbox = WatchedLetterbox(office.settings)
+    away = context.settings.model_copy(update={"database_url": SecretStr("postgresql+psycopg://127.0.0.1:1/none")})
+    closed = StepContext(context.settings, open_store(away, connections=1), bells)
+    letterbox = WatchedLetterbox(context.settings)
     broker.lpush(LISTS[0], envelope(fields(book.account(), token=token)))
 
     with reading(closed, letterbox):
         wait_until(lambda: letterbox.looks > 1)
         waiting = broker.llen(LISTS[0])
-    with reading(office):
+    with reading(context):
         wait_until(lambda: bells.rung)
 
     assert (1, 1) == (waiting, book.count("message"))
 
 
 def test_a_worker_that_dies_before_it_has_emptied_the_letterbox_does_no_harm(
-    book: Book, token: str, office: Office, broker: Redis
+    book: Book, token: str, context: StepContext, broker: Redis
 ) -> None:
     envelopes = [envelope(fields(book.account(), token=token)), envelope(fields(build.account_id(), token=token))]
-    accept(office, envelopes)  # And this is where it dies.
+    accept(context, envelopes)  # And this is where it dies.
 
     broker.lpush(LISTS[0], *envelopes)
-    with reading(office):
+    with reading(context):
         wait_until(lambda: not broker.llen(LISTS[0]))
 
     assert (1, [["unknown_recipient"]]) == (book.count("message"), codes(book))
 
 
 def test_a_second_send_for_one_message_is_left_until_the_fate_of_the_first_is_known(
-    book: Book, token: str, office: Office
+    book: Book, token: str, context: StepContext
 ) -> None:
     sent = fields(book.account(), token=token)
     first, second = envelope(sent), envelope({**sent, "subject": "another"})
 
-    done = accept(office, [first, second])
+    done = accept(context, [first, second])
 
     assert ([first], 1, []) == (done, book.count("message"), codes(book))
 
 
-def test_only_one_process_has_the_turn(book: Book, token: str, office: Office) -> None:
+def test_only_one_process_has_the_turn(book: Book, token: str, context: StepContext) -> None:
     raw = envelope(fields(book.account(), token=token))
 
     with transaction(book.store) as db:
         direct_send_lock.take_direct_sends(db)
-        while_another_has_it = accept(office, [raw])
-    afterwards = accept(office, [raw])
+        while_another_has_it = accept(context, [raw])
+    afterwards = accept(context, [raw])
 
     assert ([], [raw]) == (while_another_has_it, afterwards)
 
@@ -121,11 +121,13 @@ def test_large_envelopes_are_read_a_few_at_a_time(settings: Settings, broker: Re
     letterbox.close()
 
 
-def test_a_letterbox_that_is_no_list_breaks_nothing(office: Office, broker: Redis, book: Book, token: str) -> None:
+def test_a_letterbox_that_is_no_list_breaks_nothing(
+    context: StepContext, broker: Redis, book: Book, token: str
+) -> None:
     broker.set(LISTS[0], "nonsense")
-    letterbox = WatchedLetterbox(office.settings)
+    letterbox = WatchedLetterbox(context.settings)
 
-    with reading(office, letterbox):
+    with reading(context, letterbox):
         wait_until(lambda: letterbox.looks > 0)
         broker.delete(LISTS[0])
         broker.lpush(LISTS[0], envelope(fields(book.account(), token=token)))

@@ -20,7 +20,7 @@ from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CredentialKind, QueueName, Scope, State, StepName
 from tasks.app import celery_url
 from tasks.broker.direct_queue import LISTS
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.accept_direct import take
 from tests.support.direct_sends import codes, credential, envelope, fields, reading, refusals
 from tests.support.fixtures import Book
@@ -33,13 +33,13 @@ _PROGRAMS = Path(__file__).parents[1] / "programs"
 
 
 @pytest.fixture
-def deal(office: Office, broker: Redis) -> Callable[..., None]:
+def deal(context: StepContext, broker: Redis) -> Callable[..., None]:
     """Give what pushes envelopes and waits until the reader has dealt with them."""
 
     def push(*envelopes: bytes, into: str = LISTS[0]) -> None:
         for each in envelopes:
             broker.lpush(into, each)
-        with reading(office):
+        with reading(context):
             wait_until(lambda: not any(broker.llen(name) for name in LISTS))
 
     return push
@@ -47,14 +47,14 @@ def deal(office: Office, broker: Redis) -> Callable[..., None]:
 
 @pytest.mark.parametrize("program", ["by_kombu", "by_celery", "by_hand"])
 def test_a_program_that_imports_nothing_of_ours_sends(
-    program: str, book: Book, token: str, office: Office, broker: Redis
+    program: str, book: Book, token: str, context: StepContext, broker: Redis
 ) -> None:
     sent = fields(book.account(), token=token, subject="Grüße", uuid="ignored", extra={"a": [1.5, None]})
-    url = office.settings.broker_url.get_secret_value() if program == "by_hand" else celery_url(office.settings)
+    url = context.settings.broker_url.get_secret_value() if program == "by_hand" else celery_url(context.settings)
 
     run = [sys.executable, "-I", str(_PROGRAMS / f"{program}.py"), url]
     subprocess.run(run, input=json.dumps(sent).encode(), check=True, timeout=30)
-    with reading(office):
+    with reading(context):
         wait_until(lambda: book.count("message") and not any(broker.llen(name) for name in LISTS))
 
     message_id = UUID(sent["message_uuid"])
@@ -257,26 +257,26 @@ def poison(book: Book) -> Iterator[str]:
 
 @pytest.mark.parametrize("point", [CrashPoint.DIRECT_SEEN, CrashPoint.DIRECT_WRITTEN, CrashPoint.DIRECT_COMMITTED])
 def test_a_send_whose_connection_was_cut_is_taken_again_and_not_refused(
-    book: Book, token: str, office: Office, point: CrashPoint, tmp_path: Path
+    book: Book, token: str, context: StepContext, point: CrashPoint, tmp_path: Path
 ) -> None:
     envelopes = [envelope(fields(book.account(), token=token))]
     arm(f"{point}:1:cut:{tmp_path / 'mark'}")
 
     with pytest.raises(ConnectionResetError):
-        take(office, envelopes)
+        take(context, envelopes)
     arm("")
-    done = take(office, envelopes)
+    done = take(context, envelopes)
 
     assert (envelopes, 1, []) == (done, book.count("message"), codes(book))
 
 
 def test_a_send_that_breaks_the_step_is_refused_and_the_rest_gets_through(
-    book: Book, token: str, office: Office, poison: str
+    book: Book, token: str, context: StepContext, poison: str
 ) -> None:
     sends = [fields(book.account(), token=token, subject=subject) for subject in ("good", poison, "as good")]
     envelopes = [envelope(each) for each in sends]
 
-    done = take(office, envelopes)
+    done = take(context, envelopes)
 
     assert (envelopes, 2, [["internal_error"]]) == (done, book.count("message"), codes(book))
     assert [UUID(sends[1]["message_uuid"])] == [each.message_id for each in refusals(book)]

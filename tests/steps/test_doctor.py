@@ -21,7 +21,7 @@ from delivery.records.workers import registry
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.settings import Settings, settings_from_environment
 from delivery.vocabulary import Channel
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.health_checks import Mark
 from tasks.lanes import LANES
 from tasks.steps.decide import decide
@@ -74,10 +74,10 @@ BREAKS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.fixture
-def settled(book: Book, office: Office) -> UUID:
+def settled(book: Book, context: StepContext) -> UUID:
     """Deliver a message to an inbox."""
     message_id = book.message(book.account())
-    decide(office, [message_id])
+    decide(context, [message_id])
     return message_id
 
 
@@ -120,11 +120,11 @@ def findings(book: Book, *statements: str, scope: Scope = ALL, **values: object)
 
 @pytest.mark.usefixtures("settled")
 @pytest.mark.parametrize("scope", [Scope(), ALL], ids=["recent", "all"])
-def test_a_live_system_with_every_kind_of_row_is_well(book: Book, office: Office, scope: Scope) -> None:
+def test_a_live_system_with_every_kind_of_row_is_well(book: Book, context: StepContext, scope: Scope) -> None:
     held = book.message(book.account(), subject=HELD_PHRASE)
     queued, claimed = (book.message(book.account(Channel.EMAIL), book.account(is_closed=True)) for _ in range(2))
-    decide(office, [held, queued, claimed])
-    vet(office, [held])
+    decide(context, [held, queued, claimed])
+    vet(context, [held])
     claim(book, claimed)
     book.message(book.account())
 
@@ -155,9 +155,9 @@ def test_letters_and_recipients_without_what_they_belong_to_are_found(book: Book
     assert any(each.count and str(settled) in each.rows[0] for each in found)
 
 
-def test_only_some_of_the_rows_at_fault_are_named_and_all_are_counted(book: Book, office: Office) -> None:
+def test_only_some_of_the_rows_at_fault_are_named_and_all_are_counted(book: Book, context: StepContext) -> None:
     message_ids = [book.message(book.account()) for _ in range(7)]
-    decide(office, message_ids)
+    decide(context, message_ids)
 
     found = findings(book, "DELETE FROM inbox_letter", scope=Scope(limit=3))
 

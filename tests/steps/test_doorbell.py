@@ -23,7 +23,7 @@ from delivery.vocabulary import Channel, QueueName, State, StepName
 from tasks.app import make_app
 from tasks.broker.bell_format import RUNG_AT, write_envelope
 from tasks.broker.doorbell import BrokerDoorbell
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.runner import STEPS, register
 from tests.support.fixtures import Book
 from tests.support.step_driver import FakeSender
@@ -246,10 +246,10 @@ def test_bells_go_on_after_the_broker_lost_everything(settings: Settings, broker
 )
 @pytest.mark.parametrize("step", list(STEPS))
 def test_a_garbled_bell_does_nothing(  # noqa: PLR0917 - pytest hands them in by name
-    app: Celery, office: Office, relay: FakeSender, book: Book, step: StepName, ids: object
+    app: Celery, context: StepContext, relay: FakeSender, book: Book, step: StepName, ids: object
 ) -> None:
     message_id = book.message(book.account(Channel.EMAIL))
-    register(app, office)
+    register(app, context)
 
     result = app.tasks[step].apply((ids,))
 
@@ -257,10 +257,10 @@ def test_a_garbled_bell_does_nothing(  # noqa: PLR0917 - pytest hands them in by
     assert ([State.ACCEPTED], []) == (book.states(message_id), relay.letters)
 
 
-def test_the_good_ids_of_a_garbled_bell_are_worked_on(office: Office, book: Book) -> None:
+def test_the_good_ids_of_a_garbled_bell_are_worked_on(context: StepContext, book: Book) -> None:
     message_id = book.message(book.account())
 
-    STEPS[StepName.DECIDE].take(office, ["nonsense", str(message_id).upper(), 7])
+    STEPS[StepName.DECIDE].take(context, ["nonsense", str(message_id).upper(), 7])
 
     assert [State.DELIVERED] == book.states(message_id)
 

@@ -7,7 +7,7 @@ from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.retry import SCHEDULE
 from delivery.vocabulary import Reason, State
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.deliver import deliver
 from tasks.steps.expire_leases import lapse
 from tests.support.attempts import LEASE, claim, record
@@ -15,11 +15,11 @@ from tests.support.fixtures import Book
 from tests.support.step_driver import FakeSender
 
 
-def test_an_attempt_whose_lease_ran_out_is_of_unknown_outcome(book: Book, office: Office, queued: UUID) -> None:
+def test_an_attempt_whose_lease_ran_out_is_of_unknown_outcome(book: Book, context: StepContext, queued: UUID) -> None:
     claim(book, queued)
     book.let_pass(LEASE)
 
-    lapse(office, book.recipient_ids(queued))
+    lapse(context, book.recipient_ids(queued))
 
     recipient = book.recipient(queued)
     assert (State.UNKNOWN, Reason.INTERRUPTED, 1) == (recipient.state, recipient.reason, recipient.attempt)
@@ -27,41 +27,41 @@ def test_an_attempt_whose_lease_ran_out_is_of_unknown_outcome(book: Book, office
     assert (1, 0, "pending") == book.counters(queued)
 
 
-def test_an_attempt_within_its_lease_does_not_lapse(book: Book, office: Office, queued: UUID) -> None:
+def test_an_attempt_within_its_lease_does_not_lapse(book: Book, context: StepContext, queued: UUID) -> None:
     claim(book, queued)
 
-    lapse(office, book.recipient_ids(queued))
+    lapse(context, book.recipient_ids(queued))
 
     assert [State.CLAIMED] == book.states(queued)
 
 
 def test_an_attempt_after_an_unknown_outcome_may_be_a_duplicate_and_says_so(
-    book: Book, office: Office, queued: UUID
+    book: Book, context: StepContext, queued: UUID
 ) -> None:
     claim(book, queued)
     book.let_pass(LEASE)
-    lapse(office, book.recipient_ids(queued))
+    lapse(context, book.recipient_ids(queued))
     book.let_pass(SCHEDULE[0])
 
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
 
     recipient = book.recipient(queued)
     assert (State.DELIVERED, 2, True) == (recipient.state, recipient.attempt, recipient.possibly_duplicated)
 
 
-def test_a_late_outcome_is_fenced_by_the_lapse(book: Book, office: Office, queued: UUID) -> None:
+def test_a_late_outcome_is_fenced_by_the_lapse(book: Book, context: StepContext, queued: UUID) -> None:
     (late,) = claim(book, queued)
     book.let_pass(LEASE)
-    lapse(office, book.recipient_ids(queued))
+    lapse(context, book.recipient_ids(queued))
 
     assert set() == record(book, late.attempted, Outcome(Kind.SENT))
     assert ([State.UNKNOWN], (1, 0, "pending")) == (book.states(queued), book.counters(queued))
 
 
-def test_a_late_outcome_is_fenced_by_the_next_attempt(book: Book, office: Office, queued: UUID) -> None:
+def test_a_late_outcome_is_fenced_by_the_next_attempt(book: Book, context: StepContext, queued: UUID) -> None:
     (late,) = claim(book, queued)
     book.let_pass(LEASE)
-    lapse(office, book.recipient_ids(queued))
+    lapse(context, book.recipient_ids(queued))
     book.let_pass(SCHEDULE[0])
     (current,) = claim(book, queued)
 
@@ -72,16 +72,16 @@ def test_a_late_outcome_is_fenced_by_the_next_attempt(book: Book, office: Office
 
 
 def test_a_step_that_was_fenced_leaves_the_record_as_it_is(
-    book: Book, office: Office, relay: FakeSender, queued: UUID
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     def answer(letter: Letter) -> Outcome:
         book.let_pass(timedelta(days=1))
-        lapse(office, [letter.recipient_id])
+        lapse(context, [letter.recipient_id])
         return Outcome(Kind.SENT)
 
     relay.answer = answer
 
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
 
     assert ([State.UNKNOWN], (1, 0, "pending")) == (book.states(queued), book.counters(queued))
 

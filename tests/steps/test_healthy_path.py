@@ -1,24 +1,24 @@
 """What reliability costs while nothing goes wrong: not one statement more than the design has."""
 
 from delivery.vocabulary import Channel, State
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
 from tests.support.fixtures import Book
 from tests.support.statements import counted
 
 
-def test_one_message_costs_the_statements_of_the_design(book: Book, office: Office) -> None:
+def test_one_message_costs_the_statements_of_the_design(book: Book, context: StepContext) -> None:
     account_id = book.account(Channel.EMAIL)
     arrival = book.arrival(account_id)
 
-    with counted(office.store) as accepted:
+    with counted(context.store) as accepted:
         book.accept(arrival)
-    with counted(office.store) as decided:
-        decide(office, [arrival.message_id])
+    with counted(context.store) as decided:
+        decide(context, [arrival.message_id])
     (recipient_id,) = book.recipient_ids(arrival.message_id)
-    with counted(office.store) as delivered:
-        deliver(office, [recipient_id])
+    with counted(context.store) as delivered:
+        deliver(context, [recipient_id])
 
     # Take in; lock, read the recipients, record, mark as decided; claim, record.
     assert (1, 4, 2) == (len(accepted), len(decided), len(delivered))

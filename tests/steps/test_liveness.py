@@ -19,7 +19,7 @@ from delivery.records.workers.locks import Presence
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.settings import Settings
 from delivery.vocabulary import State
-from tasks.context import Office
+from tasks.context import StepContext
 from tests.support.attempts import claim
 from tests.support.fixtures import Book
 from tests.support.waiting import wait_until
@@ -37,10 +37,10 @@ def identity(worker_id: UUID, host: str = "here") -> WorkerIdentity:
 
 
 @pytest.fixture
-def office(office: Office, tmp_path: Path) -> Office:
+def context(context: StepContext, tmp_path: Path) -> StepContext:
     """Give an office whose journals lie in a folder of this test, and whose watch hardly rests."""
-    brisk = office.settings.model_copy(update={"journal_folder": str(tmp_path), "sweep_tick_s": 0.02})
-    return replace(office, settings=brisk)
+    brisk = context.settings.model_copy(update={"journal_folder": str(tmp_path), "sweep_tick_s": 0.02})
+    return replace(context, settings=brisk)
 
 
 @pytest.fixture
@@ -50,14 +50,14 @@ def watch(watches: Callable[..., Watch]) -> Watch:
 
 
 @pytest.fixture
-def watches(office: Office, settings: Settings) -> Iterator[Callable[..., Watch]]:
+def watches(context: StepContext, settings: Settings) -> Iterator[Callable[..., Watch]]:
     """Give what makes watches, each with a connection of its own."""
     with ExitStack() as stack:
 
-        def make(worker_id: UUID = office.worker_id, *, settled_after_s: float = 0.0) -> Watch:
+        def make(worker_id: UUID = context.worker_id, *, settled_after_s: float = 0.0) -> Watch:
             store = open_store(settings, connections=1)
             stack.callback(store.dispose)
-            watch = Watch(office, identity(worker_id), store, settled_after_s=settled_after_s)
+            watch = Watch(context, identity(worker_id), store, settled_after_s=settled_after_s)
             stack.callback(watch._presence.release)
             return watch
 
@@ -243,11 +243,11 @@ def test_a_worker_is_known_from_its_start_to_its_end(book: Book, watch: Watch) -
 
 
 def test_what_a_worker_leaves_under_way_at_its_end_is_found_by_the_others(
-    book: Book, watch: Watch, watches: Callable[..., Watch], queued: UUID, office: Office
+    book: Book, watch: Watch, watches: Callable[..., Watch], queued: UUID, context: StepContext
 ) -> None:
     watch.start()
     wait_until(lambda: book.count("worker") == 1)
-    claim_by(book, queued, office.worker_id)
+    claim_by(book, queued, context.worker_id)
     watch.close()
     other = watches(uuid4())
 

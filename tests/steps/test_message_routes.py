@@ -14,7 +14,7 @@ from delivery.records.migrate import newest_revision
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, Channel, QueueName, Reason, Scope
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.review import rule
 from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_review import APPROVED
@@ -63,13 +63,13 @@ def test_nobody_is_named_when_all_failed(overdue: httpx2.Client, book: Book, key
 
 @pytest.mark.usefixtures("working")
 def test_a_flagged_message_is_pending_until_staff_let_it_go(
-    overdue: httpx2.Client, book: Book, key: Headers, office: Office
+    overdue: httpx2.Client, book: Book, key: Headers, context: StepContext
 ) -> None:
     answer = post(overdue, key, book.account(), book.account(is_closed=True), subject=HELD_PHRASE)
     meta = answer.json()["meta"]
     wait_until(lambda: book.count("vetting_case") == 1)
 
-    rule(office, UUID(meta["message_vetting_id"]), APPROVED)
+    rule(context, UUID(meta["message_vetting_id"]), APPROVED)
 
     later = overdue.get(answer.headers["Location"], headers=key).json()["meta"]
     assert ("pending", "in_review", 1) == (meta["status"], meta["status_reason"], len(meta["failed_recipients"]))

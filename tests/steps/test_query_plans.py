@@ -24,7 +24,7 @@ from delivery.records.workers.registry import WorkerIdentity
 from delivery.rules.transitions import Move
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, State
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
 from tasks.steps.expire_leases import lapse
@@ -98,9 +98,9 @@ def large(large_store: Store) -> Book:
 
 
 @pytest.fixture
-def busy_office(office: Office, large_store: Store) -> Office:
+def busy_office(context: StepContext, large_store: Store) -> StepContext:
     """Give an office that works on the large records."""
-    return replace(office, store=large_store, doorbell=NotedBells(), senders={Channel.EMAIL: FakeSender()})
+    return replace(context, store=large_store, doorbell=NotedBells(), senders={Channel.EMAIL: FakeSender()})
 
 
 def test_accepting(large: Book) -> None:
@@ -112,7 +112,7 @@ def test_accepting(large: Book) -> None:
     assert_by_key(large.store, statements)
 
 
-def test_deciding(large: Book, busy_office: Office) -> None:
+def test_deciding(large: Book, busy_office: StepContext) -> None:
     message_ids = [large.message(*large.accounts(3)) for _ in range(5)]
 
     with counted(large.store) as statements:
@@ -137,7 +137,7 @@ def test_recording_one_and_many(large: Book) -> None:
     assert_by_key(large.store, statements)
 
 
-def test_claiming_and_delivering(large: Book, busy_office: Office) -> None:
+def test_claiming_and_delivering(large: Book, busy_office: StepContext) -> None:
     message_ids = [large.message(*large.accounts(3, Channel.EMAIL)) for _ in range(5)]
     decide(busy_office, message_ids)
     recipient_ids = [each for message_id in message_ids for each in large.recipient_ids(message_id)]
@@ -149,7 +149,7 @@ def test_claiming_and_delivering(large: Book, busy_office: Office) -> None:
     assert_by_key(large.store, statements)
 
 
-def test_lapsing(large: Book, busy_office: Office) -> None:
+def test_lapsing(large: Book, busy_office: StepContext) -> None:
     message_id = large.message(large.account(Channel.EMAIL))
     decide(busy_office, [message_id])
     with transaction(large.store) as db:
@@ -161,7 +161,7 @@ def test_lapsing(large: Book, busy_office: Office) -> None:
     assert_by_index(large.store, statements)
 
 
-def test_burying(large: Book, busy_office: Office) -> None:
+def test_burying(large: Book, busy_office: StepContext) -> None:
     message_id = large.message(large.account(Channel.EMAIL))
     decide(busy_office, [message_id])
     worker_id = uuid4()
@@ -200,7 +200,7 @@ def test_the_sweep_walks_over_no_row_that_is_due_later_and_in_the_index_over_tho
     assert scan.get("Rows Removed by Filter", 0) <= most_rows
 
 
-def test_vetting_and_reviewing(large: Book, busy_office: Office) -> None:
+def test_vetting_and_reviewing(large: Book, busy_office: StepContext) -> None:
     approved, expired = (large.message(large.account(), subject=HELD_PHRASE) for _ in range(2))
     decide(busy_office, [approved, expired])
 
@@ -264,7 +264,7 @@ def test_reading(large: Book) -> None:
 
 
 def test_a_plan_that_was_made_while_the_tables_were_empty_finds_rows_by_index(
-    servers: Servers, base_settings: Settings, worker_number: int, office: Office
+    servers: Servers, base_settings: Settings, worker_number: int, context: StepContext
 ) -> None:
     """A connection keeps such a plan until statistics are taken, a minute later, while a fresh system fills."""
     url = SecretStr(servers.create_database(f"fresh_{worker_number}"))
@@ -273,7 +273,7 @@ def test_a_plan_that_was_made_while_the_tables_were_empty_finds_rows_by_index(
 
     with counted(store) as statements:
         message_id = fresh.message(*fresh.accounts(3))
-        decide(replace(office, store=store), [message_id])
+        decide(replace(context, store=store), [message_id])
         with transaction(store) as db:
             messages.progress(db, [message_id], settled_only=True)
     asked = [each for each in statements if "accepted" in each.sql or "FROM message" in each.sql]

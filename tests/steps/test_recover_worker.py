@@ -16,7 +16,7 @@ from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.vocabulary import CaseState, Channel, QueueName, Reason, State, StepName
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.runner import DECIDE, EXPIRE, VET
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
@@ -36,10 +36,10 @@ DEAD = uuid4()
 
 
 @pytest.fixture
-def office(office: Office, tmp_path: Path) -> Office:
+def context(context: StepContext, tmp_path: Path) -> StepContext:
     """Give an office whose journals lie in a folder of this test, and whose sweep hardly rests."""
-    brisk = office.settings.model_copy(update={"journal_folder": str(tmp_path), "sweep_tick_s": 0.02})
-    return replace(office, settings=brisk)
+    brisk = context.settings.model_copy(update={"journal_folder": str(tmp_path), "sweep_tick_s": 0.02})
+    return replace(context, settings=brisk)
 
 
 @pytest.fixture
@@ -68,20 +68,20 @@ def claim_by_the_dead(book: Book, message_id: UUID) -> tuple[int, int]:
     return letter.recipient_id, letter.attempt
 
 
-def die_trying(book: Book, office: Office, *message_ids: UUID) -> None:
+def die_trying(book: Book, context: StepContext, *message_ids: UUID) -> None:
     """Let a sweep begin to work on these and die of it."""
     enroll(book)
     with transaction(book.store) as db:
         deaths.begin_trying(db, DEAD, message_ids)
-    bury(office, DEAD)
+    bury(context, DEAD)
 
 
 def test_without_a_journal_nobody_knows_and_it_is_resent_after_the_send_deadline(
-    book: Book, office: Office, queued: UUID
+    book: Book, context: StepContext, queued: UUID
 ) -> None:
     claim_by_the_dead(book, queued)
 
-    bury(office, DEAD)
+    bury(context, DEAD)
 
     recipient = book.recipient(queued)
     assert (State.UNKNOWN, Reason.INTERRUPTED) == (recipient.state, recipient.reason)
@@ -91,14 +91,14 @@ def test_without_a_journal_nobody_knows_and_it_is_resent_after_the_send_deadline
 
 @pytest.mark.usefixtures("notes")
 def test_what_never_reached_the_dot_is_tried_again_at_once_without_a_flag(
-    book: Book, office: Office, relay: FakeSender, bells: NotedBells, queued: UUID
+    book: Book, context: StepContext, relay: FakeSender, bells: NotedBells, queued: UUID
 ) -> None:
     recipient_id, _ = claim_by_the_dead(book, queued)
     bells.rung.clear()
 
-    bury(office, DEAD)
+    bury(context, DEAD)
     rung = list(bells.rung)
-    deliver(office, [recipient_id])
+    deliver(context, [recipient_id])
 
     assert [Bell(StepName.DELIVER, QueueName.DELIVER_SMTP, (recipient_id,))] == rung
     recipient = book.recipient(queued)
@@ -107,11 +107,11 @@ def test_what_never_reached_the_dot_is_tried_again_at_once_without_a_flag(
 
 
 def test_what_died_between_the_dot_and_its_answer_is_of_unknown_outcome(
-    book: Book, office: Office, notes: Journal, queued: UUID
+    book: Book, context: StepContext, notes: Journal, queued: UUID
 ) -> None:
     notes.note_dot(claim_by_the_dead(book, queued))
 
-    bury(office, DEAD)
+    bury(context, DEAD)
 
     assert [State.UNKNOWN] == book.states(queued)
 
@@ -127,30 +127,30 @@ def test_what_died_between_the_dot_and_its_answer_is_of_unknown_outcome(
     ],
 )
 def test_an_answer_that_was_noted_is_the_outcome(  # noqa: PLR0917 - pytest hands them in by name
-    book: Book, office: Office, notes: Journal, queued: UUID, code: int, state: State, reason: Reason | None
+    book: Book, context: StepContext, notes: Journal, queued: UUID, code: int, state: State, reason: Reason | None
 ) -> None:
     entry = claim_by_the_dead(book, queued)
     notes.note_dot(entry)
     notes.note_answer(entry, code)
 
-    bury(office, DEAD)
+    bury(context, DEAD)
 
     assert (state, reason) == (book.recipient(queued).state, book.recipient(queued).reason)
 
 
 @pytest.mark.usefixtures("notes")
-def test_attempts_of_the_living_are_left_alone(book: Book, office: Office, queued: UUID) -> None:
+def test_attempts_of_the_living_are_left_alone(book: Book, context: StepContext, queued: UUID) -> None:
     claim(book, queued, claims.make_token(uuid4()))
 
-    bury(office, DEAD)
+    bury(context, DEAD)
 
     assert [State.CLAIMED] == book.states(queued)
 
 
 @pytest.mark.usefixtures("notes")
-def test_a_late_outcome_of_the_dead_is_fenced(book: Book, office: Office, queued: UUID) -> None:
+def test_a_late_outcome_of_the_dead_is_fenced(book: Book, context: StepContext, queued: UUID) -> None:
     (late,) = claim(book, queued, claims.make_token(DEAD))
-    bury(office, DEAD)
+    bury(context, DEAD)
 
     assert set() == record(book, late.attempted, Outcome(Kind.SENT))
     assert [State.RETRYING] == book.states(queued)
@@ -158,107 +158,109 @@ def test_a_late_outcome_of_the_dead_is_fenced(book: Book, office: Office, queued
 
 @pytest.mark.usefixtures("notes")
 def test_a_recipient_that_three_workers_died_of_is_set_aside_and_no_bell_brings_it_back(
-    book: Book, office: Office, relay: FakeSender, queued: UUID
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     for _ in range(3):
         before = book.states(queued)
         claim_by_the_dead(book, queued)
-        bury(office, DEAD)
-        bury(office, DEAD)
+        bury(context, DEAD)
+        bury(context, DEAD)
     book.let_pass(timedelta(days=30))
 
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
 
     assert ([State.RETRYING], [State.RETRYING]) == (before, book.states(queued))
     assert ([], Reason.POISONED, 3) == (relay.letters, book.recipient(queued).reason, book.recipient(queued).attempt)
 
 
 def test_what_was_set_aside_is_sent_after_its_release_and_says_that_a_copy_may_exist(
-    book: Book, office: Office, relay: FakeSender, queued: UUID
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     for _ in range(3):
         claim_by_the_dead(book, queued)
-        bury(office, DEAD)
+        bury(context, DEAD)
         book.let_pass(timedelta(minutes=5))
 
-    released = release(office, queued)
-    deliver(office, book.recipient_ids(queued))
+    released = release(context, queued)
+    deliver(context, book.recipient_ids(queued))
 
     assert (1, 1, True) == (released, len(relay.letters), book.recipient(queued).possibly_duplicated)
     assert [State.DELIVERED] == book.states(queued)
 
 
 def test_a_message_that_three_sweeps_died_of_is_set_aside_and_no_bell_brings_it_back(
-    book: Book, office: Office
+    book: Book, context: StepContext
 ) -> None:
     message_id = book.message(book.account(), book.account())
 
     for _ in range(3):
         before = book.reasons(message_id)
-        die_trying(book, office, message_id)
-    decide(office, [message_id])
+        die_trying(book, context, message_id)
+    decide(context, [message_id])
 
     assert [None] * 2 == before
     assert ([State.ACCEPTED] * 2, [Reason.POISONED] * 2) == (book.states(message_id), book.reasons(message_id))
 
 
-def test_a_message_is_decided_after_its_release(book: Book, office: Office) -> None:
+def test_a_message_is_decided_after_its_release(book: Book, context: StepContext) -> None:
     message_id = book.message(book.account())
     for _ in range(3):
-        die_trying(book, office, message_id)
+        die_trying(book, context, message_id)
 
-    release(office, message_id)
-    with sweeping(office):
+    release(context, message_id)
+    with sweeping(context):
         _await(book, message_id, State.DELIVERED)
 
 
-def test_neighbours_of_a_poison_are_delivered(book: Book, office: Office) -> None:
+def test_neighbours_of_a_poison_are_delivered(book: Book, context: StepContext) -> None:
     neighbour, poison = book.message(book.account()), book.message(book.account())
-    die_trying(book, office, neighbour, poison)
-    die_trying(book, office, poison)
-    die_trying(book, office, poison)
+    die_trying(book, context, neighbour, poison)
+    die_trying(book, context, poison)
+    die_trying(book, context, poison)
     book.let_pass(timedelta(seconds=5))
 
-    with sweeping(office):
+    with sweeping(context):
         _await(book, neighbour, State.DELIVERED)
 
     assert [State.ACCEPTED] == book.states(poison)
 
 
-def test_a_held_message_whose_case_kills_is_set_aside(book: Book, office: Office) -> None:
+def test_a_held_message_whose_case_kills_is_set_aside(book: Book, context: StepContext) -> None:
     message_id = book.message(book.account(), subject=HELD_PHRASE)
-    decide(office, [message_id])
+    decide(context, [message_id])
 
     for _ in range(3):
-        die_trying(book, office, message_id)
+        die_trying(book, context, message_id)
 
     assert ([State.HELD], [Reason.POISONED]) == (book.states(message_id), book.reasons(message_id))
 
 
-def test_a_held_message_whose_expiry_kills_is_set_aside_and_staff_may_still_decide(book: Book, office: Office) -> None:
+def test_a_held_message_whose_expiry_kills_is_set_aside_and_staff_may_still_decide(
+    book: Book, context: StepContext
+) -> None:
     message_id = book.message(book.account(), subject=HELD_PHRASE)
-    decide(office, [message_id])
-    vet(office, [message_id])
+    decide(context, [message_id])
+    vet(context, [message_id])
     book.let_pass(timedelta(days=30))
 
     for _ in range(3):
         before = book.reasons(message_id)
-        die_trying(book, office, message_id)
+        die_trying(book, context, message_id)
     with transaction(book.store) as db:
         due_now = due.expired(db, limit=10)
     after = book.reasons(message_id)
-    rule(office, book.case(message_id).case_id, Ruling(CaseState.APPROVED, "staff"))
+    rule(context, book.case(message_id).case_id, Ruling(CaseState.APPROVED, "staff"))
 
     assert ([Reason.FLAGGED], [Reason.POISONED], []) == (before, after, due_now)
     assert [State.DELIVERED] == book.states(message_id)
 
 
-def test_a_held_message_that_waits_for_staff_is_not_counted_for_a_death(book: Book, office: Office) -> None:
+def test_a_held_message_that_waits_for_staff_is_not_counted_for_a_death(book: Book, context: StepContext) -> None:
     message_id = book.message(book.account(), subject=HELD_PHRASE)
-    decide(office, [message_id])
-    vet(office, [message_id])
+    decide(context, [message_id])
+    vet(context, [message_id])
 
-    die_trying(book, office, message_id)
+    die_trying(book, context, message_id)
 
     assert [(0,)] == [tuple(row) for row in book.ask("SELECT deaths FROM message")]
 
@@ -271,22 +273,22 @@ def test_every_round_over_whole_messages_is_noted_and_what_is_held_is_worked_on_
     assert {1} == {each.size for each in rounds if each.step in {VET, EXPIRE}}
 
 
-def test_a_death_after_the_decision_counts_against_nobody(book: Book, office: Office) -> None:
+def test_a_death_after_the_decision_counts_against_nobody(book: Book, context: StepContext) -> None:
     message_id = book.message(book.account(Channel.EMAIL))
-    decide(office, [message_id])
+    decide(context, [message_id])
 
-    die_trying(book, office, message_id)
+    die_trying(book, context, message_id)
 
     assert [(0,)] == [tuple(row) for row in book.ask("SELECT deaths FROM message")]
 
 
-def test_a_sweep_that_survives_takes_its_note_back(book: Book, office: Office) -> None:
+def test_a_sweep_that_survives_takes_its_note_back(book: Book, context: StepContext) -> None:
     message_id = book.message(book.account())
     with transaction(book.store) as db:
-        registry.report_alive(db, WorkerIdentity(office.worker_id, "here", 1, ("decide",)))
+        registry.report_alive(db, WorkerIdentity(context.worker_id, "here", 1, ("decide",)))
     book.let_pass(timedelta(seconds=5))
 
-    with sweeping(office):
+    with sweeping(context):
         _await(book, message_id, State.DELIVERED)
 
     assert [([],)] == [tuple(row) for row in book.ask("SELECT trying FROM worker")]

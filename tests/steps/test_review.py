@@ -15,7 +15,7 @@ from delivery.records.pipeline.vetting_cases import Ruling
 from delivery.rules.vetting import Finding
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, QueueName, Reason, State, StepName
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.review import NotOpen, expire, rule
 from tasks.steps.vet import vet
@@ -29,12 +29,12 @@ Hold = Callable[..., UUID]
 
 
 @pytest.fixture
-def hold(book: Book, crank: Crank, office: Office) -> Hold:
+def hold(book: Book, crank: Crank, context: StepContext) -> Hold:
     """Take in a flagged message to these accounts and open its case."""
 
     def take_in_and_open(*account_ids: UUID) -> UUID:
         message_id = book.message(*account_ids, subject=f"Now {HELD_PHRASE}", body=HELD_PHRASE)
-        decide(office, [message_id])
+        decide(context, [message_id])
         crank.run_until_quiet()
         return message_id
 
@@ -51,24 +51,24 @@ def test_a_held_message_gets_a_case_with_what_was_found(book: Book, hold: Hold, 
     assert case.expires_at == book.recipient(message_id).due_at
 
 
-def test_a_case_is_opened_once(book: Book, hold: Hold, office: Office) -> None:
+def test_a_case_is_opened_once(book: Book, hold: Hold, context: StepContext) -> None:
     message_id = hold(book.account())
     case = book.case(message_id)
 
-    vet(office, [message_id])
+    vet(context, [message_id])
 
     assert case == book.case(message_id)
     assert 1 == book.count("vetting_case")
 
 
-def test_many_vetters_at_once_open_one_case(book: Book, office: Office) -> None:
+def test_many_vetters_at_once_open_one_case(book: Book, context: StepContext) -> None:
     message_ids = [book.message(book.account(), subject=HELD_PHRASE) for _ in range(5)]
-    decide(office, message_ids)
+    decide(context, message_ids)
     start = threading.Barrier(4)
 
     def vet_at_once(_: int) -> None:
         start.wait()
-        vet(office, message_ids)
+        vet(context, message_ids)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(vet_at_once, range(4)))
@@ -76,18 +76,18 @@ def test_many_vetters_at_once_open_one_case(book: Book, office: Office) -> None:
     assert 5 == book.count("vetting_case")
 
 
-def test_a_message_that_is_not_held_gets_no_case(book: Book, office: Office) -> None:
+def test_a_message_that_is_not_held_gets_no_case(book: Book, context: StepContext) -> None:
     message_id = book.message(book.account())
-    decide(office, [message_id])
+    decide(context, [message_id])
 
-    vet(office, [message_id])
+    vet(context, [message_id])
 
     assert 0 == book.count("vetting_case")
 
 
-def test_open_cases_wait_oldest_first(book: Book, hold: Hold, office: Office) -> None:
+def test_open_cases_wait_oldest_first(book: Book, hold: Hold, context: StepContext) -> None:
     first, decided, last = hold(book.account()), hold(book.account()), hold(book.account())
-    rule(office, book.case(decided).case_id, REJECTED)
+    rule(context, book.case(decided).case_id, REJECTED)
 
     with transaction(book.store) as db:
         waiting = vetting_cases.open_cases(db, 10)
@@ -109,12 +109,12 @@ def test_nothing_leaves_before_approval(book: Book, hold: Hold, relay: FakeSende
 
 
 def test_approval_delivers_to_inboxes_and_queues_mail(
-    book: Book, hold: Hold, office: Office, bells: NotedBells
+    book: Book, hold: Hold, context: StepContext, bells: NotedBells
 ) -> None:
     inbox = book.account()
     message_id = hold(inbox, book.account(Channel.EMAIL))
 
-    rule(office, book.case(message_id).case_id, APPROVED)
+    rule(context, book.case(message_id).case_id, APPROVED)
 
     _, queued = book.recipient_ids(message_id)
     assert [State.DELIVERED, State.QUEUED] == book.states(message_id)
@@ -123,43 +123,45 @@ def test_approval_delivers_to_inboxes_and_queues_mail(
     assert [Bell(StepName.DELIVER, QueueName.DELIVER_SMTP, (queued,))] == list(bells.rung)
 
 
-def test_approval_is_kept_with_who_decided_and_why(book: Book, hold: Hold, office: Office) -> None:
+def test_approval_is_kept_with_who_decided_and_why(book: Book, hold: Hold, context: StepContext) -> None:
     message_id = hold(book.account())
 
-    rule(office, book.case(message_id).case_id, APPROVED)
+    rule(context, book.case(message_id).case_id, APPROVED)
 
     case = book.case(message_id)
     assert (CaseState.APPROVED, "staff@example.com", "fine") == (case.state, case.decided_by, case.note)
     assert case.decided_at is not None
 
 
-def test_an_opt_out_during_the_review_counts(book: Book, hold: Hold, office: Office) -> None:
+def test_an_opt_out_during_the_review_counts(book: Book, hold: Hold, context: StepContext) -> None:
     left, closed, stays = book.account(), book.account(), book.account()
     message_id = hold(left, closed, stays)
     book.change(left, is_closed=True)
     book.change(closed, status=AccountStatus.CLOSED)
 
-    rule(office, book.case(message_id).case_id, APPROVED)
+    rule(context, book.case(message_id).case_id, APPROVED)
 
     assert [State.BLOCKED, State.FAILED, State.DELIVERED] == book.states(message_id)
     assert [] == book.inbox(left)
 
 
-def test_a_recipient_blocked_before_the_review_stays_blocked(book: Book, hold: Hold, office: Office) -> None:
+def test_a_recipient_blocked_before_the_review_stays_blocked(book: Book, hold: Hold, context: StepContext) -> None:
     blocked = book.account(is_closed=True)
     message_id = hold(blocked, book.account())
     book.change(blocked, is_closed=False, channel=Channel.INBOX)
 
-    rule(office, book.case(message_id).case_id, APPROVED)
+    rule(context, book.case(message_id).case_id, APPROVED)
 
     assert [State.BLOCKED, State.DELIVERED] == book.states(message_id)
     assert [] == book.inbox(blocked)
 
 
-def test_rejection_refuses_every_held_recipient(book: Book, hold: Hold, office: Office, bells: NotedBells) -> None:
+def test_rejection_refuses_every_held_recipient(
+    book: Book, hold: Hold, context: StepContext, bells: NotedBells
+) -> None:
     message_id = hold(book.account(), book.account(Channel.EMAIL), book.account(is_closed=True))
 
-    rule(office, book.case(message_id).case_id, REJECTED)
+    rule(context, book.case(message_id).case_id, REJECTED)
 
     assert [Reason.REFUSED_BY_STAFF, Reason.REFUSED_BY_STAFF, Reason.CLOSED_TO_EVERYBODY] == book.reasons(message_id)
     assert (0, 0, "rejected") == book.counters(message_id)
@@ -168,18 +170,20 @@ def test_rejection_refuses_every_held_recipient(book: Book, hold: Hold, office: 
 
 @pytest.mark.parametrize("second", [APPROVED, REJECTED, Ruling(CaseState.EXPIRED, "the clock")])
 @pytest.mark.parametrize("first", [APPROVED, REJECTED])
-def test_a_case_is_decided_once(book: Book, hold: Hold, office: Office, first: Ruling, second: Ruling) -> None:
+def test_a_case_is_decided_once(book: Book, hold: Hold, context: StepContext, first: Ruling, second: Ruling) -> None:
     message_id = hold(book.account())
-    rule(office, book.case(message_id).case_id, first)
+    rule(context, book.case(message_id).case_id, first)
     states = book.states(message_id)
 
     with pytest.raises(NotOpen, match=f"closed: {first.state} by staff@example.com"):
-        rule(office, book.case(message_id).case_id, second)
+        rule(context, book.case(message_id).case_id, second)
 
     assert (first.state, states) == (book.case(message_id).state, book.states(message_id))
 
 
-def test_of_two_who_decide_at_once_one_is_told_that_it_is_too_late(book: Book, hold: Hold, office: Office) -> None:
+def test_of_two_who_decide_at_once_one_is_told_that_it_is_too_late(
+    book: Book, hold: Hold, context: StepContext
+) -> None:
     message_id = hold(book.account())
     case_id = book.case(message_id).case_id
     start = threading.Barrier(4)
@@ -187,7 +191,7 @@ def test_of_two_who_decide_at_once_one_is_told_that_it_is_too_late(book: Book, h
     def decide_case(ruling: Ruling) -> bool:
         start.wait()
         try:
-            rule(office, case_id, ruling)
+            rule(context, case_id, ruling)
         except NotOpen:
             return False
         return True
@@ -199,35 +203,35 @@ def test_of_two_who_decide_at_once_one_is_told_that_it_is_too_late(book: Book, h
     assert (State.DELIVERED in book.states(message_id)) == (book.case(message_id).state is CaseState.APPROVED)
 
 
-def test_a_case_that_never_was_is_not_open(office: Office) -> None:
+def test_a_case_that_never_was_is_not_open(context: StepContext) -> None:
     with pytest.raises(NotOpen, match="no vetting case with this id"):
-        rule(office, uuid7(), APPROVED)
+        rule(context, uuid7(), APPROVED)
 
 
-def test_the_clock_refuses_what_staff_did_not_decide(book: Book, hold: Hold, office: Office) -> None:
+def test_the_clock_refuses_what_staff_did_not_decide(book: Book, hold: Hold, context: StepContext) -> None:
     message_id = hold(book.account())
     book.let_pass(timedelta(days=8))
 
-    expire(office, [message_id])
+    expire(context, [message_id])
 
     assert [Reason.EXPIRED_IN_REVIEW] == book.reasons(message_id)
     assert (CaseState.EXPIRED, "the clock") == (book.case(message_id).state, book.case(message_id).decided_by)
 
 
-def test_a_case_does_not_expire_before_its_time(book: Book, hold: Hold, office: Office) -> None:
+def test_a_case_does_not_expire_before_its_time(book: Book, hold: Hold, context: StepContext) -> None:
     message_id = hold(book.account())
     book.let_pass(timedelta(days=6.9))
 
-    expire(office, [message_id])
+    expire(context, [message_id])
 
     assert ([State.HELD], CaseState.OPEN) == (book.states(message_id), book.case(message_id).state)
 
 
-def test_a_case_that_staff_decided_does_not_expire(book: Book, hold: Hold, office: Office) -> None:
+def test_a_case_that_staff_decided_does_not_expire(book: Book, hold: Hold, context: StepContext) -> None:
     message_id = hold(book.account())
-    rule(office, book.case(message_id).case_id, APPROVED)
+    rule(context, book.case(message_id).case_id, APPROVED)
     book.let_pass(timedelta(days=8))
 
-    expire(office, [message_id])
+    expire(context, [message_id])
 
     assert [State.DELIVERED] == book.states(message_id)

@@ -15,7 +15,7 @@ from delivery.records.pipeline import claims
 from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.vocabulary import Channel, Reason, State
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver, deliver_alone
 from tasks.steps.recover_worker import bury
@@ -29,10 +29,10 @@ DEAD = uuid4()
 
 
 @pytest.fixture
-def office(office: Office, tmp_path: Path) -> Office:
+def context(context: StepContext, tmp_path: Path) -> StepContext:
     """Give an office whose journals lie in a folder of this test, and whose sweep hardly rests."""
-    brisk = office.settings.model_copy(update={"journal_folder": str(tmp_path), "sweep_tick_s": 0.02})
-    return replace(office, settings=brisk)
+    brisk = context.settings.model_copy(update={"journal_folder": str(tmp_path), "sweep_tick_s": 0.02})
+    return replace(context, settings=brisk)
 
 
 @pytest.fixture
@@ -43,30 +43,30 @@ def notes(tmp_path: Path) -> Iterator[Journal]:
     notes.close()
 
 
-def waiting_message(book: Book, office: Office, channel: Channel) -> UUID:
+def waiting_message(book: Book, context: StepContext, channel: Channel) -> UUID:
     """Take in a message to three, all of whom wait for an attempt on this channel."""
     message_id = book.message(*book.accounts(3, Channel.EMAIL))
-    decide(office, [message_id])
+    decide(context, [message_id])
     book.ask("UPDATE recipient SET channel = :channel WHERE message_id = :id", channel=channel, id=message_id)
     return message_id
 
 
-def die_of(book: Book, office: Office, message_id: UUID, *, times: int = 1) -> None:
+def die_of(book: Book, context: StepContext, message_id: UUID, *, times: int = 1) -> None:
     """Let so many workers die, each with all recipients of a message under way."""
     for _ in range(times):
         claim(book, message_id, claims.make_token(DEAD), is_alone=True)
-        bury(office, DEAD)
+        bury(context, DEAD)
 
 
 @pytest.mark.usefixtures("notes")
 def test_a_recipient_that_two_workers_died_of_is_tried_by_none_that_has_others_under_way(
-    book: Book, office: Office, relay: FakeSender, queued: UUID
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
-    die_of(book, office, queued, times=2)
+    die_of(book, context, queued, times=2)
 
-    deliver(office, book.recipient_ids(queued))
+    deliver(context, book.recipient_ids(queued))
     before = list(relay.letters)
-    deliver_alone(office, book.recipient_ids(queued))
+    deliver_alone(context, book.recipient_ids(queued))
 
     assert ([], 1) == (before, len(relay.letters))
     assert [State.DELIVERED] == book.states(queued)
@@ -75,16 +75,16 @@ def test_a_recipient_that_two_workers_died_of_is_tried_by_none_that_has_others_u
 @pytest.mark.parametrize("channel", [Channel.EMAIL, Channel.INBOX])
 @pytest.mark.usefixtures("notes")
 def test_neighbours_of_a_recipient_that_kills_are_delivered_and_it_alone_is_set_aside(
-    book: Book, office: Office, channel: Channel
+    book: Book, context: StepContext, channel: Channel
 ) -> None:
-    message_id = waiting_message(book, office, channel)
-    die_of(book, office, message_id, times=2)
+    message_id = waiting_message(book, context, channel)
+    die_of(book, context, message_id, times=2)
     (poison, *_) = book.recipient_ids(message_id)
     with transaction(book.store) as db:
         claims.claim(db, [poison], token=claims.make_token(DEAD), lease=LEASE, is_alone=True)
 
-    bury(office, DEAD)
-    with sweeping(office):
+    bury(context, DEAD)
+    with sweeping(context):
         wait_until(lambda: [State.RETRYING, State.DELIVERED, State.DELIVERED] == book.states(message_id))
 
     assert [Reason.POISONED, None, None] == book.reasons(message_id)
@@ -92,13 +92,13 @@ def test_neighbours_of_a_recipient_that_kills_are_delivered_and_it_alone_is_set_
 
 @pytest.mark.usefixtures("notes")
 def test_a_death_counts_against_the_suspect_that_was_tried_alone_and_not_against_who_came_by(
-    book: Book, office: Office, queued: UUID
+    book: Book, context: StepContext, queued: UUID
 ) -> None:
-    die_of(book, office, queued, times=2)
-    passer_by = waiting_message(book, office, Channel.EMAIL)
+    die_of(book, context, queued, times=2)
+    passer_by = waiting_message(book, context, Channel.EMAIL)
     claim(book, passer_by, claims.make_token(DEAD))
 
-    die_of(book, office, queued)
+    die_of(book, context, queued)
 
     assert [Reason.POISONED] == book.reasons(queued)
     assert [3, 0, 0, 0] == [row.deaths for row in book.ask("SELECT deaths FROM recipient ORDER BY id")]
@@ -106,9 +106,9 @@ def test_a_death_counts_against_the_suspect_that_was_tried_alone_and_not_against
 
 @pytest.mark.parametrize(("first", "second"), [(deliver, deliver_alone), (deliver_alone, deliver)])
 def test_who_is_tried_alone_and_who_is_not_are_never_under_way_together(
-    book: Book, office: Office, first: Callable[..., None], second: Callable[..., None]
+    book: Book, context: StepContext, first: Callable[..., None], second: Callable[..., None]
 ) -> None:
-    ids = [book.recipient_ids(waiting_message(book, office, Channel.EMAIL)) for _ in range(2)]
+    ids = [book.recipient_ids(waiting_message(book, context, Channel.EMAIL)) for _ in range(2)]
     under_way: list[UUID] = []
     seen: list[int] = []
 
@@ -121,7 +121,7 @@ def test_who_is_tried_alone_and_who_is_not_are_never_under_way_together(
         under_way.remove(letter.message_id)
         return Outcome(Kind.SENT)
 
-    slow = replace(office, senders={Channel.EMAIL: FakeSender(send)})
+    slow = replace(context, senders={Channel.EMAIL: FakeSender(send)})
     with ThreadPoolExecutor(1) as pool:
         first(slow, ids[0][:1])
 
@@ -129,10 +129,10 @@ def test_who_is_tried_alone_and_who_is_not_are_never_under_way_together(
 
 
 def test_a_worker_that_leaves_begins_with_no_suspect(
-    book: Book, office: Office, relay: FakeSender, queued: UUID
+    book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
-    office.hands.leave()
+    context.hands.leave()
 
-    deliver_alone(office, book.recipient_ids(queued))
+    deliver_alone(context, book.recipient_ids(queued))
 
     assert ([], [State.QUEUED]) == (relay.letters, book.states(queued))

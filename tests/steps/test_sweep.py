@@ -17,7 +17,7 @@ from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, QueueName, Reason, State
 from tasks.broker.backlog import Backlog
 from tasks.broker.doorbell import SilentDoorbell
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
 from tests.steps.conftest import HELD_PHRASE
@@ -32,16 +32,16 @@ LATER = Outcome(Kind.TEMPORARY, Reason.TRY_LATER)
 
 
 @pytest.fixture
-def office(office: Office, settings: Settings) -> Office:
+def context(context: StepContext, settings: Settings) -> StepContext:
     """Give an office without any bell, whose sweep hardly rests."""
     brisk = settings.model_copy(update={"sweep_tick_s": 0.02})
-    return replace(office, settings=brisk, doorbell=SilentDoorbell())
+    return replace(context, settings=brisk, doorbell=SilentDoorbell())
 
 
 @contextmanager
-def sweeping(office: Office, backlog: Backlog | None = None) -> Iterator[None]:
+def sweeping(context: StepContext, backlog: Backlog | None = None) -> Iterator[None]:
     """Let a worker of all queues sweep while the block runs."""
-    sweep = Sweep(office, tuple(ROUNDS), _run_on_a_thread, backlog)
+    sweep = Sweep(context, tuple(ROUNDS), _run_on_a_thread, backlog)
     sweep.start()
     try:
         yield
@@ -64,11 +64,11 @@ def _run_on_a_thread(work: Work) -> None:
     threading.Thread(target=work).start()
 
 
-def test_everything_is_delivered_without_a_bell(book: Book, office: Office, relay: FakeSender) -> None:
+def test_everything_is_delivered_without_a_bell(book: Book, context: StepContext, relay: FakeSender) -> None:
     message_ids = [book.message(book.account(), *book.accounts(2, Channel.EMAIL)) for _ in range(5)]
     book.let_pass(timedelta(seconds=5))
 
-    with sweeping(office):
+    with sweeping(context):
         wait_until(lambda: all([State.QUEUED] * 2 == book.states(each)[1:] for each in message_ids))
         book.let_pass(timedelta(seconds=5))
         wait_until(lambda: all({State.DELIVERED} == set(book.states(each)) for each in message_ids))
@@ -76,22 +76,22 @@ def test_everything_is_delivered_without_a_bell(book: Book, office: Office, rela
     assert (5, 10) == (book.count("inbox_letter"), len(relay.letters))
 
 
-def test_fresh_work_is_left_to_the_bell(book: Book, office: Office) -> None:
+def test_fresh_work_is_left_to_the_bell(book: Book, context: StepContext) -> None:
     message_id = book.message(book.account())
 
-    with sweeping(office):
+    with sweeping(context):
         _await_rounds(book, 5)
 
         assert [State.ACCEPTED] == book.states(message_id)
 
 
-def test_a_retry_is_made_when_it_is_due_and_not_before(book: Book, office: Office, relay: FakeSender) -> None:
+def test_a_retry_is_made_when_it_is_due_and_not_before(book: Book, context: StepContext, relay: FakeSender) -> None:
     relay.answer = lambda letter: LATER if letter.attempt == 1 else Outcome(Kind.SENT)
     message_id = book.message(book.account(Channel.EMAIL))
-    decide(office, [message_id])
+    decide(context, [message_id])
     book.let_pass(timedelta(seconds=5))
 
-    with sweeping(office):
+    with sweeping(context):
         wait_until(lambda: [State.RETRYING] == book.states(message_id))
         _await_rounds(book, 5)
         attempts = len(relay.letters)
@@ -101,13 +101,13 @@ def test_a_retry_is_made_when_it_is_due_and_not_before(book: Book, office: Offic
     assert (1, 2) == (attempts, len(relay.letters))
 
 
-def test_a_lost_lease_is_found_and_the_letter_sent_again(book: Book, office: Office, relay: FakeSender) -> None:
+def test_a_lost_lease_is_found_and_the_letter_sent_again(book: Book, context: StepContext, relay: FakeSender) -> None:
     message_id = book.message(book.account(Channel.EMAIL))
-    decide(office, [message_id])
+    decide(context, [message_id])
     with transaction(book.store) as db:
         claims.claim(db, book.recipient_ids(message_id), token=uuid7(), lease=timedelta(seconds=60))
 
-    with sweeping(office):
+    with sweeping(context):
         _await_rounds(book, 3)
         within = book.states(message_id)
         book.let_pass(timedelta(seconds=60))
@@ -120,12 +120,12 @@ def test_a_lost_lease_is_found_and_the_letter_sent_again(book: Book, office: Off
     assert [2] == [letter.attempt for letter in relay.letters]
 
 
-def test_a_held_message_gets_its_case_and_expires(book: Book, office: Office) -> None:
+def test_a_held_message_gets_its_case_and_expires(book: Book, context: StepContext) -> None:
     message_id = book.message(book.account(), subject=HELD_PHRASE)
-    decide(office, [message_id])
+    decide(context, [message_id])
     book.let_pass(timedelta(seconds=5))
 
-    with sweeping(office):
+    with sweeping(context):
         wait_until(lambda: book.count("vetting_case") == 1)
         book.let_pass(timedelta(days=7))
         wait_until(lambda: [State.REFUSED] == book.states(message_id))
@@ -133,13 +133,13 @@ def test_a_held_message_gets_its_case_and_expires(book: Book, office: Office) ->
     assert ([Reason.EXPIRED_IN_REVIEW], CaseState.EXPIRED) == (book.reasons(message_id), book.case(message_id).state)
 
 
-def test_a_message_that_a_step_breaks_on_is_set_aside_and_holds_up_no_other(book: Book, office: Office) -> None:
+def test_a_message_that_a_step_breaks_on_is_set_aside_and_holds_up_no_other(book: Book, context: StepContext) -> None:
     poisoned = book.account()
     book.ask("UPDATE preference SET accepted_types = '{nonsense}'")
     broken, good = book.message(poisoned), book.message(book.account())
     book.let_pass(timedelta(seconds=5))
 
-    with sweeping(office):
+    with sweeping(context):
         wait_until(lambda: [State.DELIVERED] == book.states(good))
         wait_until(lambda: [Reason.STEP_FAILED] == book.reasons(broken))
 
@@ -150,12 +150,12 @@ def test_a_message_that_a_step_breaks_on_is_set_aside_and_holds_up_no_other(book
     assert timedelta(minutes=59) < row.pause <= timedelta(hours=1)
 
 
-def test_a_message_that_was_set_aside_is_taken_up_again(book: Book, office: Office) -> None:
+def test_a_message_that_was_set_aside_is_taken_up_again(book: Book, context: StepContext) -> None:
     message_id = book.message(book.account())
     book.ask("UPDATE preference SET accepted_types = '{nonsense}'")
     book.let_pass(timedelta(seconds=5))
 
-    with sweeping(office):
+    with sweeping(context):
         wait_until(lambda: [Reason.STEP_FAILED] == book.reasons(message_id))
         book.ask("UPDATE preference SET accepted_types = NULL")
         book.let_pass(timedelta(hours=1))
@@ -164,7 +164,9 @@ def test_a_message_that_was_set_aside_is_taken_up_again(book: Book, office: Offi
     assert [None] == book.reasons(message_id)
 
 
-def test_a_recipient_that_a_sender_breaks_on_is_set_aside_once(book: Book, office: Office, relay: FakeSender) -> None:
+def test_a_recipient_that_a_sender_breaks_on_is_set_aside_once(
+    book: Book, context: StepContext, relay: FakeSender
+) -> None:
     def answer(letter: Letter) -> Outcome:
         if letter.subject == "broken":
             raise ZeroDivisionError
@@ -172,10 +174,10 @@ def test_a_recipient_that_a_sender_breaks_on_is_set_aside_once(book: Book, offic
 
     relay.answer = answer
     broken, good = (book.message(book.account(Channel.EMAIL), subject=subject) for subject in ("broken", "good"))
-    decide(office, [broken, good])
+    decide(context, [broken, good])
     book.let_pass(timedelta(seconds=5))
 
-    with sweeping(office):
+    with sweeping(context):
         wait_until(lambda: [State.DELIVERED] == book.states(good))
         wait_until(lambda: [Reason.STEP_FAILED] == book.reasons(broken))
         _await_rounds(book, 5)
@@ -184,11 +186,11 @@ def test_a_recipient_that_a_sender_breaks_on_is_set_aside_once(book: Book, offic
     assert [State.CLAIMED] == book.states(broken)
 
 
-def test_two_sweeps_at_once_send_every_letter_once(book: Book, office: Office, relay: FakeSender) -> None:
+def test_two_sweeps_at_once_send_every_letter_once(book: Book, context: StepContext, relay: FakeSender) -> None:
     message_ids = [book.message(*book.accounts(2, Channel.EMAIL), book.account()) for _ in range(10)]
     book.let_pass(timedelta(seconds=5))
 
-    with sweeping(office), sweeping(office):
+    with sweeping(context), sweeping(context):
         wait_until(lambda: all(State.ACCEPTED not in book.states(each) for each in message_ids))
         book.let_pass(timedelta(seconds=5))
         wait_until(lambda: all({State.DELIVERED} == set(book.states(each)) for each in message_ids))
@@ -197,7 +199,7 @@ def test_two_sweeps_at_once_send_every_letter_once(book: Book, office: Office, r
     assert 10 == book.count("inbox_letter")
 
 
-def test_a_letter_that_takes_long_holds_up_no_other(book: Book, office: Office, relay: FakeSender) -> None:
+def test_a_letter_that_takes_long_holds_up_no_other(book: Book, context: StepContext, relay: FakeSender) -> None:
     may_end = threading.Event()
 
     def answer(letter: Letter) -> Outcome:
@@ -207,13 +209,13 @@ def test_a_letter_that_takes_long_holds_up_no_other(book: Book, office: Office, 
 
     relay.answer = answer
     slow = book.message(book.account(Channel.EMAIL), subject="slow")
-    decide(office, [slow])
+    decide(context, [slow])
     book.let_pass(timedelta(seconds=5))
 
-    with sweeping(office):
+    with sweeping(context):
         wait_until(lambda: [State.CLAIMED] == book.states(slow))
         other = book.message(book.account(Channel.EMAIL))
-        decide(office, [other])
+        decide(context, [other])
         book.ask("UPDATE recipient SET due_at = clock_timestamp() WHERE message_id = :id", id=other)
         wait_until(lambda: [State.DELIVERED] == book.states(other))
         unfinished = book.states(slow)
@@ -223,7 +225,7 @@ def test_a_letter_that_takes_long_holds_up_no_other(book: Book, office: Office, 
     assert 2 == len(relay.letters)
 
 
-def test_rows_whose_bell_still_waits_are_left_to_it_however_long_the_backlog(book: Book, office: Office) -> None:
+def test_rows_whose_bell_still_waits_are_left_to_it_however_long_the_backlog(book: Book, context: StepContext) -> None:
     account_id = book.account()
     for _ in range(10):
         book.accept(*(book.arrival(account_id) for _ in range(300)))
@@ -233,22 +235,22 @@ def test_rows_whose_bell_still_waits_are_left_to_it_however_long_the_backlog(boo
     (oldest,) = book.ask("SELECT min(due_at) AS rung_at FROM recipient WHERE id > :id", id=lost)
     backlog = FakeBacklog({QueueName.DECIDE: oldest.rung_at - timedelta(milliseconds=1)})
 
-    with sweeping(office, backlog):
+    with sweeping(context, backlog):
         wait_until(lambda: book.count("inbox_letter") == 1)
         _await_rounds(book, 5)
 
         assert 2999 == len(book.ask("SELECT FROM recipient WHERE state = 'accepted'"))
 
 
-def test_what_is_due_by_the_clock_alone_waits_for_no_bell(book: Book, office: Office, relay: FakeSender) -> None:
+def test_what_is_due_by_the_clock_alone_waits_for_no_bell(book: Book, context: StepContext, relay: FakeSender) -> None:
     relay.answer = lambda letter: LATER if letter.attempt == 1 else Outcome(Kind.SENT)
     message_id = book.message(book.account(Channel.EMAIL))
-    decide(office, [message_id])
-    deliver(office, book.recipient_ids(message_id))
+    decide(context, [message_id])
+    deliver(context, book.recipient_ids(message_id))
     book.let_pass(timedelta(seconds=30))
     long_ago = build.NOON - timedelta(days=365)
 
-    with sweeping(office, FakeBacklog({QueueName.DELIVER_SMTP: long_ago})):
+    with sweeping(context, FakeBacklog({QueueName.DELIVER_SMTP: long_ago})):
         wait_until(lambda: [State.DELIVERED] == book.states(message_id))
 
 

@@ -14,7 +14,7 @@ from delivery.records.pipeline import accept
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName, StepName
 from tasks.broker.doorbell import BrokerDoorbell
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.support.fixtures import GRACE, Book
 from tests.support.step_driver import NotedBells
@@ -60,12 +60,12 @@ def test_taking_in_one_message_is_one_statement_and_one_commit(book: Book) -> No
 
 
 def test_deciding_one_message_is_four_statements_one_commit_and_no_bell(
-    book: Book, office: Office, bells: NotedBells
+    book: Book, context: StepContext, bells: NotedBells
 ) -> None:
     message_id = book.message(*book.accounts(25))
 
     with traced(book.store) as trace:
-        decide(office, [message_id])
+        decide(context, [message_id])
 
     assert (4, 1, 0) == (len(trace.statements), trace.commits, len(bells.rung))
     assert (0, 25, "sent") == book.counters(message_id)

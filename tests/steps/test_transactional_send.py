@@ -14,7 +14,7 @@ from delivery.records.pipeline import due
 from delivery.settings import Settings
 from delivery.transactional_send import send_in
 from delivery.vocabulary import State
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.support.direct_sends import fields
 from tests.support.fixtures import Book
@@ -67,7 +67,7 @@ def test_a_connection_of_sqlalchemy_does_as_well(book: Book) -> None:
 
 
 def test_without_a_bell_the_sweep_finds_it_at_once(
-    book: Book, connection: psycopg.Connection[Any], office: Office
+    book: Book, connection: psycopg.Connection[Any], context: StepContext
 ) -> None:
     message_id = send_in(connection, fields(book.account()), client_id=book.client_id)
     ringing = send_in(connection, fields(book.account()), client_id=book.client_id, grace=timedelta(seconds=5))
@@ -75,7 +75,7 @@ def test_without_a_bell_the_sweep_finds_it_at_once(
 
     with transaction(book.store) as db:
         found = due.undecided(db, limit=10)
-    decide(office, found)
+    decide(context, found)
 
     assert ([message_id], [State.DELIVERED]) == (list(found), book.states(message_id))
     assert [State.ACCEPTED] == book.states(ringing)

@@ -11,17 +11,17 @@ from delivery.records.views.inbox import InboxView
 from delivery.records.views.messages import Progress
 from delivery.rules.status import Standing
 from delivery.vocabulary import Channel, MessageType, Reason, State
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.steps.conftest import HELD_PHRASE
 from tests.support.fixtures import Book
 from tests.support.step_driver import Crank
 
 
-def test_progress_names_the_recipients_in_the_order_they_were_given(book: Book, office: Office) -> None:
+def test_progress_names_the_recipients_in_the_order_they_were_given(book: Book, context: StepContext) -> None:
     blocked, email, inbox = book.account(is_closed=True), book.account(Channel.EMAIL), book.account()
     message_id = book.message(email, blocked, inbox)
-    decide(office, [message_id])
+    decide(context, [message_id])
 
     progress = _progress(book, [message_id])
 
@@ -37,12 +37,12 @@ def test_progress_knows_nothing_of_a_message_that_never_was(book: Book) -> None:
     assert {} == _progress(book, [uuid7()])
 
 
-def test_only_messages_without_a_moving_recipient_are_settled(book: Book, office: Office, crank: Crank) -> None:
+def test_only_messages_without_a_moving_recipient_are_settled(book: Book, context: StepContext, crank: Crank) -> None:
     fresh = book.message(book.account())
     queued = book.message(book.account(), book.account(Channel.EMAIL))
     delivered = book.message(book.account(), book.account(is_closed=True))
     held = book.message(book.account(), subject=HELD_PHRASE)
-    decide(office, [queued, delivered, held])
+    decide(context, [queued, delivered, held])
 
     settled = _progress(book, [fresh, queued, delivered, held], settled_only=True)
     crank.run_until_quiet()
@@ -74,11 +74,11 @@ def test_a_message_is_read_by_its_own_client_only(book: Book) -> None:
     assert others is None
 
 
-def test_an_inbox_is_read_newest_first_and_is_its_owners_alone(book: Book, office: Office) -> None:
+def test_an_inbox_is_read_newest_first_and_is_its_owners_alone(book: Book, context: StepContext) -> None:
     mine, other = book.account(), book.account()
     first, second = book.message(mine, other, subject="1"), book.message(mine, subject="2")
-    decide(office, [first])
-    decide(office, [second])
+    decide(context, [first])
+    decide(context, [second])
 
     letters = _inbox(book, mine, limit=10)
 
@@ -88,10 +88,10 @@ def test_an_inbox_is_read_newest_first_and_is_its_owners_alone(book: Book, offic
     assert [first] == book.inbox(other)
 
 
-def test_pages_of_an_inbox_meet_without_gap_or_overlap_even_at_one_instant(book: Book, office: Office) -> None:
+def test_pages_of_an_inbox_meet_without_gap_or_overlap_even_at_one_instant(book: Book, context: StepContext) -> None:
     account_id = book.account()
     for _ in range(3):
-        decide(office, [book.message(account_id) for _ in range(7)])
+        decide(context, [book.message(account_id) for _ in range(7)])
     book.ask("UPDATE inbox_letter SET delivered_at = date_trunc('hour', delivered_at)")
     whole = _inbox(book, account_id, limit=100)
 
@@ -105,14 +105,14 @@ def test_pages_of_an_inbox_meet_without_gap_or_overlap_even_at_one_instant(book:
     assert 21 == len({letter.message_id for letter in pages})
 
 
-def test_a_letter_that_arrives_between_two_pages_shifts_nothing(book: Book, office: Office) -> None:
+def test_a_letter_that_arrives_between_two_pages_shifts_nothing(book: Book, context: StepContext) -> None:
     account_id = book.account()
     for _ in range(4):
-        decide(office, [book.message(account_id)])
+        decide(context, [book.message(account_id)])
     old = _inbox(book, account_id, limit=10)
 
     first = _inbox(book, account_id, limit=2)
-    decide(office, [book.message(account_id)])
+    decide(context, [book.message(account_id)])
     second = _inbox(book, account_id, limit=2, before=(first[-1].delivered_at, first[-1].recipient_id))
 
     assert old == first + second

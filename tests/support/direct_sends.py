@@ -17,7 +17,7 @@ from delivery.records.pipeline import refused_sends
 from delivery.records.pipeline.refused_sends import RefusedView
 from delivery.vocabulary import CredentialKind, Scope
 from tasks.broker.direct_queue import Letterbox
-from tasks.context import Office
+from tasks.context import StepContext
 from tests.support import build
 from tests.support.fixtures import Book
 from worker.runtime.direct_reader import Reader
@@ -65,9 +65,9 @@ def sealed(content: bytes, /, **outside: Any) -> bytes:
 
 
 @contextmanager
-def reading(office: Office, letterbox: Letterbox | None = None) -> Iterator[None]:
+def reading(context: StepContext, letterbox: Letterbox | None = None) -> Iterator[None]:
     """Have a reader empty the letterbox meanwhile."""
-    reader = Reader(office, letterbox or Letterbox(office.settings))
+    reader = Reader(context, letterbox or Letterbox(context.settings))
     reader.start()
     yield
     reader.stop()

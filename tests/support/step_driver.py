@@ -9,7 +9,7 @@ from uuid import UUID
 from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.vocabulary import QueueName, StepName
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.runner import STEPS
 
 
@@ -63,8 +63,8 @@ class FakeSender:
 class Crank:
     """Takes the bells that were rung, one by one, to their steps, as the broker and the workers would."""
 
-    def __init__(self, office: Office, bells: NotedBells) -> None:
-        self._office = office
+    def __init__(self, context: StepContext, bells: NotedBells) -> None:
+        self._office = context
         self.bells = bells
 
     def turn(self) -> Bell:

@@ -16,7 +16,7 @@ from delivery.records.database import Store, transaction
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, State
 from tasks.broker.doorbell import SilentDoorbell
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.support.fixtures import Book
 from tests.support.platform import ROOT
@@ -66,7 +66,7 @@ def mail(store: Store, broker: object, base_settings: Settings) -> tuple[Book, U
     del broker
     book = Book(store)
     message_id = book.message(book.account(Channel.EMAIL))
-    decide(Office(base_settings, store, SilentDoorbell()), [message_id])
+    decide(StepContext(base_settings, store, SilentDoorbell()), [message_id])
     book.ask("UPDATE recipient SET due_at = clock_timestamp()")
     return book, message_id
 

@@ -16,7 +16,7 @@ from delivery.records.database import be_patient, transaction
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, State
 from tasks.broker.doorbell import SilentDoorbell
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.support.api_client import key_of
 from tests.support.fixtures import Book
@@ -53,7 +53,7 @@ def crew(book: Book, base_settings: Settings, tmp_path: Path, valve: Valve) -> I
 def queue_mails(book: Book, settings: Settings) -> list[UUID]:
     """Queue a dozen mails, due at once."""
     ids = [book.message(book.account(Channel.EMAIL)) for _ in range(_MAILS)]
-    decide(Office(settings, book.store, SilentDoorbell()), ids)
+    decide(StepContext(settings, book.store, SilentDoorbell()), ids)
     book.ask("UPDATE recipient SET due_at = clock_timestamp()")
     return ids
 

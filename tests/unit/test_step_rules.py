@@ -12,7 +12,7 @@ from delivery.rules.preferences import Approach, Preference
 from delivery.rules.quiet_hours import QuietHours
 from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, SenderRule, State
 from tasks.broker.doorbell import SilentDoorbell
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.decide import judge
 from tasks.steps.deliver import judge as judge_letter
 from tests.support import build
@@ -20,9 +20,9 @@ from tests.support import build
 JOB = Approach(MessageType.JOB, build.CLIENT_ID)
 
 
-def office(hold_phrases: str) -> Office:
+def context(hold_phrases: str) -> StepContext:
     """Make an office that has no database."""
-    return Office(build.settings(hold_phrases=hold_phrases), cast(Store, None), SilentDoorbell())
+    return StepContext(build.settings(hold_phrases=hold_phrases), cast(Store, None), SilentDoorbell())
 
 
 def test_a_letter_goes_out_by_the_channel_that_its_recipient_wants() -> None:
@@ -63,7 +63,7 @@ def test_a_phrase_in_any_text_that_a_recipient_sees_holds_the_message(field_name
     texts = dict.fromkeys(["subject", "body", "sender_name"], "harmless") | {field_name: "a GIFT  card"}
     content = Content(build.MESSAGE_ID, texts)
 
-    moves = judge(office(hold_phrases="gift card"), [content], [build.candidate(), build.candidate()])
+    moves = judge(context(hold_phrases="gift card"), [content], [build.candidate(), build.candidate()])
 
     assert [State.HELD, State.HELD] == [move.after for move in moves]
 
@@ -81,6 +81,6 @@ def test_one_flagged_message_does_not_hold_its_neighbours() -> None:
         build.candidate(message_id=neighbour, approach=JOB, preference=no_jobs),
     ]
 
-    moves = judge(office(hold_phrases="gift card"), contents, candidates)
+    moves = judge(context(hold_phrases="gift card"), contents, candidates)
 
     assert [State.HELD, State.DELIVERED, State.BLOCKED] == [move.after for move in moves]

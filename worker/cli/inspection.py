@@ -18,7 +18,7 @@ from delivery.records.workers.registry import WorkerView
 from delivery.rules.status import combine
 from tasks.broker.doorbell import SilentDoorbell
 from tasks.broker.queue_depth import QueueView, look
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.lanes import LANES, LaneName
 from tasks.steps.release import release
 from worker.cli.console import AsJson, missing, opened, printable, read_id, settings, show_json, show_table
@@ -70,7 +70,7 @@ def release_message(message: Annotated[str, typer.Argument(help="The id of a mes
     message_id = read_id(message, "message")
     asked = settings()
     with opened(asked) as store:
-        released = release(Office(asked, store, SilentDoorbell()), message_id)
+        released = release(StepContext(asked, store, SilentDoorbell()), message_id)
     if not released:
         raise missing(f"nothing of a message {message_id} is set aside. `postroom queues` shows what is.")
     typer.echo(f"postroom: {count(released, 'recipient')} of {message_id} will be tried again now")

@@ -13,7 +13,7 @@ from delivery.records.pipeline import vetting_cases
 from delivery.records.pipeline.vetting_cases import Case, Ruling
 from delivery.vocabulary import CaseState
 from tasks.broker.doorbell import BrokerDoorbell, SilentDoorbell
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.review import NotOpen, rule
 from worker.cli.console import AsJson, missing, opened, printable, read_id, settings, show_json
 
@@ -73,7 +73,7 @@ def _rule(case: str, ruling: Ruling) -> None:
     doorbell = BrokerDoorbell(asked) if asked.bell else SilentDoorbell()
     with opened(asked) as store:
         try:
-            rule(Office(asked, store, doorbell), case_id, ruling)
+            rule(StepContext(asked, store, doorbell), case_id, ruling)
         except NotOpen as error:
             raise missing(str(error)) from error
         finally:

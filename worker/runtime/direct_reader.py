@@ -10,7 +10,7 @@ import structlog
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import STORE_UNAVAILABLE
 from tasks.broker.direct_queue import LISTS, Letterbox
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.accept_direct import take
 
 _log = structlog.get_logger()
@@ -23,8 +23,8 @@ _TURN_PAUSE_S = 0.1
 class Reader:
     """Reads one batch after the other. What it has not dealt with stays where it is, whatever happens to it."""
 
-    def __init__(self, office: Office, letterbox: Letterbox) -> None:
-        self._office = office
+    def __init__(self, context: StepContext, letterbox: Letterbox) -> None:
+        self._office = context
         self._letterbox = letterbox
         self._is_stopping = threading.Event()
         self._is_broker_down = False

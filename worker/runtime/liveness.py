@@ -21,7 +21,7 @@ from delivery.records.pipeline import claims
 from delivery.records.workers import deaths, locks, registry
 from delivery.records.workers.locks import Absentee, Presence
 from delivery.records.workers.registry import WorkerIdentity
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.steps.recover_worker import bury
 
 _log = structlog.get_logger()
@@ -34,13 +34,18 @@ class Watch:
     """The watching thread of one worker. It goes on while the worker drains, until `close`."""
 
     def __init__(
-        self, office: Office, identity: WorkerIdentity, own_store: Store, *, settled_after_s: float = _SETTLED_AFTER_S
+        self,
+        context: StepContext,
+        identity: WorkerIdentity,
+        own_store: Store,
+        *,
+        settled_after_s: float = _SETTLED_AFTER_S,
     ) -> None:
         self._settled_after_s = settled_after_s
-        self._office = office
+        self._office = context
         self._identity = identity
         self._presence = Presence(own_store, identity)
-        self._folder = attempt_journal.journal_folder(office.settings.journal_folder)
+        self._folder = attempt_journal.journal_folder(context.settings.journal_folder)
         self._suspects: set[UUID] = set()
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)

@@ -19,7 +19,7 @@ from tasks.app import make_app
 from tasks.broker.backlog import Backlog, BrokerBacklog, NoBacklog
 from tasks.broker.direct_queue import Letterbox
 from tasks.broker.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.lanes import LANES, THREADS, Lane, LaneName
 from tasks.queues import LETTERBOX
 from tasks.runner import register
@@ -41,19 +41,19 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
     # Its first half has to be chance alone: it is in every claim, and it is the key of the worker's lock.
     identity = WorkerIdentity(uuid4(), socket.gethostname(), os.getpid(), lane.queues)
     notes = Journal(journal_folder(settings.journal_folder), identity.worker_id)
-    office = _furnish(settings, lane, identity.worker_id, notes)
-    register(app, office)
+    context = _furnish(settings, lane, identity.worker_id, notes)
+    register(app, context)
     app.conf.worker_consumer = "tasks.broker.bell_consumer:BellConsumer"
-    app.steps["worker"].add(_sweep_step(office, lane))
+    app.steps["worker"].add(_sweep_step(context, lane))
     if LETTERBOX in lane.queues:
-        app.steps["worker"].add(_reader_step(office))
-    watch = Watch(office, identity, open_store(settings, connections=1))
+        app.steps["worker"].add(_reader_step(context))
+    watch = Watch(context, identity, open_store(settings, connections=1))
     watch.start()
     _spare_the_collector()
     try:
         _serve(app, settings, lane_name, lane)
     finally:  # Only now is everything done that this worker was seen to do.
-        office.doorbell.close()
+        context.doorbell.close()
         watch.close()
         notes.close()
 
@@ -65,9 +65,9 @@ def _spare_the_collector() -> None:
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
 
 
-def _furnish(settings: Settings, lane: Lane, worker_id: UUID, notes: Journal) -> Office:
+def _furnish(settings: Settings, lane: Lane, worker_id: UUID, notes: Journal) -> StepContext:
     doorbell: Doorbell = BrokerDoorbell(settings) if settings.bell else SilentDoorbell()
-    return Office(
+    return StepContext(
         settings=settings,
         store=open_store(settings, connections=_connections(settings, lane)),
         doorbell=doorbell,
@@ -82,10 +82,10 @@ def _connections(settings: Settings, lane: Lane) -> int:
     return lane.concurrency(settings) + readers + _CONNECTIONS_BESIDE_THE_POOL
 
 
-def _sweep_step(office: Office, lane: Lane) -> type[bootsteps.StartStopStep]:
+def _sweep_step(context: StepContext, lane: Lane) -> type[bootsteps.StartStopStep]:
     """Make the part of the worker that sweeps. It needs the pool and no broker, so a dead broker cannot hold it up."""
-    queues = lane.bell_queues if office.settings.bell else ()
-    backlog: Backlog = BrokerBacklog(office.settings, queues) if queues else NoBacklog()
+    queues = lane.bell_queues if context.settings.bell else ()
+    backlog: Backlog = BrokerBacklog(context.settings, queues) if queues else NoBacklog()
 
     class SweepStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships no types
         requires = ("celery.worker.components:Pool",)
@@ -93,23 +93,23 @@ def _sweep_step(office: Office, lane: Lane) -> type[bootsteps.StartStopStep]:
         def start(self, worker: Any) -> None:
             pool = _pool_of(worker)
             if lane.pool == THREADS:
-                office.hands.lend(pool)
-            self.sweep = Sweep(office, lane.queues, pool, backlog)
+                context.hands.lend(pool)
+            self.sweep = Sweep(context, lane.queues, pool, backlog)
             self.sweep.start()
 
         def stop(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
-            office.hands.leave()
+            context.hands.leave()
             self.sweep.stop()
 
     return SweepStep
 
 
-def _reader_step(office: Office) -> type[bootsteps.StartStopStep]:
+def _reader_step(context: StepContext) -> type[bootsteps.StartStopStep]:
     """Make the part of the worker that empties the letterbox. It needs nothing of Celery."""
 
     class ReaderStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships no types
         def start(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
-            self.reader = Reader(office, Letterbox(office.settings))
+            self.reader = Reader(context, Letterbox(context.settings))
             self.reader.start()
 
         def stop(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature

@@ -23,7 +23,7 @@ from delivery.records.pipeline import due
 from delivery.records.workers import deaths
 from delivery.vocabulary import Channel, QueueName
 from tasks.broker.backlog import Backlog, NoBacklog
-from tasks.context import Office
+from tasks.context import StepContext
 from tasks.runner import DECIDE, DELIVER, DELIVER_ALONE, EXPIRE, LAPSE, VET, Step, StepFailed
 
 Work = Callable[[], None]
@@ -76,8 +76,8 @@ ROUNDS: dict[QueueName, tuple[Round, ...]] = {
 class Sweep:
     """The sweeping thread of one worker."""
 
-    def __init__(self, office: Office, queues: Sequence[str], pool: Pool, backlog: Backlog | None = None) -> None:
-        self._office = office
+    def __init__(self, context: StepContext, queues: Sequence[str], pool: Pool, backlog: Backlog | None = None) -> None:
+        self._office = context
         self._pool = pool
         self._backlog = backlog or NoBacklog()
         self._rounds = [(QueueName(name), each) for name in queues for each in ROUNDS[QueueName(name)]]
