@@ -16,7 +16,7 @@ from delivery.vocabulary import Channel
 from tasks.broker.doorbell import Doorbell
 from tasks.concurrency.fan_out import Hands
 from tasks.concurrency.group_commit import Gathered
-from tasks.concurrency.isolation_gate import Company
+from tasks.concurrency.isolation_gate import IsolationGate
 
 
 def hold_unknown(outcome: Outcome, settings: Settings) -> Outcome:
@@ -49,5 +49,5 @@ class StepContext:
     concluding: Gathered[Sequence[Move], set[int]] = field(default_factory=Gathered)
     """Where they record outcomes together."""
     hands: Hands = field(default_factory=Hands)
-    company: Company = field(default_factory=Company)
+    isolation_gate: IsolationGate = field(default_factory=IsolationGate)
     """Where `deliver` works beside others, or alone."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 _PATIENCE_S = 10.0
 
 
-class Company:
+class IsolationGate:
     """Many work beside each other, or one works alone.
 
     Nobody waits longer than `patience_s` for that: a relay that hangs must not hold up a whole worker.
@@ -21,7 +21,7 @@ class Company:
         self._is_asked_for = False
 
     @contextmanager
-    def beside(self) -> Iterator[None]:
+    def shared(self) -> Iterator[None]:
         """Work beside others, once whoever asked to be alone has ended."""
         with self._turn:
             self._turn.wait_for(lambda: not self._is_asked_for, self._patience_s)
@@ -34,7 +34,7 @@ class Company:
                 self._turn.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """Work alone, once all others have ended; nobody begins meanwhile."""
         with self._loner:
             self._ask(is_so=True)

@@ -20,7 +20,7 @@ _log = structlog.get_logger()
 
 def deliver(context: StepContext, recipient_ids: Sequence[int]) -> None:
     """Try each of these recipients once. No transaction is open while the network is asked."""
-    with context.company.beside():
+    with context.isolation_gate.shared():
         _attempt(context, context.claiming.do(recipient_ids, partial(_claim, context)))
 
 
@@ -32,7 +32,7 @@ def deliver_alone(context: StepContext, recipient_ids: Sequence[int]) -> None:
     for recipient_id in recipient_ids:
         if context.hands.are_leaving:
             return
-        with context.company.alone():
+        with context.isolation_gate.exclusive():
             (letters,) = _claim(context, [[recipient_id]], is_alone=True)
             _attempt(context, letters)
 

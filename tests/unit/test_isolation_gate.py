@@ -3,14 +3,14 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from tasks.concurrency.isolation_gate import Company
+from tasks.concurrency.isolation_gate import IsolationGate
 
 
 def test_those_who_do_not_ask_to_be_alone_work_at_the_same_time() -> None:
-    company, all_here = Company(), threading.Barrier(8)
+    isolation_gate, all_here = IsolationGate(), threading.Barrier(8)
 
     def work() -> None:
-        with company.beside():
+        with isolation_gate.shared():
             all_here.wait(5)  # Breaks, unless eight are there at once.
 
     with ThreadPoolExecutor(8) as pool:
@@ -21,17 +21,17 @@ def test_those_who_do_not_ask_to_be_alone_work_at_the_same_time() -> None:
 
 
 def test_who_works_alone_has_nobody_beside() -> None:
-    company, beside = Company(), set[int]()
+    isolation_gate, beside = IsolationGate(), set[int]()
     seen: list[set[int]] = []
 
     def work(number: int) -> None:
-        with company.beside():
+        with isolation_gate.shared():
             beside.add(number)
             threading.Event().wait(0.001)
             beside.discard(number)
 
     def work_alone() -> None:
-        with company.alone():
+        with isolation_gate.exclusive():
             seen.append(set(beside))
             threading.Event().wait(0.005)
             seen.append(set(beside))
@@ -46,15 +46,15 @@ def test_who_works_alone_has_nobody_beside() -> None:
 
 
 def test_nobody_waits_longer_than_his_patience_for_one_who_hangs() -> None:
-    company, is_over = Company(patience_s=0.01), threading.Event()
+    isolation_gate, is_over = IsolationGate(patience_s=0.01), threading.Event()
 
     def hang() -> None:
-        with company.beside():
+        with isolation_gate.shared():
             is_over.wait(5)
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(hang)
-        with company.alone(), company.beside():
+        with isolation_gate.exclusive(), isolation_gate.shared():
             is_over.set()
 
     assert is_over.is_set()
