@@ -14,7 +14,7 @@ from delivery.rules.transitions import Move
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tasks.broker.doorbell import Doorbell
-from tasks.concurrency.fan_out import Hands
+from tasks.concurrency.fan_out import FanOut
 from tasks.concurrency.group_commit import Gathered
 from tasks.concurrency.isolation_gate import IsolationGate
 
@@ -48,6 +48,6 @@ class StepContext:
     """Where runs of `deliver` claim together."""
     concluding: Gathered[Sequence[Move], set[int]] = field(default_factory=Gathered)
     """Where they record outcomes together."""
-    hands: Hands = field(default_factory=Hands)
+    fan_out: FanOut = field(default_factory=FanOut)
     isolation_gate: IsolationGate = field(default_factory=IsolationGate)
     """Where `deliver` works beside others, or alone."""

@@ -51,7 +51,7 @@ class Step(Generic[Id]):
         if self.shared_queue is None:
             self._attempt(context, known)
         else:
-            left = context.hands.share(known, lambda each: self._attempt(context, [each]))
+            left = context.fan_out.run(known, lambda each: self._attempt(context, [each]))
             context.doorbell.ring(StepName.DELIVER, self.shared_queue, left)
 
     def work(self, context: StepContext, ids: Sequence[Id]) -> None:

@@ -9,7 +9,7 @@ Pool = Callable[[Callable[[], None]], Any]
 """Has the worker's pool do one piece of work, at once or soon. Raises `RuntimeError` once the pool has closed."""
 
 
-class Hands:
+class FanOut:
     """As many as are free lend a hand with a bell; where none is, whoever heard it works through it alone.
 
     A worker without a pool of threads has one pair of hands, and so has a test.
@@ -19,20 +19,20 @@ class Hands:
         self._pool: Pool | None = None
         self._is_leaving = False
 
-    def lend(self, pool: Pool) -> None:
+    def use_pool(self, pool: Pool) -> None:
         """Share what follows among the threads of this pool."""
         self._pool = pool
 
     @property
-    def are_leaving(self) -> bool:
+    def is_stopping(self) -> bool:
         """Say whether nothing more should be begun."""
         return self._is_leaving
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         """Begin nothing of any bell from now on."""
         self._is_leaving = True
 
-    def share(self, items: Sequence[Each], work: Callable[[Each], object]) -> Sequence[Each]:
+    def run(self, items: Sequence[Each], work: Callable[[Each], object]) -> Sequence[Each]:
         """Work on each of these, on several at once where hands are free; `work` must not raise.
 
         Answers those that nobody has begun when the worker leaves. Others may still be worked on in other hands.

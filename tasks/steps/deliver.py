@@ -30,7 +30,7 @@ def deliver_alone(context: StepContext, recipient_ids: Sequence[int]) -> None:
     Once the worker leaves, the rest stays due.
     """
     for recipient_id in recipient_ids:
-        if context.hands.are_leaving:
+        if context.fan_out.is_stopping:
             return
         with context.isolation_gate.exclusive():
             (letters,) = _claim(context, [[recipient_id]], is_alone=True)

@@ -131,7 +131,7 @@ def test_who_is_tried_alone_and_who_is_not_are_never_under_way_together(
 def test_a_worker_that_leaves_begins_with_no_suspect(
     book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
-    context.hands.leave()
+    context.fan_out.stop()
 
     deliver_alone(context, book.recipient_ids(queued))
 

@@ -231,7 +231,7 @@ def test_a_bell_that_finds_no_database_is_told_in_one_line_and_celery_hears_of_n
 def test_what_a_worker_has_not_begun_of_a_bell_when_it_leaves_is_rung_for_again() -> None:
     doorbell, work = FakeDoorbell(), Work()
     leaving = context(doorbell)
-    leaving.hands.leave()
+    leaving.fan_out.stop()
 
     a_step(DELIVER, work).take(leaving, [1, 2])
 

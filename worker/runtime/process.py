@@ -93,12 +93,12 @@ def _sweep_step(context: StepContext, lane: Lane) -> type[bootsteps.StartStopSte
         def start(self, worker: Any) -> None:
             pool = _pool_of(worker)
             if lane.pool == THREADS:
-                context.hands.lend(pool)
+                context.fan_out.use_pool(pool)
             self.sweep = Sweep(context, lane.queues, pool, backlog)
             self.sweep.start()
 
         def stop(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
-            context.hands.leave()
+            context.fan_out.stop()
             self.sweep.stop()
 
     return SweepStep
