@@ -15,7 +15,7 @@ from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tasks.broker.doorbell import Doorbell
 from tasks.concurrency.fan_out import FanOut
-from tasks.concurrency.group_commit import Gathered
+from tasks.concurrency.group_commit import GroupCommit
 from tasks.concurrency.isolation_gate import IsolationGate
 
 
@@ -44,9 +44,9 @@ class StepContext:
     worker_id: UUID = field(default_factory=uuid4)
     """Who works here. Its random first half is in every claim and is the key of its lock, so it is no UUIDv7."""
     notes: Notes = field(default_factory=NoNotes)
-    claiming: Gathered[Sequence[int], list[Letter]] = field(default_factory=Gathered)
+    claim_commits: GroupCommit[Sequence[int], list[Letter]] = field(default_factory=GroupCommit)
     """Where runs of `deliver` claim together."""
-    concluding: Gathered[Sequence[Move], set[int]] = field(default_factory=Gathered)
+    outcome_commits: GroupCommit[Sequence[Move], set[int]] = field(default_factory=GroupCommit)
     """Where they record outcomes together."""
     fan_out: FanOut = field(default_factory=FanOut)
     isolation_gate: IsolationGate = field(default_factory=IsolationGate)

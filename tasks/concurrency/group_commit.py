@@ -14,7 +14,7 @@ Work = Callable[[Sequence[Item]], Sequence[Answer]]
 
 
 @dataclass(slots=True)
-class _Wish(Generic[Item, Answer]):
+class _Request(Generic[Item, Answer]):
     """What one thread wants. It is called when its answer is there, or when it is the one to lead."""
 
     item: Item
@@ -32,7 +32,7 @@ class _Wish(Generic[Item, Answer]):
         return self.answers[0]
 
 
-class Gathered(Generic[Item, Answer]):
+class GroupCommit(Generic[Item, Answer]):
     """Leaders and followers: who comes while nobody leads is served at once, alone; whoever comes meanwhile gathers.
 
     There is no timer: the groups are as large as the work before them was long. Nobody gets his answer before the
@@ -41,15 +41,15 @@ class Gathered(Generic[Item, Answer]):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: list[_Wish[Item, Answer]] = []
+        self._waiting: list[_Request[Item, Answer]] = []
         self._is_led = False
 
-    def do(self, item: Item, work: Work[Item, Answer]) -> Answer:
+    def submit(self, item: Item, work: Work[Item, Answer]) -> Answer:
         """Have this done, together with what others want done now. Raises what the work raises on it alone.
 
         All who gather in one place bring the same work: whoever leads does it for everybody.
         """
-        wish: _Wish[Item, Answer] = _Wish(item)
+        wish: _Request[Item, Answer] = _Request(item)
         with self._lock:
             self._waiting.append(wish)
             leads, self._is_led = not self._is_led, True
@@ -73,7 +73,7 @@ class Gathered(Generic[Item, Answer]):
                 wish.called.set()
 
 
-def _serve(group: Sequence[_Wish[Item, Answer]], work: Work[Item, Answer]) -> None:
+def _serve(group: Sequence[_Request[Item, Answer]], work: Work[Item, Answer]) -> None:
     try:
         for wish, answer in zip(group, work([wish.item for wish in group]), strict=True):
             wish.answers.append(answer)
@@ -86,6 +86,6 @@ def _serve(group: Sequence[_Wish[Item, Answer]], work: Work[Item, Answer]) -> No
                 _serve([wish], work)
 
 
-def _fail(group: Sequence[_Wish[Item, Answer]], error: BaseException) -> None:
+def _fail(group: Sequence[_Request[Item, Answer]], error: BaseException) -> None:
     for wish in group:
         wish.error = error

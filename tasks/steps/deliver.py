@@ -21,7 +21,7 @@ _log = structlog.get_logger()
 def deliver(context: StepContext, recipient_ids: Sequence[int]) -> None:
     """Try each of these recipients once. No transaction is open while the network is asked."""
     with context.isolation_gate.shared():
-        _attempt(context, context.claiming.do(recipient_ids, partial(_claim, context)))
+        _attempt(context, context.claim_commits.submit(recipient_ids, partial(_claim, context)))
 
 
 def deliver_alone(context: StepContext, recipient_ids: Sequence[int]) -> None:
@@ -68,7 +68,7 @@ def _record(context: StepContext, ended: Sequence[tuple[Letter, Outcome]]) -> No
     if not ended:
         return
     made = [_conclude(context, letter, outcome) for letter, outcome in ended]
-    recorded = context.concluding.do(made, partial(_move, context))
+    recorded = context.outcome_commits.submit(made, partial(_move, context))
     crash_here(CrashPoint.OUTCOME_COMMITTED)
     for letter, _ in ended:
         context.notes.forget((letter.recipient_id, letter.attempt))

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from tasks.concurrency.group_commit import Gathered
+from tasks.concurrency.group_commit import GroupCommit
 from tests.support.waiting import wait_until
 
 
@@ -32,12 +32,12 @@ class Slow:
 
 def all_at_once(work: Slow, numbers: Sequence[int]) -> list["Future[int]"]:
     """Want the first alone and the others while it is under way."""
-    gathered: Gathered[int, int] = Gathered()
+    gathered: GroupCommit[int, int] = GroupCommit()
     with ThreadPoolExecutor(len(numbers)) as threads:
-        wanted = [threads.submit(gathered.do, numbers[0], work)]
+        wanted = [threads.submit(gathered.submit, numbers[0], work)]
         wait_until(lambda: len(work.groups) == 1)
         for count, each in enumerate(numbers[1:], 1):
-            wanted.append(threads.submit(gathered.do, each, work))
+            wanted.append(threads.submit(gathered.submit, each, work))
             wait_until(lambda count=count: len(gathered._waiting) == count)  # type: ignore[misc] # mypy knows no such lambda
         assert not any(each.done() for each in wanted)
         work.may_go_on.set()
@@ -47,9 +47,9 @@ def all_at_once(work: Slow, numbers: Sequence[int]) -> list["Future[int]"]:
 def test_who_comes_alone_is_served_alone_and_at_once() -> None:
     work = Slow()
     work.may_go_on.set()
-    gathered: Gathered[int, int] = Gathered()
+    gathered: GroupCommit[int, int] = GroupCommit()
 
-    assert [2, 4] == [gathered.do(1, work), gathered.do(2, work)]
+    assert [2, 4] == [gathered.submit(1, work), gathered.submit(2, work)]
     assert [[1], [2]] == work.groups
 
 
@@ -85,8 +85,8 @@ def test_without_a_database_nobody_waits_for_it_once_more() -> None:
 def test_after_a_failure_the_next_is_served() -> None:
     work = Slow(broken=[1])
     work.may_go_on.set()
-    gathered: Gathered[int, int] = Gathered()
+    gathered: GroupCommit[int, int] = GroupCommit()
     with pytest.raises(ValueError, match="a defect"):
-        gathered.do(1, work)
+        gathered.submit(1, work)
 
-    assert 4 == gathered.do(2, work)
+    assert 4 == gathered.submit(2, work)
