@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI, Request
 
-from api_stub.batching.accept_batcher import Registrar
+from api_stub.batching.accept_batcher import AcceptBatcher
 from api_stub.batching.verdict_waiter import Lookout
 from api_stub.credentials.issuer import TrustedIssuer, open_issuer
 from api_stub.credentials.verifier import Keyring
@@ -25,7 +25,7 @@ class Services:
     settings: Settings
     archive: Archive
     doorbell: Doorbell
-    registrar: Registrar
+    accept_batcher: AcceptBatcher
     lookout: Lookout
     limiter: Limiter
     keyring: Keyring
@@ -46,7 +46,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             settings=settings,
             archive=archive,
             doorbell=doorbell,
-            registrar=Registrar(archive, settings.grace, lambda: lookout.crowd),
+            accept_batcher=AcceptBatcher(archive, settings.grace, lambda: lookout.crowd),
             lookout=lookout,
             limiter=limiter,
             keyring=keyring,

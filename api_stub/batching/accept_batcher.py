@@ -27,7 +27,7 @@ class _Waiting:
     acceptance: asyncio.Future[Acceptance]
 
 
-class Registrar:
+class AcceptBatcher:
     """Stores drafts. While one commit is under way the next drafts gather, and in a crowd for a moment after it began.
 
     An idle registrar stores at once, and so does one to which drafts come one by one. `waiting` says how many requests

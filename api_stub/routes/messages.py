@@ -86,7 +86,7 @@ async def send(request: Request, caller: Annotated[Caller, Depends(may(Scope.MES
 
 async def _accept(services: Services, arrival: Arrival) -> Acceptance:
     try:
-        return await services.registrar.accept(arrival)
+        return await services.accept_batcher.accept(arrival)
     except Contended as error:
         description = "A request with this Idempotency-Key is still being stored. Send the same again in a second."
         headers = {"Retry-After": "1"}

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from api_stub.batching.accept_batcher import Registrar
+from api_stub.batching.accept_batcher import AcceptBatcher
 from delivery.crash_points import CrashPoint, arm
 from delivery.records.database import Archive
 from delivery.records.pipeline.accept import Arrival, Stored, Strange, accept
@@ -47,9 +47,9 @@ class FakeArchive:
         return {key: Strange(frozenset(unknown)) if unknown else Stored() for key, unknown in strangers.items()}
 
 
-def registrar_of(archive: FakeArchive, *, waiting: int = 0) -> Registrar:
+def registrar_of(archive: FakeArchive, *, waiting: int = 0) -> AcceptBatcher:
     """Make a registrar that stores in this archive, while so many requests wait for their verdict."""
-    return Registrar(cast(Archive, archive), GRACE, lambda: waiting)
+    return AcceptBatcher(cast(Archive, archive), GRACE, lambda: waiting)
 
 
 def test_an_idle_registrar_stores_a_draft_at_once_and_alone() -> None:
@@ -69,11 +69,11 @@ def test_drafts_that_come_while_a_commit_is_under_way_share_the_next_one() -> No
     async def test() -> None:
         archive = FakeArchive()
         archive.is_open.clear()
-        registrar = registrar_of(archive)
-        accepting = [asyncio.create_task(registrar.accept(build.arrival(0)))]
+        accept_batcher = registrar_of(archive)
+        accepting = [asyncio.create_task(accept_batcher.accept(build.arrival(0)))]
         await until(lambda: archive.asked == 1)
 
-        accepting += [asyncio.create_task(registrar.accept(build.arrival(number))) for number in range(1, 21)]
+        accepting += [asyncio.create_task(accept_batcher.accept(build.arrival(number))) for number in range(1, 21)]
         await breathe()
         archive.is_open.set()
         await asyncio.gather(*accepting)
@@ -86,12 +86,12 @@ def test_drafts_that_come_while_a_commit_is_under_way_share_the_next_one() -> No
 def test_in_a_crowd_drafts_that_come_right_after_a_shared_commit_began_share_the_next_one() -> None:
     async def test() -> None:
         archive = FakeArchive()
-        registrar = registrar_of(archive, waiting=8)
-        await accept_together(registrar, 2)
+        accept_batcher = registrar_of(archive, waiting=8)
+        await accept_together(accept_batcher, 2)
 
-        accepting = [asyncio.create_task(registrar.accept(build.arrival(3)))]
+        accepting = [asyncio.create_task(accept_batcher.accept(build.arrival(3)))]
         await asyncio.sleep(0.004)
-        accepting.append(asyncio.create_task(registrar.accept(build.arrival(4))))
+        accepting.append(asyncio.create_task(accept_batcher.accept(build.arrival(4))))
         await asyncio.gather(*accepting)
 
         assert [2, 2] == [len(commit) for commit in archive.commits]
@@ -110,11 +110,11 @@ def test_in_a_crowd_drafts_that_come_right_after_a_shared_commit_began_share_the
 )
 def test_otherwise_what_comes_right_after_a_commit_is_stored_at_once(before: int, waiting: int, pause_s: float) -> None:
     async def test() -> None:
-        registrar = registrar_of(FakeArchive(), waiting=waiting)
-        await accept_together(registrar, before)
+        accept_batcher = registrar_of(FakeArchive(), waiting=waiting)
+        await accept_together(accept_batcher, before)
         await asyncio.sleep(pause_s)
 
-        await registrar.accept(build.arrival(3))
+        await accept_batcher.accept(build.arrival(3))
 
         assert pause_s == pytest.approx(now())
 
@@ -124,9 +124,9 @@ def test_otherwise_what_comes_right_after_a_commit_is_stored_at_once(before: int
 def test_a_commit_has_at_most_200_drafts_and_every_draft_is_in_one_of_them() -> None:
     async def test() -> None:
         archive = FakeArchive()
-        registrar = registrar_of(archive)
+        accept_batcher = registrar_of(archive)
 
-        await asyncio.gather(*(registrar.accept(build.arrival(number)) for number in range(450)))
+        await asyncio.gather(*(accept_batcher.accept(build.arrival(number)) for number in range(450)))
 
         assert [200, 200, 50] == [len(commit) for commit in archive.commits]
         assert 450 == len({each.message_id for commit in archive.commits for each in commit})
@@ -154,12 +154,12 @@ def test_nobody_is_told_before_the_commit() -> None:
 def test_each_draft_hears_of_its_own_strangers_alone() -> None:
     async def test() -> None:
         known, stranger, other = (build.account_id() for _ in range(3))
-        registrar = registrar_of(FakeArchive(unknown=[stranger, other]))
+        accept_batcher = registrar_of(FakeArchive(unknown=[stranger, other]))
 
         answers = await asyncio.gather(
-            registrar.accept(build.arrival(1, [known])),
-            registrar.accept(build.arrival(2, [known, stranger])),
-            registrar.accept(build.arrival(3, [other])),
+            accept_batcher.accept(build.arrival(1, [known])),
+            accept_batcher.accept(build.arrival(2, [known, stranger])),
+            accept_batcher.accept(build.arrival(3, [other])),
         )
 
         assert (Stored(), Strange(frozenset({stranger})), Strange(frozenset({other}))) == tuple(answers)
@@ -171,12 +171,12 @@ def test_one_draft_that_the_database_refuses_does_not_fail_the_others() -> None:
     async def test() -> None:
         bad = build.arrival(2)
         archive = FakeArchive(poison=bad.message_id)
-        registrar = registrar_of(archive)
+        accept_batcher = registrar_of(archive)
 
         answers = await asyncio.gather(
-            registrar.accept(build.arrival(1)),
-            registrar.accept(bad),
-            registrar.accept(build.arrival(3)),
+            accept_batcher.accept(build.arrival(1)),
+            accept_batcher.accept(bad),
+            accept_batcher.accept(build.arrival(3)),
             return_exceptions=True,
         )
 
@@ -190,11 +190,13 @@ def test_while_the_database_is_away_everybody_is_told_and_afterwards_all_is_well
     async def test() -> None:
         archive = FakeArchive()
         archive.breaks_with = AWAY
-        registrar = registrar_of(archive)
+        accept_batcher = registrar_of(archive)
 
-        answers = await asyncio.gather(*(registrar.accept(build.arrival(n)) for n in range(3)), return_exceptions=True)
+        answers = await asyncio.gather(
+            *(accept_batcher.accept(build.arrival(n)) for n in range(3)), return_exceptions=True
+        )
         archive.breaks_with = None
-        afterwards = await registrar.accept(build.arrival(9))
+        afterwards = await accept_batcher.accept(build.arrival(9))
 
         assert [AWAY] * 3 == answers
         assert Stored() == afterwards
@@ -206,14 +208,16 @@ def test_while_the_database_is_away_everybody_is_told_and_afterwards_all_is_well
 def test_who_waits_for_a_commit_whose_answer_was_cut_off_is_told_at_once(tmp_path: Path) -> None:
     async def test() -> None:
         archive = FakeArchive()
-        registrar = registrar_of(archive)
+        accept_batcher = registrar_of(archive)
         arm(f"{CrashPoint.ACCEPT_COMMITTED}:1:cut:{tmp_path / 'mark'}")
 
-        answers = await asyncio.gather(*(registrar.accept(build.arrival(n)) for n in range(3)), return_exceptions=True)
+        answers = await asyncio.gather(
+            *(accept_batcher.accept(build.arrival(n)) for n in range(3)), return_exceptions=True
+        )
         arm("")
 
         assert [ConnectionResetError] * 3 == [type(answer) for answer in answers]
-        assert Stored() == await registrar.accept(build.arrival(9))
+        assert Stored() == await accept_batcher.accept(build.arrival(9))
         assert [3, 1] == [len(commit) for commit in archive.commits]
 
     run(test())
@@ -223,8 +227,8 @@ def test_a_client_that_hangs_up_loses_neither_its_message_nor_those_of_others() 
     async def test() -> None:
         archive = FakeArchive()
         archive.is_open.clear()
-        registrar = registrar_of(archive)
-        leaving, staying = (asyncio.create_task(registrar.accept(build.arrival(number))) for number in (1, 2))
+        accept_batcher = registrar_of(archive)
+        leaving, staying = (asyncio.create_task(accept_batcher.accept(build.arrival(number))) for number in (1, 2))
         await until(lambda: archive.asked == 1)
 
         leaving.cancel()
@@ -238,9 +242,9 @@ def test_a_client_that_hangs_up_loses_neither_its_message_nor_those_of_others() 
     run(test())
 
 
-async def accept_together(registrar: Registrar, number: int) -> None:
+async def accept_together(accept_batcher: AcceptBatcher, number: int) -> None:
     """Have so many drafts stored in one commit."""
-    await asyncio.gather(*(registrar.accept(build.arrival(each)) for each in range(number)))
+    await asyncio.gather(*(accept_batcher.accept(build.arrival(each)) for each in range(number)))
 
 
 async def breathe() -> None:
