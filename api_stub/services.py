@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI, Request
 
 from api_stub.batching.accept_batcher import AcceptBatcher
-from api_stub.batching.verdict_waiter import Lookout
+from api_stub.batching.verdict_waiter import VerdictWaiter
 from api_stub.credentials.issuer import TrustedIssuer, open_issuer
 from api_stub.credentials.verifier import Keyring
 from api_stub.ratelimit.limiter import Limiter, open_limiter
@@ -26,7 +26,7 @@ class Services:
     archive: Archive
     doorbell: Doorbell
     accept_batcher: AcceptBatcher
-    lookout: Lookout
+    verdict_waiter: VerdictWaiter
     limiter: Limiter
     keyring: Keyring
     issuer: TrustedIssuer | None
@@ -40,14 +40,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     limiter = open_limiter(settings)
     keyring = Keyring(archive, settings.pepper)
     issuer = open_issuer(settings)
-    lookout = Lookout(archive, tick_s=settings.verdict_tick_s, limit=settings.waiting_limit)
+    verdict_waiter = VerdictWaiter(archive, tick_s=settings.verdict_tick_s, limit=settings.waiting_limit)
     try:
         yield Services(
             settings=settings,
             archive=archive,
             doorbell=doorbell,
-            accept_batcher=AcceptBatcher(archive, settings.grace, lambda: lookout.crowd),
-            lookout=lookout,
+            accept_batcher=AcceptBatcher(archive, settings.grace, lambda: verdict_waiter.waiting_count),
+            verdict_waiter=verdict_waiter,
             limiter=limiter,
             keyring=keyring,
             issuer=issuer,

@@ -18,7 +18,7 @@ _log = structlog.get_logger()
 _LOOKED_FOR_AT_ONCE = 200
 
 
-class Lookout:
+class VerdictWaiter:
     """Tells where messages stand once they are settled. It needs the database, and no broker."""
 
     def __init__(self, archive: Archive, *, tick_s: float, limit: int) -> None:
@@ -31,7 +31,7 @@ class Lookout:
         self._looking: asyncio.Task[None] | None = None
 
     @property
-    def crowd(self) -> int:
+    def waiting_count(self) -> int:
         """How many messages are waited for right now."""
         return len(self._waiting)
 
@@ -56,7 +56,7 @@ class Lookout:
             if not self._waiting[message_id]:
                 del self._waiting[message_id]
 
-    async def look(self, message_id: UUID) -> Progress | None:
+    async def read_now(self, message_id: UUID) -> Progress | None:
         """Say where a message stands right now; None when the database cannot be asked.
 
         Who comes while a query is under way shares the next one.

@@ -111,9 +111,9 @@ async def _await_verdict(services: Services, message_id: UUID, wait_s: float, kn
 
     Raises `TimeoutError` when nothing is known and the database cannot be asked.
     """
-    progress = await services.lookout.wait(message_id, wait_s)
+    progress = await services.verdict_waiter.wait(message_id, wait_s)
     if progress is None and (wait_s > 0 or known is None):
-        progress = await services.lookout.look(message_id)
+        progress = await services.verdict_waiter.read_now(message_id)
     standing = progress or known
     if standing is None:
         raise TimeoutError("the current status of a repeated message cannot be read")

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import OperationalError
 
-from api_stub.batching.verdict_waiter import Lookout
+from api_stub.batching.verdict_waiter import VerdictWaiter
 from delivery.records.database import Archive
 from delivery.records.views.messages import Progress, progress
 from delivery.vocabulary import State
@@ -44,9 +44,9 @@ class FakeArchive:
         return {each: DONE for each in message_ids if now() >= self.settled_at.get(each, float("inf"))}
 
 
-def lookout_of(archive: FakeArchive, limit: int = 10) -> Lookout:
+def lookout_of(archive: FakeArchive, limit: int = 10) -> VerdictWaiter:
     """Make a lookout that asks this archive."""
-    return Lookout(cast(Archive, archive), tick_s=TICK_S, limit=limit)
+    return VerdictWaiter(cast(Archive, archive), tick_s=TICK_S, limit=limit)
 
 
 def test_a_verdict_is_answered_at_the_tick_after_it_stands() -> None:
@@ -72,9 +72,11 @@ def test_a_verdict_that_takes_too_long_is_none() -> None:
 def test_everybody_who_waits_is_in_one_query() -> None:
     async def test() -> None:
         archive = FakeArchive({ONE: 0.02, TWO: 0.05})
-        lookout = lookout_of(archive)
+        verdict_waiter = lookout_of(archive)
 
-        found = await asyncio.gather(lookout.wait(ONE, 1), lookout.wait(TWO, 1), lookout.wait(THREE, 0.2))
+        found = await asyncio.gather(
+            verdict_waiter.wait(ONE, 1), verdict_waiter.wait(TWO, 1), verdict_waiter.wait(THREE, 0.2)
+        )
 
         assert (DONE, DONE, None) == tuple(found)
         assert {ONE, TWO, THREE} == archive.questions[0]
@@ -98,16 +100,16 @@ def test_whoever_wants_no_wait_asks_nothing() -> None:
 
 def test_beyond_the_limit_nobody_waits() -> None:
     async def test() -> None:
-        lookout = lookout_of(FakeArchive({ONE: 0.5, TWO: 0.5}), limit=1)
-        first = asyncio.create_task(lookout.wait(ONE, 2))
+        verdict_waiter = lookout_of(FakeArchive({ONE: 0.5, TWO: 0.5}), limit=1)
+        first = asyncio.create_task(verdict_waiter.wait(ONE, 2))
         await asyncio.sleep(0.1)
 
-        second = await lookout.wait(TWO, 2)
+        second = await verdict_waiter.wait(TWO, 2)
 
         assert None is second
         assert now() < 0.2
         assert DONE == await first
-        assert DONE == await lookout.wait(TWO, 2)
+        assert DONE == await verdict_waiter.wait(TWO, 2)
 
     run(test())
 
@@ -128,9 +130,9 @@ def test_nobody_is_asked_for_once_nobody_waits() -> None:
 def test_a_client_that_hangs_up_is_forgotten() -> None:
     async def test() -> None:
         archive = FakeArchive({TWO: 0.5})
-        lookout = lookout_of(archive)
-        leaving = asyncio.create_task(lookout.wait(ONE, 2))
-        staying = asyncio.create_task(lookout.wait(TWO, 2))
+        verdict_waiter = lookout_of(archive)
+        leaving = asyncio.create_task(verdict_waiter.wait(ONE, 2))
+        staying = asyncio.create_task(verdict_waiter.wait(TWO, 2))
         await asyncio.sleep(0.1)
 
         leaving.cancel()
@@ -154,8 +156,8 @@ def test_a_database_that_was_away_for_a_moment_costs_nobody_a_verdict() -> None:
 
 def test_a_look_needs_no_verdict_and_with_the_database_away_it_is_none() -> None:
     async def test() -> None:
-        assert DONE == await lookout_of(FakeArchive()).look(ONE)
-        assert None is await lookout_of(FakeArchive(away_until=9)).look(ONE)
+        assert DONE == await lookout_of(FakeArchive()).read_now(ONE)
+        assert None is await lookout_of(FakeArchive(away_until=9)).read_now(ONE)
 
     run(test())
 
@@ -163,9 +165,11 @@ def test_a_look_needs_no_verdict_and_with_the_database_away_it_is_none() -> None
 def test_whoever_looks_while_a_query_is_under_way_shares_the_next_one() -> None:
     async def test() -> None:
         archive = FakeArchive(takes_s=0.1)
-        lookout = lookout_of(archive)
+        verdict_waiter = lookout_of(archive)
 
-        found = await asyncio.gather(*(lookout.look(UUID(int=number)) for number in range(150)), lookout.look(ONE))
+        found = await asyncio.gather(
+            *(verdict_waiter.read_now(UUID(int=number)) for number in range(150)), verdict_waiter.read_now(ONE)
+        )
 
         assert [DONE] * 151 == found
         assert 150 == len(set().union(*archive.questions))
@@ -177,11 +181,11 @@ def test_whoever_looks_while_a_query_is_under_way_shares_the_next_one() -> None:
 def test_whoever_gathered_behind_a_look_that_failed_is_told_at_once() -> None:
     async def test() -> None:
         archive = FakeArchive(takes_s=1, away_until=9)
-        lookout = lookout_of(archive)
-        first = asyncio.create_task(lookout.look(ONE))
+        verdict_waiter = lookout_of(archive)
+        first = asyncio.create_task(verdict_waiter.read_now(ONE))
         await asyncio.sleep(0.5)
 
-        assert None is await lookout.look(TWO)
+        assert None is await verdict_waiter.read_now(TWO)
         assert None is await first
         assert now() < 1.5
         assert [{ONE}] == archive.questions
