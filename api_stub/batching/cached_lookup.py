@@ -14,7 +14,7 @@ KEPT_S = 1.0
 _ASKED_AT_ONCE = 200
 
 
-class Recall(Generic[Asked, Known]):
+class CachedLookup(Generic[Asked, Known]):
     """Finds what belongs to a key. While one query is under way the next keys gather and then share the next one.
 
     What was not found is not remembered. Strangers can therefore occupy one connection and no memory.
@@ -31,7 +31,7 @@ class Recall(Generic[Asked, Known]):
         self._gathered: dict[Asked, asyncio.Future[Known | None]] = {}
         self._asking: asyncio.Task[None] | None = None
 
-    async def find(self, key: Asked) -> Known | None:
+    async def get(self, key: Asked) -> Known | None:
         """Give what belongs to this key; None when there is nothing. Raises whatever the query raised."""
         kept = self._kept.get(key)
         if kept is not None and self._clock() - kept[0] < KEPT_S:

@@ -7,7 +7,7 @@ from time import monotonic
 import structlog
 from pydantic import SecretStr
 
-from api_stub.batching.cached_lookup import Recall
+from api_stub.batching.cached_lookup import CachedLookup
 from delivery.credentials import is_match, split
 from delivery.records.database import STORE_UNAVAILABLE, Archive, Contended
 from delivery.records.identities.clients import KnownClient, StoredCredential, find_clients, find_credentials
@@ -22,10 +22,10 @@ class Keyring:
 
     def __init__(self, archive: Archive, pepper: SecretStr, clock: Callable[[], float] = monotonic) -> None:
         self._pepper = pepper
-        self._credentials = Recall[tuple[str, CredentialKind], StoredCredential](
+        self._credentials = CachedLookup[tuple[str, CredentialKind], StoredCredential](
             lambda shown: archive.ask(find_credentials, shown), clock
         )
-        self._clients = Recall[str, KnownClient](lambda called: archive.ask(find_clients, called), clock)
+        self._clients = CachedLookup[str, KnownClient](lambda called: archive.ask(find_clients, called), clock)
         self._uses = _Uses(archive, clock)
 
     async def find(self, text: str, kind: CredentialKind) -> StoredCredential | None:
@@ -37,7 +37,7 @@ class Keyring:
         if parts is None:
             return None
         prefix, secret = parts
-        stored = await self._credentials.find((prefix, kind))
+        stored = await self._credentials.get((prefix, kind))
         if stored is None or not is_match(secret, stored.digest, self._pepper):
             return None
         # Tokens live for an hour; that their client is there shows in its secret.
@@ -47,7 +47,7 @@ class Keyring:
 
     async def find_client(self, called: str) -> KnownClient | None:
         """Give the one client that a trusted issuer calls so. Raises what `Archive.ask` raises."""
-        return await self._clients.find(called)
+        return await self._clients.get(called)
 
     async def close(self) -> None:
         """Wait until what was noted is written."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from api_stub.batching.cached_lookup import KEPT_S, Recall
+from api_stub.batching.cached_lookup import KEPT_S, CachedLookup
 
 
 class Shelf:
@@ -29,21 +29,21 @@ class Shelf:
             raise self.error
         return {key: self.known[key] for key in keys if key in self.known}
 
-    def recall(self) -> "Recall[str, str]":
+    def lookup(self) -> "CachedLookup[str, str]":
         """Make a memory of this shelf."""
-        return Recall(self.look_up, lambda: self.now)
+        return CachedLookup(self.look_up, lambda: self.now)
 
 
 def test_what_was_found_is_remembered_for_a_moment_and_then_asked_again() -> None:
     async def scene() -> tuple[list[str | None], int]:
         shelf = Shelf(a="1")
-        recall = shelf.recall()
-        first = await recall.find("a")
+        lookup = shelf.lookup()
+        first = await lookup.get("a")
         del shelf.known["a"]
         shelf.now += KEPT_S - 0.01
-        second = await recall.find("a")
+        second = await lookup.get("a")
         shelf.now += 0.01
-        return [first, second, await recall.find("a")], len(shelf.asked)
+        return [first, second, await lookup.get("a")], len(shelf.asked)
 
     assert (["1", "1", None], 2) == asyncio.run(scene())
 
@@ -51,10 +51,10 @@ def test_what_was_found_is_remembered_for_a_moment_and_then_asked_again() -> Non
 def test_what_was_not_found_is_asked_anew_and_takes_no_memory() -> None:
     async def scene() -> tuple[str | None, str | None, int]:
         shelf = Shelf()
-        recall = shelf.recall()
-        first = await recall.find("a")
+        lookup = shelf.lookup()
+        first = await lookup.get("a")
         shelf.known["a"] = "1"
-        return first, await recall.find("a"), len(recall._kept)
+        return first, await lookup.get("a"), len(lookup._kept)
 
     assert (None, "1", 1) == asyncio.run(scene())
 
@@ -63,8 +63,8 @@ def test_concurrent_questions_share_queries() -> None:
     async def scene() -> tuple[list[str | None], list[list[str]]]:
         shelf = Shelf(a="1", b="2")
         shelf.may_answer.clear()
-        recall = shelf.recall()
-        asking = [asyncio.create_task(recall.find(key)) for key in ["a", *"abbcca"]]
+        lookup = shelf.lookup()
+        asking = [asyncio.create_task(lookup.get(key)) for key in ["a", *"abbcca"]]
         await asyncio.sleep(0)
         shelf.may_answer.set()
         return await asyncio.gather(*asking), shelf.asked
@@ -79,13 +79,13 @@ def test_an_answer_is_as_old_as_its_question() -> None:
     async def scene() -> int:
         shelf = Shelf(a="1")
         shelf.may_answer.clear()
-        recall = shelf.recall()
-        asking = asyncio.create_task(recall.find("a"))
+        lookup = shelf.lookup()
+        asking = asyncio.create_task(lookup.get("a"))
         await shelf.is_asked.wait()
         shelf.now += KEPT_S
         shelf.may_answer.set()
         await asking
-        await recall.find("a")
+        await lookup.get("a")
         return len(shelf.asked)
 
     assert 2 == asyncio.run(scene())
@@ -95,8 +95,8 @@ def test_one_who_hangs_up_takes_the_answer_from_nobody() -> None:
     async def scene() -> str | None:
         shelf = Shelf(a="1")
         shelf.may_answer.clear()
-        recall = shelf.recall()
-        hasty, patient = (asyncio.create_task(recall.find("a")) for _ in range(2))
+        lookup = shelf.lookup()
+        hasty, patient = (asyncio.create_task(lookup.get("a")) for _ in range(2))
         await asyncio.sleep(0)
         hasty.cancel()
         shelf.may_answer.set()
@@ -110,15 +110,15 @@ def test_a_failed_query_is_told_to_all_who_wait_and_the_next_one_is_asked_anew()
         shelf = Shelf(a="1")
         shelf.may_answer.clear()
         shelf.error = TimeoutError()
-        recall = shelf.recall()
-        early = asyncio.create_task(recall.find("a"))
+        lookup = shelf.lookup()
+        early = asyncio.create_task(lookup.get("a"))
         await shelf.is_asked.wait()
-        late = asyncio.create_task(recall.find("b"))
+        late = asyncio.create_task(lookup.get("b"))
         await asyncio.sleep(0)
         shelf.may_answer.set()
         failed = await asyncio.gather(early, late, return_exceptions=True)
         shelf.error = None
-        return [type(each) for each in failed], await recall.find("a")
+        return [type(each) for each in failed], await lookup.get("a")
 
     assert ([TimeoutError, TimeoutError], "1") == asyncio.run(scene())
 
@@ -126,10 +126,10 @@ def test_a_failed_query_is_told_to_all_who_wait_and_the_next_one_is_asked_anew()
 def test_old_answers_are_forgotten() -> None:
     async def scene() -> int:
         shelf = Shelf(**{f"k{i}": "x" for i in range(1000)})
-        recall = shelf.recall()
+        lookup = shelf.lookup()
         for key in shelf.known:
             shelf.now += KEPT_S / 10
-            await recall.find(key)
-        return len(recall._kept)
+            await lookup.get(key)
+        return len(lookup._kept)
 
     assert asyncio.run(scene()) == pytest.approx(10, abs=1)
