@@ -95,7 +95,7 @@ async def _authenticate(request: Request, services: Services) -> Caller:
 
 
 async def _open_by_key(services: Services, key: str) -> KnownClient:
-    known = await services.keyring.find(key, CredentialKind.API_KEY)
+    known = await services.verifier.verify(key, CredentialKind.API_KEY)
     if known is None or known.is_expired:
         raise _refused("invalid_api_key", "Invalid API key.")
     return known
@@ -104,7 +104,7 @@ async def _open_by_key(services: Services, key: str) -> KnownClient:
 async def _open_by_token(services: Services, token: str) -> KnownClient:
     if split(token, CredentialKind.ACCESS_TOKEN) is None:
         return await _open_by_foreign_token(services, token)
-    known = await services.keyring.find(token, CredentialKind.ACCESS_TOKEN)
+    known = await services.verifier.verify(token, CredentialKind.ACCESS_TOKEN)
     if known is None:
         raise _invalid_token()
     if known.is_expired:
@@ -123,7 +123,7 @@ async def _open_by_foreign_token(services: Services, token: str) -> KnownClient:
         raise _expired_token() from error
     except IssuerUnreachable as error:
         raise _unreachable() from error
-    known = await services.keyring.find_client(claimed.client)
+    known = await services.verifier.find_client(claimed.client)
     if known is None:
         raise _invalid_token()
     return KnownClient(known.client_id, known.scopes & claimed.scopes, known.limits)

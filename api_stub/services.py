@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from api_stub.batching.accept_batcher import AcceptBatcher
 from api_stub.batching.verdict_waiter import VerdictWaiter
 from api_stub.credentials.issuer import TrustedIssuer, open_issuer
-from api_stub.credentials.verifier import Keyring
+from api_stub.credentials.verifier import CredentialVerifier
 from api_stub.ratelimit.limiter import Limiter, open_limiter
 from delivery.records.database import Archive, open_archive
 from delivery.settings import Settings
@@ -28,7 +28,7 @@ class Services:
     accept_batcher: AcceptBatcher
     verdict_waiter: VerdictWaiter
     limiter: Limiter
-    keyring: Keyring
+    verifier: CredentialVerifier
     issuer: TrustedIssuer | None
 
 
@@ -38,7 +38,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     archive = open_archive(settings, connections=_CONNECTIONS)
     doorbell = BrokerDoorbell(settings) if settings.bell else SilentDoorbell()
     limiter = open_limiter(settings)
-    keyring = Keyring(archive, settings.pepper)
+    verifier = CredentialVerifier(archive, settings.pepper)
     issuer = open_issuer(settings)
     verdict_waiter = VerdictWaiter(archive, tick_s=settings.verdict_tick_s, limit=settings.waiting_limit)
     try:
@@ -49,7 +49,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             accept_batcher=AcceptBatcher(archive, settings.grace, lambda: verdict_waiter.waiting_count),
             verdict_waiter=verdict_waiter,
             limiter=limiter,
-            keyring=keyring,
+            verifier=verifier,
             issuer=issuer,
         )
     finally:
@@ -57,7 +57,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await limiter.close()
         if issuer is not None:
             await issuer.close()
-        await keyring.close()
+        await verifier.close()
         await archive.close()
 
 

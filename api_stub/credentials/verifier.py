@@ -17,7 +17,7 @@ from delivery.vocabulary import CredentialKind
 _log = structlog.get_logger()
 
 
-class Keyring:
+class CredentialVerifier:
     """Knows credentials by their public prefix. Of the secret it keeps what the database has, a keyed digest."""
 
     def __init__(self, archive: Archive, pepper: SecretStr, clock: Callable[[], float] = monotonic) -> None:
@@ -26,9 +26,9 @@ class Keyring:
             lambda shown: archive.ask(find_credentials, shown), clock
         )
         self._clients = CachedLookup[str, KnownClient](lambda called: archive.ask(find_clients, called), clock)
-        self._uses = _Uses(archive, clock)
+        self._uses = _LastUsedWriter(archive, clock)
 
-    async def find(self, text: str, kind: CredentialKind) -> StoredCredential | None:
+    async def verify(self, text: str, kind: CredentialKind) -> StoredCredential | None:
         """Give what is known of a genuine credential, expired ones too; None for everything else.
 
         Raises what `Archive.ask` raises.
@@ -54,7 +54,7 @@ class Keyring:
         await self._uses.close()
 
 
-class _Uses:
+class _LastUsedWriter:
     """Notes uses beside the requests: a credential once a minute, however often it is used."""
 
     def __init__(self, archive: Archive, clock: Callable[[], float]) -> None:

@@ -144,7 +144,7 @@ def _check_grant(grant: str | None) -> None:
 
 async def _authenticate(request: Request, proof: _Proof | None) -> StoredCredential:
     services = services_of(request)
-    stored = await services.keyring.find(proof.secret, CredentialKind.CLIENT_SECRET) if proof else None
+    stored = await services.verifier.verify(proof.secret, CredentialKind.CLIENT_SECRET) if proof else None
     if proof is None or stored is None or stored.is_expired or stored.client_id != read_uuid(proof.client_id):
         await services.limiter.note_refused_credential(address_of(request))
         # RFC 9110 15.5.2 wants a challenge in every 401, whichever way was tried.

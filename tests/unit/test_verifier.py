@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from sqlalchemy.exc import OperationalError
 
-from api_stub.credentials.verifier import Keyring
+from api_stub.credentials.verifier import CredentialVerifier
 from delivery.credentials import Minted, mint
 from delivery.records.database import Archive
 from delivery.records.identities.clients import StoredCredential
@@ -44,9 +44,9 @@ def stored(minted: Minted, *, is_expired: bool) -> StoredCredential:
     return StoredCredential(build.CLIENT_ID, scopes, digest=minted.digest, is_expired=is_expired)
 
 
-def keyring_of(archive: FakeArchive, clock: Callable[[], float] = lambda: 0.0) -> Keyring:
+def keyring_of(archive: FakeArchive, clock: Callable[[], float] = lambda: 0.0) -> CredentialVerifier:
     """Make a keyring over this archive."""
-    return Keyring(cast(Archive, archive), build.PEPPER, clock)
+    return CredentialVerifier(cast(Archive, archive), build.PEPPER, clock)
 
 
 def text_of(minted: Minted) -> str:
@@ -58,9 +58,9 @@ def test_a_busy_key_costs_one_query_and_a_wrong_secret_is_refused_from_memory_to
     async def scene() -> tuple[list[bool], int]:
         key = mint(KEY, build.PEPPER)
         archive = FakeArchive(key)
-        keyring = keyring_of(archive)
+        verifier = keyring_of(archive)
         wrong = f"{key.prefix}_{'A' * 43}"
-        found = [await keyring.find(text, KEY) for text in (text_of(key), wrong, text_of(key), wrong)]
+        found = [await verifier.verify(text, KEY) for text in (text_of(key), wrong, text_of(key), wrong)]
         return [each is not None for each in found], archive.queries
 
     assert ([True, False, True, False], 1) == asyncio.run(scene())
@@ -69,9 +69,9 @@ def test_a_busy_key_costs_one_query_and_a_wrong_secret_is_refused_from_memory_to
 def test_what_has_not_the_form_of_its_kind_costs_no_query() -> None:
     async def scene() -> tuple[list[object], int]:
         archive = FakeArchive()
-        keyring = keyring_of(archive)
+        verifier = keyring_of(archive)
         shown = ["", "garbage", text_of(mint(TOKEN, build.PEPPER)), f"pk_{'0' * 16}_{'A' * 42}"]
-        return [await keyring.find(text, KEY) for text in shown], archive.queries
+        return [await verifier.verify(text, KEY) for text in shown], archive.queries
 
     assert ([None] * 4, 0) == asyncio.run(scene())
 
@@ -79,9 +79,9 @@ def test_what_has_not_the_form_of_its_kind_costs_no_query() -> None:
 def test_no_secret_is_kept_in_the_clear() -> None:
     async def scene() -> bool:
         key = mint(KEY, build.PEPPER)
-        keyring = keyring_of(FakeArchive(key))
-        await keyring.find(text_of(key), KEY)
-        kept = repr([vars(each) for each in (keyring, keyring._credentials, keyring._uses)])
+        verifier = keyring_of(FakeArchive(key))
+        await verifier.verify(text_of(key), KEY)
+        kept = repr([vars(each) for each in (verifier, verifier._credentials, verifier._uses)])
         return key.prefix in kept and text_of(key)[20:] not in kept
 
     assert asyncio.run(scene())
@@ -91,11 +91,11 @@ def test_a_use_is_noted_once_a_minute_and_all_at_the_end() -> None:
     async def scene() -> list[list[bool]]:
         key = mint(KEY, build.PEPPER)
         archive, now = FakeArchive(key), [0.0]
-        keyring = keyring_of(archive, lambda: now[0])
+        verifier = keyring_of(archive, lambda: now[0])
         for passed in (0.0, 1.0, USE_NOTED_EVERY.total_seconds() - 1.5, 1.0):
             now[0] += passed
-            await keyring.find(text_of(key), KEY)
-        await keyring.close()
+            await verifier.verify(text_of(key), KEY)
+        await verifier.close()
         return [[prefix == key.prefix for prefix in prefixes] for prefixes in archive.noted]
 
     assert [[True], [True]] == asyncio.run(scene())
@@ -105,11 +105,11 @@ def test_neither_a_token_nor_an_expired_or_unproven_key_is_noted() -> None:
     async def scene() -> list[list[str]]:
         key, token = mint(KEY, build.PEPPER), mint(TOKEN, build.PEPPER)
         expired, good = FakeArchive(key, is_expired=True), FakeArchive(key, token)
-        await keyring_of(expired).find(text_of(key), KEY)
-        keyring = keyring_of(good)
-        await keyring.find(f"{key.prefix}_{'A' * 43}", KEY)
-        await keyring.find(text_of(token), TOKEN)
-        await keyring.close()
+        await keyring_of(expired).verify(text_of(key), KEY)
+        verifier = keyring_of(good)
+        await verifier.verify(f"{key.prefix}_{'A' * 43}", KEY)
+        await verifier.verify(text_of(token), TOKEN)
+        await verifier.close()
         return expired.noted + good.noted
 
     assert [] == asyncio.run(scene())
@@ -120,9 +120,9 @@ def test_a_use_that_cannot_be_noted_keeps_nobody_out() -> None:
         key = mint(KEY, build.PEPPER)
         archive = FakeArchive(key)
         archive.is_away = True
-        keyring = keyring_of(archive)
-        found = await keyring.find(text_of(key), KEY)
-        await keyring.close()
+        verifier = keyring_of(archive)
+        found = await verifier.verify(text_of(key), KEY)
+        await verifier.close()
         return found
 
     assert asyncio.run(scene())
