@@ -28,7 +28,7 @@ _RETRY_AFTER_S = "5"
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class AuthenticatedClient:
     """An authenticated client, what it may do, and its own limits; None means those of the settings."""
 
     client_id: UUID
@@ -38,23 +38,23 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PresentedCredential:
     """What a request shows to prove who sent it."""
 
     kind: CredentialKind
     text: str
 
 
-def may(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
+def require_scope(scope: Scope) -> Callable[[Request], Awaitable[AuthenticatedClient]]:
     """Make the dependency that lets only callers with this scope in, and only as often as they may come."""
 
-    async def caller_with_scope(request: Request) -> Caller:
+    async def caller_with_scope(request: Request) -> AuthenticatedClient:
         refuse_declared_length(request)
-        caller = await _authenticate(request, services_of(request))
-        if scope not in caller.scopes:
+        client = await _authenticate(request, services_of(request))
+        if scope not in client.scopes:
             raise _out_of_scope(scope)
-        await services_of(request).limiter.admit_request(caller.client_id, caller.requests_per_minute)
-        return caller
+        await services_of(request).limiter.admit_request(client.client_id, client.requests_per_minute)
+        return client
 
     return caller_with_scope
 
@@ -64,7 +64,7 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def read_shown(headers: Headers, key_header: str) -> Shown:
+def read_credential(headers: Headers, key_header: str) -> PresentedCredential:
     """Find the one credential in a request's headers. Raises `Refusal` for none (401) and for several (400)."""
     keys = [key for name in {key_header.lower(), FALLBACK_HEADER.lower()} for key in headers.getlist(name)]
     authorizations = headers.getlist(TOKEN_HEADER)
@@ -76,34 +76,36 @@ def read_shown(headers: Headers, key_header: str) -> Shown:
     if keys and bearers:
         raise _ambiguous(TOKEN_HEADER, "Give an API key or a bearer token, not both.")
     if keys:
-        return Shown(CredentialKind.API_KEY, keys[0])
+        return PresentedCredential(CredentialKind.API_KEY, keys[0])
     if bearers:
-        return Shown(CredentialKind.ACCESS_TOKEN, bearers[0][1] or "")
+        return PresentedCredential(CredentialKind.ACCESS_TOKEN, bearers[0][1] or "")
     raise _refused("unauthorized", f"Give an API key in the header {key_header}, or a bearer token.")
 
 
-async def _authenticate(request: Request, services: Services) -> Caller:
-    shown = read_shown(request.headers, services.settings.api_key_header)
+async def _authenticate(request: Request, services: Services) -> AuthenticatedClient:
+    shown = read_credential(request.headers, services.settings.api_key_header)
     try:
-        known = await (_open_by_key if shown.kind is CredentialKind.API_KEY else _open_by_token)(services, shown.text)
+        known = await (_authenticate_by_key if shown.kind is CredentialKind.API_KEY else _authenticate_by_token)(
+            services, shown.text
+        )
     except Refusal as refusal:
         if refusal.status is HTTPStatus.UNAUTHORIZED:
             await services.limiter.note_refused_credential(address_of(request))
         raise
     limits = known.limits
-    return Caller(known.client_id, known.scopes, limits.requests_per_minute, limits.recipients_per_minute)
+    return AuthenticatedClient(known.client_id, known.scopes, limits.requests_per_minute, limits.recipients_per_minute)
 
 
-async def _open_by_key(services: Services, key: str) -> KnownClient:
+async def _authenticate_by_key(services: Services, key: str) -> KnownClient:
     known = await services.verifier.verify(key, CredentialKind.API_KEY)
     if known is None or known.is_expired:
         raise _refused("invalid_api_key", "Invalid API key.")
     return known
 
 
-async def _open_by_token(services: Services, token: str) -> KnownClient:
+async def _authenticate_by_token(services: Services, token: str) -> KnownClient:
     if split(token, CredentialKind.ACCESS_TOKEN) is None:
-        return await _open_by_foreign_token(services, token)
+        return await _authenticate_by_issuer(services, token)
     known = await services.verifier.verify(token, CredentialKind.ACCESS_TOKEN)
     if known is None:
         raise _invalid_token()
@@ -112,7 +114,7 @@ async def _open_by_token(services: Services, token: str) -> KnownClient:
     return known
 
 
-async def _open_by_foreign_token(services: Services, token: str) -> KnownClient:
+async def _authenticate_by_issuer(services: Services, token: str) -> KnownClient:
     if services.issuer is None:
         raise _invalid_token()
     try:

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 
 from api_stub import openapi
-from api_stub.authentication import Caller, may
+from api_stub.authentication import AuthenticatedClient, require_scope
 from api_stub.requests.body import read_fields
 from api_stub.schemas.accounts import (
     ACCOUNT_BODY,
@@ -30,8 +30,8 @@ from delivery.vocabulary import Scope, SenderRule
 
 router = APIRouter(tags=["accounts"])
 
-Reader = Annotated[Caller, Depends(may(Scope.ACCOUNT_READ))]
-Writer = Annotated[Caller, Depends(may(Scope.ACCOUNT_WRITE))]
+Reader = Annotated[AuthenticatedClient, Depends(require_scope(Scope.ACCOUNT_READ))]
+Writer = Annotated[AuthenticatedClient, Depends(require_scope(Scope.ACCOUNT_WRITE))]
 
 
 def _documented(scope: Scope, schema: Mapping[str, object] | None = None) -> dict[str, Any]:
@@ -45,7 +45,7 @@ _PUT_ERRORS = openapi.errors(*openapi.GUARDED, HTTPStatus.NOT_FOUND, HTTPStatus.
 
 
 @router.get("/accounts/{account_uuid}", responses=_READ_ERRORS, openapi_extra=_documented(Scope.ACCOUNT_READ))
-async def read(request: Request, account_uuid: str, caller: Reader) -> AccountAnswer:  # noqa: ARG001 - only its scope matters
+async def read(request: Request, account_uuid: str, client: Reader) -> AccountAnswer:  # noqa: ARG001 - only its scope matters
     """Read an account."""
     return AccountAnswer(data=_account(await _find(request, _read_id(account_uuid))))
 
@@ -55,7 +55,7 @@ async def read(request: Request, account_uuid: str, caller: Reader) -> AccountAn
     openapi_extra=_documented(Scope.ACCOUNT_WRITE, ACCOUNT_BODY),
     responses={**_PUT_ERRORS, 201: {"model": AccountAnswer, "description": "The account is new."}},
 )
-async def put(request: Request, response: Response, account_uuid: str, caller: Writer) -> AccountAnswer:  # noqa: ARG001 - only its scope matters
+async def put(request: Request, response: Response, account_uuid: str, client: Writer) -> AccountAnswer:  # noqa: ARG001 - only its scope matters
     """Create an account, or replace what is known of it. What its holder wants stays as it is."""
     account_id = _read_id(account_uuid)
     draft = read_account(await read_fields(request))
@@ -68,7 +68,7 @@ async def put(request: Request, response: Response, account_uuid: str, caller: W
 @router.get(
     "/accounts/{account_uuid}/preferences", responses=_READ_ERRORS, openapi_extra=_documented(Scope.ACCOUNT_READ)
 )
-async def read_preferences(request: Request, account_uuid: str, caller: Reader) -> PreferencesAnswer:  # noqa: ARG001 - only its scope matters
+async def read_preferences(request: Request, account_uuid: str, client: Reader) -> PreferencesAnswer:  # noqa: ARG001 - only its scope matters
     """Read what an account holder wants; the defaults where nothing was ever said."""
     return PreferencesAnswer(data=_preferences(await _find(request, _read_id(account_uuid))))
 
@@ -78,7 +78,7 @@ async def read_preferences(request: Request, account_uuid: str, caller: Reader) 
     responses=_PUT_ERRORS,
     openapi_extra=_documented(Scope.ACCOUNT_WRITE, PREFERENCES_BODY),
 )
-async def put_preferences(request: Request, account_uuid: str, caller: Writer) -> PreferencesAnswer:  # noqa: ARG001 - only its scope matters
+async def put_preferences(request: Request, account_uuid: str, client: Writer) -> PreferencesAnswer:  # noqa: ARG001 - only its scope matters
     """Replace what an account holder wants as a whole: an absent field goes back to its default."""
     account_id = _read_id(account_uuid)
     wishes = read_wishes(await read_fields(request))

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from api_stub import openapi
-from api_stub.authentication import Caller, may
+from api_stub.authentication import AuthenticatedClient, require_scope
 from api_stub.requests import etags
 from api_stub.requests.pagination import read_page
 from api_stub.requests.query import Parameters
@@ -35,7 +35,7 @@ _BIGINT = re.compile(r"[0-9]{1,18}", re.ASCII)
 async def read(
     request: Request,
     account_uuid: str,
-    caller: Annotated[Caller, Depends(may(Scope.INBOX_READ))],  # noqa: ARG001 - only its scope matters here
+    client: Annotated[AuthenticatedClient, Depends(require_scope(Scope.INBOX_READ))],  # noqa: ARG001 - only its scope matters here
 ) -> Response:
     """Read an inbox, newest letter first, a page at a time."""
     account_id = read_uuid(account_uuid)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from uuid_utils.compat import uuid7
 
 from api_stub import openapi
-from api_stub.authentication import Caller, may
+from api_stub.authentication import AuthenticatedClient, require_scope
 from api_stub.requests import etags
 from api_stub.requests.body import ENCODINGS, read_fields
 from api_stub.requests.idempotency import HEADER as KEY_HEADER
@@ -61,18 +61,20 @@ _KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^
         ],
     },
 )
-async def send(request: Request, caller: Annotated[Caller, Depends(may(Scope.MESSAGE_SEND))]) -> Response:
+async def send(
+    request: Request, client: Annotated[AuthenticatedClient, Depends(require_scope(Scope.MESSAGE_SEND))]
+) -> Response:
     """Send one message to up to 25 accounts. The answer waits up to two seconds for the verdict (`Prefer: wait=N`)."""
     services = services_of(request)
     fields = await read_fields(request)
     draft = read_draft(fields)
     crash_here(CrashPoint.REQUEST_PARSED)
-    arrival = Arrival(uuid7(), caller.client_id, draft, read_key(request.headers.getlist(KEY_HEADER)))
-    await services.limiter.admit_recipients(caller.client_id, caller.recipients_per_minute, len(draft.recipient_ids))
-    await services.limiter.admit_search(caller.client_id)
+    arrival = Arrival(uuid7(), client.client_id, draft, read_key(request.headers.getlist(KEY_HEADER)))
+    await services.limiter.admit_recipients(client.client_id, client.recipients_per_minute, len(draft.recipient_ids))
+    await services.limiter.admit_search(client.client_id)
     acceptance = await _accept(services, arrival)
     if isinstance(acceptance, Strange):
-        await services.limiter.note_strangers(caller.client_id, len(acceptance.account_ids))
+        await services.limiter.note_strangers(client.client_id, len(acceptance.account_ids))
         given = enumerate(given_recipients(fields))
         raise Unacceptable([unknown_recipient(i) for i, each in given if each in acceptance.account_ids])
     message_id = _settle(services, arrival, acceptance)
@@ -147,14 +149,16 @@ def _just_accepted(draft: Draft) -> Progress:
         ],
     },
 )
-async def list_messages(request: Request, caller: Annotated[Caller, Depends(may(Scope.MESSAGE_READ))]) -> Response:
+async def list_messages(
+    request: Request, client: Annotated[AuthenticatedClient, Depends(require_scope(Scope.MESSAGE_READ))]
+) -> Response:
     """List your own messages, newest first, a page at a time."""
     parameters = Parameters(request)
     page = read_page(parameters, read_uuid)
     status = parameters.read("status", _read_status, f"one of {', '.join(Status)}")
     since = parameters.read("since", read_instant, "an RFC 3339 instant (with + written as %2B)")
     parameters.refuse_faults()
-    wanted = MessageFilter(caller.client_id, status, since)
+    wanted = MessageFilter(client.client_id, status, since)
     found = await services_of(request).archive.ask(message_list.messages, wanted, limit=page.rows, before=page.before)
     return etags.answer_unless_known(request, answer_listed(found, page).model_dump_json(exclude_unset=True))
 
@@ -166,16 +170,18 @@ async def list_messages(request: Request, caller: Annotated[Caller, Depends(may(
     openapi_extra={"security": openapi.guarded_by(Scope.MESSAGE_READ), "parameters": [openapi.IF_NONE_MATCH]},
 )
 async def read(
-    request: Request, message_uuid: str, caller: Annotated[Caller, Depends(may(Scope.MESSAGE_READ))]
+    request: Request,
+    message_uuid: str,
+    client: Annotated[AuthenticatedClient, Depends(require_scope(Scope.MESSAGE_READ))],
 ) -> Response:
     """Read a message of your own, with where each recipient stands and why."""
     message_id = read_uuid(message_uuid)
     if message_id is None:
         raise not_found()
     archive = services_of(request).archive
-    view = await archive.ask(messages.message, message_id, client_id=caller.client_id)
+    view = await archive.ask(messages.message, message_id, client_id=client.client_id)
     if view is None:
-        raise _missing(await archive.ask(refused_sends.find, message_id, caller.client_id))
+        raise _missing(await archive.ask(refused_sends.find, message_id, client.client_id))
     return etags.answer_unless_known(request, answer_read(view).model_dump_json(exclude_unset=True))
 
 

@@ -3,7 +3,7 @@
 import pytest
 from starlette.datastructures import Headers
 
-from api_stub.authentication import Shown, read_shown
+from api_stub.authentication import PresentedCredential, read_credential
 from api_stub.server.errors import Refusal
 from delivery.vocabulary import CredentialKind
 
@@ -12,26 +12,26 @@ KEY, TOKEN = CredentialKind.API_KEY, CredentialKind.ACCESS_TOKEN
 Pairs = list[tuple[str, str]]
 
 
-def read(pairs: Pairs) -> Shown:
+def read(pairs: Pairs) -> PresentedCredential:
     """Read a request with these headers."""
-    return read_shown(Headers(raw=[(name.lower().encode(), value.encode()) for name, value in pairs]), HEADER)
+    return read_credential(Headers(raw=[(name.lower().encode(), value.encode()) for name, value in pairs]), HEADER)
 
 
 @pytest.mark.parametrize(
     ("pairs", "shown"),
     [
-        ([(HEADER, "k")], Shown(KEY, "k")),
-        ([("X-API-Key", "k")], Shown(KEY, "k")),
-        ([("x-api-key", "")], Shown(KEY, "")),
-        ([("Authorization", "Bearer t")], Shown(TOKEN, "t")),
-        ([("Authorization", "bEARER   t")], Shown(TOKEN, "t")),
-        ([("Authorization", "Bearer")], Shown(TOKEN, "")),
-        ([("Authorization", "Bearer ")], Shown(TOKEN, "")),
-        ([("Authorization", "Bearer a b")], Shown(TOKEN, "a b")),
-        ([("Authorization", "Basic YTpi"), (HEADER, "k")], Shown(KEY, "k")),
+        ([(HEADER, "k")], PresentedCredential(KEY, "k")),
+        ([("X-API-Key", "k")], PresentedCredential(KEY, "k")),
+        ([("x-api-key", "")], PresentedCredential(KEY, "")),
+        ([("Authorization", "Bearer t")], PresentedCredential(TOKEN, "t")),
+        ([("Authorization", "bEARER   t")], PresentedCredential(TOKEN, "t")),
+        ([("Authorization", "Bearer")], PresentedCredential(TOKEN, "")),
+        ([("Authorization", "Bearer ")], PresentedCredential(TOKEN, "")),
+        ([("Authorization", "Bearer a b")], PresentedCredential(TOKEN, "a b")),
+        ([("Authorization", "Basic YTpi"), (HEADER, "k")], PresentedCredential(KEY, "k")),
     ],
 )
-def test_one_credential_is_found_however_it_is_written(pairs: Pairs, shown: Shown) -> None:
+def test_one_credential_is_found_however_it_is_written(pairs: Pairs, shown: PresentedCredential) -> None:
     assert shown == read(pairs)
 
 
