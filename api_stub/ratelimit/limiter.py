@@ -15,9 +15,9 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from api_stub.ratelimit.redis_counter import RedisBudget, SharedBudget
-from api_stub.ratelimit.shared_limit import Allowance
-from api_stub.ratelimit.window import Quota
+from api_stub.ratelimit.redis_counter import RedisCounter, RedisSlidingWindow
+from api_stub.ratelimit.shared_limit import SharedLimit
+from api_stub.ratelimit.window import RateLimit
 from api_stub.server.errors import Refusal
 from delivery.settings import Settings
 
@@ -35,15 +35,15 @@ class Limiter:
     def __init__(
         self,
         settings: Settings,
-        budget: SharedBudget,
+        shared_counter: RedisCounter,
         *,
         clock: Callable[[], float] = monotonic,
         capacity: int = _CAPACITY,
     ) -> None:
         self._settings = settings
-        self._budget = budget
+        self._shared_counter = shared_counter
         self._requests, self._recipients, self._strangers, self._refused_credentials = (
-            Allowance(name, budget, clock, capacity=capacity)
+            SharedLimit(name, shared_counter, clock, capacity=capacity)
             for name in ("requests", "recipients", "strangers", "refused_credentials")
         )
 
@@ -52,51 +52,51 @@ class Limiter:
 
         A good one from the same address is nobody's guess, and is never asked about here.
         """
-        quota = Quota(self._settings.refused_credentials_per_minute, _MINUTE_S)
-        wait_s = await self._refused_credentials.take_rest(hide_address(address, self._settings.pepper), quota, 1)
+        rate_limit = RateLimit(self._settings.refused_credentials_per_minute, _MINUTE_S)
+        wait_s = await self._refused_credentials.take_rest(hide_address(address, self._settings.pepper), rate_limit, 1)
         if wait_s:
-            limit = f"Too many refused credentials from this address: {quota.amount} a minute."
+            limit = f"Too many refused credentials from this address: {rate_limit.amount} a minute."
             raise _refusal(f"{limit} Check yours.", wait_s)
 
     async def admit_request(self, client_id: UUID, per_minute: int | None) -> None:
         """Count a request of a client. None means the setting's limit."""
-        quota = Quota(self._settings.requests_per_minute if per_minute is None else per_minute, _MINUTE_S)
-        wait_s = await self._requests.take(str(client_id), quota, 1)
+        rate_limit = RateLimit(self._settings.requests_per_minute if per_minute is None else per_minute, _MINUTE_S)
+        wait_s = await self._requests.take(str(client_id), rate_limit, 1)
         if wait_s:
-            raise _refusal(f"Too many requests: this client may make {quota.amount} a minute.", wait_s)
+            raise _refusal(f"Too many requests: this client may make {rate_limit.amount} a minute.", wait_s)
 
     async def admit_recipients(self, client_id: UUID, per_minute: int | None, count: int) -> None:
         """Count the recipients of a message before it is stored. None means the setting's limit."""
-        quota = Quota(self._settings.recipients_per_minute if per_minute is None else per_minute, _MINUTE_S)
-        wait_s = await self._recipients.take(str(client_id), quota, count)
+        rate_limit = RateLimit(self._settings.recipients_per_minute if per_minute is None else per_minute, _MINUTE_S)
+        wait_s = await self._recipients.take(str(client_id), rate_limit, count)
         if wait_s:
-            raise _refusal(f"Too many recipients: this client may write to {quota.amount} a minute.", wait_s)
+            raise _refusal(f"Too many recipients: this client may write to {rate_limit.amount} a minute.", wait_s)
 
     async def admit_search(self, client_id: UUID) -> None:
         """Let only clients look for recipients that have not just named too many unknown ones. Asks nobody."""
-        quota = self._quota_of_strangers
-        _refuse_search(quota, self._strangers.wait_s(str(client_id), quota))
+        rate_limit = self._quota_of_strangers
+        _refuse_search(rate_limit, self._strangers.wait_s(str(client_id), rate_limit))
 
     async def note_strangers(self, client_id: UUID, count: int) -> None:
         """Count unknown recipients, before the answer tells which they are: too many are refused without being told.
 
         So requests that look at the same time learn no more than one after the other.
         """
-        quota = self._quota_of_strangers
-        _refuse_search(quota, await self._strangers.take_rest(str(client_id), quota, count))
+        rate_limit = self._quota_of_strangers
+        _refuse_search(rate_limit, await self._strangers.take_rest(str(client_id), rate_limit, count))
 
     async def close(self) -> None:
         """Give the connections to Redis back."""
-        await self._budget.close()
+        await self._shared_counter.close()
 
     @property
-    def _quota_of_strangers(self) -> Quota:
-        return Quota(self._settings.unknown_recipients_per_hour, _HOUR_S)
+    def _quota_of_strangers(self) -> RateLimit:
+        return RateLimit(self._settings.unknown_recipients_per_hour, _HOUR_S)
 
 
 def open_limiter(settings: Settings) -> Limiter:
     """Make the limiter of an API process. It connects when it first has to."""
-    return Limiter(settings, SharedBudget(RedisBudget(settings.broker_url.get_secret_value())))
+    return Limiter(settings, RedisCounter(RedisSlidingWindow(settings.broker_url.get_secret_value())))
 
 
 def hide_address(address: str, pepper: SecretStr) -> str:
@@ -120,9 +120,9 @@ def _network(address: str) -> str:
     return parsed.packed[:_NETWORK_BYTES].hex()
 
 
-def _refuse_search(quota: Quota, wait_s: float) -> None:
+def _refuse_search(rate_limit: RateLimit, wait_s: float) -> None:
     if wait_s:
-        limit = f"Too many unknown recipients: this client may name {quota.amount} an hour."
+        limit = f"Too many unknown recipients: this client may name {rate_limit.amount} an hour."
         raise _refusal(f"{limit} Write only to accounts that you know of.", wait_s)
 
 

@@ -3,10 +3,10 @@
 import asyncio
 from collections import OrderedDict
 
-from api_stub.ratelimit.window import Quota, Tally
+from api_stub.ratelimit.window import RateLimit, WindowUsage
 
 
-class Meter:
+class LocalCounter:
     """One subject's use of one quota in this process, and what it has drawn from the shared budget and not used yet.
 
     Nothing here waits, so that no other request comes between asking and spending.
@@ -22,15 +22,15 @@ class Meter:
         "_refused",
         "_refused_until",
         "drawing",
-        "quota",
+        "rate_limit",
     )
 
-    def __init__(self, quota: Quota, now: float) -> None:
-        self.quota = quota
+    def __init__(self, rate_limit: RateLimit, now: float) -> None:
+        self.rate_limit = rate_limit
         self.drawing = asyncio.Lock()
         self._before = 0
         self._present = 0
-        self._ends_at = now + quota.period_s
+        self._ends_at = now + rate_limit.period_s
         self._drawn = 0
         self._drawn_until = now
         self._portion = 1
@@ -41,7 +41,7 @@ class Meter:
         """Say in how many seconds so much more may be used, as far as this process knows; 0 when it may now."""
         if count >= self._refused and now < self._refused_until:
             return self._refused_until - now
-        return self.tally(now).wait_s(self.quota, count)
+        return self.usage(now).wait_s(self.rate_limit, count)
 
     def lacks(self, count: int, now: float) -> int:
         """Say how much must still be drawn before so much is spent. What was drawn lapses after a period."""
@@ -57,9 +57,9 @@ class Meter:
 
     def draw(self, count: int, now: float) -> None:
         """Note that the shared budget gave so much."""
-        self._portion = min(2 * count, self.quota.chunk)
+        self._portion = min(2 * count, self.rate_limit.chunk)
         self._drawn = count - self.lacks(0, now)
-        self._drawn_until = now + self.quota.period_s
+        self._drawn_until = now + self.rate_limit.period_s
 
     def refuse(self, count: int, until: float) -> None:
         """Note that the shared budget will not give so much before then."""
@@ -72,46 +72,46 @@ class Meter:
 
     def use_up(self, now: float) -> bool:
         """Use whatever is left. False when nothing was."""
-        left = self.quota.amount - self.tally(now).used(self.quota)
+        left = self.rate_limit.amount - self.usage(now).used(self.rate_limit)
         self.spend(max(0, left))
         return left > 0
 
-    def tally(self, now: float) -> Tally:
+    def usage(self, now: float) -> WindowUsage:
         """Say what was used in this process."""
         if now >= self._ends_at:
             self._begin_window(now)
-        return Tally(self._before, self._present, self._ends_at - now)
+        return WindowUsage(self._before, self._present, self._ends_at - now)
 
     def _begin_window(self, now: float) -> None:
-        is_next = now < self._ends_at + self.quota.period_s
+        is_next = now < self._ends_at + self.rate_limit.period_s
         self._before = self._present if is_next else 0
         self._present = 0
-        self._ends_at = (self._ends_at if is_next else now) + self.quota.period_s
+        self._ends_at = (self._ends_at if is_next else now) + self.rate_limit.period_s
 
 
-class Meters:
+class LocalCounters:
     """The meters of one limit. Where there are too many, the one that was asked for longest ago goes."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._meters: OrderedDict[tuple[str, int], Meter] = OrderedDict()
+        self._counters: OrderedDict[tuple[str, int], LocalCounter] = OrderedDict()
 
-    def find(self, subject: str, quota: Quota) -> Meter | None:
+    def find(self, subject: str, rate_limit: RateLimit) -> LocalCounter | None:
         """Give the meter of a subject, if it has one."""
-        key = (subject, quota.amount)
-        meter = self._meters.get(key)
-        if meter is not None:
-            self._meters.move_to_end(key)
-        return meter
+        key = (subject, rate_limit.amount)
+        counter = self._counters.get(key)
+        if counter is not None:
+            self._counters.move_to_end(key)
+        return counter
 
-    def get(self, subject: str, quota: Quota, now: float) -> Meter:
+    def get(self, subject: str, rate_limit: RateLimit, now: float) -> LocalCounter:
         """Give the meter of a subject, a fresh one where it has none."""
-        meter = self.find(subject, quota)
-        if meter is None:
-            meter = self._meters[(subject, quota.amount)] = Meter(quota, now)
-            if len(self._meters) > self._capacity:
-                self._meters.popitem(last=False)
-        return meter
+        counter = self.find(subject, rate_limit)
+        if counter is None:
+            counter = self._counters[(subject, rate_limit.amount)] = LocalCounter(rate_limit, now)
+            if len(self._counters) > self._capacity:
+                self._counters.popitem(last=False)
+        return counter
 
     def __len__(self) -> int:
-        return len(self._meters)
+        return len(self._counters)

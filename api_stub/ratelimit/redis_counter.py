@@ -12,7 +12,7 @@ from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.exceptions import RedisError
 
-from api_stub.ratelimit.window import Quota, Tally
+from api_stub.ratelimit.window import RateLimit, WindowUsage
 
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
@@ -25,17 +25,17 @@ _PAUSE_S = 2.0
 _CONNECTIONS = 8
 
 
-class Away(Exception):  # noqa: N818 - a fact about Redis
+class RedisUnavailable(Exception):  # noqa: N818 - a fact about Redis
     """The shared budget cannot be asked now."""
 
 
 class Storage(Protocol):
     """Where the shared budget is kept. When it is away its methods raise `RedisError` or `OSError`, or never return."""
 
-    async def take(self, key: str, quota: Quota, count: int) -> bool:
+    async def take(self, key: str, rate_limit: RateLimit, count: int) -> bool:
         """Take so much of a quota, or nothing when so much is not left."""
 
-    async def tally(self, key: str, quota: Quota) -> Tally:
+    async def usage(self, key: str, rate_limit: RateLimit) -> WindowUsage:
         """Say what was taken of a quota."""
 
     async def ping(self) -> None:
@@ -45,7 +45,7 @@ class Storage(Protocol):
         """Give the connections back."""
 
 
-class RedisBudget:
+class RedisSlidingWindow:
     """A `Storage` in Redis or Valkey. What is kept there expires two periods after its last use."""
 
     def __init__(self, url: str) -> None:
@@ -57,16 +57,16 @@ class RedisBudget:
         self._client = redis.asyncio.Redis(connection_pool=pool)
         self._pool = pool
 
-    async def take(self, key: str, quota: Quota, count: int) -> bool:
+    async def take(self, key: str, rate_limit: RateLimit, count: int) -> bool:
         """Take so much of a quota, or nothing when so much is not left."""
-        return await self._limiter.hit(_item(quota), key, cost=count)
+        return await self._limiter.hit(_item(rate_limit), key, cost=count)
 
-    async def tally(self, key: str, quota: Quota) -> Tally:
+    async def usage(self, key: str, rate_limit: RateLimit) -> WindowUsage:
         """Say what was taken of a quota."""
-        stored_key = _item(quota).key_for(key)
-        before, _, present, expires_in_s = await self._storage.get_sliding_window(stored_key, quota.period_s)
+        stored_key = _item(rate_limit).key_for(key)
+        before, _, present, expires_in_s = await self._storage.get_sliding_window(stored_key, rate_limit.period_s)
         # A counter is kept for two periods, of which it is the present one's in the first.
-        return Tally(before, present, max(0.0, expires_in_s - quota.period_s))
+        return WindowUsage(before, present, max(0.0, expires_in_s - rate_limit.period_s))
 
     async def ping(self) -> None:
         """Return when it can be asked."""
@@ -77,11 +77,11 @@ class RedisBudget:
         await self._pool.disconnect()
 
 
-def _item(quota: Quota) -> RateLimitItemPerSecond:
-    return RateLimitItemPerSecond(quota.amount, quota.period_s, namespace="quota")
+def _item(rate_limit: RateLimit) -> RateLimitItemPerSecond:
+    return RateLimitItemPerSecond(rate_limit.amount, rate_limit.period_s, namespace="quota")
 
 
-class SharedBudget:
+class RedisCounter:
     """The shared budget behind a circuit breaker.
 
     Whoever asks waits 50 ms at most. After a failure nobody asks any more, until a task beside the requests has had an
@@ -99,13 +99,13 @@ class SharedBudget:
         """Say whether it can be asked, as far as is known."""
         return self._trying is None
 
-    async def take(self, key: str, quota: Quota, count: int) -> bool:
+    async def take(self, key: str, rate_limit: RateLimit, count: int) -> bool:
         """Take so much of a quota, or nothing when so much is not left. Raises `Away`."""
-        return await self._ask(self._storage.take, key, quota, count)
+        return await self._ask(self._storage.take, key, rate_limit, count)
 
-    async def tally(self, key: str, quota: Quota) -> Tally:
+    async def usage(self, key: str, rate_limit: RateLimit) -> WindowUsage:
         """Say what was taken of a quota. Raises `Away`."""
-        return await self._ask(self._storage.tally, key, quota)
+        return await self._ask(self._storage.usage, key, rate_limit)
 
     async def close(self) -> None:
         """Try no more, and give the connections back."""
@@ -118,12 +118,12 @@ class SharedBudget:
         self, question: Callable[Asked, Awaitable[Answer]], *args: Asked.args, **kwargs: Asked.kwargs
     ) -> Answer:
         if not self.is_there:
-            raise Away
+            raise RedisUnavailable
         try:
             return await _answer_in_time(question(*args, **kwargs), self._patience_s)
         except (RedisError, OSError) as error:
             self._give_up(error)
-            raise Away from error
+            raise RedisUnavailable from error
 
     def _give_up(self, error: Exception) -> None:
         if self.is_there:

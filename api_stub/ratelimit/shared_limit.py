@@ -2,76 +2,78 @@
 
 from collections.abc import Callable
 
-from api_stub.ratelimit.local_counter import Meter, Meters
-from api_stub.ratelimit.redis_counter import Away, SharedBudget
-from api_stub.ratelimit.window import Quota
+from api_stub.ratelimit.local_counter import LocalCounter, LocalCounters
+from api_stub.ratelimit.redis_counter import RedisCounter, RedisUnavailable
+from api_stub.ratelimit.window import RateLimit
 
 # Between a refusal and the question when to ask again something may have been given back.
 _LEAST_WAIT_S = 0.1
 
 
-class Allowance:
+class SharedLimit:
     """One kind of limit, for all who are subject to it."""
 
-    def __init__(self, name: str, budget: SharedBudget, clock: Callable[[], float], *, capacity: int) -> None:
+    def __init__(self, name: str, shared_counter: RedisCounter, clock: Callable[[], float], *, capacity: int) -> None:
         self._name = name
-        self._budget = budget
+        self._shared_counter = shared_counter
         self._clock = clock
-        self._meters = Meters(capacity)
+        self._counters = LocalCounters(capacity)
 
-    async def take(self, subject: str, quota: Quota, count: int) -> float:
+    async def take(self, subject: str, rate_limit: RateLimit, count: int) -> float:
         """Use so much. Answers 0, or in how many seconds to ask again; nothing is used then."""
-        meter = self._meters.get(subject, quota, self._clock())
+        counter = self._counters.get(subject, rate_limit, self._clock())
         while True:
             # Between the look and the spending nothing is awaited: no other request comes between.
             now = self._clock()
-            wait_s = meter.wait_s(count, now)
+            wait_s = counter.wait_s(count, now)
             if wait_s > 0:
                 return wait_s
-            if meter.lacks(count, now) <= 0 or not self._budget.is_there:
-                meter.spend(count)
+            if counter.lacks(count, now) <= 0 or not self._shared_counter.is_there:
+                counter.spend(count)
                 return 0.0
-            await self._draw(meter, subject, count)
+            await self._draw(counter, subject, count)
 
-    async def take_rest(self, subject: str, quota: Quota, count: int) -> float:
+    async def take_rest(self, subject: str, rate_limit: RateLimit, count: int) -> float:
         """Use so much, or all that is left, where that is less.
 
         Answers 0, or in how many seconds there is some again.
         """
-        if await self.take(subject, quota, count) <= 0:
+        if await self.take(subject, rate_limit, count) <= 0:
             return 0.0
-        meter = self._meters.get(subject, quota, self._clock())
-        if meter.use_up(self._clock()):
-            await self._empty(subject, quota)
-        return max(meter.wait_s(1, self._clock()), _LEAST_WAIT_S)
+        counter = self._counters.get(subject, rate_limit, self._clock())
+        if counter.use_up(self._clock()):
+            await self._empty(subject, rate_limit)
+        return max(counter.wait_s(1, self._clock()), _LEAST_WAIT_S)
 
-    def wait_s(self, subject: str, quota: Quota) -> float:
+    def wait_s(self, subject: str, rate_limit: RateLimit) -> float:
         """Say in how many seconds something may be used, as far as this process knows; 0 when it may now."""
-        meter = self._meters.find(subject, quota)
-        return meter.wait_s(1, self._clock()) if meter else 0.0
+        counter = self._counters.find(subject, rate_limit)
+        return counter.wait_s(1, self._clock()) if counter else 0.0
 
-    async def _draw(self, meter: Meter, subject: str, count: int) -> None:
+    async def _draw(self, counter: LocalCounter, subject: str, count: int) -> None:
         """Draw what is lacking from the shared budget, or note its refusal; unless another request just has."""
-        async with meter.drawing:
+        async with counter.drawing:
             now = self._clock()
-            lacking = meter.lacks(count, now)
-            if lacking <= 0 or meter.wait_s(count, now) > 0:
+            lacking = counter.lacks(count, now)
+            if lacking <= 0 or counter.wait_s(count, now) > 0:
                 return
             try:
-                for portion in sorted({max(lacking, meter.portion(now)), lacking}, reverse=True):
-                    if await self._budget.take(self._key(subject), meter.quota, portion):
-                        meter.draw(portion, self._clock())
+                for portion in sorted({max(lacking, counter.portion(now)), lacking}, reverse=True):
+                    if await self._shared_counter.take(self._key(subject), counter.rate_limit, portion):
+                        counter.draw(portion, self._clock())
                         return
-                tally = await self._budget.tally(self._key(subject), meter.quota)
-            except Away:
+                tally = await self._shared_counter.usage(self._key(subject), counter.rate_limit)
+            except RedisUnavailable:
                 return
-            meter.refuse(count, self._clock() + max(tally.wait_s(meter.quota, lacking), _LEAST_WAIT_S))
+            counter.refuse(count, self._clock() + max(tally.wait_s(counter.rate_limit, lacking), _LEAST_WAIT_S))
 
-    async def _empty(self, subject: str, quota: Quota) -> None:
+    async def _empty(self, subject: str, rate_limit: RateLimit) -> None:
         try:
-            tally = await self._budget.tally(self._key(subject), quota)
-            await self._budget.take(self._key(subject), quota, max(0, quota.amount - tally.used(quota)))
-        except Away:
+            tally = await self._shared_counter.usage(self._key(subject), rate_limit)
+            await self._shared_counter.take(
+                self._key(subject), rate_limit, max(0, rate_limit.amount - tally.used(rate_limit))
+            )
+        except RedisUnavailable:
             return
 
     def _key(self, subject: str) -> str:

@@ -10,7 +10,7 @@ _CHUNKS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
+class RateLimit:
     """How much of something may be used within any period of so many seconds."""
 
     amount: int
@@ -26,27 +26,27 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class WindowUsage:
     """What was used in the window before and in the present one, of which `left_s` seconds are left."""
 
     before: int
     present: int
     left_s: float
 
-    def used(self, quota: Quota) -> int:
+    def used(self, rate_limit: RateLimit) -> int:
         """Say how much of the quota is used, with the window before weighed by what is left of this one."""
-        return int(self.before * self.left_s / quota.period_s) + self.present
+        return int(self.before * self.left_s / rate_limit.period_s) + self.present
 
-    def wait_s(self, quota: Quota, count: int) -> float:
+    def wait_s(self, rate_limit: RateLimit, count: int) -> float:
         """Say in how many seconds `count` more may be used, if nobody uses any till then; 0 when they may now.
 
         More than the quota never fits; the answer is then a whole period.
         """
-        if self.used(quota) + count <= quota.amount:
+        if self.used(rate_limit) + count <= rate_limit.amount:
             return 0.0
-        if count > quota.amount:
-            return float(quota.period_s)
-        most = quota.amount - count + 1  # The weight must fall below this.
+        if count > rate_limit.amount:
+            return float(rate_limit.period_s)
+        most = rate_limit.amount - count + 1  # The weight must fall below this.
         if self.present < most:
-            return self.left_s - (most - self.present) * quota.period_s / self.before
-        return self.left_s + quota.period_s - most * quota.period_s / self.present
+            return self.left_s - (most - self.present) * rate_limit.period_s / self.before
+        return self.left_s + rate_limit.period_s - most * rate_limit.period_s / self.present

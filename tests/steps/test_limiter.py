@@ -14,8 +14,8 @@ from redis import Redis
 from uuid_utils.compat import uuid7
 
 from api_stub.ratelimit.limiter import Limiter
-from api_stub.ratelimit.redis_counter import KEY_PREFIX, PATIENCE_S, RedisBudget, SharedBudget
-from api_stub.ratelimit.window import Quota, Tally
+from api_stub.ratelimit.redis_counter import KEY_PREFIX, PATIENCE_S, RedisCounter, RedisSlidingWindow
+from api_stub.ratelimit.window import RateLimit, WindowUsage
 from chaos.valve import Valve, valve_before
 from delivery.settings import Settings
 from tests.support.rate_limits import Call, admitted
@@ -45,8 +45,10 @@ async def limiter_of(
     if port is not None:
         space = settings.broker_url.get_secret_value().rpartition("=")[2]
         settings = settings.model_copy(update={"broker_url": SecretStr(f"redis://127.0.0.1:{port}/{space}")})
-    budget = SharedBudget(RedisBudget(settings.broker_url.get_secret_value()), pause_s=_PAUSE_S, patience_s=patience_s)
-    limiter = Limiter(settings, budget)
+    shared_counter = RedisCounter(
+        RedisSlidingWindow(settings.broker_url.get_secret_value()), pause_s=_PAUSE_S, patience_s=patience_s
+    )
+    limiter = Limiter(settings, shared_counter)
     try:
         yield limiter
     finally:
@@ -108,24 +110,28 @@ def test_what_is_kept_in_redis_expires_and_names_no_address(settings: Settings, 
 
 
 def test_our_arithmetic_is_that_of_the_library(settings: Settings, broker: Redis) -> None:
-    quota = Quota(10, 60)
-    key = f"{KEY_PREFIX}:{{quota/subject/10/60/second}}"
+    rate_limit = RateLimit(10, 60)
+    key = f"{KEY_PREFIX}:{{rate_limit/subject/10/60/second}}"
     # In the middle of a window: 10 used in the one before, 3 in this one.
     broker.set(f"{key}/-1", 10, px=30_000)
     broker.set(key, 3, px=90_000)
 
-    async def test() -> tuple[Tally, bool, bool]:
-        budget = RedisBudget(settings.broker_url.get_secret_value())
+    async def test() -> tuple[WindowUsage, bool, bool]:
+        shared_counter = RedisSlidingWindow(settings.broker_url.get_secret_value())
         try:
-            tally = await budget.tally("subject", quota)
-            return tally, await budget.take("subject", quota, 4), await budget.take("subject", quota, 3)
+            usage = await shared_counter.usage("subject", rate_limit)
+            return (
+                usage,
+                await shared_counter.take("subject", rate_limit, 4),
+                await shared_counter.take("subject", rate_limit, 3),
+            )
         finally:
-            await budget.close()
+            await shared_counter.close()
 
-    tally, got_four, got_three = asyncio.run(test())
+    usage, got_four, got_three = asyncio.run(test())
 
-    assert (10, 3, 7, False, True) == (tally.before, tally.present, tally.used(quota), got_four, got_three)
-    assert pytest.approx(30, abs=5) == tally.left_s
+    assert (10, 3, 7, False, True) == (usage.before, usage.present, usage.used(rate_limit), got_four, got_three)
+    assert pytest.approx(30, abs=5) == usage.left_s
 
 
 def test_a_wiped_redis_gives_nothing_back(settings: Settings, client_id: UUID, broker: Redis) -> None:
@@ -186,7 +192,7 @@ def test_a_redis_that_thaws_is_shared_again(settings: Settings, client_id: UUID)
 
 async def _shared_again(limiter: Limiter) -> None:
     async with asyncio.timeout(10):
-        while not limiter._budget.is_there:  # noqa: ASYNC110 - the limiter has no event for it
+        while not limiter._shared_counter.is_there:  # noqa: ASYNC110 - the limiter has no event for it
             await asyncio.sleep(0.01)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from api_stub.ratelimit.limiter import Limiter
-from api_stub.ratelimit.local_counter import Meter
-from api_stub.ratelimit.redis_counter import SharedBudget
-from api_stub.ratelimit.window import Quota, Tally
+from api_stub.ratelimit.local_counter import LocalCounter
+from api_stub.ratelimit.redis_counter import RedisCounter
+from api_stub.ratelimit.window import RateLimit, WindowUsage
 from api_stub.server.errors import Refusal
 from tests.support import build
 from tests.support.leaping_loop import now
@@ -25,7 +25,7 @@ class FakeStorage:
         self.pinged = 0
         self.breaks_with: Exception | None = None
         self.hangs = False
-        self._taken: dict[str, Meter] = {}
+        self._taken: dict[str, LocalCounter] = {}
 
     @property
     def keys(self) -> list[str]:
@@ -36,21 +36,21 @@ class FakeStorage:
         """Forget everything, as FLUSHALL does."""
         self._taken.clear()
 
-    async def take(self, key: str, quota: Quota, count: int) -> bool:
+    async def take(self, key: str, rate_limit: RateLimit, count: int) -> bool:
         """Take so much of a quota, or nothing."""
         self.asked += 1
         await self._behave()
-        meter = self._taken.setdefault(key, Meter(quota, now()))
-        if meter.wait_s(count, now()) > 0:
+        counter = self._taken.setdefault(key, LocalCounter(rate_limit, now()))
+        if counter.wait_s(count, now()) > 0:
             return False
-        meter.spend(count)
+        counter.spend(count)
         return True
 
-    async def tally(self, key: str, quota: Quota) -> Tally:
+    async def usage(self, key: str, rate_limit: RateLimit) -> WindowUsage:
         """Say what was taken of a quota."""
         self.asked += 1
         await self._behave()
-        return self._taken.setdefault(key, Meter(quota, now())).tally(now())
+        return self._taken.setdefault(key, LocalCounter(rate_limit, now())).usage(now())
 
     async def ping(self) -> None:
         """Return when it can be asked."""
@@ -70,7 +70,7 @@ class FakeStorage:
 
 def limiter_of(storage: FakeStorage, *, capacity: int = 1000, **chosen: int) -> Limiter:
     """Make the limiter of one process that shares this budget."""
-    return Limiter(build.settings(**chosen), SharedBudget(storage), clock=now, capacity=capacity)
+    return Limiter(build.settings(**chosen), RedisCounter(storage), clock=now, capacity=capacity)
 
 
 async def admitted(call: Call, times: int) -> int:

@@ -102,6 +102,6 @@ def test_however_many_addresses_come_the_memory_is_bounded_and_who_keeps_trying_
         for address in OTHERS:
             await limiter.note_refused_credential(address)
             still_in += await admitted(lambda: limiter.note_refused_credential(ADDRESS), 1)
-        return len(limiter._refused_credentials._meters), still_in
+        return len(limiter._refused_credentials._counters), still_in
 
     assert (50, 0) == run(test())
