@@ -53,7 +53,7 @@ def require_scope(scope: Scope) -> Callable[[Request], Awaitable[AuthenticatedCl
         client = await _authenticate(request, services_of(request))
         if scope not in client.scopes:
             raise _out_of_scope(scope)
-        await services_of(request).limiter.admit_request(client.client_id, client.requests_per_minute)
+        await services_of(request).limiter.check_request(client.client_id, client.requests_per_minute)
         return client
 
     return caller_with_scope
@@ -90,7 +90,7 @@ async def _authenticate(request: Request, services: Services) -> AuthenticatedCl
         )
     except Refusal as refusal:
         if refusal.status is HTTPStatus.UNAUTHORIZED:
-            await services.limiter.note_refused_credential(address_of(request))
+            await services.limiter.count_refused_credential(address_of(request))
         raise
     limits = known.limits
     return AuthenticatedClient(known.client_id, known.scopes, limits.requests_per_minute, limits.recipients_per_minute)

@@ -47,7 +47,7 @@ class Limiter:
             for name in ("requests", "recipients", "strangers", "refused_credentials")
         )
 
-    async def note_refused_credential(self, address: str) -> None:
+    async def count_refused_credential(self, address: str) -> None:
         """Count a refused credential, before it is answered: one too many is refused for that instead.
 
         A good one from the same address is nobody's guess, and is never asked about here.
@@ -58,39 +58,39 @@ class Limiter:
             limit = f"Too many refused credentials from this address: {rate_limit.amount} a minute."
             raise _refusal(f"{limit} Check yours.", wait_s)
 
-    async def admit_request(self, client_id: UUID, per_minute: int | None) -> None:
+    async def check_request(self, client_id: UUID, per_minute: int | None) -> None:
         """Count a request of a client. None means the setting's limit."""
         rate_limit = RateLimit(self._settings.requests_per_minute if per_minute is None else per_minute, _MINUTE_S)
         wait_s = await self._requests.take(str(client_id), rate_limit, 1)
         if wait_s:
             raise _refusal(f"Too many requests: this client may make {rate_limit.amount} a minute.", wait_s)
 
-    async def admit_recipients(self, client_id: UUID, per_minute: int | None, count: int) -> None:
+    async def check_recipients(self, client_id: UUID, per_minute: int | None, count: int) -> None:
         """Count the recipients of a message before it is stored. None means the setting's limit."""
         rate_limit = RateLimit(self._settings.recipients_per_minute if per_minute is None else per_minute, _MINUTE_S)
         wait_s = await self._recipients.take(str(client_id), rate_limit, count)
         if wait_s:
             raise _refusal(f"Too many recipients: this client may write to {rate_limit.amount} a minute.", wait_s)
 
-    async def admit_search(self, client_id: UUID) -> None:
+    async def check_lookups(self, client_id: UUID) -> None:
         """Let only clients look for recipients that have not just named too many unknown ones. Asks nobody."""
-        rate_limit = self._quota_of_strangers
-        _refuse_search(rate_limit, self._strangers.wait_s(str(client_id), rate_limit))
+        rate_limit = self._unknown_recipient_limit
+        _refuse_lookups(rate_limit, self._strangers.wait_s(str(client_id), rate_limit))
 
-    async def note_strangers(self, client_id: UUID, count: int) -> None:
+    async def count_unknown_recipients(self, client_id: UUID, count: int) -> None:
         """Count unknown recipients, before the answer tells which they are: too many are refused without being told.
 
         So requests that look at the same time learn no more than one after the other.
         """
-        rate_limit = self._quota_of_strangers
-        _refuse_search(rate_limit, await self._strangers.take_rest(str(client_id), rate_limit, count))
+        rate_limit = self._unknown_recipient_limit
+        _refuse_lookups(rate_limit, await self._strangers.take_rest(str(client_id), rate_limit, count))
 
     async def close(self) -> None:
         """Give the connections to Redis back."""
         await self._shared_counter.close()
 
     @property
-    def _quota_of_strangers(self) -> RateLimit:
+    def _unknown_recipient_limit(self) -> RateLimit:
         return RateLimit(self._settings.unknown_recipients_per_hour, _HOUR_S)
 
 
@@ -120,7 +120,7 @@ def _network(address: str) -> str:
     return parsed.packed[:_NETWORK_BYTES].hex()
 
 
-def _refuse_search(rate_limit: RateLimit, wait_s: float) -> None:
+def _refuse_lookups(rate_limit: RateLimit, wait_s: float) -> None:
     if wait_s:
         limit = f"Too many unknown recipients: this client may name {rate_limit.amount} an hour."
         raise _refusal(f"{limit} Write only to accounts that you know of.", wait_s)

@@ -86,7 +86,7 @@ async def grant_token(request: Request) -> JSONResponse:
     proof = _read_proof(request.headers.getlist(TOKEN_HEADER), parameters)
     _check_grant(parameters.get("grant_type"))
     client = await _authenticate(request, proof)
-    await services.limiter.admit_request(client.client_id, client.limits.requests_per_minute)
+    await services.limiter.check_request(client.client_id, client.limits.requests_per_minute)
     scopes = _choose_scopes(parameters.get("scope"), client.scopes)
     return await _issue(services, client, scopes)
 
@@ -146,7 +146,7 @@ async def _authenticate(request: Request, proof: _Proof | None) -> StoredCredent
     services = services_of(request)
     stored = await services.verifier.verify(proof.secret, CredentialKind.CLIENT_SECRET) if proof else None
     if proof is None or stored is None or stored.is_expired or stored.client_id != read_uuid(proof.client_id):
-        await services.limiter.note_refused_credential(address_of(request))
+        await services.limiter.count_refused_credential(address_of(request))
         # RFC 9110 15.5.2 wants a challenge in every 401, whichever way was tried.
         headers = {"WWW-Authenticate": 'Basic realm="Service"'}
         description = "The client is not known, or its secret is not valid."

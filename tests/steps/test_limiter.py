@@ -57,7 +57,7 @@ async def limiter_of(
 
 def request(limiter: Limiter, client_id: UUID, per_minute: int) -> Call:
     """Make a call that asks for one request of the client."""
-    return lambda: limiter.admit_request(client_id, per_minute)
+    return lambda: limiter.check_request(client_id, per_minute)
 
 
 @pytest.mark.parametrize("per_minute", [1, 5, 601])
@@ -88,8 +88,8 @@ def test_unknown_recipients_and_refused_credentials_are_shared_too(settings: Set
 
     async def test() -> tuple[int, int]:
         async with limiter_of(chosen) as one, limiter_of(chosen) as other:
-            told = [await admitted(partial(each.note_strangers, client_id, 25), 3) for each in (one, other)]
-            tried = [await admitted(partial(each.note_refused_credential, _ADDRESS), 2) for each in (one, other)]
+            told = [await admitted(partial(each.count_unknown_recipients, client_id, 25), 3) for each in (one, other)]
+            tried = [await admitted(partial(each.count_refused_credential, _ADDRESS), 2) for each in (one, other)]
             return sum(told), sum(tried)
 
     assert (2, 3) == asyncio.run(test())
@@ -98,8 +98,8 @@ def test_unknown_recipients_and_refused_credentials_are_shared_too(settings: Set
 def test_what_is_kept_in_redis_expires_and_names_no_address(settings: Settings, client_id: UUID, broker: Redis) -> None:
     async def test() -> None:
         async with limiter_of(settings) as limiter:
-            await limiter.admit_request(client_id, 5)
-            await limiter.note_refused_credential(_ADDRESS)
+            await limiter.check_request(client_id, 5)
+            await limiter.count_refused_credential(_ADDRESS)
 
     asyncio.run(test())
 

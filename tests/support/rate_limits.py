@@ -90,4 +90,4 @@ async def refusal(call: Awaitable[None]) -> Refusal:
 
 def request(limiter: Limiter, per_minute: int | None = 5) -> Call:
     """Make a call that asks for one request of the client."""
-    return lambda: limiter.admit_request(CLIENT, per_minute)
+    return lambda: limiter.check_request(CLIENT, per_minute)

@@ -16,7 +16,7 @@ def test_what_is_too_much_is_refused_with_429_a_sentence_and_when_to_come_back()
         limiter = limiter_of(FakeStorage())
         await admitted(request(limiter), 5)
 
-        refused = await refusal(limiter.admit_request(CLIENT, 5))
+        refused = await refusal(limiter.check_request(CLIENT, 5))
 
         assert (HTTPStatus.TOO_MANY_REQUESTS, "rate_limited") == (refused.status, refused.error)
         assert 1 <= int(refused.headers["Retry-After"]) <= 61
@@ -29,7 +29,7 @@ def test_who_comes_back_when_told_to_is_let_in_and_not_a_moment_earlier_to_the_w
     async def test() -> None:
         limiter = limiter_of(FakeStorage())
         await admitted(request(limiter), 5)
-        wait_s = int((await refusal(limiter.admit_request(CLIENT, 5))).headers["Retry-After"])
+        wait_s = int((await refusal(limiter.check_request(CLIENT, 5))).headers["Retry-After"])
 
         await asyncio.sleep(wait_s / 2)
         early = await admitted(request(limiter), 1)
@@ -106,7 +106,7 @@ def test_who_is_refused_by_what_others_used_hears_when_and_does_not_make_us_ask_
         storage = FakeStorage()
         await admitted(request(limiter_of(storage), 99), 99)
         other = limiter_of(storage)
-        wait_s = int((await refusal(other.admit_request(CLIENT, 99))).headers["Retry-After"])
+        wait_s = int((await refusal(other.check_request(CLIENT, 99))).headers["Retry-After"])
         before = storage.asked
 
         let_in = 0
@@ -151,7 +151,7 @@ def test_clients_do_not_use_up_each_others_limits() -> None:
     async def test() -> int:
         limiter = limiter_of(FakeStorage())
         await admitted(request(limiter), 25)
-        return await admitted(lambda: limiter.admit_request(build.account_id(), 5), 1)
+        return await admitted(lambda: limiter.check_request(build.account_id(), 5), 1)
 
     assert 1 == run(test())
 
@@ -161,7 +161,7 @@ def test_a_client_without_a_limit_of_its_own_has_the_settings_limit() -> None:
         limiter = limiter_of(FakeStorage(), requests_per_minute=3, recipients_per_minute=30)
         return (
             await admitted(request(limiter, None), 10),
-            await admitted(lambda: limiter.admit_recipients(CLIENT, None, 10), 10),
+            await admitted(lambda: limiter.check_recipients(CLIENT, None, 10), 10),
         )
 
     assert (3, 3) == run(test())
@@ -178,13 +178,13 @@ def test_recipients_are_counted_message_by_message_and_what_is_left_stays_usable
     async def test() -> list[int]:
         limiter = limiter_of(FakeStorage())
         counts = (25, 10, 5, 1)
-        return [await admitted(partial(limiter.admit_recipients, CLIENT, 30, count), 1) for count in counts]
+        return [await admitted(partial(limiter.check_recipients, CLIENT, 30, count), 1) for count in counts]
 
     assert [1, 0, 1, 0] == run(test())
 
 
 def test_more_recipients_than_the_limit_never_fit() -> None:
     async def test() -> None:
-        await refusal(limiter_of(FakeStorage()).admit_recipients(CLIENT, 10, 25))
+        await refusal(limiter_of(FakeStorage()).check_recipients(CLIENT, 10, 25))
 
     run(test())

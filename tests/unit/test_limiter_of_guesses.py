@@ -15,8 +15,8 @@ def test_an_address_is_told_of_so_many_refused_credentials_and_others_are_told_o
     async def test() -> None:
         limiter = limiter_of(FakeStorage(), refused_credentials_per_minute=3)
 
-        told = await admitted(lambda: limiter.note_refused_credential(ADDRESS), 100)
-        others = await admitted(lambda: limiter.note_refused_credential(OTHERS[0]), 1)
+        told = await admitted(lambda: limiter.count_refused_credential(ADDRESS), 100)
+        others = await admitted(lambda: limiter.count_refused_credential(OTHERS[0]), 1)
 
         assert (3, 1) == (told, others)
 
@@ -26,7 +26,7 @@ def test_an_address_is_told_of_so_many_refused_credentials_and_others_are_told_o
 def test_credentials_tried_at_the_same_time_are_no_way_around() -> None:
     async def test() -> int:
         limiter = limiter_of(FakeStorage(), refused_credentials_per_minute=3)
-        return await admitted(lambda: limiter.note_refused_credential(ADDRESS), 25)
+        return await admitted(lambda: limiter.count_refused_credential(ADDRESS), 25)
 
     assert 3 == run(test())
 
@@ -34,11 +34,11 @@ def test_credentials_tried_at_the_same_time_are_no_way_around() -> None:
 def test_a_client_that_has_named_too_many_unknown_recipients_may_not_look_on() -> None:
     async def test() -> None:
         limiter = limiter_of(FakeStorage(), unknown_recipients_per_hour=50)
-        await admitted(lambda: limiter.note_strangers(CLIENT, 25), 1)
-        half_way = await admitted(lambda: limiter.admit_search(CLIENT), 1)
+        await admitted(lambda: limiter.count_unknown_recipients(CLIENT, 25), 1)
+        half_way = await admitted(lambda: limiter.check_lookups(CLIENT), 1)
 
-        await admitted(lambda: limiter.note_strangers(CLIENT, 25), 1)
-        refused = await refusal(limiter.admit_search(CLIENT))
+        await admitted(lambda: limiter.count_unknown_recipients(CLIENT, 25), 1)
+        refused = await refusal(limiter.check_lookups(CLIENT))
 
         assert 1 == half_way
         assert int(refused.headers["Retry-After"]) > 3000
@@ -49,8 +49,8 @@ def test_a_client_that_has_named_too_many_unknown_recipients_may_not_look_on() -
 def test_looking_for_many_at_the_same_time_tells_no_more_than_the_budget() -> None:
     async def test() -> tuple[int, int]:
         limiter = limiter_of(FakeStorage(), unknown_recipients_per_hour=60)
-        told = await admitted(lambda: limiter.note_strangers(CLIENT, 25), 25)
-        return told, await admitted(lambda: limiter.admit_search(CLIENT), 1)
+        told = await admitted(lambda: limiter.count_unknown_recipients(CLIENT, 25), 25)
+        return told, await admitted(lambda: limiter.check_lookups(CLIENT), 1)
 
     assert (2, 0) == run(test())
 
@@ -59,8 +59,8 @@ def test_a_budget_that_another_process_has_used_up_is_used_up_here_too() -> None
     async def test() -> int:
         storage = FakeStorage()
         here, there = (limiter_of(storage, unknown_recipients_per_hour=60) for _ in range(2))
-        await admitted(lambda: there.note_strangers(CLIENT, 25), 3)
-        return await admitted(lambda: here.note_strangers(CLIENT, 1), 3)
+        await admitted(lambda: there.count_unknown_recipients(CLIENT, 25), 3)
+        return await admitted(lambda: here.count_unknown_recipients(CLIENT, 1), 3)
 
     assert 0 == run(test())
 
@@ -85,7 +85,7 @@ def test_an_address_is_an_ipv4_address_or_an_ipv6_network(one: str, other: str, 
 def test_no_address_reaches_redis() -> None:
     async def test() -> str:
         storage = FakeStorage()
-        await limiter_of(storage).note_refused_credential(ADDRESS)
+        await limiter_of(storage).count_refused_credential(ADDRESS)
         return " ".join(storage.keys)
 
     stored = run(test())
@@ -97,11 +97,11 @@ def test_no_address_reaches_redis() -> None:
 def test_however_many_addresses_come_the_memory_is_bounded_and_who_keeps_trying_is_remembered() -> None:
     async def test() -> tuple[int, int]:
         limiter = limiter_of(FakeStorage(), capacity=50, refused_credentials_per_minute=1)
-        await admitted(lambda: limiter.note_refused_credential(ADDRESS), 2)
+        await admitted(lambda: limiter.count_refused_credential(ADDRESS), 2)
         still_in = 0
         for address in OTHERS:
-            await limiter.note_refused_credential(address)
-            still_in += await admitted(lambda: limiter.note_refused_credential(ADDRESS), 1)
+            await limiter.count_refused_credential(address)
+            still_in += await admitted(lambda: limiter.count_refused_credential(ADDRESS), 1)
         return len(limiter._refused_credentials._counters), still_in
 
     assert (50, 0) == run(test())
