@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
-from delivery.intake.direct_sends import DirectSend, faults_of_strangers, read_direct_send, reused_id
+from delivery.intake.direct_sends import DirectSend, faults_of_unknown, read_direct_send, reused_id
 from delivery.intake.errors import Fault, Unacceptable
 from delivery.records.caller_connection import borrow
 from delivery.records.identities import clients
-from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, Strange, accept
+from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, UnknownRecipients, accept
 
 AT_ONCE = timedelta(0)
 
@@ -35,8 +35,8 @@ def send_in(connection: object, fields: Mapping[str, object], *, client_id: UUID
 
 def faults_of_acceptance(sent: DirectSend, acceptance: Acceptance) -> list[Fault]:
     """Say why a send was not stored; nothing when it was, now or before."""
-    if isinstance(acceptance, Strange):
-        return faults_of_strangers(sent, acceptance.account_ids)
+    if isinstance(acceptance, UnknownRecipients):
+        return faults_of_unknown(sent, acceptance.account_ids)
     if isinstance(acceptance, Repeated) and not acceptance.is_same:
         return [reused_id()]
     return []

@@ -26,7 +26,7 @@ from delivery.intake.timestamps import read_instant
 from delivery.intake.uuids import read_uuid
 from delivery.records.database import Contended
 from delivery.records.pipeline import refused_sends
-from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, Stored, Strange
+from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, Stored, UnknownRecipients
 from delivery.records.pipeline.refused_sends import RefusedView
 from delivery.records.views import message_list, messages
 from delivery.records.views.message_list import MessageFilter
@@ -73,7 +73,7 @@ async def send(
     await services.limiter.check_recipients(client.client_id, client.recipients_per_minute, len(draft.recipient_ids))
     await services.limiter.check_lookups(client.client_id)
     acceptance = await _accept(services, arrival)
-    if isinstance(acceptance, Strange):
+    if isinstance(acceptance, UnknownRecipients):
         await services.limiter.count_unknown_recipients(client.client_id, len(acceptance.account_ids))
         given = enumerate(given_recipients(fields))
         raise Unacceptable([unknown_recipient(i) for i, each in given if each in acceptance.account_ids])

@@ -42,9 +42,9 @@ def find_message_id(fields: Mapping[str, object]) -> UUID | None:
     return read_uuid(text) if isinstance(text, str) else None
 
 
-def faults_of_strangers(sent: DirectSend, strangers: Collection[UUID]) -> list[Fault]:
+def faults_of_unknown(sent: DirectSend, unknown: Collection[UUID]) -> list[Fault]:
     """Give the faults of a send to these unknown accounts, each in its place."""
-    return [unknown_recipient(index) for index, each in enumerate(sent.given_ids) if each in strangers]
+    return [unknown_recipient(index) for index, each in enumerate(sent.given_ids) if each in unknown]
 
 
 def reused_id() -> Fault:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, Stored, Strange
+from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, Stored, UnknownRecipients
 from delivery.rules.outcomes import Attempt, Outcome, conclude, settle
 from delivery.rules.preferences import Approach, Preference, choose_channel
 from delivery.rules.quiet_hours import QuietHours
@@ -61,7 +61,7 @@ class Pages:
         strangers = {each for each in arrival.draft.recipient_ids if self.wishes[each].is_suspended}
         earlier = _earlier(arrival, before)
         if earlier is None and strangers:
-            return Strange(frozenset(strangers))
+            return UnknownRecipients(frozenset(strangers))
         earlier = earlier or _earlier(arrival, self.arrivals)
         if earlier is not None:
             return earlier

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
-from delivery.records.pipeline.accept import Repeated, Stored, Strange
+from delivery.records.pipeline.accept import Repeated, Stored, UnknownRecipients
 from delivery.vocabulary import AccountStatus, Channel, MessageType, State
 from tests.support.fixtures import Book
 from tests.support.statements import counted
@@ -60,7 +60,7 @@ def test_an_account_that_is_not_active_refuses_its_own_message_only(book: Book, 
 
     accepted = book.accept(good, bad)
 
-    assert {good.message_id: Stored(), bad.message_id: Strange(frozenset({stranger}))} == accepted
+    assert {good.message_id: Stored(), bad.message_id: UnknownRecipients(frozenset({stranger}))} == accepted
     assert [good.message_id] == [row.id for row in book.ask("SELECT id FROM message")]
     assert [(good.message_id, known)] == [
         tuple(row) for row in book.ask("SELECT message_id, account_id FROM recipient")
@@ -71,7 +71,7 @@ def test_every_stranger_of_a_message_is_named(book: Book) -> None:
     strangers = [uuid7() for _ in range(24)]
     arrival = book.arrival(*strangers, book.account())
 
-    assert {arrival.message_id: Strange(frozenset(strangers))} == book.accept(arrival)
+    assert {arrival.message_id: UnknownRecipients(frozenset(strangers))} == book.accept(arrival)
 
 
 def test_the_same_message_id_twice_changes_nothing(book: Book) -> None:

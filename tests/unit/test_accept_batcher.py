@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from api_stub.batching.accept_batcher import AcceptBatcher
 from delivery.crash_points import CrashPoint, arm
 from delivery.records.database import Archive
-from delivery.records.pipeline.accept import Arrival, Stored, Strange, accept
+from delivery.records.pipeline.accept import Arrival, Stored, UnknownRecipients, accept
 from tests.support import build
 from tests.support.leaping_loop import now, run
 
@@ -44,7 +44,9 @@ class FakeArchive:
             raise ValueError("a draft that PostgreSQL refuses")
         self.commits.append(list(arrivals))
         strangers = {each.message_id: self._unknown & set(each.draft.recipient_ids) for each in arrivals}
-        return {key: Strange(frozenset(unknown)) if unknown else Stored() for key, unknown in strangers.items()}
+        return {
+            key: UnknownRecipients(frozenset(unknown)) if unknown else Stored() for key, unknown in strangers.items()
+        }
 
 
 def registrar_of(archive: FakeArchive, *, waiting: int = 0) -> AcceptBatcher:
@@ -162,7 +164,9 @@ def test_each_draft_hears_of_its_own_strangers_alone() -> None:
             accept_batcher.accept(build.arrival(3, [other])),
         )
 
-        assert (Stored(), Strange(frozenset({stranger})), Strange(frozenset({other}))) == tuple(answers)
+        assert (Stored(), UnknownRecipients(frozenset({stranger})), UnknownRecipients(frozenset({other}))) == tuple(
+            answers
+        )
 
     run(test())
 

@@ -38,7 +38,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Strange:
+class UnknownRecipients:
     """Nothing was stored: these accounts are not known and active."""
 
     account_ids: frozenset[UUID]
@@ -52,7 +52,7 @@ class Repeated:
     is_same: bool
 
 
-Acceptance = Stored | Strange | Repeated
+Acceptance = Stored | UnknownRecipients | Repeated
 
 # Arrivals are inserted in the order of their keys, here and in every other process: two that bring the same keys wait
 # for each other, but never both ways round.
@@ -117,14 +117,14 @@ def accept(db: Connection, arrivals: Sequence[Arrival], *, grace: timedelta) -> 
     Answers by message id what became of each arrival. A repetition waits for a first one that is still being stored.
     """
     accepted: dict[UUID, Acceptance] = {}
-    strangers: dict[UUID, set[UUID]] = {}
+    unknown: dict[UUID, set[UUID]] = {}
     for message_id, account_id in db.execute(_ACCEPT, _values(arrivals, grace)):
         if account_id is None:
             accepted[message_id] = Stored()
         else:
-            strangers.setdefault(message_id, set()).add(account_id)
+            unknown.setdefault(message_id, set()).add(account_id)
     crash_here(CrashPoint.ACCEPT_WRITTEN)
-    accepted |= {message_id: Strange(frozenset(ids)) for message_id, ids in strangers.items()}
+    accepted |= {message_id: UnknownRecipients(frozenset(ids)) for message_id, ids in unknown.items()}
     return accepted | _repetitions(db, [arrival for arrival in arrivals if arrival.message_id not in accepted])
 
 
