@@ -11,10 +11,10 @@ from starlette.datastructures import Headers
 
 from api_stub.credentials.issuer_claims import ExpiredToken, InvalidToken, IssuerUnreachable
 from api_stub.requests.body import refuse_declared_length
-from api_stub.server.errors import Refusal
+from api_stub.server.errors import ApiError
 from api_stub.services import Services, services_of
 from delivery.credentials import split
-from delivery.intake.errors import Fault
+from delivery.intake.errors import FieldError
 from delivery.records.identities.clients import KnownClient
 from delivery.vocabulary import CredentialKind, Scope
 
@@ -88,7 +88,7 @@ async def _authenticate(request: Request, services: Services) -> AuthenticatedCl
         known = await (_authenticate_by_key if shown.kind is CredentialKind.API_KEY else _authenticate_by_token)(
             services, shown.text
         )
-    except Refusal as refusal:
+    except ApiError as refusal:
         if refusal.status is HTTPStatus.UNAUTHORIZED:
             await services.limiter.count_refused_credential(address_of(request))
         raise
@@ -131,33 +131,33 @@ async def _authenticate_by_issuer(services: Services, token: str) -> KnownClient
     return KnownClient(known.client_id, known.scopes & claimed.scopes, known.limits)
 
 
-def _invalid_token() -> Refusal:
+def _invalid_token() -> ApiError:
     return _refused("invalid_token", "The access token is not valid.", is_about_token=True)
 
 
-def _expired_token() -> Refusal:
+def _expired_token() -> ApiError:
     return _refused("expired_token", "The access token has expired.", is_about_token=True)
 
 
-def _refused(error: str, description: str, *, is_about_token: bool = False) -> Refusal:
+def _refused(error: str, description: str, *, is_about_token: bool = False) -> ApiError:
     # RFC 6750 3.1: without any credential, or with one of another kind, the challenge names no error.
     about = f', error="invalid_token", error_description="{description}"' if is_about_token else ""
     headers = {"WWW-Authenticate": f"{_CHALLENGE}{about}"}
-    return Refusal(HTTPStatus.UNAUTHORIZED, error, description, headers=headers)
+    return ApiError(HTTPStatus.UNAUTHORIZED, error, description, headers=headers)
 
 
-def _out_of_scope(scope: Scope) -> Refusal:
+def _out_of_scope(scope: Scope) -> ApiError:
     description = f"This needs the scope {scope}, which was not granted."
     challenge = f'{_CHALLENGE}, error="insufficient_scope", error_description="{description}", scope="{scope}"'
-    return Refusal(HTTPStatus.FORBIDDEN, "insufficient_scope", description, headers={"WWW-Authenticate": challenge})
+    return ApiError(HTTPStatus.FORBIDDEN, "insufficient_scope", description, headers={"WWW-Authenticate": challenge})
 
 
-def _ambiguous(header: str, description: str) -> Refusal:
-    faults = [Fault(header, "invalid_request", description)]
-    return Refusal(HTTPStatus.BAD_REQUEST, "invalid_request", description, faults=faults)
+def _ambiguous(header: str, description: str) -> ApiError:
+    faults = [FieldError(header, "invalid_request", description)]
+    return ApiError(HTTPStatus.BAD_REQUEST, "invalid_request", description, faults=faults)
 
 
-def _unreachable() -> Refusal:
+def _unreachable() -> ApiError:
     description = "The issuer of this access token cannot be asked right now. Send the same again in a moment."
     headers = {"Retry-After": _RETRY_AFTER_S}
-    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "issuer_unavailable", description, headers=headers)
+    return ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "issuer_unavailable", description, headers=headers)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from delivery.intake.direct_sends import DirectSend, faults_of_unknown, read_direct_send, reused_id
-from delivery.intake.errors import Fault, Unacceptable
+from delivery.intake.errors import FieldError, InvalidInput
 from delivery.records.caller_connection import borrow
 from delivery.records.identities import clients
 from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, UnknownRecipients, accept
@@ -25,15 +25,15 @@ def send_in(connection: object, fields: Mapping[str, object], *, client_id: UUID
     sent = read_direct_send(fields)
     db = borrow(connection)
     if not clients.exists(db, client_id):
-        raise Unacceptable([Fault("client_id", "invalid_value", "There is no client with this id.")])
+        raise InvalidInput([FieldError("client_id", "invalid_value", "There is no client with this id.")])
     arrival = Arrival(sent.message_id, client_id, sent.draft, is_own_id=True)
     faults = faults_of_acceptance(sent, accept(db, [arrival], grace=grace)[sent.message_id])
     if faults:
-        raise Unacceptable(faults)
+        raise InvalidInput(faults)
     return sent.message_id
 
 
-def faults_of_acceptance(sent: DirectSend, acceptance: Acceptance) -> list[Fault]:
+def faults_of_acceptance(sent: DirectSend, acceptance: Acceptance) -> list[FieldError]:
     """Say why a send was not stored; nothing when it was, now or before."""
     if isinstance(acceptance, UnknownRecipients):
         return faults_of_unknown(sent, acceptance.account_ids)

@@ -15,10 +15,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
 from api_stub.requests.body import read_form
-from api_stub.server.errors import Refusal
+from api_stub.server.errors import ApiError
 from api_stub.server.request_ids import request_id_of
 from api_stub.services import Services, services_of
-from delivery.intake.errors import Unacceptable
+from delivery.intake.errors import InvalidInput
 from delivery.records.database import STORE_UNAVAILABLE, Contended
 from delivery.records.identities import accounts
 from delivery.unsubscribe_tokens import PATH, read_token
@@ -107,7 +107,7 @@ async def _read_channel(request: Request) -> Channel:
     """Read what the button or the mail program asks for."""
     try:
         fields: Mapping[str, object] = await read_form(request)
-    except (Refusal, Unacceptable) as error:
+    except (ApiError, InvalidInput) as error:
         raise _Turned(_unclear()) from error
     name, value = _ONE_CLICK
     if fields.get(_BUTTON) == _UNDO:

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from api_stub.ratelimit.redis_counter import RedisCounter, RedisSlidingWindow
 from api_stub.ratelimit.shared_limit import SharedLimit
 from api_stub.ratelimit.window import RateLimit
-from api_stub.server.errors import Refusal
+from api_stub.server.errors import ApiError
 from delivery.settings import Settings
 
 _MINUTE_S = 60
@@ -126,9 +126,9 @@ def _refuse_lookups(rate_limit: RateLimit, wait_s: float) -> None:
         raise _refusal(f"{limit} Write only to accounts that you know of.", wait_s)
 
 
-def _refusal(limit: str, wait_s: float) -> Refusal:
+def _refusal(limit: str, wait_s: float) -> ApiError:
     # Rounded up past the instant, so that who waits as long is not refused for a rounding.
     retry_after_s = math.floor(wait_s) + 1
     description = f"{limit} Try again in {retry_after_s} s."
     headers = {"Retry-After": str(retry_after_s)}
-    return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", description, headers=headers)
+    return ApiError(HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", description, headers=headers)

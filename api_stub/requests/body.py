@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from fastapi import Request
 
-from api_stub.server.errors import Refusal
+from api_stub.server.errors import ApiError
 from delivery.intake.forms import read_multipart, read_urlencoded
 from delivery.intake.strict_json import read_object
 
@@ -64,11 +64,11 @@ async def _read(request: Request) -> bytes:
     return bytes(body)
 
 
-def _too_large() -> Refusal:
-    return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "The body is larger than 1 MiB. Send less text.")
+def _too_large() -> ApiError:
+    return ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "The body is larger than 1 MiB. Send less text.")
 
 
 def _unsupported(
     description: str = f"Set Content-Type to what the body is: {_JSON}, {_URLENCODED} or {_MULTIPART}.",
-) -> Refusal:
-    return Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", description)
+) -> ApiError:
+    return ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", description)

@@ -2,7 +2,7 @@
 
 import re
 
-from delivery.intake.errors import Fault, Unacceptable
+from delivery.intake.errors import FieldError, InvalidInput
 
 HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
@@ -14,5 +14,5 @@ def read_key(given: list[str]) -> str | None:
         return None
     if len(given) > 1 or not _KEY.fullmatch(given[0]):
         message = f"{HEADER} must be given once, as 1 to 255 visible ASCII characters."
-        raise Unacceptable([Fault(HEADER, "invalid_idempotency_key", message)])
+        raise InvalidInput([FieldError(HEADER, "invalid_idempotency_key", message)])
     return given[0]

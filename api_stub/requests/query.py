@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from fastapi import Request
 
-from delivery.intake.errors import Fault, Unacceptable
+from delivery.intake.errors import FieldError, InvalidInput
 
 Value = TypeVar("Value")
 
@@ -15,7 +15,7 @@ class Parameters:
 
     def __init__(self, request: Request) -> None:
         self._given = request.query_params
-        self._faults: list[Fault] = []
+        self._faults: list[FieldError] = []
 
     def read(self, name: str, parse: Callable[[str], Value | None], hint: str) -> Value | None:
         """Read a parameter; None when it is absent or wrong. `hint` says what it must be."""
@@ -24,10 +24,10 @@ class Parameters:
             return None
         value = parse(texts[0]) if len(texts) == 1 else None
         if value is None:
-            self._faults.append(Fault(name, "invalid_value", f"{name} must be given once and be {hint}."))
+            self._faults.append(FieldError(name, "invalid_value", f"{name} must be given once and be {hint}."))
         return value
 
     def refuse_faults(self) -> None:
         """Raise `Unacceptable` when a parameter that was read is wrong."""
         if self._faults:
-            raise Unacceptable(self._faults)
+            raise InvalidInput(self._faults)

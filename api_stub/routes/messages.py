@@ -17,10 +17,10 @@ from api_stub.requests.pagination import read_page
 from api_stub.requests.prefer import read_wait
 from api_stub.requests.query import Parameters
 from api_stub.schemas.messages import Listed, Read, Sent, answer_listed, answer_read, answer_sent
-from api_stub.server.errors import Refusal, not_found
+from api_stub.server.errors import ApiError, not_found
 from api_stub.services import Services, services_of
 from delivery.crash_points import CrashPoint, crash_here
-from delivery.intake.errors import Fault, Unacceptable
+from delivery.intake.errors import FieldError, InvalidInput
 from delivery.intake.messages import Draft, given_recipients, read_draft, unknown_recipient
 from delivery.intake.timestamps import read_instant
 from delivery.intake.uuids import read_uuid
@@ -76,7 +76,7 @@ async def send(
     if isinstance(acceptance, UnknownRecipients):
         await services.limiter.count_unknown_recipients(client.client_id, len(acceptance.account_ids))
         given = enumerate(given_recipients(fields))
-        raise Unacceptable([unknown_recipient(i) for i, each in given if each in acceptance.account_ids])
+        raise InvalidInput([unknown_recipient(i) for i, each in given if each in acceptance.account_ids])
     message_id = _settle(services, arrival, acceptance)
     is_replayed = isinstance(acceptance, Repeated)
     wait_s = read_wait(request.headers.getlist("prefer"), services.settings.verdict_wait_s)
@@ -92,7 +92,7 @@ async def _accept(services: Services, arrival: Arrival) -> Acceptance:
     except Contended as error:
         description = "A request with this Idempotency-Key is still being stored. Send the same again in a second."
         headers = {"Retry-After": "1"}
-        raise Refusal(HTTPStatus.CONFLICT, "request_in_progress", description, headers=headers) from error
+        raise ApiError(HTTPStatus.CONFLICT, "request_in_progress", description, headers=headers) from error
 
 
 def _settle(services: Services, arrival: Arrival, acceptance: Stored | Repeated) -> UUID:
@@ -104,7 +104,7 @@ def _settle(services: Services, arrival: Arrival, acceptance: Stored | Repeated)
         return arrival.message_id
     if not acceptance.is_same:
         description = f"This {KEY_HEADER} was used before, for another message. Take a new key for a new message."
-        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", description)
+        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", description)
     return acceptance.message_id
 
 
@@ -185,13 +185,13 @@ async def read(
     return etags.answer_unless_known(request, answer_read(view).model_dump_json(exclude_unset=True))
 
 
-def _missing(view: RefusedView | None) -> Refusal:
+def _missing(view: RefusedView | None) -> ApiError:
     """Say that there is no such message; to the sender of a direct send that was refused, also why."""
     if view is None:
         return not_found()
     description = "This direct send was refused; nothing of it was stored. Mend it and send it with a new message_uuid."
-    faults = [Fault(fault["field"], fault["code"], fault["message"]) for fault in view.faults]
-    return Refusal(HTTPStatus.NOT_FOUND, "send_refused", description, faults=faults)
+    faults = [FieldError(fault["field"], fault["code"], fault["message"]) for fault in view.faults]
+    return ApiError(HTTPStatus.NOT_FOUND, "send_refused", description, faults=faults)
 
 
 def _read_status(text: str) -> Status | None:

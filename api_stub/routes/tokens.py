@@ -16,10 +16,10 @@ from pydantic import BaseModel
 from api_stub.authentication import TOKEN_HEADER, address_of
 from api_stub.openapi import BY_CLIENT, errors
 from api_stub.requests.body import read_form, refuse_declared_length
-from api_stub.server.errors import Refusal
+from api_stub.server.errors import ApiError
 from api_stub.services import Services, services_of
 from delivery.credentials import mint
-from delivery.intake.errors import Unacceptable
+from delivery.intake.errors import InvalidInput
 from delivery.intake.uuids import read_uuid
 from delivery.records.identities.clients import StoredCredential
 from delivery.records.identities.credentials import issue_token
@@ -95,7 +95,7 @@ async def _read_parameters(request: Request) -> Mapping[str, str]:
     """Read what this endpoint knows. Empty means absent and the unknown is ignored (RFC 6749 3.2)."""
     try:
         fields = await read_form(request)
-    except Unacceptable as error:
+    except InvalidInput as error:
         raise _refused("invalid_request", error.faults[0].message) from error
     known = {name: fields[name] for name in _FIELDS if fields.get(name)}
     for name, value in known.items():
@@ -177,5 +177,5 @@ def _refused(
     *,
     status: HTTPStatus = HTTPStatus.BAD_REQUEST,
     headers: Mapping[str, str] | None = None,
-) -> Refusal:
-    return Refusal(status, error, description, headers={**_UNKEPT, **(headers or {})})
+) -> ApiError:
+    return ApiError(status, error, description, headers={**_UNKEPT, **(headers or {})})

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from api_stub.server.request_ids import request_id_of
-from delivery.intake.errors import Fault, Unacceptable
+from delivery.intake.errors import FieldError, InvalidInput
 from delivery.logs import place_of
 from delivery.records.database import STORE_UNAVAILABLE, Contended
 
@@ -20,7 +20,7 @@ _log = structlog.get_logger()
 _RETRY_AFTER_S = "2"
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a defect
+class ApiError(Exception):  # noqa: N818 - an answer, not a defect
     """An answer other than the one that was asked for: status, machine word and sentence, and perhaps faults."""
 
     def __init__(
@@ -30,7 +30,7 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a defect
         description: str,
         *,
         headers: Mapping[str, str] | None = None,
-        faults: Sequence[Fault] = (),
+        faults: Sequence[FieldError] = (),
     ) -> None:
         self.status = status
         self.error = error
@@ -40,12 +40,12 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a defect
         super().__init__(error)
 
 
-def not_found() -> Refusal:
+def not_found() -> ApiError:
     """Give the one answer for what does not exist and for what belongs to somebody else."""
-    return Refusal(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
+    return ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
 
 
-def respond(scope: Scope, refusal: Refusal) -> JSONResponse:
+def respond(scope: Scope, refusal: ApiError) -> JSONResponse:
     """Write a refusal as a response."""
     content: dict[str, object] = {
         "success": 0,
@@ -61,8 +61,8 @@ def respond(scope: Scope, refusal: Refusal) -> JSONResponse:
 
 def install_error_handlers(app: FastAPI) -> None:
     """Let every error leave in our form."""
-    app.add_exception_handler(Refusal, _answer_refusal)
-    app.add_exception_handler(Unacceptable, _answer_unacceptable)
+    app.add_exception_handler(ApiError, _answer_api_error)
+    app.add_exception_handler(InvalidInput, _answer_invalid_input)
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
@@ -70,14 +70,14 @@ def install_error_handlers(app: FastAPI) -> None:
         app.add_exception_handler(unavailable, _answer_unavailable)
 
 
-async def _answer_refusal(request: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, Refusal):
+async def _answer_api_error(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, ApiError):
         raise error
     return respond(request.scope, error)
 
 
-async def _answer_unacceptable(request: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, Unacceptable):
+async def _answer_invalid_input(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, InvalidInput):
         raise error
     return _list_faults(request, error.faults)
 
@@ -87,7 +87,7 @@ async def _answer_bad_parameter(request: Request, error: Exception) -> JSONRespo
         raise error
     names = sorted({str(each["loc"][-1]) for each in error.errors()})
     return _list_faults(
-        request, [Fault(name, "invalid_value", f"The parameter {name} is not valid.") for name in names]
+        request, [FieldError(name, "invalid_value", f"The parameter {name} is not valid.") for name in names]
     )
 
 
@@ -98,13 +98,13 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     if status is HTTPStatus.NOT_FOUND:
         return respond(request.scope, not_found())
     word = status.phrase.lower().replace(" ", "_")
-    return respond(request.scope, Refusal(status, word, f"{status.phrase}.", headers=error.headers))
+    return respond(request.scope, ApiError(status, word, f"{status.phrase}.", headers=error.headers))
 
 
 async def _answer_nobody(request: Request, error: Exception) -> JSONResponse:
     """Answer a client that hung up in the middle of its body; nothing of it was stored."""
     del error
-    refusal = Refusal(HTTPStatus.BAD_REQUEST, "bad_request", "The body ended before it was whole.")
+    refusal = ApiError(HTTPStatus.BAD_REQUEST, "bad_request", "The body ended before it was whole.")
     return respond(request.scope, refusal)
 
 
@@ -116,17 +116,17 @@ async def _answer_unavailable(request: Request, error: Exception) -> JSONRespons
         "if you gave one."
     )
     headers = {"Retry-After": _RETRY_AFTER_S}
-    return respond(request.scope, Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", description, headers=headers))
+    return respond(request.scope, ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", description, headers=headers))
 
 
 def answer_defect(scope: Scope, error: Exception) -> JSONResponse:
     """Log a defect of ours by its type and place, and answer with 500."""
     _log.error("request_broke", error=type(error).__name__, where=place_of(error), request_id=request_id_of(scope))
     description = "Something broke on our side. Report it with the request id."
-    return respond(scope, Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", description))
+    return respond(scope, ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", description))
 
 
-def _list_faults(request: Request, faults: Sequence[Fault]) -> JSONResponse:
+def _list_faults(request: Request, faults: Sequence[FieldError]) -> JSONResponse:
     content = {
         "success": 0,
         "error_messages": [fault.message for fault in faults],
@@ -136,5 +136,5 @@ def _list_faults(request: Request, faults: Sequence[Fault]) -> JSONResponse:
     return JSONResponse(content, HTTPStatus.BAD_REQUEST)
 
 
-def _listed(faults: Sequence[Fault]) -> list[dict[str, str]]:
+def _listed(faults: Sequence[FieldError]) -> list[dict[str, str]]:
     return [{"field": fault.place, "code": fault.code, "message": fault.message} for fault in faults]

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api_stub.server.errors import Refusal, not_found, respond
+from api_stub.server.errors import ApiError, not_found, respond
 
 Entrance = tuple[re.Pattern[str], frozenset[str]]
 """A path, and the methods that are taken there."""
@@ -45,7 +45,7 @@ class Paths:
         if scope["method"] == "OPTIONS":
             return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
         description = f"This address does not take that method, but {headers['Allow']}."
-        refusal = Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", description, headers=headers)
+        refusal = ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", description, headers=headers)
         return respond(scope, refusal)
 
     def _allowed(self, path: str) -> set[str]:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from uuid import UUID
 
 from delivery.intake.accounts import AccountDraft, Wishes, read_account, read_wishes
-from delivery.intake.errors import Fault, Unacceptable
+from delivery.intake.errors import FieldError, InvalidInput
 from delivery.intake.strict_json import read_object
 from delivery.intake.uuids import read_uuid
 
@@ -49,7 +49,7 @@ class RefusedRow:
     """A row that is no account, with every fault in it."""
 
     line: int
-    faults: tuple[Fault, ...]
+    faults: tuple[FieldError, ...]
 
 
 class Lines:
@@ -108,25 +108,25 @@ def _read_row(line: int, fields: Mapping[str, object]) -> AccountRow | RefusedRo
     draft, wishes = None, None
     try:
         draft = read_account(fields)
-    except Unacceptable as error:
+    except InvalidInput as error:
         faults += error.faults
     says_something = any(fields.get(name) is not None for name in _WISHES)
     try:
         wishes = read_wishes({name: fields.get(name) for name in _WISHES}) if says_something else None
-    except Unacceptable as error:
+    except InvalidInput as error:
         faults += error.faults
     if faults or draft is None:
-        return RefusedRow(line, tuple(Unacceptable(faults).faults))
+        return RefusedRow(line, tuple(InvalidInput(faults).faults))
     return AccountRow(line, UUID(str(fields["uuid"])), draft, wishes)
 
 
-def _faults_of_id(value: object) -> Iterator[Fault]:
+def _faults_of_id(value: object) -> Iterator[FieldError]:
     if value is None or value == "":
-        yield Fault("uuid", "required", "uuid is missing.")
+        yield FieldError("uuid", "required", "uuid is missing.")
     elif not isinstance(value, str):
-        yield Fault("uuid", "wrong_type", "uuid must be text.")
+        yield FieldError("uuid", "wrong_type", "uuid must be text.")
     elif read_uuid(value) is None:
-        yield Fault("uuid", "invalid_uuid", "uuid is not of the form 8-4-4-4-12 hexadecimal digits.")
+        yield FieldError("uuid", "invalid_uuid", "uuid is not of the form 8-4-4-4-12 hexadecimal digits.")
 
 
 def _json_rows(lines: Lines) -> Iterator[tuple[int, Mapping[str, object] | RefusedRow]]:
@@ -140,7 +140,7 @@ def _json_rows(lines: Lines) -> Iterator[tuple[int, Mapping[str, object] | Refus
 def _json_row(line: int, text: str) -> Mapping[str, object] | RefusedRow:
     try:
         return read_object(text.encode())
-    except Unacceptable as error:
+    except InvalidInput as error:
         # What reads a request speaks of a body.
         faults = (replace(fault, message=fault.message.replace("The body", "It")) for fault in error.faults)
         return RefusedRow(line, tuple(faults))
@@ -186,4 +186,4 @@ def _csv_row(line: int, columns: list[str], cells: list[str]) -> Mapping[str, ob
 
 
 def _refused(line: int, field: str, code: str, message: str) -> RefusedRow:
-    return RefusedRow(line, (Fault(field, code, message),))
+    return RefusedRow(line, (FieldError(field, code, message),))

@@ -7,7 +7,7 @@ from datetime import datetime, time
 from functools import cache
 from typing import Any
 
-from delivery.intake.errors import Fault, Unacceptable
+from delivery.intake.errors import FieldError, InvalidInput
 from delivery.intake.fields import faults_of_address, faults_of_text, faults_of_word, is_plain_address
 from delivery.intake.timestamps import read_instant
 from delivery.intake.uuids import read_uuid
@@ -56,7 +56,7 @@ def read_account(fields: Mapping[str, object]) -> AccountDraft:
         *_faults_of_time_zone(fields.get("time_zone")),
     ]
     if faults:
-        raise Unacceptable(faults)
+        raise InvalidInput(faults)
     return AccountDraft(
         name=str(fields["name"]),
         email=str(fields["email"]),
@@ -69,7 +69,7 @@ def read_wishes(fields: Mapping[str, object]) -> Wishes:
     """Read preferences as a whole: an absent field is its default. Raises `Unacceptable` with every fault."""
     faults = list(_faults_of_wishes(fields))
     if faults:
-        raise Unacceptable(faults)
+        raise InvalidInput(faults)
     rule, senders = _sender_list(fields)
     types: Any = fields.get("accepted_types")
     muted_until, hours = fields.get("muted_until"), fields.get("quiet_hours")
@@ -100,89 +100,91 @@ def read_clock(text: str) -> time | None:
         return None
 
 
-def _faults_of_email(value: object) -> Iterator[Fault]:
+def _faults_of_email(value: object) -> Iterator[FieldError]:
     if value is None:
-        yield Fault("email", "required", "email is missing.")
+        yield FieldError("email", "required", "email is missing.")
     elif value == "":
-        yield Fault("email", "blank", "email has no visible text.")
+        yield FieldError("email", "blank", "email has no visible text.")
     else:
         yield from faults_of_address("email", value)
 
 
-def _faults_of_time_zone(value: object) -> Iterator[Fault]:
+def _faults_of_time_zone(value: object) -> Iterator[FieldError]:
     if value is None or value == "":
         return
     if not isinstance(value, str):
-        yield Fault("time_zone", "wrong_type", "time_zone must be text.")
+        yield FieldError("time_zone", "wrong_type", "time_zone must be text.")
     elif value not in time_zones():
-        yield Fault("time_zone", "invalid_value", "time_zone must be an IANA name, such as Europe/Berlin or UTC.")
+        yield FieldError("time_zone", "invalid_value", "time_zone must be an IANA name, such as Europe/Berlin or UTC.")
 
 
-def _faults_of_wishes(fields: Mapping[str, object]) -> Iterator[Fault]:
+def _faults_of_wishes(fields: Mapping[str, object]) -> Iterator[FieldError]:
     yield from faults_of_word("channel", fields.get("channel"), Channel)
     if not isinstance(fields.get("closed", False), bool | None):
-        yield Fault("closed", "wrong_type", "closed must be true or false.")
+        yield FieldError("closed", "wrong_type", "closed must be true or false.")
     yield from _faults_of_types(fields.get("accepted_types"))
     for name in _SENDER_FIELDS:
         yield from _faults_of_senders(name, fields.get(name))
     if all(fields.get(name) is not None for name in _SENDER_FIELDS):
-        yield Fault("blocked_senders", "invalid_value", "Give allowed_senders or blocked_senders, not both.")
+        yield FieldError("blocked_senders", "invalid_value", "Give allowed_senders or blocked_senders, not both.")
     yield from _faults_of_instant("muted_until", fields.get("muted_until"))
     yield from _faults_of_hours(fields.get("quiet_hours"))
 
 
-def _faults_of_list(field: str, value: object, limit: int) -> Iterator[Fault]:
+def _faults_of_list(field: str, value: object, limit: int) -> Iterator[FieldError]:
     if value is not None and not isinstance(value, list):
-        yield Fault(field, "wrong_type", f"{field} must be a list, or null.")
+        yield FieldError(field, "wrong_type", f"{field} must be a list, or null.")
     elif value is not None and len(value) > limit:
-        yield Fault(field, "too_many", f"{field} has {len(value)} entries; at most {limit} are allowed.")
+        yield FieldError(field, "too_many", f"{field} has {len(value)} entries; at most {limit} are allowed.")
 
 
-def _faults_of_types(value: object) -> Iterator[Fault]:
+def _faults_of_types(value: object) -> Iterator[FieldError]:
     faults = list(_faults_of_list("accepted_types", value, _TYPES_LIMIT))
     yield from faults
     for index, item in enumerate(value if isinstance(value, list) and not faults else ()):
         place = f"Entry {index} (counted from 0) of accepted_types"
         if not isinstance(item, str):
-            yield Fault("accepted_types", "wrong_type", f"{place} must be text.", index)
+            yield FieldError("accepted_types", "wrong_type", f"{place} must be text.", index)
         elif item not in set(MessageType):
-            yield Fault("accepted_types", "invalid_value", f"{place} must be one of {', '.join(MessageType)}.", index)
+            yield FieldError(
+                "accepted_types", "invalid_value", f"{place} must be one of {', '.join(MessageType)}.", index
+            )
 
 
-def _faults_of_senders(field: str, value: object) -> Iterator[Fault]:
+def _faults_of_senders(field: str, value: object) -> Iterator[FieldError]:
     faults = list(_faults_of_list(field, value, SENDERS_LIMIT))
     yield from faults
     for index, item in enumerate(value if isinstance(value, list) and not faults else ()):
         place = f"Entry {index} (counted from 0) of {field}"
         if not isinstance(item, str):
-            yield Fault(field, "wrong_type", f"{place} must be text.", index)
+            yield FieldError(field, "wrong_type", f"{place} must be text.", index)
         elif read_uuid(item) is None and not is_plain_address(item):
-            yield Fault(field, "invalid_value", f"{place} must be a client's UUID or a plain address.", index)
+            yield FieldError(field, "invalid_value", f"{place} must be a client's UUID or a plain address.", index)
 
 
-def _faults_of_instant(field: str, value: object) -> Iterator[Fault]:
+def _faults_of_instant(field: str, value: object) -> Iterator[FieldError]:
     if value is None or value == "":
         return
     if not isinstance(value, str):
-        yield Fault(field, "wrong_type", f"{field} must be text.")
+        yield FieldError(field, "wrong_type", f"{field} must be text.")
     elif read_instant(value) is None:
-        yield Fault(field, "invalid_value", f"{field} must be an RFC 3339 instant, such as 2030-01-31T09:00:00Z.")
+        yield FieldError(field, "invalid_value", f"{field} must be an RFC 3339 instant, such as 2030-01-31T09:00:00Z.")
 
 
-def _faults_of_hours(value: object) -> Iterator[Fault]:
+def _faults_of_hours(value: object) -> Iterator[FieldError]:
     if value is None:
         return
     if not isinstance(value, dict):
-        yield Fault("quiet_hours", "wrong_type", 'quiet_hours must be an object, such as {"from": "22:00", ...}.')
+        yield FieldError("quiet_hours", "wrong_type", 'quiet_hours must be an object, such as {"from": "22:00", ...}.')
         return
     for name in ("from", "until"):
         field, clock = f"quiet_hours.{name}", value.get(name)
         if clock is None:
-            yield Fault(field, "required", f"{field} is missing.")
+            yield FieldError(field, "required", f"{field} is missing.")
         elif not isinstance(clock, str):
-            yield Fault(field, "wrong_type", f"{field} must be text.")
+            yield FieldError(field, "wrong_type", f"{field} must be text.")
         elif read_clock(clock) is None:
-            yield Fault(field, "invalid_value", f"{field} must be a time of day from 00:00 to 23:59.")
+            yield FieldError(field, "invalid_value", f"{field} must be a time of day from 00:00 to 23:59.")
 
 
 def _sender_list(fields: Mapping[str, object]) -> tuple[SenderRule | None, list[str]]:

@@ -4,7 +4,7 @@ import binascii
 from base64 import b64decode
 from collections.abc import Mapping
 
-from delivery.intake.errors import Unacceptable, body_fault
+from delivery.intake.errors import InvalidInput, body_fault
 from delivery.intake.strict_json import DEPTH_LIMIT, read_object, read_value
 from delivery.vocabulary import StepName
 
@@ -67,9 +67,9 @@ def _keywords(arguments: object) -> Mapping[str, object]:
     return keywords
 
 
-def _no_envelope(why: str) -> Unacceptable:
+def _no_envelope(why: str) -> InvalidInput:
     return body_fault("invalid_request", f"The task cannot be read. {why}")
 
 
-def _too_long() -> Unacceptable:
+def _too_long() -> InvalidInput:
     return body_fault("too_long", f"The task's body has more than {BODY_LIMIT_BYTES} bytes.")

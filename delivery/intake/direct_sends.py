@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from delivery.intake.errors import Fault, Unacceptable
+from delivery.intake.errors import FieldError, InvalidInput
 from delivery.intake.messages import Draft, given_recipients, read_draft, unknown_recipient
 from delivery.intake.uuids import read_uuid
 
@@ -28,11 +28,11 @@ def read_direct_send(fields: Mapping[str, object]) -> DirectSend:
     faults = list(_faults_of_id(fields.get(ID_FIELD)))
     try:
         draft = read_draft(fields)
-    except Unacceptable as unacceptable:
-        raise Unacceptable([*unacceptable.faults, *faults]) from None
+    except InvalidInput as unacceptable:
+        raise InvalidInput([*unacceptable.faults, *faults]) from None
     message_id = find_message_id(fields)
     if message_id is None:
-        raise Unacceptable(faults)
+        raise InvalidInput(faults)
     return DirectSend(message_id, draft, tuple(given_recipients(fields)))
 
 
@@ -42,24 +42,26 @@ def find_message_id(fields: Mapping[str, object]) -> UUID | None:
     return read_uuid(text) if isinstance(text, str) else None
 
 
-def faults_of_unknown(sent: DirectSend, unknown: Collection[UUID]) -> list[Fault]:
+def faults_of_unknown(sent: DirectSend, unknown: Collection[UUID]) -> list[FieldError]:
     """Give the faults of a send to these unknown accounts, each in its place."""
     return [unknown_recipient(index) for index, each in enumerate(sent.given_ids) if each in unknown]
 
 
-def reused_id() -> Fault:
+def reused_id() -> FieldError:
     """Give the fault of an id that was used before. It tells neither by whom nor for what."""
-    return Fault(
+    return FieldError(
         ID_FIELD, "message_uuid_reused", f"This {ID_FIELD} was used before, for another message. Make a new one."
     )
 
 
-def _faults_of_id(value: object) -> Iterator[Fault]:
+def _faults_of_id(value: object) -> Iterator[FieldError]:
     if value is None:
-        yield Fault(
+        yield FieldError(
             ID_FIELD, "required", f"{ID_FIELD} is missing. Make a UUID for each message and keep it for repetitions."
         )
     elif not isinstance(value, str):
-        yield Fault(ID_FIELD, "wrong_type", f"{ID_FIELD} must be a UUID text.")
+        yield FieldError(ID_FIELD, "wrong_type", f"{ID_FIELD} must be a UUID text.")
     elif read_uuid(value) is None:
-        yield Fault(ID_FIELD, "invalid_uuid", f"{ID_FIELD} is not a UUID of the form 8-4-4-4-12 hexadecimal digits.")
+        yield FieldError(
+            ID_FIELD, "invalid_uuid", f"{ID_FIELD} is not a UUID of the form 8-4-4-4-12 hexadecimal digits."
+        )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FieldError:
     """One thing that is wrong with a request. `message` is for a person and never echoes what was sent."""
 
     field: str
@@ -18,14 +18,14 @@ class Fault:
         return self.field if self.index is None else f"{self.field}[{self.index}]"
 
 
-class Unacceptable(Exception):  # noqa: N818 - it is a verdict on a request, not an error of ours
+class InvalidInput(Exception):  # noqa: N818 - it is a verdict on a request, not an error of ours
     """What was sent cannot be accepted; `faults` has every reason, in order of field and index."""
 
-    def __init__(self, faults: list[Fault]) -> None:
+    def __init__(self, faults: list[FieldError]) -> None:
         self.faults = sorted(faults, key=lambda fault: (fault.field, -1 if fault.index is None else fault.index))
         super().__init__("; ".join(f"{fault.place}: {fault.code}" for fault in self.faults))
 
 
-def body_fault(code: str, message: str) -> Unacceptable:
+def body_fault(code: str, message: str) -> InvalidInput:
     """Give the verdict on a body that cannot be read as a whole."""
-    return Unacceptable([Fault("", code, message)])
+    return InvalidInput([FieldError("", code, message)])

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import email_validator
 
-from delivery.intake.errors import Fault
+from delivery.intake.errors import FieldError
 
 ADDRESS_LIMIT_BYTES = 254
 
@@ -31,19 +31,19 @@ _WITHOUT_PICTURE = re.compile(
 )
 
 
-def faults_of_text(field: str, value: object, limit: int, *, is_body: bool = False) -> Iterator[Fault]:
+def faults_of_text(field: str, value: object, limit: int, *, is_body: bool = False) -> Iterator[FieldError]:
     """Check a required text of at most `limit` code points; only a body may have tabs and line breaks."""
     if value is None:
-        yield Fault(field, "required", f"{field} is missing.")
+        yield FieldError(field, "required", f"{field} is missing.")
     elif not isinstance(value, str):
-        yield Fault(field, "wrong_type", f"{field} must be text.")
+        yield FieldError(field, "wrong_type", f"{field} must be text.")
     elif len(value) > limit:
-        yield Fault(field, "too_long", f"{field} has {len(value)} characters; at most {limit} are allowed.")
+        yield FieldError(field, "too_long", f"{field} has {len(value)} characters; at most {limit} are allowed.")
     elif has_forbidden(value, is_body=is_body):
         kind = "control characters" if is_body else "line breaks, control or text-direction characters"
-        yield Fault(field, "forbidden_character", f"{field} must not contain {kind}.")
+        yield FieldError(field, "forbidden_character", f"{field} must not contain {kind}.")
     elif is_blank(value):
-        yield Fault(field, "blank", f"{field} has no visible text.")
+        yield FieldError(field, "blank", f"{field} has no visible text.")
 
 
 def has_forbidden(text: str, *, is_body: bool) -> bool:
@@ -58,16 +58,16 @@ def is_blank(text: str) -> bool:
     return all(c.isspace() or unicodedata.category(c) in {"Cf", "Cc"} or _WITHOUT_PICTURE.match(c) for c in text)
 
 
-def faults_of_address(field: str, value: object) -> Iterator[Fault]:
+def faults_of_address(field: str, value: object) -> Iterator[FieldError]:
     """Check an optional address; None and the empty text are none."""
     if value is None or value == "":
         return
     if not isinstance(value, str):
-        yield Fault(field, "wrong_type", f"{field} must be text.")
+        yield FieldError(field, "wrong_type", f"{field} must be text.")
     elif len(value.encode("utf-8", "surrogatepass")) > ADDRESS_LIMIT_BYTES:
-        yield Fault(field, "too_long", f"{field} has more than {ADDRESS_LIMIT_BYTES} bytes.")
+        yield FieldError(field, "too_long", f"{field} has more than {ADDRESS_LIMIT_BYTES} bytes.")
     elif not is_plain_address(value):
-        yield Fault(field, "invalid_email", f"{field} must be one plain address, such as name@example.com.")
+        yield FieldError(field, "invalid_email", f"{field} must be one plain address, such as name@example.com.")
 
 
 def is_plain_address(text: str) -> bool:
@@ -85,11 +85,11 @@ def _is_plain_address(text: str) -> bool:
     return "." in validated.ascii_domain and not validated.ascii_domain.rpartition(".")[2].isdigit()
 
 
-def faults_of_word(field: str, value: object, words: type[StrEnum]) -> Iterator[Fault]:
+def faults_of_word(field: str, value: object, words: type[StrEnum]) -> Iterator[FieldError]:
     """Check an optional word of a vocabulary; None and the empty text are none."""
     if value is None or value == "":
         return
     if not isinstance(value, str):
-        yield Fault(field, "wrong_type", f"{field} must be text.")
+        yield FieldError(field, "wrong_type", f"{field} must be text.")
     elif value not in set(words):
-        yield Fault(field, "invalid_value", f"{field} must be one of {', '.join(words)}.")
+        yield FieldError(field, "invalid_value", f"{field} must be one of {', '.join(words)}.")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from delivery.intake.errors import Fault, Unacceptable
+from delivery.intake.errors import FieldError, InvalidInput
 from delivery.intake.fields import faults_of_address, faults_of_text, faults_of_word
 from delivery.intake.uuids import read_uuid
 from delivery.vocabulary import MessageType
@@ -42,7 +42,7 @@ def read_draft(fields: Mapping[str, object]) -> Draft:
     faults += faults_of_text("body", fields.get("body"), BODY_LIMIT, is_body=True)
     faults += faults_of_word("type", fields.get("type"), MessageType)
     if faults:
-        raise Unacceptable(faults)
+        raise InvalidInput(faults)
     return Draft(
         recipient_ids=tuple(dict.fromkeys(recipient_ids)),
         sender_name=str(fields["sender_name"]),
@@ -68,9 +68,9 @@ def content_hash(draft: Draft) -> bytes:
     return hashlib.sha256(json.dumps(content).encode()).digest()
 
 
-def unknown_recipient(index: int) -> Fault:
+def unknown_recipient(index: int) -> FieldError:
     """Give the one fault for unknown, closed and suspended accounts alike."""
-    return Fault(
+    return FieldError(
         "recipient_uuids",
         "unknown_recipient",
         f"Recipient {index} (counted from 0) is not a known, active account. Remove it and send again.",
@@ -82,27 +82,29 @@ def _listed(recipients: object) -> list[object]:
     return recipients if isinstance(recipients, list) else [recipients]
 
 
-def _faults_of_list(value: object) -> Iterator[Fault]:
+def _faults_of_list(value: object) -> Iterator[FieldError]:
     field = "recipient_uuids"
     if value is None:
-        yield Fault(field, "required", f"{field} is missing. Give a list of 1 to {RECIPIENT_LIMIT} account UUIDs.")
+        yield FieldError(field, "required", f"{field} is missing. Give a list of 1 to {RECIPIENT_LIMIT} account UUIDs.")
     elif not isinstance(value, list | str):
-        yield Fault(field, "wrong_type", f"{field} must be a list of account UUIDs.")
+        yield FieldError(field, "wrong_type", f"{field} must be a list of account UUIDs.")
     elif value == []:
-        yield Fault(field, "too_few", f"{field} is empty. Give 1 to {RECIPIENT_LIMIT} account UUIDs.")
+        yield FieldError(field, "too_few", f"{field} is empty. Give 1 to {RECIPIENT_LIMIT} account UUIDs.")
     elif len(_listed(value)) > RECIPIENT_LIMIT:
-        yield Fault(field, "too_many", f"{field} has more than {RECIPIENT_LIMIT} entries. Send several messages.")
+        yield FieldError(field, "too_many", f"{field} has more than {RECIPIENT_LIMIT} entries. Send several messages.")
 
 
-def _read_recipients(items: Sequence[object], faults: list[Fault]) -> list[UUID]:
+def _read_recipients(items: Sequence[object], faults: list[FieldError]) -> list[UUID]:
     """Read the members of the list; what is none adds to the faults."""
     read = [read_uuid(item) if isinstance(item, str) else None for item in items]
     faults += [_fault_of_recipient(index, items[index]) for index, account_id in enumerate(read) if account_id is None]
     return [account_id for account_id in read if account_id is not None]
 
 
-def _fault_of_recipient(index: int, item: object) -> Fault:
+def _fault_of_recipient(index: int, item: object) -> FieldError:
     if not isinstance(item, str):
-        return Fault("recipient_uuids", "wrong_type", f"Recipient {index} (counted from 0) must be a UUID text.", index)
+        return FieldError(
+            "recipient_uuids", "wrong_type", f"Recipient {index} (counted from 0) must be a UUID text.", index
+        )
     message = f"Recipient {index} (counted from 0) is not a UUID of the form 8-4-4-4-12 hexadecimal digits."
-    return Fault("recipient_uuids", "invalid_uuid", message, index)
+    return FieldError("recipient_uuids", "invalid_uuid", message, index)

@@ -11,7 +11,7 @@ from delivery.crash_points import CrashPoint, crash_here
 from delivery.credentials import is_match, split
 from delivery.intake.celery_task import read_envelope
 from delivery.intake.direct_sends import DirectSend, find_message_id, read_direct_send
-from delivery.intake.errors import Fault, Unacceptable, body_fault
+from delivery.intake.errors import FieldError, InvalidInput, body_fault
 from delivery.logs import place_of
 from delivery.records.database import STORE_UNAVAILABLE, transaction
 from delivery.records.identities import clients
@@ -37,7 +37,7 @@ class _Send:
     message_id: UUID | None = None
     client_id: UUID | None = None
     sent: DirectSend | None = None
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[FieldError, ...] = ()
 
 
 def accept(context: StepContext, envelopes: Sequence[bytes]) -> list[bytes]:
@@ -80,15 +80,15 @@ def take(context: StepContext, envelopes: Sequence[bytes]) -> list[bytes]:
         return _give_up(context, envelopes[0], error)
 
 
-def _read(envelope: bytes) -> Mapping[str, object] | Unacceptable:
+def _read(envelope: bytes) -> Mapping[str, object] | InvalidInput:
     try:
         return read_envelope(envelope)
-    except Unacceptable as unacceptable:
+    except InvalidInput as unacceptable:
         return unacceptable
 
 
-def _shown(reading: Mapping[str, object] | Unacceptable) -> tuple[str, CredentialKind] | None:
-    parts = None if isinstance(reading, Unacceptable) else _split_token(reading)
+def _shown(reading: Mapping[str, object] | InvalidInput) -> tuple[str, CredentialKind] | None:
+    parts = None if isinstance(reading, InvalidInput) else _split_token(reading)
     return (parts[0], _KIND) if parts else None
 
 
@@ -97,9 +97,9 @@ def _split_token(fields: Mapping[str, object]) -> tuple[str, str] | None:
     return split(token, _KIND) if isinstance(token, str) else None
 
 
-def _judge(envelope: bytes, reading: Mapping[str, object] | Unacceptable, known: _Known, pepper: SecretStr) -> _Send:
+def _judge(envelope: bytes, reading: Mapping[str, object] | InvalidInput, known: _Known, pepper: SecretStr) -> _Send:
     """Check as the door does, one stage after the other: credentials, scope, shape."""
-    if isinstance(reading, Unacceptable):
+    if isinstance(reading, InvalidInput):
         return _Send(envelope, faults=tuple(reading.faults))
     message_id = find_message_id(reading)
     credential = _genuine(_split_token(reading), known, pepper)
@@ -109,7 +109,7 @@ def _judge(envelope: bytes, reading: Mapping[str, object] | Unacceptable, known:
         return _Send(envelope, message_id, client_id, faults=(fault,))
     try:
         return _Send(envelope, message_id, client_id, read_direct_send(reading))
-    except Unacceptable as unacceptable:
+    except InvalidInput as unacceptable:
         return _Send(envelope, message_id, client_id, faults=tuple(unacceptable.faults))
 
 
@@ -121,10 +121,10 @@ def _genuine(parts: tuple[str, str] | None, known: _Known, pepper: SecretStr) ->
     return found if found is not None and is_match(secret, found.digest, pepper) else None
 
 
-def _client_of(context: StepContext, reading: Mapping[str, object] | Unacceptable) -> UUID | None:
+def _client_of(context: StepContext, reading: Mapping[str, object] | InvalidInput) -> UUID | None:
     """Name the client of a send whose token is genuine, so that it can see what became of it."""
     shown = _shown(reading)
-    if shown is None or isinstance(reading, Unacceptable):
+    if shown is None or isinstance(reading, InvalidInput):
         return None
     with transaction(context.store) as db:
         known = clients.find_credentials(db, [shown])
@@ -132,15 +132,17 @@ def _client_of(context: StepContext, reading: Mapping[str, object] | Unacceptabl
     return credential.client_id if credential else None
 
 
-def _fault_of(credential: StoredCredential | None, *, is_shown: bool) -> Fault | None:
+def _fault_of(credential: StoredCredential | None, *, is_shown: bool) -> FieldError | None:
     if not is_shown:
-        return Fault("token", "required", "token is missing. Give an access token from POST /oauth/token.")
+        return FieldError("token", "required", "token is missing. Give an access token from POST /oauth/token.")
     if credential is None:
-        return Fault("token", "invalid_token", "The access token is not valid.")
+        return FieldError("token", "invalid_token", "The access token is not valid.")
     if credential.is_expired:
-        return Fault("token", "expired_token", "The access token had expired when the task was read. Send a new one.")
+        return FieldError(
+            "token", "expired_token", "The access token had expired when the task was read. Send a new one."
+        )
     if Scope.MESSAGE_SEND not in credential.scopes:
-        return Fault(
+        return FieldError(
             "token", "insufficient_scope", f"This needs the scope {Scope.MESSAGE_SEND}, which was not granted."
         )
     return None
@@ -183,7 +185,7 @@ def _give_up(context: StepContext, envelope: bytes, error: Exception) -> list[by
     """Refuse an envelope that a step of ours broke on: kept in the queue it would break the step for ever."""
     _log.error("step_failed", step="accept", error=type(error).__name__, where=place_of(error))
     reading = _read(envelope)
-    message_id = None if isinstance(reading, Unacceptable) else find_message_id(reading)
+    message_id = None if isinstance(reading, InvalidInput) else find_message_id(reading)
     why = body_fault("internal_error", "Taking this in failed for a reason of our own. It is in the worker's log.")
     client_id = _client_of(context, reading)
     with transaction(context.store) as db:

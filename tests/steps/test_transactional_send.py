@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from delivery.intake.errors import Unacceptable
+from delivery.intake.errors import InvalidInput
 from delivery.records.database import transaction
 from delivery.records.pipeline import due
 from delivery.settings import Settings
@@ -102,7 +102,7 @@ def test_an_id_that_was_used_is_refused(
     send_in(connection, sent, client_id=book.client_id)
     sender = book.client_id if change else book.client()
 
-    with pytest.raises(Unacceptable) as refused:
+    with pytest.raises(InvalidInput) as refused:
         send_in(connection, {**sent, **change}, client_id=sender)
 
     assert ["message_uuid_reused"] == [fault.code for fault in refused.value.faults]
@@ -118,7 +118,7 @@ def test_a_refusal_leaves_the_callers_transaction_as_it_was(book: Book, connecti
         (fields(known, body="", sender_name=None), book.client_id),
         (fields(known), uuid4()),
     ):
-        with pytest.raises(Unacceptable) as refused:
+        with pytest.raises(InvalidInput) as refused:
             send_in(connection, sent, client_id=client_id)
         refusals.append([(fault.place, fault.code) for fault in refused.value.faults])
     connection.commit()

@@ -9,7 +9,7 @@ from api_stub.ratelimit.limiter import Limiter
 from api_stub.ratelimit.local_counter import LocalCounter
 from api_stub.ratelimit.redis_counter import RedisCounter
 from api_stub.ratelimit.window import RateLimit, WindowUsage
-from api_stub.server.errors import Refusal
+from api_stub.server.errors import ApiError
 from tests.support import build
 from tests.support.leaping_loop import now
 
@@ -76,14 +76,14 @@ def limiter_of(storage: FakeStorage, *, capacity: int = 1000, **chosen: int) -> 
 async def admitted(call: Call, times: int) -> int:
     """Call so often, all at once, and count what was not refused."""
     results = await asyncio.gather(*(call() for _ in range(times)), return_exceptions=True)
-    odd = [result for result in results if result is not None and not isinstance(result, Refusal)]
+    odd = [result for result in results if result is not None and not isinstance(result, ApiError)]
     assert [] == odd
     return sum(result is None for result in results)
 
 
-async def refusal(call: Awaitable[None]) -> Refusal:
+async def refusal(call: Awaitable[None]) -> ApiError:
     """Give the refusal that this call must end in."""
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         await call
     return caught.value
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.intake.accounts import Wishes, read_account, read_wishes, time_zones
-from delivery.intake.errors import Fault, Unacceptable
+from delivery.intake.errors import FieldError, InvalidInput
 
 _FIELDS = [
     "name", "email", "status", "time_zone", "channel", "closed", "accepted_types", "allowed_senders", "blocked_senders",
@@ -24,11 +24,11 @@ _VALUES = st.recursive(
 )
 
 
-def faults_of(read: Callable[[Any], object], fields: object) -> list[Fault] | None:
+def faults_of(read: Callable[[Any], object], fields: object) -> list[FieldError] | None:
     """Give the faults of these fields; None when they are a value."""
     try:
         read(fields)
-    except Unacceptable as error:
+    except InvalidInput as error:
         return error.faults
     return None
 
@@ -46,7 +46,7 @@ def test_any_fields_are_a_value_or_faults_and_never_a_defect(read: Callable[[Any
 def test_no_fault_echoes_what_was_sent(text: str) -> None:
     mark = f"\u00a7{text}"
 
-    with pytest.raises(Unacceptable) as refused:
+    with pytest.raises(InvalidInput) as refused:
         read_wishes(
             {
                 "channel": mark,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.intake.errors import Unacceptable
+from delivery.intake.errors import InvalidInput
 from delivery.intake.fields import is_plain_address
 from delivery.intake.messages import read_draft
 from tests.support import build
@@ -14,7 +14,7 @@ def faults_of(address: object) -> list[tuple[str, str]]:
     """Read a sendable message with this sender_email; answer place and code of each fault."""
     try:
         read_draft(build.fields(sender_email=address))
-    except Unacceptable as refused:
+    except InvalidInput as refused:
         return [(fault.place, fault.code) for fault in refused.faults]
     return []
 

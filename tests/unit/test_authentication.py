@@ -4,7 +4,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from api_stub.authentication import PresentedCredential, read_credential
-from api_stub.server.errors import Refusal
+from api_stub.server.errors import ApiError
 from delivery.vocabulary import CredentialKind
 
 HEADER = "X-Proz-API-Key"
@@ -39,7 +39,7 @@ def test_one_credential_is_found_however_it_is_written(pairs: Pairs, shown: Pres
     "pairs", [[], [("Authorization", "")], [("Authorization", "Basic YTpi")], [("Authorization", "Bearertoken")]]
 )
 def test_none_is_unauthorized_without_an_error_in_the_challenge(pairs: Pairs) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ApiError) as refused:
         read(pairs)
 
     assert (401, "unauthorized") == (refused.value.status, refused.value.error)
@@ -59,7 +59,7 @@ def test_none_is_unauthorized_without_an_error_in_the_challenge(pairs: Pairs) ->
     ],
 )
 def test_several_are_an_invalid_request_that_names_the_header(pairs: Pairs, field: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ApiError) as refused:
         read(pairs)
 
     assert (400, "invalid_request") == (refused.value.status, refused.value.error)

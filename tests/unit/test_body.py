@@ -7,7 +7,7 @@ import pytest
 from starlette.requests import Request
 
 from api_stub.requests.body import BODY_LIMIT_BYTES, read_fields, refuse_declared_length
-from api_stub.server.errors import Refusal
+from api_stub.server.errors import ApiError
 from tests.support.leaping_loop import run
 
 JSON = "application/json"
@@ -31,7 +31,7 @@ def test_an_object_of_json_is_read(media_type: str) -> None:
 
 @pytest.mark.parametrize("media_type", [None, "", "text/plain", "application/jsonx", "text/json"])
 def test_any_other_media_type_is_refused(media_type: str | None) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ApiError) as refused:
         read(b"{}", media_type)
 
     assert 415 == refused.value.status
@@ -47,14 +47,14 @@ def test_the_same_fields_come_out_of_every_encoding() -> None:
 
 
 def test_a_body_that_is_encoded_once_more_is_refused() -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ApiError) as refused:
         read(b"{}", JSON, (b"content-encoding", b"gzip"))
 
     assert 415 == refused.value.status
 
 
 def test_two_media_types_are_none() -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ApiError) as refused:
         read(b"{}", JSON, (b"content-type", b"application/json"))
 
     assert 415 == refused.value.status
@@ -65,7 +65,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_unread(declared: str, is_re
     request = Request({"type": "http", "method": "POST", "headers": [(b"content-length", declared.encode())]})
 
     if is_refused:
-        with pytest.raises(Refusal):
+        with pytest.raises(ApiError):
             refuse_declared_length(request)
     else:
         refuse_declared_length(request)
@@ -75,6 +75,6 @@ def test_a_body_may_have_one_mebibyte_and_not_a_byte_more() -> None:
     padding = b" " * (BODY_LIMIT_BYTES - 2)
 
     assert {} == read(b"{}" + padding)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ApiError) as refused:
         read(b"{} " + padding)
     assert 413 == refused.value.status

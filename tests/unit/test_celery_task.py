@@ -8,7 +8,7 @@ import pytest
 
 from delivery.intake.celery_task import BODY_LIMIT_BYTES, ENVELOPE_LIMIT_BYTES, read_envelope
 from delivery.intake.direct_sends import read_direct_send
-from delivery.intake.errors import Unacceptable
+from delivery.intake.errors import InvalidInput
 from tests.support import build
 from tests.support.direct_sends import envelope, fields, sealed
 
@@ -56,7 +56,7 @@ NOT_READABLE: dict[str, tuple[bytes, str]] = {
 def test_what_is_no_envelope_has_one_fault_as_a_whole(case: str) -> None:
     raw, code = NOT_READABLE[case]
 
-    with pytest.raises(Unacceptable) as refused:
+    with pytest.raises(InvalidInput) as refused:
         read_envelope(raw)
 
     assert [("", code)] == [(fault.field, fault.code) for fault in refused.value.faults]
@@ -84,7 +84,7 @@ def test_a_nesting_that_a_request_may_have_is_allowed_here_too() -> None:
 
 
 def test_all_faults_of_the_fields_and_of_the_id_are_told_at_once() -> None:
-    with pytest.raises(Unacceptable) as refused:
+    with pytest.raises(InvalidInput) as refused:
         read_direct_send(
             {"recipient_uuids": ["x", 1], "subject": "\x00", "body": "", "type": "spam", "message_uuid": 7}
         )
@@ -105,7 +105,7 @@ def test_all_faults_of_the_fields_and_of_the_id_are_told_at_once() -> None:
     [(None, "required"), ("", "invalid_uuid"), ("{" + str(build.MESSAGE_ID) + "}", "invalid_uuid"), ([], "wrong_type")],
 )
 def test_an_id_that_is_none_is_a_fault(message_uuid: object, code: str) -> None:
-    with pytest.raises(Unacceptable) as refused:
+    with pytest.raises(InvalidInput) as refused:
         read_direct_send(fields(build.account_id(), message_uuid=message_uuid))
 
     assert [("message_uuid", code)] == [(fault.field, fault.code) for fault in refused.value.faults]

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from delivery.channels.email.message import NotExpressible, ascii_address, compose, envelope_sender, message_id
-from delivery.intake.errors import Unacceptable
+from delivery.intake.errors import InvalidInput
 from delivery.intake.messages import read_draft
 from tests.support import build
 
@@ -210,7 +210,7 @@ def test_any_legal_message_arrives_whole_or_is_not_expressible_and_never_gains_a
 ) -> None:
     try:
         draft = read_draft(build.fields(subject=subject, sender_name=name, body=body))
-    except Unacceptable:
+    except InvalidInput:
         assume(False)  # noqa: FBT003 - hypothesis reads so
     letter = build.letter(subject=draft.subject, sender_name=draft.sender_name, body=draft.body)
     try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from delivery.intake.errors import Unacceptable
+from delivery.intake.errors import InvalidInput
 from delivery.intake.forms import read_multipart, read_urlencoded
 
 BOUNDARY = "frontier"
@@ -19,7 +19,7 @@ def multipart(*parts: tuple[str, bytes], end: bytes = b"--frontier--\r\n") -> by
     return written + end
 
 
-def code_of(caught: pytest.ExceptionInfo[Unacceptable]) -> str:
+def code_of(caught: pytest.ExceptionInfo[InvalidInput]) -> str:
     (fault,) = caught.value.faults
     assert "" == fault.field
     return fault.code
@@ -60,7 +60,7 @@ def test_urlencoded_fields_are_read(fields: Mapping[str, object], body: bytes) -
     ],
 )
 def test_an_urlencoded_body_that_is_wrong_as_a_whole_is_refused(code: str, body: bytes) -> None:
-    with pytest.raises(Unacceptable) as caught:
+    with pytest.raises(InvalidInput) as caught:
         read_urlencoded(body)
 
     assert code == code_of(caught)
@@ -99,7 +99,7 @@ def test_multipart_fields_are_read(fields: Mapping[str, object], body: bytes) ->
     ],
 )
 def test_a_multipart_body_that_is_wrong_as_a_whole_is_refused(code: str, body: bytes, content_type: bytes) -> None:
-    with pytest.raises(Unacceptable) as caught:
+    with pytest.raises(InvalidInput) as caught:
         read_multipart(body, content_type)
 
     assert code == code_of(caught)

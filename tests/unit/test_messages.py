@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.intake.errors import Unacceptable
+from delivery.intake.errors import InvalidInput
 from delivery.intake.fields import has_forbidden, is_blank
 from delivery.intake.messages import Draft, read_draft, unknown_recipient
 from delivery.intake.uuids import read_uuid
@@ -27,7 +27,7 @@ def faults_of(**chosen: object) -> list[tuple[str, str]]:
     fields = {name: value for name, value in build.fields(**chosen).items() if value is not ABSENT}
     try:
         read_draft(fields)
-    except Unacceptable as refused:
+    except InvalidInput as refused:
         return [(fault.place, fault.code) for fault in refused.faults]
     return []
 
@@ -223,7 +223,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_field_and_number() -> None:
 
 
 def test_no_fault_repeats_what_was_sent() -> None:
-    with pytest.raises(Unacceptable) as refused:
+    with pytest.raises(InvalidInput) as refused:
         read_draft(dict.fromkeys(build.fields(), "hunter2\x00") | {"sender_email": "hunter2", "type": "hunter2"})
 
     assert 6 == len(refused.value.faults)
@@ -252,7 +252,7 @@ def test_whatever_json_is_sent_it_is_a_draft_or_unacceptable_and_nothing_else(
     fields = {**build.fields(), **sent} if is_complete else sent
     try:
         draft = read_draft(fields)
-    except Unacceptable as refused:
+    except InvalidInput as refused:
         faults = refused.faults
         assert faults
         assert all(re.fullmatch(r"[a-z_]+(\[\d+\])?", fault.place) for fault in faults)

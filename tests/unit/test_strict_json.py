@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.intake.errors import Unacceptable
+from delivery.intake.errors import InvalidInput
 from delivery.intake.strict_json import is_deeper_than, read_object
 
 _LEAVES = st.none() | st.booleans() | st.text(st.characters(exclude_categories=["Cs"]))
@@ -18,7 +18,7 @@ _VALUES = st.recursive(
 
 
 def code_of(body: bytes) -> str:
-    with pytest.raises(Unacceptable) as caught:
+    with pytest.raises(InvalidInput) as caught:
         read_object(body)
     (fault,) = caught.value.faults
     assert "" == fault.field
@@ -98,7 +98,7 @@ def test_any_object_that_is_not_too_deep_comes_back_as_it_was(value: dict[str, A
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
-    with suppress(Unacceptable):
+    with suppress(InvalidInput):
         assert isinstance(read_object(body), dict)
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, select, text
 
-from delivery.intake.errors import Fault
+from delivery.intake.errors import FieldError
 from delivery.records.schema import RefusedSend
 
 # A worker that dies between its commit and taking the send from the queue refuses the same once more; so does a
@@ -41,7 +41,7 @@ class Refusal:
 
     message_id: UUID | None
     client_id: UUID | None
-    faults: tuple[Fault, ...]
+    faults: tuple[FieldError, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def find(db: Connection, message_id: UUID, client_id: UUID) -> RefusedView | Non
 _VIEW = select(RefusedSend.message_id, RefusedSend.client_id, RefusedSend.faults, RefusedSend.refused_at)
 
 
-def _plain(fault: Fault) -> dict[str, str]:
+def _plain(fault: FieldError) -> dict[str, str]:
     return {"field": fault.place, "code": fault.code, "message": fault.message}
 
 
