@@ -11,8 +11,8 @@ from api_stub.pages import unsubscribe
 from api_stub.routes import accounts, health, inbox, messages, tokens
 from api_stub.server.errors import install_error_handlers
 from api_stub.server.request_ids import RequestIds
-from api_stub.server.route_guard import Paths, methods_of
-from api_stub.server.unexpected_errors import Defects
+from api_stub.server.route_guard import RouteGuard, methods_of
+from api_stub.server.unexpected_errors import UnexpectedErrors
 from api_stub.services import install_services, open_services
 from delivery.settings import Settings
 
@@ -44,13 +44,13 @@ def make_http_app(settings: Settings) -> FastAPI:
         # FastAPI looks for tracers at every request otherwise: 4 % of the door's time.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    entrances = list(methods_of(app.router.routes))
+    routes = list(methods_of(app.router.routes))
     for router, prefix in _MOUNTED:
         app.include_router(router, prefix=prefix, include_in_schema=router.include_in_schema and not prefix)
-        entrances += methods_of(router.routes, prefix)
+        routes += methods_of(router.routes, prefix)
     openapi.describe_by(app, {"MessageFields": openapi.MessageFields})
     install_error_handlers(app)
-    app.add_middleware(Paths, entrances=entrances)
-    app.add_middleware(Defects)
+    app.add_middleware(RouteGuard, routes=routes)
+    app.add_middleware(UnexpectedErrors)
     app.add_middleware(RequestIds)
     return app

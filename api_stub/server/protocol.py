@@ -27,7 +27,7 @@ def serving(app: ASGIApp, *, host: str, port: int, proxies: str, stop_timeout_s:
         app,
         host=host,
         port=port,
-        http=Wire,
+        http=StrictHttpProtocol,
         ws="none",
         log_config=None,
         access_log=False,
@@ -42,7 +42,7 @@ class MalformedRequest(Exception):  # noqa: N818 - the parser turns whatever its
     """A request that the parser lets through and RFC 9112 does not."""
 
 
-class Wire(HttpToolsProtocol):
+class StrictHttpProtocol(HttpToolsProtocol):
     """One connection. A request must arrive whole within 30 s, its head within 64 KiB."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -54,7 +54,7 @@ class Wire(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn itself has it
         """Begin to wait for the first request."""
         super().connection_made(transport)
-        self._be_patient()
+        self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
@@ -79,7 +79,7 @@ class Wire(HttpToolsProtocol):
         super().on_message_begin()
         self._head_bytes = self._head_bytes or 0
         self._trailer_bytes = 0
-        self._be_patient()
+        self._expect_request()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header without the blanks behind it (RFC 9110 5.5), and leave trailers alone.
@@ -148,7 +148,7 @@ class Wire(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # As uvicorn has it.
         return b"\r\n".join([*head, b"", rest])
 
-    def _be_patient(self) -> None:
+    def _expect_request(self) -> None:
         self._stop_waiting()
         self._patience = self.loop.call_later(REQUEST_TIMEOUT_S, self._give_up)
 

@@ -10,16 +10,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api_stub.server.errors import ApiError, not_found, respond
 
-Entrance = tuple[re.Pattern[str], frozenset[str]]
+RouteMethods = tuple[re.Pattern[str], frozenset[str]]
 """A path, and the methods that are taken there."""
 
 
-class Paths:
+class RouteGuard:
     """ASGI middleware that lets only requests through whose path and method have a route."""
 
-    def __init__(self, app: ASGIApp, *, entrances: Sequence[Entrance]) -> None:
+    def __init__(self, app: ASGIApp, *, routes: Sequence[RouteMethods]) -> None:
         self._app = app
-        self._entrances = entrances
+        self._entrances = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI says what it does
         if scope["type"] != "http":
@@ -53,7 +53,7 @@ class Paths:
         return {method for pattern, methods in self._entrances if pattern.match(path) for method in methods}
 
 
-def methods_of(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[Entrance]:
+def methods_of(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[RouteMethods]:
     """Give what these routes, included below `prefix`, take at which paths."""
     for route in routes:
         if isinstance(route, Route):

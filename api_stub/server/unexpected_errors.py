@@ -5,7 +5,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api_stub.server.errors import answer_defect
 
 
-class Defects:
+class UnexpectedErrors:
     """ASGI middleware, within `RequestIds`: Starlette's own handler answers outside of it, and raises again."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from api_stub.server.errors import install_error_handlers
 from api_stub.server.request_ids import RequestIds
-from api_stub.server.unexpected_errors import Defects
+from api_stub.server.unexpected_errors import UnexpectedErrors
 from delivery.records.database import Contended
 from tests.support.leaping_loop import run
 
@@ -19,7 +19,7 @@ def answer_of(error: Exception) -> httpx2.Response:
     """Ask an application whose only route raises this."""
     app = FastAPI()
     install_error_handlers(app)
-    app.add_middleware(Defects)
+    app.add_middleware(UnexpectedErrors)
     app.add_middleware(RequestIds)
 
     @app.get("/")
