@@ -8,7 +8,7 @@ from fastapi import Request, Response
 _JSON = "application/json"
 
 
-def answer_unless_known(request: Request, body: str) -> Response:
+def respond_unless_unchanged(request: Request, body: str) -> Response:
     """Answer with this JSON and its tag; with 304 when `If-None-Match` names the tag."""
     tag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}

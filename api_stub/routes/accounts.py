@@ -14,10 +14,10 @@ from api_stub.requests.body import read_fields
 from api_stub.schemas.accounts import (
     ACCOUNT_BODY,
     PREFERENCES_BODY,
-    AccountAnswer,
     AccountData,
-    PreferencesAnswer,
+    AccountDetail,
     PreferencesData,
+    PreferencesDetail,
     QuietHoursData,
 )
 from api_stub.server.errors import not_found
@@ -45,32 +45,32 @@ _PUT_ERRORS = openapi.errors(*openapi.GUARDED, HTTPStatus.NOT_FOUND, HTTPStatus.
 
 
 @router.get("/accounts/{account_uuid}", responses=_READ_ERRORS, openapi_extra=_documented(Scope.ACCOUNT_READ))
-async def read(request: Request, account_uuid: str, client: Reader) -> AccountAnswer:  # noqa: ARG001 - only its scope matters
+async def read(request: Request, account_uuid: str, client: Reader) -> AccountDetail:  # noqa: ARG001 - only its scope matters
     """Read an account."""
-    return AccountAnswer(data=_account(await _find(request, _read_id(account_uuid))))
+    return AccountDetail(data=_account(await _find(request, _read_id(account_uuid))))
 
 
 @router.put(
     "/accounts/{account_uuid}",
     openapi_extra=_documented(Scope.ACCOUNT_WRITE, ACCOUNT_BODY),
-    responses={**_PUT_ERRORS, 201: {"model": AccountAnswer, "description": "The account is new."}},
+    responses={**_PUT_ERRORS, 201: {"model": AccountDetail, "description": "The account is new."}},
 )
-async def put(request: Request, response: Response, account_uuid: str, client: Writer) -> AccountAnswer:  # noqa: ARG001 - only its scope matters
+async def put(request: Request, response: Response, account_uuid: str, client: Writer) -> AccountDetail:  # noqa: ARG001 - only its scope matters
     """Create an account, or replace what is known of it. What its holder wants stays as it is."""
     account_id = _read_id(account_uuid)
     draft = read_account(await read_fields(request))
     if await services_of(request).archive.ask(accounts.put_accounts, {account_id: draft}):
         response.status_code = HTTPStatus.CREATED
     facts = AccountFacts(account_id, draft.name, draft.email, draft.status, draft.time_zone)
-    return AccountAnswer(data=_account(facts))
+    return AccountDetail(data=_account(facts))
 
 
 @router.get(
     "/accounts/{account_uuid}/preferences", responses=_READ_ERRORS, openapi_extra=_documented(Scope.ACCOUNT_READ)
 )
-async def read_preferences(request: Request, account_uuid: str, client: Reader) -> PreferencesAnswer:  # noqa: ARG001 - only its scope matters
+async def read_preferences(request: Request, account_uuid: str, client: Reader) -> PreferencesDetail:  # noqa: ARG001 - only its scope matters
     """Read what an account holder wants; the defaults where nothing was ever said."""
-    return PreferencesAnswer(data=_preferences(await _find(request, _read_id(account_uuid))))
+    return PreferencesDetail(data=_preferences(await _find(request, _read_id(account_uuid))))
 
 
 @router.put(
@@ -78,13 +78,13 @@ async def read_preferences(request: Request, account_uuid: str, client: Reader) 
     responses=_PUT_ERRORS,
     openapi_extra=_documented(Scope.ACCOUNT_WRITE, PREFERENCES_BODY),
 )
-async def put_preferences(request: Request, account_uuid: str, client: Writer) -> PreferencesAnswer:  # noqa: ARG001 - only its scope matters
+async def put_preferences(request: Request, account_uuid: str, client: Writer) -> PreferencesDetail:  # noqa: ARG001 - only its scope matters
     """Replace what an account holder wants as a whole: an absent field goes back to its default."""
     account_id = _read_id(account_uuid)
     wishes = read_wishes(await read_fields(request))
     if not await services_of(request).archive.ask(accounts.put_wishes, {account_id: wishes}):
         raise not_found()
-    return PreferencesAnswer(data=_preferences(wishes))
+    return PreferencesDetail(data=_preferences(wishes))
 
 
 def _read_id(account_uuid: str) -> UUID:

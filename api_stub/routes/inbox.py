@@ -11,7 +11,7 @@ from api_stub.authentication import AuthenticatedClient, require_scope
 from api_stub.requests import etags
 from api_stub.requests.pagination import read_page
 from api_stub.requests.query import Parameters
-from api_stub.schemas.messages import Inbox, answer_inbox
+from api_stub.schemas.messages import Inbox, build_inbox
 from api_stub.server.errors import not_found
 from api_stub.services import services_of
 from delivery.intake.uuids import read_uuid
@@ -47,7 +47,7 @@ async def read(
     letters = await services_of(request).archive.ask(inbox.inbox, account_id, limit=page.rows, before=page.before)
     if letters is None:
         raise not_found()
-    return etags.answer_unless_known(request, answer_inbox(letters, page).model_dump_json(exclude_unset=True))
+    return etags.respond_unless_unchanged(request, build_inbox(letters, page).model_dump_json(exclude_unset=True))
 
 
 def _read_letter_id(text: str) -> int | None:

@@ -16,7 +16,14 @@ from api_stub.requests.idempotency import read_key
 from api_stub.requests.pagination import read_page
 from api_stub.requests.prefer import read_wait
 from api_stub.requests.query import Parameters
-from api_stub.schemas.messages import Listed, Read, Sent, answer_listed, answer_read, answer_sent
+from api_stub.schemas.messages import (
+    MessageCreated,
+    MessageDetail,
+    MessageList,
+    build_created,
+    build_detail,
+    build_list,
+)
 from api_stub.server.errors import ApiError, not_found
 from api_stub.services import Services, services_of
 from delivery.crash_points import CrashPoint, crash_here
@@ -42,7 +49,7 @@ _KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^
 @router.post(
     "/messages",
     status_code=HTTPStatus.CREATED,
-    response_model=Sent,
+    response_model=MessageCreated,
     responses={
         HTTPStatus.CREATED.value: openapi.PLACE,
         **openapi.errors(
@@ -83,7 +90,7 @@ async def send(
     known = None if is_replayed else _just_accepted(draft)
     progress = await _await_verdict(services, message_id, wait_s, known)
     crash_here(CrashPoint.ANSWER_UNSENT)
-    return _created(answer_sent(message_id, progress), f"{request.url.path}/{message_id}", is_replayed=is_replayed)
+    return _created(build_created(message_id, progress), f"{request.url.path}/{message_id}", is_replayed=is_replayed)
 
 
 async def _accept(services: Services, arrival: Arrival) -> Acceptance:
@@ -122,7 +129,7 @@ async def _await_verdict(services: Services, message_id: UUID, wait_s: float, kn
     return standing
 
 
-def _created(answer: Sent, location: str, *, is_replayed: bool) -> Response:
+def _created(answer: MessageCreated, location: str, *, is_replayed: bool) -> Response:
     headers = {"Location": location, **({"Idempotency-Replayed": "true"} if is_replayed else {})}
     body = answer.model_dump_json(exclude_unset=True)
     return Response(body, HTTPStatus.CREATED, headers, media_type="application/json")
@@ -135,7 +142,7 @@ def _just_accepted(draft: Draft) -> Progress:
 
 @router.get(
     "/messages",
-    response_model=Listed,
+    response_model=MessageList,
     responses={**openapi.UNCHANGED, **openapi.errors(*openapi.GUARDED)},
     openapi_extra={
         "security": openapi.guarded_by(Scope.MESSAGE_READ),
@@ -160,12 +167,12 @@ async def list_messages(
     parameters.refuse_faults()
     wanted = MessageFilter(client.client_id, status, since)
     found = await services_of(request).archive.ask(message_list.messages, wanted, limit=page.rows, before=page.before)
-    return etags.answer_unless_known(request, answer_listed(found, page).model_dump_json(exclude_unset=True))
+    return etags.respond_unless_unchanged(request, build_list(found, page).model_dump_json(exclude_unset=True))
 
 
 @router.get(
     "/messages/{message_uuid}",
-    response_model=Read,
+    response_model=MessageDetail,
     responses={**openapi.UNCHANGED, **openapi.errors(*openapi.GUARDED, HTTPStatus.NOT_FOUND)},
     openapi_extra={"security": openapi.guarded_by(Scope.MESSAGE_READ), "parameters": [openapi.IF_NONE_MATCH]},
 )
@@ -182,7 +189,7 @@ async def read(
     view = await archive.ask(messages.message, message_id, client_id=client.client_id)
     if view is None:
         raise _missing(await archive.ask(refused_sends.find, message_id, client.client_id))
-    return etags.answer_unless_known(request, answer_read(view).model_dump_json(exclude_unset=True))
+    return etags.respond_unless_unchanged(request, build_detail(view).model_dump_json(exclude_unset=True))
 
 
 def _missing(view: RefusedView | None) -> ApiError:

@@ -47,7 +47,7 @@ class PreferencesData(BaseModel):
     quiet_hours: QuietHoursData | None
 
 
-class AccountAnswer(BaseModel):
+class AccountDetail(BaseModel):
     """The answer about an account."""
 
     success: Literal[1] = 1
@@ -55,7 +55,7 @@ class AccountAnswer(BaseModel):
     data: AccountData
 
 
-class PreferencesAnswer(BaseModel):
+class PreferencesDetail(BaseModel):
     """The answer about preferences."""
 
     success: Literal[1] = 1

@@ -61,7 +61,7 @@ class MessageData(MessageSummary):
     recipients: list[RecipientData]
 
 
-class LetterData(BaseModel):
+class InboxItem(BaseModel):
     """A letter in an inbox."""
 
     message_uuid: UUID
@@ -77,7 +77,7 @@ class PageMeta(BaseModel):
     next_cursor: str | None = None
 
 
-class Sent(BaseModel):
+class MessageCreated(BaseModel):
     """The answer to a message that was taken in."""
 
     success: Literal[1] = 1
@@ -85,7 +85,7 @@ class Sent(BaseModel):
     data: None = None
 
 
-class Read(BaseModel):
+class MessageDetail(BaseModel):
     """The answer to a question about one message."""
 
     success: Literal[1] = 1
@@ -93,7 +93,7 @@ class Read(BaseModel):
     data: MessageData
 
 
-class Listed(BaseModel):
+class MessageList(BaseModel):
     """The answer to a question about the messages of a client."""
 
     success: Literal[1] = 1
@@ -106,15 +106,15 @@ class Inbox(BaseModel):
 
     success: Literal[1] = 1
     meta: PageMeta
-    data: list[LetterData]
+    data: list[InboxItem]
 
 
-def answer_sent(message_id: UUID, progress: Progress) -> Sent:
+def build_created(message_id: UUID, progress: Progress) -> MessageCreated:
     """Answer a message that was taken in with where it stands."""
-    return Sent(success=1, meta=_meta(message_id, progress), data=None)
+    return MessageCreated(success=1, meta=_meta(message_id, progress), data=None)
 
 
-def answer_read(view: MessageView) -> Read:
+def build_detail(view: MessageView) -> MessageDetail:
     """Answer with a whole message."""
     progress = Progress(tuple(each.standing for each in view.recipients), view.vetting_id)
     meta = _meta(view.message_id, progress)
@@ -133,19 +133,21 @@ def answer_read(view: MessageView) -> Read:
         recipients=[_recipient(each) for each in view.recipients],
         **sent,
     )
-    return Read(success=1, meta=meta, data=data)
+    return MessageDetail(success=1, meta=meta, data=data)
 
 
-def answer_listed(found: list[ListedMessage], page: Page[UUID]) -> Listed:
+def build_list(found: list[ListedMessage], page: Page[UUID]) -> MessageList:
     """Answer with a page of a client's messages."""
     data = [_summary(each) for each in found[: page.limit]]
-    return Listed(success=1, meta=_page_meta(page, [(each.created_at, each.message_id) for each in found]), data=data)
+    return MessageList(
+        success=1, meta=_page_meta(page, [(each.created_at, each.message_id) for each in found]), data=data
+    )
 
 
-def answer_inbox(letters: list[InboxView], page: Page[int]) -> Inbox:
+def build_inbox(letters: list[InboxView], page: Page[int]) -> Inbox:
     """Answer with a page of an inbox."""
     data = [
-        LetterData(
+        InboxItem(
             message_uuid=letter.message_id,
             subject=letter.subject,
             body=letter.body,

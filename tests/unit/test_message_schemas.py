@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api_stub.schemas.messages import answer_read, answer_sent
+from api_stub.schemas.messages import build_created, build_detail
 from delivery.records.views.messages import MessageView, Progress, RecipientView
 from delivery.rules.states import is_final
 from delivery.vocabulary import Channel, MessageType, State
@@ -17,7 +17,7 @@ CASE_ID = build.account_id(99)
 
 def meta_of(*states: State, **chosen: Any) -> dict[str, Any]:
     """Answer a message whose recipients are in these states; give its `meta` as it is written."""
-    answer = answer_sent(build.MESSAGE_ID, Progress(tuple(build.standings(*states)), chosen.get("vetting_id")))
+    answer = build_created(build.MESSAGE_ID, Progress(tuple(build.standings(*states)), chosen.get("vetting_id")))
     written = answer.model_dump(mode="json", exclude_unset=True)
     assert {"success": 1, "data": None} == {key: written[key] for key in ("success", "data")}
     meta: dict[str, Any] = written["meta"]
@@ -78,7 +78,7 @@ def test_a_message_in_review_has_the_id_of_its_case() -> None:
 
 
 def test_a_message_is_read_back_with_its_recipients_and_without_the_words_of_the_relay() -> None:
-    written = answer_read(view(State.RETRYING, State.FAILED)).model_dump(mode="json", exclude_unset=True)
+    written = build_detail(view(State.RETRYING, State.FAILED)).model_dump(mode="json", exclude_unset=True)
 
     data = written["data"]
     assert ("pending", "pending", "rfq") == (data["status"], data["status_code"], data["type"])
@@ -97,8 +97,8 @@ def test_a_message_is_read_back_with_its_recipients_and_without_the_words_of_the
 
 
 def test_the_time_of_sending_is_there_once_it_is_sent() -> None:
-    pending = answer_read(view(State.QUEUED)).model_dump(mode="json", exclude_unset=True)
-    sent = answer_read(view(State.DELIVERED, sent_at=NOON)).model_dump(mode="json", exclude_unset=True)
+    pending = build_detail(view(State.QUEUED)).model_dump(mode="json", exclude_unset=True)
+    sent = build_detail(view(State.DELIVERED, sent_at=NOON)).model_dump(mode="json", exclude_unset=True)
 
     assert "time_sent" not in pending["data"]
     assert "2026-03-01T12:00:00Z" == sent["data"]["time_sent"]
@@ -106,6 +106,6 @@ def test_the_time_of_sending_is_there_once_it_is_sent() -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_only_a_recipient_that_waits_for_an_attempt_has_a_next_one(state: State) -> None:
-    recipient = answer_read(view(state)).data.recipients[0]
+    recipient = build_detail(view(state)).data.recipients[0]
 
     assert (state in {"queued", "retrying", "unknown"}) is (recipient.next_attempt_at is not None)
