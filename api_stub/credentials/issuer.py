@@ -12,13 +12,13 @@ from joserfc.errors import JoseError
 
 from api_stub.credentials.issuer_claims import (
     TOKEN_LIMIT_BYTES,
-    Claimed,
-    Expected,
     ExpiredToken,
     InvalidToken,
+    TokenIdentity,
+    TokenRequirements,
     read_claims,
 )
-from api_stub.credentials.issuer_client import IssuerLine
+from api_stub.credentials.issuer_client import IssuerClient
 from api_stub.credentials.issuer_jwks import IssuerKeys
 from delivery.settings import Settings
 
@@ -33,7 +33,7 @@ _TYPES = frozenset({"at+jwt", "application/at+jwt"})
 class TrustedIssuer(Protocol):
     """Somebody else who says who a client is."""
 
-    async def identify(self, token: str) -> Claimed:
+    async def identify(self, token: str) -> TokenIdentity:
         """Read a token. Raises `InvalidToken`, `ExpiredToken` or `IssuerUnreachable`."""
 
     async def close(self) -> None:
@@ -45,24 +45,26 @@ def open_issuer(settings: Settings) -> TrustedIssuer | None:
     if not settings.issuer:
         return None
     if settings.issuer_jwks_url:
-        return SigningIssuer(settings, IssuerLine(settings.issuer_timeout_s))
+        return JwtIssuer(settings, IssuerClient(settings.issuer_timeout_s))
     # RFC 6749 2.3.1: both are form-encoded before they become Basic credentials.
     client_id = quote_plus(settings.issuer_introspection_client_id)
     secret = quote_plus(settings.issuer_introspection_client_secret.get_secret_value())
-    return AnsweringIssuer(settings, IssuerLine(settings.issuer_timeout_s, client_id=client_id, client_secret=secret))
+    return IntrospectionIssuer(
+        settings, IssuerClient(settings.issuer_timeout_s, client_id=client_id, client_secret=secret)
+    )
 
 
-class SigningIssuer:
+class JwtIssuer:
     """An issuer of signed tokens (RFC 9068). Only keys and algorithms of one asymmetric family count."""
 
-    def __init__(self, settings: Settings, line: IssuerLine, clock: Callable[[], float] = time) -> None:
-        self._expected = Expected(settings.issuer, settings.issuer_audience, settings.issuer_client_claim)
+    def __init__(self, settings: Settings, client: IssuerClient, clock: Callable[[], float] = time) -> None:
+        self._expected = TokenRequirements(settings.issuer, settings.issuer_audience, settings.issuer_client_claim)
         self._algorithms = settings.algorithms
-        self._line = line
-        self._keys = IssuerKeys(lambda: line.get(settings.issuer_jwks_url), settings.key_type)
+        self._client = client
+        self._keys = IssuerKeys(lambda: client.get(settings.issuer_jwks_url), settings.key_type)
         self._clock = clock
 
-    async def identify(self, token: str) -> Claimed:
+    async def identify(self, token: str) -> TokenIdentity:
         """Check the signature with the issuer's keys, then the claims."""
         key_id = _read_key_id(token, self._algorithms)
         keys = await self._keys.find(key_id)
@@ -74,22 +76,22 @@ class SigningIssuer:
 
     async def close(self) -> None:
         """Hang up."""
-        await self._line.close()
+        await self._client.close()
 
 
-class AnsweringIssuer:
+class IntrospectionIssuer:
     """An issuer that is asked about each token (RFC 7662), and believed for a while when it says yes."""
 
     def __init__(
         self,
         settings: Settings,
-        line: IssuerLine,
+        client: IssuerClient,
         *,
         clock: Callable[[], float] = time,
         memory_clock: Callable[[], float] = monotonic,
     ) -> None:
         # Both claims are optional in RFC 7662; who is asked is known, but not for whom it vouches, nor for how long.
-        self._expected = Expected(
+        self._expected = TokenRequirements(
             settings.issuer,
             settings.issuer_audience,
             settings.issuer_client_claim,
@@ -97,13 +99,13 @@ class AnsweringIssuer:
             required=(),
         )
         self._url = settings.issuer_introspection_url
-        self._line = line
+        self._client = client
         self._clock = clock
         self._memory_clock = memory_clock
-        self._kept: dict[bytes, tuple[float, Claimed]] = {}
-        self._asking: dict[bytes, asyncio.Task[Claimed]] = {}
+        self._kept: dict[bytes, tuple[float, TokenIdentity]] = {}
+        self._asking: dict[bytes, asyncio.Task[TokenIdentity]] = {}
 
-    async def identify(self, token: str) -> Claimed:
+    async def identify(self, token: str) -> TokenIdentity:
         """Ask about a token, unless that was done just now."""
         if not 0 < len(token) <= TOKEN_LIMIT_BYTES or not token.isascii() or not token.isprintable():
             raise InvalidToken
@@ -117,22 +119,22 @@ class AnsweringIssuer:
 
     async def close(self) -> None:
         """Hang up."""
-        await self._line.close()
+        await self._client.close()
 
-    async def _share(self, mark: bytes, ask: Callable[[], Awaitable[Claimed]]) -> Claimed:
+    async def _share(self, mark: bytes, ask: Callable[[], Awaitable[TokenIdentity]]) -> TokenIdentity:
         """Let all who show the same token at once wait for one answer."""
         if mark not in self._asking:
             asking = self._asking[mark] = asyncio.ensure_future(ask())
             asking.add_done_callback(lambda done: self._hear_out(mark, done))
         return await asyncio.shield(self._asking[mark])
 
-    def _hear_out(self, mark: bytes, done: "asyncio.Task[Claimed]") -> None:
+    def _hear_out(self, mark: bytes, done: "asyncio.Task[TokenIdentity]") -> None:
         del self._asking[mark]
         if not done.cancelled():
             done.exception()  # Nobody may be waiting any more; then nobody is to be told.
 
-    async def _ask(self, mark: bytes, token: str) -> Claimed:
-        answer = await self._line.post(self._url, {"token": token, "token_type_hint": "access_token"})
+    async def _ask(self, mark: bytes, token: str) -> TokenIdentity:
+        answer = await self._client.post(self._url, {"token": token, "token_type_hint": "access_token"})
         if answer.get("active") is not True:
             raise InvalidToken
         claimed = read_claims(answer, self._expected, self._clock())

@@ -30,7 +30,7 @@ class IssuerUnreachable(Exception):  # noqa: N818 - a fact about somebody else
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class TokenIdentity:
     """What a good token says: what the issuer calls the client, what it may do, and until when, in Unix time."""
 
     client: str
@@ -39,7 +39,7 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class TokenRequirements:
     """What a token must say to be for us, and which claim names the client."""
 
     issuer: str
@@ -49,7 +49,7 @@ class Expected:
     required: tuple[str, ...] = ("iat", "jti", "sub")
 
 
-def read_claims(claims: Mapping[str, Any], expected: Expected, now: float) -> Claimed:
+def read_claims(claims: Mapping[str, Any], expected: TokenRequirements, now: float) -> TokenIdentity:
     """Judge a token's claims at this Unix time. Raises `InvalidToken` or `ExpiredToken`."""
     options: dict[str, ClaimsOption] = {name: {"essential": True} for name in ("exp", *expected.required)}
     options["iss"] = {"essential": expected.is_issuer_required, "value": expected.issuer}
@@ -64,10 +64,10 @@ def read_claims(claims: Mapping[str, Any], expected: Expected, now: float) -> Cl
     if claims["exp"] <= now:
         raise ExpiredToken
     # A number may be too large to be a float, and is then as good as for ever.
-    return Claimed(_client(claims, expected), _scopes(claims.get("scope")), float(min(claims["exp"], _FOR_EVER)))
+    return TokenIdentity(_client(claims, expected), _scopes(claims.get("scope")), float(min(claims["exp"], _FOR_EVER)))
 
 
-def _client(claims: Mapping[str, Any], expected: Expected) -> str:
+def _client(claims: Mapping[str, Any], expected: TokenRequirements) -> str:
     called = claims.get(expected.client_claim)
     # The name is looked up in the database, which takes no NUL.
     if not isinstance(called, str) or not 0 < len(called) <= _NAME_LIMIT or not called.isprintable():

@@ -16,7 +16,7 @@ _CONNECTIONS = 20
 _log = structlog.get_logger()
 
 
-class IssuerLine:
+class IssuerClient:
     """Asks the issuer. One answer takes at most `timeout_s` in all, and is at most 256 KiB long."""
 
     def __init__(self, timeout_s: float, *, client_id: str = "", client_secret: str = "") -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
-from api_stub.credentials.issuer_claims import Claimed, IssuerUnreachable
+from api_stub.credentials.issuer_claims import IssuerUnreachable, TokenIdentity
 from delivery.settings import Settings
 from delivery.vocabulary import Scope
 from tests.support import build
@@ -19,7 +19,7 @@ KEY = RSAKey.generate_key(2048, {"kid": "one"})
 OTHER_KEY = RSAKey.generate_key(2048, {"kid": "two"})
 CURVE_KEY = ECKey.generate_key("P-256", {"kid": "curve"})
 
-GOOD = Claimed(str(build.CLIENT_ID), frozenset({Scope.MESSAGE_SEND}), NOW + 600)
+GOOD = TokenIdentity(str(build.CLIENT_ID), frozenset({Scope.MESSAGE_SEND}), NOW + 600)
 
 
 def settings(**chosen: Any) -> Settings:
@@ -76,7 +76,7 @@ class Clock:
         return self.now
 
 
-class FakeLine:
+class FakeIssuerClient:
     """A line to an issuer that gives one answer to everything and notes what it was asked; None: it is dead."""
 
     def __init__(self, answer: Mapping[str, Any] | None) -> None:

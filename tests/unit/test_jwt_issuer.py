@@ -10,21 +10,21 @@ from typing import Any, cast
 import pytest
 from pydantic import ValidationError
 
-from api_stub.credentials.issuer import SigningIssuer, open_issuer
-from api_stub.credentials.issuer_claims import Claimed, ExpiredToken, InvalidToken, IssuerUnreachable
-from api_stub.credentials.issuer_client import IssuerLine
+from api_stub.credentials.issuer import JwtIssuer, open_issuer
+from api_stub.credentials.issuer_claims import ExpiredToken, InvalidToken, IssuerUnreachable, TokenIdentity
+from api_stub.credentials.issuer_client import IssuerClient
 from api_stub.credentials.issuer_jwks import KEPT_S, PAUSE_AFTER_FAILURE_S, PAUSE_S, IssuerKeys
 from tests.support import build, issuer
-from tests.support.issuer import AUDIENCE, CURVE_KEY, GOOD, KEY, NOW, OTHER_KEY, Clock, FakeLine
+from tests.support.issuer import AUDIENCE, CURVE_KEY, GOOD, KEY, NOW, OTHER_KEY, Clock, FakeIssuerClient
 
 
-def signing(line: FakeLine | None = None, **chosen: Any) -> SigningIssuer:
+def signing(client: FakeIssuerClient | None = None, **chosen: Any) -> JwtIssuer:
     """Make an issuer of JWTs."""
-    real = cast(IssuerLine, line or FakeLine(issuer.published(KEY)))
-    return SigningIssuer(issuer.settings(**chosen), real, Clock())
+    real = cast(IssuerClient, client or FakeIssuerClient(issuer.published(KEY)))
+    return JwtIssuer(issuer.settings(**chosen), real, Clock())
 
 
-def identify(token: str, **chosen: Any) -> Claimed:
+def identify(token: str, **chosen: Any) -> TokenIdentity:
     """Read a token of an issuer of JWTs."""
     return asyncio.run(signing(**chosen).identify(token))
 
@@ -124,11 +124,11 @@ def test_what_the_issuer_did_not_sign_proves_nothing(text: str) -> None:
 
 
 def test_a_key_of_another_family_opens_nothing_though_the_issuer_publishes_it() -> None:
-    line = FakeLine(issuer.published(KEY, CURVE_KEY))
+    client = FakeIssuerClient(issuer.published(KEY, CURVE_KEY))
 
     with pytest.raises(InvalidToken):
-        identify(issuer.token(CURVE_KEY, header={"alg": "ES256"}), line=line)
-    assert GOOD == identify(issuer.token(CURVE_KEY, header={"alg": "ES256"}), line=line, issuer_algorithms="ES256")
+        identify(issuer.token(CURVE_KEY, header={"alg": "ES256"}), client=client)
+    assert GOOD == identify(issuer.token(CURVE_KEY, header={"alg": "ES256"}), client=client, issuer_algorithms="ES256")
 
 
 def test_a_token_without_a_key_id_needs_a_set_of_one_key() -> None:
@@ -136,36 +136,36 @@ def test_a_token_without_a_key_id_needs_a_set_of_one_key() -> None:
 
     assert GOOD == identify(anonymous)
     with pytest.raises(InvalidToken):
-        identify(anonymous, line=FakeLine(issuer.published(KEY, OTHER_KEY)))
+        identify(anonymous, client=FakeIssuerClient(issuer.published(KEY, OTHER_KEY)))
 
 
 def test_a_dead_issuer_is_no_verdict_on_the_token() -> None:
     with pytest.raises(IssuerUnreachable):
-        identify(issuer.token(), line=FakeLine(None))
+        identify(issuer.token(), client=FakeIssuerClient(None))
 
 
 @pytest.mark.parametrize("answer", [{}, {"keys": "none"}, {"keys": None}])
 def test_an_issuer_that_talks_nonsense_is_unreachable(answer: dict[str, Any]) -> None:
     with pytest.raises(IssuerUnreachable):
-        identify(issuer.token(), line=FakeLine(answer))
+        identify(issuer.token(), client=FakeIssuerClient(answer))
 
 
 def test_a_broken_key_does_not_spoil_the_others() -> None:
     keys = [{"kty": "RSA", "n": "?"}, {"kty": "XYZ"}, 7, *issuer.published(KEY)["keys"]]
 
-    assert GOOD == identify(issuer.token(), line=FakeLine({"keys": keys}))
+    assert GOOD == identify(issuer.token(), client=FakeIssuerClient({"keys": keys}))
 
 
 def test_keys_are_fetched_once_and_again_when_they_are_old_or_one_is_unknown_but_not_too_often() -> None:
     async def scene() -> list[int]:
-        line, clock = FakeLine(issuer.published(KEY)), Clock(0.0)
-        keys = IssuerKeys(lambda: line.get(""), "RSA", clock)
+        client, clock = FakeIssuerClient(issuer.published(KEY)), Clock(0.0)
+        keys = IssuerKeys(lambda: client.get(""), "RSA", clock)
         fetched = []
         for passed, key_id in [(0, "one"), (1, "one"), (1, "two"), (PAUSE_S, "two"), (1, "two"), (KEPT_S, "one")]:
             clock.now += passed
             with suppress(InvalidToken):
                 await keys.find(key_id)
-            fetched.append(len(line.asked))
+            fetched.append(len(client.asked))
         return fetched
 
     assert [1, 1, 1, 2, 2, 3] == asyncio.run(scene())
@@ -173,10 +173,10 @@ def test_keys_are_fetched_once_and_again_when_they_are_old_or_one_is_unknown_but
 
 def test_a_new_key_of_the_issuer_is_found_when_a_token_names_it() -> None:
     async def scene() -> None:
-        line, clock = FakeLine(issuer.published(KEY)), Clock(0.0)
-        keys = IssuerKeys(lambda: line.get(""), "RSA", clock)
+        client, clock = FakeIssuerClient(issuer.published(KEY)), Clock(0.0)
+        keys = IssuerKeys(lambda: client.get(""), "RSA", clock)
         await keys.find("one")
-        line.answer = issuer.published(OTHER_KEY)
+        client.answer = issuer.published(OTHER_KEY)
         clock.now += PAUSE_S
 
         await keys.find("two")
@@ -189,10 +189,10 @@ def test_a_new_key_of_the_issuer_is_found_when_a_token_names_it() -> None:
 
 def test_a_dead_issuer_is_left_alone_for_a_while_and_known_keys_go_on() -> None:
     async def scene() -> int:
-        line, clock = FakeLine(issuer.published(KEY)), Clock(0.0)
-        keys = IssuerKeys(lambda: line.get(""), "RSA", clock)
+        client, clock = FakeIssuerClient(issuer.published(KEY)), Clock(0.0)
+        keys = IssuerKeys(lambda: client.get(""), "RSA", clock)
         await keys.find("one")
-        line.answer = None
+        client.answer = None
         clock.now += PAUSE_S
         for _ in range(3):
             with pytest.raises(IssuerUnreachable):
@@ -201,7 +201,7 @@ def test_a_dead_issuer_is_left_alone_for_a_while_and_known_keys_go_on() -> None:
         clock.now += PAUSE_AFTER_FAILURE_S
         with pytest.raises(IssuerUnreachable):
             await keys.find("two")
-        return len(line.asked)
+        return len(client.asked)
 
     assert 3 == asyncio.run(scene())
 
