@@ -11,7 +11,7 @@ from api_stub.batching.verdict_waiter import VerdictWaiter
 from api_stub.credentials.issuer import TrustedIssuer, open_issuer
 from api_stub.credentials.verifier import CredentialVerifier
 from api_stub.ratelimit.limiter import Limiter, open_limiter
-from delivery.records.database import Archive, open_archive
+from delivery.records.database import AsyncDatabase, open_async_database
 from delivery.settings import Settings
 from tasks.broker.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
 
@@ -23,7 +23,7 @@ class Services:
     """The collaborators of every request in this process."""
 
     settings: Settings
-    archive: Archive
+    database: AsyncDatabase
     doorbell: Doorbell
     accept_batcher: AcceptBatcher
     verdict_waiter: VerdictWaiter
@@ -35,18 +35,18 @@ class Services:
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open the front desk and close it again."""
-    archive = open_archive(settings, connections=_CONNECTIONS)
+    database = open_async_database(settings, connections=_CONNECTIONS)
     doorbell = BrokerDoorbell(settings) if settings.bell else SilentDoorbell()
     limiter = open_limiter(settings)
-    verifier = CredentialVerifier(archive, settings.pepper)
+    verifier = CredentialVerifier(database, settings.pepper)
     issuer = open_issuer(settings)
-    verdict_waiter = VerdictWaiter(archive, tick_s=settings.verdict_tick_s, limit=settings.waiting_limit)
+    verdict_waiter = VerdictWaiter(database, tick_s=settings.verdict_tick_s, limit=settings.waiting_limit)
     try:
         yield Services(
             settings=settings,
-            archive=archive,
+            database=database,
             doorbell=doorbell,
-            accept_batcher=AcceptBatcher(archive, settings.grace, lambda: verdict_waiter.waiting_count),
+            accept_batcher=AcceptBatcher(database, settings.grace, lambda: verdict_waiter.waiting_count),
             verdict_waiter=verdict_waiter,
             limiter=limiter,
             verifier=verifier,
@@ -58,7 +58,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         if issuer is not None:
             await issuer.close()
         await verifier.close()
-        await archive.close()
+        await database.close()
 
 
 def install_services(app: FastAPI, services: Services) -> None:

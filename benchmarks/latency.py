@@ -177,7 +177,7 @@ def _settings_environment(contender: Ours | Peer) -> dict[str, str]:
 
 def _enroll(contender: Ours | Peer, population: Population, minted: Minted) -> None:
     if isinstance(contender, Ours):
-        with transaction(contender.store) as db:
+        with transaction(contender.database) as db:
             clients.add_credentials(db, population.client_id, [minted])
         return
     with psycopg.connect(contender.url) as db:

@@ -11,7 +11,7 @@ from benchmarks.contenders import module
 from benchmarks.population import BODY, Order, Population
 from benchmarks.programs import Servers
 from delivery.intake.messages import Draft
-from delivery.records.database import Store, open_store, transaction
+from delivery.records.database import Database, open_database, transaction
 from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
 from delivery.records.migrate import create_database, migrate
@@ -87,16 +87,16 @@ class Ours:
         return [command] * self.workers
 
     @cached_property
-    def store(self) -> Store:
+    def database(self) -> Database:
         """The database, for taking messages in."""
-        return open_store(self.settings, connections=1)
+        return open_database(self.settings, connections=1)
 
     def furnish(self, population: Population, *, channel: Channel = Channel.INBOX) -> None:
         """Make the tables, the client and the accounts."""
         self.client_ids = (population.client_id,)
         create_database(self._servers.postgres.url, self._database)
-        migrate(self.store)
-        with transaction(self.store) as db:
+        migrate(self.database)
+        with transaction(self.database) as db:
             clients.put(db, population.client_id, "a client", scopes=tuple(Scope))
         for some in batches(population.account_ids, 1000):
             facts = [
@@ -109,7 +109,7 @@ class Ours:
                 )
                 for each in some
             ]
-            with transaction(self.store) as db:
+            with transaction(self.database) as db:
                 accounts.put(db, facts)
 
     def take_in(self, orders: Sequence[Order]) -> None:
@@ -117,7 +117,7 @@ class Ours:
         senders = cycle(self.client_ids)
         for some in batches(orders, _AT_ONCE):
             arrivals = [Arrival(order.message_id, next(senders), _draft(order)) for order in some]
-            with transaction(self.store) as db:
+            with transaction(self.database) as db:
                 accept.accept(db, arrivals, grace=timedelta(seconds=GRACE_S))
 
     def hand_over(self, orders: Sequence[Order]) -> None:

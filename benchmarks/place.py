@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from benchmarks.programs import cpu_seconds, free_port, open_servers, running
 from delivery.credentials import mint
-from delivery.records.database import open_store, transaction
+from delivery.records.database import open_database, transaction
 from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
 from delivery.records.migrate import create_database, migrate
@@ -110,15 +110,15 @@ def _door(name: str, module: str, postgres: Server, valkey: Server) -> Iterator[
 
 def _furnish(settings: Settings) -> tuple[str, list[str]]:
     """Make the tables, a client and accounts. Answers the client's key and the accounts."""
-    store = open_store(settings, connections=1)
-    migrate(store)
+    database = open_database(settings, connections=1)
+    migrate(database)
     client_id, minted = uuid7(), mint(CredentialKind.API_KEY, settings.pepper)
     facts = [AccountFacts(account_id=uuid7(), name=f"Nr {i}", email=f"nr{i}@example.com") for i in range(_ACCOUNTS)]
-    with transaction(store) as db:
+    with transaction(database) as db:
         clients.put(db, client_id, "a client", scopes=tuple(Scope))
         clients.add_credentials(db, client_id, [minted])
         accounts.put(db, facts)
-    store.dispose()
+    database.dispose()
     return minted.text.get_secret_value(), [str(each.account_id) for each in facts]
 
 

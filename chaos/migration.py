@@ -8,7 +8,7 @@ from psycopg import connect
 
 from chaos.schedule import Blow
 from chaos.site import DATABASE, Site
-from delivery.records.database import open_store, transaction
+from delivery.records.database import open_database, transaction
 from delivery.records.migrate import create_database, is_current
 from delivery.settings import Settings
 
@@ -23,10 +23,10 @@ def migrate_and_crash(site: Site, blow: Blow, crash_at: str) -> tuple[bool, list
     url = _fresh_database(site)
     _migrate(site, url, crash_at)
     again = _migrate(site, url, "")
-    store = open_store(Settings.model_validate({"pepper": "x" * 32, "database_url": url}), connections=1)
-    with transaction(store) as db:
+    database = open_database(Settings.model_validate({"pepper": "x" * 32, "database_url": url}), connections=1)
+    with transaction(database) as db:
         is_whole = is_current(db)
-    store.dispose()
+    database.dispose()
     faults = [] if again == 0 and is_whole else [f"a migration killed at {blow.point} cannot be run again"]
     return mark.exists(), faults
 

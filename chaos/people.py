@@ -20,7 +20,7 @@ from chaos.ledger import Answer, Ledger
 from chaos.schedule import Ending, Planned, Pool
 from chaos.site import HELD_PHRASE, Site
 from delivery.credentials import mint
-from delivery.records.database import open_store, transaction
+from delivery.records.database import open_database, transaction
 from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
 from delivery.vocabulary import Channel, CredentialKind, QueueName, Scope, StepName
@@ -52,7 +52,7 @@ def subject(run: str, number: int) -> str:
 
 def furnish(site: Site) -> dict[CredentialKind, str]:
     """Make the client and the accounts; answer what the client shows."""
-    store = open_store(site.inside, connections=1)
+    database = open_database(site.inside, connections=1)
     facts = [
         AccountFacts(
             account_id=account_id(pool, number),
@@ -65,14 +65,14 @@ def furnish(site: Site) -> dict[CredentialKind, str]:
         for number in range(_IN_A_POOL)
     ]
     minted = [mint(kind, site.inside.pepper) for kind in (CredentialKind.API_KEY, CredentialKind.ACCESS_TOKEN)]
-    with transaction(store) as db:
+    with transaction(database) as db:
         clients.put(db, CLIENT_ID, "Trials", scopes=tuple(Scope))
         for each in minted:
             is_token = each.kind is CredentialKind.ACCESS_TOKEN
             lifetime = timedelta(days=1) if is_token else None
             clients.add_credentials(db, CLIENT_ID, [each], lifetime=lifetime)
         accounts.put(db, facts)
-    store.dispose()
+    database.dispose()
     return {each.kind: each.text.get_secret_value() for each in minted}
 
 

@@ -9,7 +9,7 @@ from chaos.ledger import Ledger
 from chaos.people import subject
 from chaos.schedule import Ending, Planned
 from chaos.site import Site
-from delivery.records.database import STORE_UNAVAILABLE, Store, open_store, transaction
+from delivery.records.database import DATABASE_UNAVAILABLE, Database, open_database, transaction
 from delivery.records.pipeline import vetting_cases
 from delivery.records.pipeline.vetting_cases import Case, Ruling
 from delivery.vocabulary import CaseState
@@ -47,29 +47,29 @@ class Staff:
         self._thread.join()
 
     def _work(self) -> None:
-        store = open_store(self._site.inside, connections=1)
+        database = open_database(self._site.inside, connections=1)
         while not self._is_over.wait(_LOOK_EVERY_S):
             try:
-                self._decide_all(store)
-            except STORE_UNAVAILABLE:
+                self._decide_all(database)
+            except DATABASE_UNAVAILABLE:
                 continue
-        store.dispose()
+        database.dispose()
 
-    def _decide_all(self, store: Store) -> None:
-        with transaction(store) as db:
+    def _decide_all(self, database: Database) -> None:
+        with transaction(database) as db:
             found = vetting_cases.open_cases(db, _CASES_AT_ONCE)
         for case in found:
             if case.subject in self._planned:
-                self._decide(store, case, self._planned[case.subject])
+                self._decide(database, case, self._planned[case.subject])
 
-    def _decide(self, store: Store, case: Case, planned: Planned) -> None:
+    def _decide(self, database: Database, case: Case, planned: Planned) -> None:
         state = _RULINGS[planned.ending]
         self._ledger.note_decision(planned.number, state)
         if self._crash_at and not self._site.mark.exists():
             self._command(case.case_id, "approve" if state is CaseState.APPROVED else "reject")
             return
         try:
-            rule(StepContext(self._site.inside, store, SilentDoorbell()), case.case_id, Ruling(state, "staff"))
+            rule(StepContext(self._site.inside, database, SilentDoorbell()), case.case_id, Ruling(state, "staff"))
         except NotOpen:  # A decision whose commit was not heard of.
             return
 

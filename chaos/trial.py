@@ -23,7 +23,7 @@ from chaos.people import Clients, furnish
 from chaos.schedule import LOAD_S, Blow, Fault, Schedule
 from chaos.site import API, DATABASE, OURS, Site, processes_of
 from chaos.staff import Staff
-from delivery.records.database import open_store
+from delivery.records.database import open_database
 from delivery.records.migrate import create_database, migrate
 from delivery.vocabulary import CredentialKind, QueueName
 
@@ -195,9 +195,9 @@ def open_stage(*, is_swept: bool = True) -> Iterator[Stage]:
         try:
             site.start_servers()
             create_database(site.maintenance_url, DATABASE)
-            store = open_store(site.inside, connections=1)
-            migrate(store)
-            store.dispose()
+            database = open_database(site.inside, connections=1)
+            migrate(database)
+            database.dispose()
             stage = Stage(site, furnish(site))
             for name in OURS:
                 site.start(name)

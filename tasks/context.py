@@ -7,7 +7,7 @@ from typing import Protocol
 from uuid import UUID, uuid4
 
 from delivery.attempt_journal import NoNotes, Notes
-from delivery.records.database import Store
+from delivery.records.database import Database
 from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.transitions import Move
@@ -37,7 +37,7 @@ class StepContext:
     """The collaborators of every step in this process."""
 
     settings: Settings
-    store: Store
+    database: Database
     doorbell: Doorbell
     senders: Mapping[Channel, Sender] = field(default_factory=dict)
     chance: Callable[[], float] = random.random

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from delivery.records.database import Store, snapshot
+from delivery.records.database import Database, snapshot
 from delivery.records.views import invariants
 from delivery.records.views.invariants import Finding, Scope
 from delivery.records.workers import deaths, registry
@@ -37,9 +37,9 @@ class Line:
     advice: str = ""
 
 
-def check(settings: Settings, store: Store, scope: Scope, *, timeout: timedelta) -> list[Line]:
+def check(settings: Settings, database: Database, scope: Scope, *, timeout: timedelta) -> list[Line]:
     """Check everything, read-only. Raises one of `STORE_UNAVAILABLE` when the database cannot be asked."""
-    with snapshot(store, timeout=timeout) as db:
+    with snapshot(database, timeout=timeout) as db:
         workers = registry.workers(db, within=_SEEN_WITHIN)
         findings = list(invariants.ask(db, scope))
         parked = deaths.parked(db, scope.limit)

@@ -11,7 +11,7 @@ from celery import Celery
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.intake.uuids import read_uuid
-from delivery.records.database import STORE_UNAVAILABLE, transaction
+from delivery.records.database import DATABASE_UNAVAILABLE, transaction
 from delivery.records.pipeline import due
 from delivery.vocabulary import QueueName, StepName
 from tasks.context import StepContext
@@ -63,7 +63,7 @@ class Step(Generic[Id]):
             return
         try:
             self.run(context, ids)
-        except STORE_UNAVAILABLE:
+        except DATABASE_UNAVAILABLE:
             raise
         except Exception as error:
             if len(ids) > 1:
@@ -83,7 +83,7 @@ class Step(Generic[Id]):
             self.work(context, ids)
         except StepFailed:
             return  # It has been logged and set aside.
-        except STORE_UNAVAILABLE as error:
+        except DATABASE_UNAVAILABLE as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep asks again")
 
     def _work_one_by_one(self, context: StepContext, ids: Sequence[Id]) -> None:
@@ -98,7 +98,7 @@ class Step(Generic[Id]):
 
     def _set_aside(self, context: StepContext, ids: Sequence[Id], error: Exception) -> None:
         _log.error("step_failed", step=self.name, error=type(error).__name__, ids=[str(each) for each in ids])
-        with transaction(context.store) as db:
+        with transaction(context.database) as db:
             self.set_aside(db, ids, timedelta(seconds=context.settings.step_pause_s))
 
 

@@ -10,7 +10,7 @@ import redis
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from delivery.records.database import Store, open_store, transaction
+from delivery.records.database import Database, open_database, transaction
 from delivery.records.migrate import migrate
 from delivery.records.schema import Base
 from delivery.settings import Settings
@@ -74,9 +74,9 @@ def _start_servers(config: pytest.Config) -> None:
 
 
 def _migrate(url: str) -> None:
-    store = open_store(_settings(database_url=SecretStr(url)), connections=1)
-    migrate(store)
-    store.dispose()
+    database = open_database(_settings(database_url=SecretStr(url)), connections=1)
+    migrate(database)
+    database.dispose()
 
 
 def _settings(**changes: Any) -> Settings:
@@ -112,14 +112,14 @@ def worker_number(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
-def _open_store(base_settings: Settings) -> Iterator[Store]:
-    store = open_store(base_settings, connections=_CONNECTIONS)
-    yield store
-    store.dispose()
+def _open_store(base_settings: Settings) -> Iterator[Database]:
+    database = open_database(base_settings, connections=_CONNECTIONS)
+    yield database
+    database.dispose()
 
 
 @pytest.fixture
-def store(_open_store: Store) -> Store:
+def database(_open_store: Database) -> Database:
     """Give the database of this test process, empty."""
     with transaction(_open_store) as db:
         db.execute(_EMPTY)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
-from delivery.records.database import STORE_UNAVAILABLE, Archive, Contended
+from delivery.records.database import DATABASE_UNAVAILABLE, AsyncDatabase, LockTimeout
 from delivery.records.pipeline.accept import Acceptance, Arrival, accept
 
 _log = structlog.get_logger()
@@ -36,8 +36,8 @@ class AcceptBatcher:
     Nobody is told that a message is stored before the commit that holds it.
     """
 
-    def __init__(self, archive: Archive, grace: timedelta, waiting: Callable[[], int]) -> None:
-        self._archive = archive
+    def __init__(self, database: AsyncDatabase, grace: timedelta, waiting: Callable[[], int]) -> None:
+        self._database = database
         self._grace = grace
         self._count_waiting = waiting
         self._gathered: list[_Waiting] = []
@@ -74,15 +74,15 @@ class AcceptBatcher:
 
     async def _store(self, batch: list[_Waiting]) -> None:
         try:
-            accepted = await self._archive.ask(accept, [each.arrival for each in batch], grace=self._grace)
+            accepted = await self._database.run(accept, [each.arrival for each in batch], grace=self._grace)
             crash_here(CrashPoint.ACCEPT_COMMITTED)
-        except (*STORE_UNAVAILABLE, TimeoutError, ConnectionError) as error:
+        except (*DATABASE_UNAVAILABLE, TimeoutError, ConnectionError) as error:
             # The commit may have come about all the same. Then the message goes out by the sweep, and a repetition
             # with its key finds it; without a key a repetition is another message.
             # Those who came meanwhile have waited as long; another attempt for them would take as long again.
             gathered, self._gathered = self._gathered, []
             _fail([*batch, *gathered], error)
-        except Contended as error:
+        except LockTimeout as error:
             await self._store_apart(batch, error)
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, each for its own draft
             await self._store_one_by_one(batch, error)
@@ -92,7 +92,7 @@ class AcceptBatcher:
                 if not each.acceptance.done():
                     each.acceptance.set_result(accepted[each.arrival.message_id])
 
-    async def _store_apart(self, batch: list[_Waiting], error: Contended) -> None:
+    async def _store_apart(self, batch: list[_Waiting], error: LockTimeout) -> None:
         """Keep drafts without a key, which nobody contends for, from waiting for one with a key that is held."""
         keyed = [each for each in batch if each.arrival.idempotency_key is not None]
         free = [each for each in batch if each.arrival.idempotency_key is None]

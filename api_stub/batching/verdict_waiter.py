@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from delivery.records.database import STORE_UNAVAILABLE, Archive
+from delivery.records.database import DATABASE_UNAVAILABLE, AsyncDatabase
 from delivery.records.views.messages import Progress, progress
 
 _log = structlog.get_logger()
@@ -21,8 +21,8 @@ _LOOKED_FOR_AT_ONCE = 200
 class VerdictWaiter:
     """Tells where messages stand once they are settled. It needs the database, and no broker."""
 
-    def __init__(self, archive: Archive, *, tick_s: float, limit: int) -> None:
-        self._archive = archive
+    def __init__(self, database: AsyncDatabase, *, tick_s: float, limit: int) -> None:
+        self._database = database
         self._tick_s = tick_s
         self._limit = limit
         self._waiting: dict[UUID, set[asyncio.Future[Progress]]] = {}
@@ -94,7 +94,7 @@ class VerdictWaiter:
         self, question: "partial[dict[UUID, Progress]]", message_ids: list[UUID]
     ) -> dict[UUID, Progress] | None:
         try:
-            return await self._archive.ask(question, message_ids)
-        except (*STORE_UNAVAILABLE, TimeoutError) as error:
+            return await self._database.run(question, message_ids)
+        except (*DATABASE_UNAVAILABLE, TimeoutError) as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="answers come without a verdict")
             return None

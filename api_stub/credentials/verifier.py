@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from api_stub.batching.cached_lookup import CachedLookup
 from delivery.credentials import is_match, split
-from delivery.records.database import STORE_UNAVAILABLE, Archive, Contended
+from delivery.records.database import DATABASE_UNAVAILABLE, AsyncDatabase, LockTimeout
 from delivery.records.identities.clients import KnownClient, StoredCredential, find_clients, find_credentials
 from delivery.records.identities.credentials import USE_NOTED_EVERY, note_use
 from delivery.vocabulary import CredentialKind
@@ -20,13 +20,13 @@ _log = structlog.get_logger()
 class CredentialVerifier:
     """Knows credentials by their public prefix. Of the secret it keeps what the database has, a keyed digest."""
 
-    def __init__(self, archive: Archive, pepper: SecretStr, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, database: AsyncDatabase, pepper: SecretStr, clock: Callable[[], float] = monotonic) -> None:
         self._pepper = pepper
         self._credentials = CachedLookup[tuple[str, CredentialKind], StoredCredential](
-            lambda shown: archive.ask(find_credentials, shown), clock
+            lambda shown: database.run(find_credentials, shown), clock
         )
-        self._clients = CachedLookup[str, KnownClient](lambda called: archive.ask(find_clients, called), clock)
-        self._uses = _LastUsedWriter(archive, clock)
+        self._clients = CachedLookup[str, KnownClient](lambda called: database.run(find_clients, called), clock)
+        self._uses = _LastUsedWriter(database, clock)
 
     async def verify(self, text: str, kind: CredentialKind) -> StoredCredential | None:
         """Give what is known of a genuine credential, expired ones too; None for everything else.
@@ -57,8 +57,8 @@ class CredentialVerifier:
 class _LastUsedWriter:
     """Notes uses beside the requests: a credential once a minute, however often it is used."""
 
-    def __init__(self, archive: Archive, clock: Callable[[], float]) -> None:
-        self._archive = archive
+    def __init__(self, database: AsyncDatabase, clock: Callable[[], float]) -> None:
+        self._database = database
         self._clock = clock
         self._noted: dict[str, float] = {}
         self._unwritten: list[str] = []
@@ -87,6 +87,6 @@ class _LastUsedWriter:
         while self._unwritten:
             prefixes, self._unwritten = self._unwritten, []
             try:
-                await self._archive.ask(note_use, prefixes)
-            except (*STORE_UNAVAILABLE, Contended, TimeoutError) as error:
+                await self._database.run(note_use, prefixes)
+            except (*DATABASE_UNAVAILABLE, LockTimeout, TimeoutError) as error:
                 _log.warning("use_not_noted", error=type(error).__name__, credentials=len(prefixes))

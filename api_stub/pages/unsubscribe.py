@@ -19,7 +19,7 @@ from api_stub.server.errors import ApiError
 from api_stub.server.request_ids import request_id_of
 from api_stub.services import Services, services_of
 from delivery.intake.errors import InvalidInput
-from delivery.records.database import STORE_UNAVAILABLE, Contended
+from delivery.records.database import DATABASE_UNAVAILABLE, LockTimeout
 from delivery.records.identities import accounts
 from delivery.unsubscribe_tokens import PATH, read_token
 from delivery.vocabulary import Channel
@@ -73,12 +73,12 @@ async def _answer(request: Request, page: Awaitable[HTMLResponse]) -> HTMLRespon
         return await page
     except _Turned as turned:
         return turned.page
-    except (*STORE_UNAVAILABLE, TimeoutError, Contended) as error:
+    except (*DATABASE_UNAVAILABLE, TimeoutError, LockTimeout) as error:
         return _try_later(request, error)
 
 
 async def _look(services: Services, token: str) -> HTMLResponse:
-    account = await services.archive.ask(accounts.find_one, _permitted(services, token))
+    account = await services.database.run(accounts.find_one, _permitted(services, token))
     if account is None:
         raise _Turned(_wrong_link())
     return _offer_undo() if account.channel is Channel.INBOX else _offer_stop()
@@ -87,7 +87,7 @@ async def _look(services: Services, token: str) -> HTMLResponse:
 async def _change(services: Services, token: str, request: Request) -> HTMLResponse:
     account_id = _permitted(services, token)
     channel = await _read_channel(request)
-    if not await services.archive.ask(accounts.move_to, account_id, channel):
+    if not await services.database.run(accounts.move_to, account_id, channel):
         raise _Turned(_wrong_link())
     _log.info("account_moved", account_id=str(account_id), channel=channel)
     return _stopped() if channel is Channel.INBOX else _undone()

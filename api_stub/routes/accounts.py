@@ -59,7 +59,7 @@ async def put(request: Request, response: Response, account_uuid: str, client: W
     """Create an account, or replace what is known of it. What its holder wants stays as it is."""
     account_id = _read_id(account_uuid)
     draft = read_account(await read_fields(request))
-    if await services_of(request).archive.ask(accounts.put_accounts, {account_id: draft}):
+    if await services_of(request).database.run(accounts.put_accounts, {account_id: draft}):
         response.status_code = HTTPStatus.CREATED
     facts = AccountFacts(account_id, draft.name, draft.email, draft.status, draft.time_zone)
     return AccountDetail(data=_account(facts))
@@ -82,7 +82,7 @@ async def put_preferences(request: Request, account_uuid: str, client: Writer) -
     """Replace what an account holder wants as a whole: an absent field goes back to its default."""
     account_id = _read_id(account_uuid)
     wishes = read_wishes(await read_fields(request))
-    if not await services_of(request).archive.ask(accounts.put_wishes, {account_id: wishes}):
+    if not await services_of(request).database.run(accounts.put_wishes, {account_id: wishes}):
         raise not_found()
     return PreferencesDetail(data=_preferences(wishes))
 
@@ -95,7 +95,7 @@ def _read_id(account_uuid: str) -> UUID:
 
 
 async def _find(request: Request, account_id: UUID) -> AccountFacts:
-    facts = await services_of(request).archive.ask(accounts.find_one, account_id)
+    facts = await services_of(request).database.run(accounts.find_one, account_id)
     if facts is None:
         raise not_found()
     return facts

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from api_stub.services import services_of
-from delivery.records.database import STORE_UNAVAILABLE
+from delivery.records.database import DATABASE_UNAVAILABLE
 from delivery.records.migrate import is_current
 
 router = APIRouter(tags=["health"])
@@ -37,8 +37,8 @@ async def ready(request: Request) -> JSONResponse:
     """
     services = services_of(request)
     try:
-        database = "ok" if await services.archive.ask(is_current) else "schema_not_current"
-    except (*STORE_UNAVAILABLE, TimeoutError):
+        database = "ok" if await services.database.run(is_current) else "schema_not_current"
+    except (*DATABASE_UNAVAILABLE, TimeoutError):
         database = "unreachable"
     is_ready = database == "ok"
     content = {

@@ -44,7 +44,7 @@ async def read(
     parameters = Parameters(request)
     page = read_page(parameters, _read_letter_id)
     parameters.refuse_faults()
-    letters = await services_of(request).archive.ask(inbox.inbox, account_id, limit=page.rows, before=page.before)
+    letters = await services_of(request).database.run(inbox.inbox, account_id, limit=page.rows, before=page.before)
     if letters is None:
         raise not_found()
     return etags.respond_unless_unchanged(request, build_inbox(letters, page).model_dump_json(exclude_unset=True))

@@ -31,7 +31,7 @@ from delivery.intake.errors import FieldError, InvalidInput
 from delivery.intake.messages import Draft, given_recipients, read_draft, unknown_recipient
 from delivery.intake.timestamps import read_instant
 from delivery.intake.uuids import read_uuid
-from delivery.records.database import Contended
+from delivery.records.database import LockTimeout
 from delivery.records.pipeline import refused_sends
 from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, Stored, UnknownRecipients
 from delivery.records.pipeline.refused_sends import RefusedView
@@ -96,7 +96,7 @@ async def send(
 async def _accept(services: Services, arrival: Arrival) -> Acceptance:
     try:
         return await services.accept_batcher.accept(arrival)
-    except Contended as error:
+    except LockTimeout as error:
         description = "A request with this Idempotency-Key is still being stored. Send the same again in a second."
         headers = {"Retry-After": "1"}
         raise ApiError(HTTPStatus.CONFLICT, "request_in_progress", description, headers=headers) from error
@@ -166,7 +166,7 @@ async def list_messages(
     since = parameters.read("since", read_instant, "an RFC 3339 instant (with + written as %2B)")
     parameters.refuse_faults()
     wanted = MessageFilter(client.client_id, status, since)
-    found = await services_of(request).archive.ask(message_list.messages, wanted, limit=page.rows, before=page.before)
+    found = await services_of(request).database.run(message_list.messages, wanted, limit=page.rows, before=page.before)
     return etags.respond_unless_unchanged(request, build_list(found, page).model_dump_json(exclude_unset=True))
 
 
@@ -185,10 +185,10 @@ async def read(
     message_id = read_uuid(message_uuid)
     if message_id is None:
         raise not_found()
-    archive = services_of(request).archive
-    view = await archive.ask(messages.message, message_id, client_id=client.client_id)
+    database = services_of(request).database
+    view = await database.run(messages.message, message_id, client_id=client.client_id)
     if view is None:
-        raise _missing(await archive.ask(refused_sends.find, message_id, client.client_id))
+        raise _missing(await database.run(refused_sends.find, message_id, client.client_id))
     return etags.respond_unless_unchanged(request, build_detail(view).model_dump_json(exclude_unset=True))
 
 

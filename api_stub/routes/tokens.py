@@ -165,7 +165,7 @@ async def _issue(services: Services, client: StoredCredential, scopes: list[Scop
     lifetime_s = services.settings.token_lifetime_s
     minted = mint(CredentialKind.ACCESS_TOKEN, services.settings.pepper)
     lifetime = timedelta(seconds=lifetime_s)
-    await services.archive.ask(issue_token, client.client_id, minted, scopes=scopes, lifetime=lifetime)
+    await services.database.run(issue_token, client.client_id, minted, scopes=scopes, lifetime=lifetime)
     token = minted.text.get_secret_value()
     answer = TokenAnswer(access_token=token, expires_in=lifetime_s, token_type="Bearer", scope=" ".join(scopes))  # noqa: S106 - see above
     return JSONResponse(answer.model_dump(), headers=_UNKEPT)

@@ -14,13 +14,13 @@ from starlette.types import Scope
 from api_stub.server.request_ids import request_id_of
 from delivery.intake.errors import FieldError, InvalidInput
 from delivery.logs import place_of
-from delivery.records.database import STORE_UNAVAILABLE, Contended
+from delivery.records.database import DATABASE_UNAVAILABLE, LockTimeout
 
 _log = structlog.get_logger()
 _RETRY_AFTER_S = "2"
 
 
-class ApiError(Exception):  # noqa: N818 - an answer, not a defect
+class ApiError(Exception):
     """An answer other than the one that was asked for: status, machine word and sentence, and perhaps faults."""
 
     def __init__(
@@ -66,7 +66,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
-    for unavailable in (*STORE_UNAVAILABLE, TimeoutError, ConnectionError, Contended):
+    for unavailable in (*DATABASE_UNAVAILABLE, TimeoutError, ConnectionError, LockTimeout):
         app.add_exception_handler(unavailable, _answer_unavailable)
 
 

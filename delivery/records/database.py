@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from delivery.settings import Settings
 
-Store: TypeAlias = Engine
+Database: TypeAlias = Engine
 """The database of this process, for those who only hand it on."""
 
 Asked = ParamSpec("Asked")
@@ -22,7 +22,7 @@ Answer = TypeVar("Answer")
 
 # The database cannot be asked right now. Whoever catches one of these tries later; nothing was half-done.
 # InternalError is what PostgreSQL says after it became read-only, in a failover.
-STORE_UNAVAILABLE = (OperationalError, InterfaceError, InternalError, PoolTimeout)
+DATABASE_UNAVAILABLE = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 
 _CONNECT_TIMEOUT_S = 2
 _POOL_TIMEOUT_S = 2
@@ -34,20 +34,20 @@ _ANSWER_TIMEOUT_S = 1.5
 _LOCK_TIMEOUT_MS = 700
 
 
-class Contended(Exception):  # noqa: N818 - a fact about another transaction
+class LockTimeout(Exception):  # noqa: N818 - a fact about another transaction
     """Another transaction holds what this one needs, and did not let go in time. Nothing was done."""
 
 
-def open_store(settings: Settings, *, connections: int) -> Store:
+def open_database(settings: Settings, *, connections: int) -> Database:
     """Open the database for a worker or a command, with at most this many connections."""
     return create_engine(make_url(settings.database_url.get_secret_value()), **_options(connections))
 
 
-def open_archive(settings: Settings, *, connections: int) -> "Archive":
+def open_async_database(settings: Settings, *, connections: int) -> "AsyncDatabase":
     """Open the database for the door, with at most this many connections."""
     options = _options(connections)
     options["connect_args"]["options"] += f" -c lock_timeout={_LOCK_TIMEOUT_MS}"
-    return Archive(create_async_engine(make_url(settings.database_url.get_secret_value()), **options))
+    return AsyncDatabase(create_async_engine(make_url(settings.database_url.get_secret_value()), **options))
 
 
 def _options(connections: int) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def answers(url: str) -> bool:
     engine = create_engine(make_url(url), connect_args={"connect_timeout": 1}, pool_size=1)
     try:
         engine.connect().close()
-    except STORE_UNAVAILABLE:
+    except DATABASE_UNAVAILABLE:
         return False
     finally:
         engine.dispose()
@@ -88,19 +88,19 @@ def answers(url: str) -> bool:
 
 
 @contextmanager
-def transaction(store: Store) -> Iterator[Connection]:
+def transaction(database: Database) -> Iterator[Connection]:
     """Open a connection; commit when the block ends well, roll back when it raises."""
-    with _timeouts_told_as_outages(), store.begin() as db:
+    with _timeouts_as_outages(), database.begin() as db:
         yield db
 
 
-def be_patient(db: Connection) -> None:
+def disable_idle_timeout(db: Connection) -> None:
     """Let this one transaction idle for as long as it likes, because it waits for somebody outside."""
     db.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 @contextmanager
-def _timeouts_told_as_outages() -> Iterator[None]:
+def _timeouts_as_outages() -> Iterator[None]:
     """Tell whoever slept through the end of a transaction what it is: nothing was done, and it may be tried again.
 
     psycopg counts this end of a connection (25P03) among the internal errors.
@@ -114,22 +114,22 @@ def _timeouts_told_as_outages() -> Iterator[None]:
 
 
 @contextmanager
-def snapshot(store: Store, *, timeout: timedelta) -> Iterator[Connection]:
+def snapshot(database: Database, *, timeout: timedelta) -> Iterator[Connection]:
     """Open a connection that sees one instant and can write nothing; a statement may take this long."""
-    with store.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as db:
+    with database.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as db:
         # Whoever looks at everything had better read whole tables.
         db.execute(text("SET LOCAL enable_seqscan = on"))
         db.execute(text(f"SET LOCAL statement_timeout = {int(timeout.total_seconds() * 1000)}"))
         yield db
 
 
-class Archive:
+class AsyncDatabase:
     """The same record functions for asynchronous callers: each call is one transaction."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def ask(
+    async def run(
         self, question: Callable[Concatenate[Connection, Asked], Answer], *args: Asked.args, **kwargs: Asked.kwargs
     ) -> Answer:
         """Run a record function in a transaction of its own and commit.
@@ -150,12 +150,12 @@ class Archive:
 
     async def _ask(self, question: Callable[[Connection], Answer]) -> Answer:
         try:
-            with _timeouts_told_as_outages():
+            with _timeouts_as_outages():
                 async with self._engine.begin() as connection:
                     return await connection.run_sync(question)
         except OperationalError as error:
             if isinstance(error.orig, LockNotAvailable | DeadlockDetected):
-                raise Contended from error
+                raise LockTimeout from error
             raise
 
     async def close(self) -> None:

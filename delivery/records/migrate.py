@@ -10,7 +10,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
 
 from delivery.crash_points import CrashPoint, crash_here
-from delivery.records.database import Store
+from delivery.records.database import Database
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK_KEY = 0x706F7374726F6F6D  # "postroom": two migrations at once take turns.
@@ -20,12 +20,12 @@ class NewerSchema(Exception):  # noqa: N818 - a fact about the database
     """The database has the schema of a later version, which this one cannot migrate."""
 
 
-def migrate(store: Store) -> None:
+def migrate(database: Database) -> None:
     """Run the migrations that this database has not seen, in one transaction. Safe to repeat and to run twice at once.
 
     Raises `NewerSchema`.
     """
-    with store.begin() as db:
+    with database.begin() as db:
         db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
         crash_here(CrashPoint.MIGRATION_LOCKED)
         revision = MigrationContext.configure(db).get_current_revision()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from delivery.records.database import STORE_UNAVAILABLE
+from delivery.records.database import DATABASE_UNAVAILABLE
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -79,7 +79,7 @@ def _serve(group: Sequence[_Request[Item, Answer]], work: Work[Item, Answer]) ->
             wish.answers.append(answer)
     except BaseException as error:  # noqa: BLE001 - each of them raises it in its own thread
         # Where there is no database the others would wait for it one after another, and in vain.
-        if len(group) == 1 or isinstance(error, STORE_UNAVAILABLE) or not isinstance(error, Exception):
+        if len(group) == 1 or isinstance(error, DATABASE_UNAVAILABLE) or not isinstance(error, Exception):
             _fail(group, error)
         else:
             for wish in group:

@@ -13,7 +13,7 @@ from delivery.intake.celery_task import read_envelope
 from delivery.intake.direct_sends import DirectSend, find_message_id, read_direct_send
 from delivery.intake.errors import FieldError, InvalidInput, body_fault
 from delivery.logs import place_of
-from delivery.records.database import STORE_UNAVAILABLE, transaction
+from delivery.records.database import DATABASE_UNAVAILABLE, transaction
 from delivery.records.identities import clients
 from delivery.records.identities.clients import StoredCredential
 from delivery.records.pipeline import direct_send_lock, refused_sends
@@ -48,7 +48,7 @@ def accept(context: StepContext, envelopes: Sequence[bytes]) -> list[bytes]:
     """
     crash_here(CrashPoint.DIRECT_SEEN)
     readings = {envelope: _read(envelope) for envelope in envelopes}
-    with transaction(context.store) as db:
+    with transaction(context.database) as db:
         if not direct_send_lock.take_direct_sends(db):
             return []
         known = clients.find_credentials(db, [shown for each in readings.values() if (shown := _shown(each))])
@@ -72,7 +72,7 @@ def take(context: StepContext, envelopes: Sequence[bytes]) -> list[bytes]:
     """
     try:
         return accept(context, envelopes)
-    except (*STORE_UNAVAILABLE, ConnectionError):
+    except (*DATABASE_UNAVAILABLE, ConnectionError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever one envelope does to us, the others must get through
         if len(envelopes) > 1:
@@ -126,7 +126,7 @@ def _client_of(context: StepContext, reading: Mapping[str, object] | InvalidInpu
     shown = _shown(reading)
     if shown is None or isinstance(reading, InvalidInput):
         return None
-    with transaction(context.store) as db:
+    with transaction(context.database) as db:
         known = clients.find_credentials(db, [shown])
     credential = _genuine(_split_token(reading), known, context.settings.pepper)
     return credential.client_id if credential else None
@@ -188,6 +188,6 @@ def _give_up(context: StepContext, envelope: bytes, error: Exception) -> list[by
     message_id = None if isinstance(reading, InvalidInput) else find_message_id(reading)
     why = body_fault("internal_error", "Taking this in failed for a reason of our own. It is in the worker's log.")
     client_id = _client_of(context, reading)
-    with transaction(context.store) as db:
+    with transaction(context.database) as db:
         refused_sends.record(db, [Refusal(message_id, client_id, tuple(why.faults))])
     return [envelope]

@@ -23,7 +23,7 @@ _HANDED_ON = frozenset({State.QUEUED, State.HELD})
 def decide(context: StepContext, message_ids: Sequence[UUID]) -> None:
     """Place every recipient of these messages; inbox letters are delivered in the same transaction."""
     handed_on: list[Move] = []
-    with transaction(context.store) as db:
+    with transaction(context.database) as db:
         contents = candidates.lock_undecided(db, message_ids)
         crash_here(CrashPoint.DECIDE_LOCKED)
         for some in _portions(contents):

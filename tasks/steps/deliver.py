@@ -55,7 +55,7 @@ def judge(letter: Letter) -> Outcome | Channel:
 def _claim(context: StepContext, asked: Sequence[Sequence[int]], *, is_alone: bool = False) -> list[list[Letter]]:
     """Claim in one transaction what several runs ask for. Whoever asks second for a recipient does not get it."""
     wanted = sorted({each for recipient_ids in asked for each in recipient_ids})
-    with transaction(context.store) as db:
+    with transaction(context.database) as db:
         token = claims.make_token(context.worker_id)
         letters = claims.claim(db, wanted, token=token, lease=context.settings.lease, is_alone=is_alone)
         crash_here(CrashPoint.CLAIM_WRITTEN)
@@ -79,7 +79,7 @@ def _record(context: StepContext, ended: Sequence[tuple[Letter, Outcome]]) -> No
 def _move(context: StepContext, made: Sequence[Sequence[Move]]) -> list[set[int]]:
     """Make in one transaction the moves of several runs; answer to each which recipients have moved."""
     together = [move for moves_of_one in made for move in moves_of_one]
-    with transaction(context.store) as db:
+    with transaction(context.database) as db:
         recorded = transitions.record(db, together)
         crash_here(CrashPoint.OUTCOME_WRITTEN)
     return [recorded] * len(made)

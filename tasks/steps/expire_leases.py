@@ -17,7 +17,7 @@ def lapse(context: StepContext, recipient_ids: Sequence[int]) -> None:
     A worker that lives and could not reach the database may have noted the relay's answer in its journal.
     """
     folder = attempt_journal.journal_folder(context.settings.journal_folder)
-    with transaction(context.store) as db:
+    with transaction(context.database) as db:
         attempts = claims.lapsed(db, recipient_ids)
         ended = [(each, after_lease(each, attempt_journal.read_by_token(folder, token))) for each, token in attempts]
         transitions.record(

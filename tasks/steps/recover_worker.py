@@ -25,13 +25,13 @@ def bury(context: StepContext, worker_id: UUID) -> None:
     Without its journal on this machine nobody knows whether a mail arrived: `traces` is None then.
     """
     traces = attempt_journal.read(attempt_journal.journal_folder(context.settings.journal_folder), worker_id)
-    with transaction(context.store) as db:
+    with transaction(context.database) as db:
         tried = claims.under_way(db, worker_id)
         accused = accuse(tried)
         wanted = [_conclude(context, each, earlier + (each.recipient_id in accused), traces) for each, earlier in tried]
         ended = transitions.record(db, wanted)
         claims.count_deaths(db, ended & accused)
-    with transaction(context.store) as db:  # Of its own: messages are locked in the order of their ids.
+    with transaction(context.database) as db:  # Of its own: messages are locked in the order of their ids.
         parked = deaths.bury(db, worker_id)
     _ring(context, [move for move in wanted if move.recipient_id in ended])
     _tell(worker_id, wanted, parked)

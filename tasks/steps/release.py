@@ -16,7 +16,7 @@ def release(context: StepContext, message_id: UUID) -> int:
 
     No bell is rung: the sweep finds them, and works on each alone if workers have died of them.
     """
-    with transaction(context.store) as db:
+    with transaction(context.database) as db:
         released = deaths.release(db, message_id)
     _log.info("released", message_id=str(message_id), recipients=released)
     return released

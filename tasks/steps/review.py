@@ -28,7 +28,7 @@ def rule(context: StepContext, case_id: UUID, ruling: Ruling) -> None:
 
     Raises `NotOpen` when there is no such case, or it was decided before.
     """
-    with transaction(context.store) as db:
+    with transaction(context.database) as db:
         decided = vetting_cases.decide(db, case_id, ruling)
         if decided is None:
             raise NotOpen(_why_not_open(vetting_cases.find(db, case_id)))
@@ -44,7 +44,7 @@ def rule(context: StepContext, case_id: UUID, ruling: Ruling) -> None:
 
 def expire(context: StepContext, message_ids: Sequence[UUID]) -> None:
     """Refuse these held messages, which staff did not decide in time; one decided meanwhile stays as it is."""
-    with transaction(context.store) as db:
+    with transaction(context.database) as db:
         overdue = vetting_cases.overdue(db, message_ids)
     for case_id in overdue:
         try:

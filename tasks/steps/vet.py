@@ -18,7 +18,7 @@ _log = structlog.get_logger()
 def vet(context: StepContext, message_ids: Sequence[UUID]) -> None:
     """Open a case for each of these messages that is held and has none."""
     hold = timedelta(days=context.settings.hold_days)
-    with transaction(context.store) as db:
+    with transaction(context.database) as db:
         unopened = vetting_cases.lock_unopened(db, message_ids)
         for held in unopened:
             vetting_cases.open_case(db, held, find_phrases(held.texts, context.settings.phrases), hold=hold)

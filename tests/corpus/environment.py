@@ -55,7 +55,7 @@ def _credentials(book: Book, settings: Settings) -> dict[str, str]:
 
     token, expired = CredentialKind.ACCESS_TOKEN, PAST
     other, limited = book.client(), book.client()
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         clients.put(db, limited, "limited", scopes=list(Scope), limits=RateLimits(None, 1))
     revoked = minted(book, settings)
     book.ask("UPDATE credential SET revoked_at = clock_timestamp() WHERE prefix = :prefix", prefix=revoked.prefix)
@@ -107,5 +107,5 @@ def _messages(book: Book) -> dict[str, str]:
     account_id: UUID = uuid7()
     book.put(AccountFacts(account_id, "Reader", "reader@example.com"))
     own = [str(book.message(account_id)) for _ in range(3)]
-    others = Book(book.store).message(account_id)
+    others = Book(book.database).message(account_id)
     return {"message": own[0], "others_message": str(others), "reader": str(account_id), "MESSAGE": own[0].upper()}

@@ -9,7 +9,7 @@ import yaml
 from sqlalchemy import CheckConstraint
 
 from delivery import vocabulary
-from delivery.records.database import Store
+from delivery.records.database import Database
 from delivery.records.schema import Base
 from delivery.vocabulary import (
     AccountStatus,
@@ -88,7 +88,7 @@ def test_every_channel_but_the_inbox_has_a_queue_that_its_deliveries_may_wait_in
 
 def test_step_names_routes_and_registered_tasks_are_the_same() -> None:
     app = make_app(build.settings())
-    register(app, StepContext(build.settings(), cast(Store, None), SilentDoorbell()))
+    register(app, StepContext(build.settings(), cast(Database, None), SilentDoorbell()))
 
     registered = {name for name in app.tasks if not name.startswith("celery.")}
 

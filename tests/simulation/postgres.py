@@ -59,7 +59,7 @@ _FINDERS: dict[Question, Callable[..., Sequence[UUID] | Sequence[int]]] = {
 class Postgres:
     """A store in a real database, emptied for it. Worker and recipient numbers are translated here."""
 
-    def __init__(self, store: database.Store, settings: Settings, folder: Path) -> None:
+    def __init__(self, store: database.Database, settings: Settings, folder: Path) -> None:
         self._store = store
         self._bells = NotedBells()
         self._offices = [self._open_office(settings, folder / str(machine)) for machine in range(MACHINES)]

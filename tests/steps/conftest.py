@@ -13,7 +13,7 @@ import structlog
 from redis import Redis
 from typer.testing import CliRunner
 
-from delivery.records.database import Store
+from delivery.records.database import Database
 from delivery.settings import Settings, settings_from_environment
 from delivery.vocabulary import Channel, MessageType
 from tasks.context import StepContext
@@ -45,9 +45,9 @@ def settings(base_settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def book(store: Store) -> Book:
+def book(database: Database) -> Book:
     """Give the records, empty but for one client."""
-    return Book(store)
+    return Book(database)
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def relay() -> FakeSender:
 
 
 @pytest.fixture
-def context(settings: Settings, store: Store, bells: NotedBells, relay: FakeSender) -> StepContext:
+def context(settings: Settings, database: Database, bells: NotedBells, relay: FakeSender) -> StepContext:
     """Give an office without chance: every wait is the full wait."""
-    return StepContext(settings, store, bells, {Channel.EMAIL: relay}, chance=lambda: 0.0)
+    return StepContext(settings, database, bells, {Channel.EMAIL: relay}, chance=lambda: 0.0)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_a_fresh_message_is_left_to_the_bell_for_the_grace(book: Book) -> None:
 def test_many_drafts_are_stored_by_one_statement(book: Book) -> None:
     arrivals = [book.arrival(*book.accounts(3)) for _ in range(20)]
 
-    with counted(book.store) as statements:
+    with counted(book.database) as statements:
         accepted = book.accept(*arrivals)
 
     assert {arrival.message_id: Stored() for arrival in arrivals} == accepted

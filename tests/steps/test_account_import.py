@@ -43,7 +43,7 @@ def bring_in(run: Run, tmp_path: Path) -> Run:
 
 def known(book: Book, *account_ids: str) -> list[AccountFacts]:
     """Read accounts in this order, those that are there."""
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         found = {str(each.account_id): each for each in accounts.find(db, [UUID(each) for each in account_ids])}
     return [found[each.lower()] for each in account_ids if each.lower() in found]
 

@@ -230,6 +230,6 @@ def _codes(answer: httpx2.Response) -> dict[str, str]:
 
 def _key(book: Book, settings: Settings, client_id: UUID) -> str:
     minted = mint(CredentialKind.API_KEY, settings.pepper)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         clients.add_credentials(db, client_id, [minted])
     return minted.text.get_secret_value()

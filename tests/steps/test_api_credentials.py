@@ -46,7 +46,7 @@ def test_a_wrong_unknown_expired_or_revoked_key_hears_one_and_the_same(
     http: httpx2.Client, book: Book, settings: Settings
 ) -> None:
     good, expired, revoked = minted(book, settings), minted(book, settings, lifetime=PAST), minted(book, settings)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         credentials.revoke(db, revoked.prefix)
     wrong = f"{good.prefix}_{'A' * 43}"
     others = [text_of(minted(book, settings, kind, lifetime=HOUR)) for kind in (SECRET, TOKEN)]
@@ -139,7 +139,7 @@ def test_a_revocation_takes_effect_within_a_moment(http: httpx2.Client, book: Bo
     key = minted(book, settings)
     assert 200 == ask(http, X_API_Key=text_of(key)).status_code
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         credentials.revoke(db, key.prefix)
 
     wait_until(lambda: ask(http, X_API_Key=text_of(key)).status_code == 401, within_s=2)

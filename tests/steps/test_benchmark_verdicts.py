@@ -98,7 +98,7 @@ def test_old_rows_are_such_as_deciding_would_have_left(judged: Judged, aged: Pop
 
 def test_old_rows_break_no_invariant(book: Book, aged: Population) -> None:
     del aged
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         found = list(invariants.ask(db, invariants.Scope(is_everything=True)))
 
     assert found

@@ -52,9 +52,9 @@ def test_a_claim_passes_over_a_row_in_other_hands(book: Book, context: StepConte
     decide(context, [other])
     ids = book.recipient_ids(queued) + book.recipient_ids(other)
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         db.execute(text("SELECT FROM recipient WHERE id = :id FOR UPDATE"), {"id": ids[0]})
-        with transaction(book.store) as mine:
+        with transaction(book.database) as mine:
             claimed = claims.claim(mine, ids, token=uuid7(), lease=LEASE)
 
     assert [ids[1]] == [letter.recipient_id for letter in claimed]

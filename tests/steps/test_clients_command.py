@@ -42,7 +42,7 @@ def listed(run: Run) -> list[dict[str, Any]]:
 def is_open(book: Book, settings: Settings, text: str, kind: CredentialKind = CredentialKind.API_KEY) -> bool:
     """Say whether a credential gets in."""
     prefix, secret = split(text) or ("", "")
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         found = clients.find_credential(db, prefix, kind)
     return found is not None and is_match(secret, found.digest, settings.pepper)
 

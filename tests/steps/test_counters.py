@@ -107,7 +107,7 @@ def test_a_message_is_locked_before_its_recipients_are_touched(book: Book) -> No
     (recipient_id,) = book.recipient_ids(message_id)
     waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
-    with ThreadPoolExecutor(1) as pool, transaction(book.store) as db:
+    with ThreadPoolExecutor(1) as pool, transaction(book.database) as db:
         db.execute(text("SELECT FROM message FOR NO KEY UPDATE"))
         recorded = pool.submit(_record, book, [Move(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)])
         wait_until(lambda: book.ask(waiting))
@@ -181,7 +181,7 @@ def _assert_in_step(book: Book, message_id: UUID) -> None:
 
 
 def _record(book: Book, wanted: list[Move]) -> set[int]:
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         return transitions.record(db, wanted)
 
 
@@ -203,7 +203,7 @@ def test_every_recipient_gets_its_own_words_however_many_kinds_of_moves_come_tog
         for each in recipient_ids
     ]
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         recorded = transitions.record(db, wanted)
 
     details = {row.id: row.detail for row in book.ask("SELECT id, detail FROM recipient")}

@@ -20,14 +20,14 @@ DAY = timedelta(days=1)
 
 def find(book: Book, credential: Minted, kind: CredentialKind = KEY) -> clients.StoredCredential | None:
     """Look a credential up."""
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         return clients.find_credential(db, credential.prefix, kind)
 
 
 def rotate(book: Book, settings: Settings, **chosen: Any) -> Minted:
     """Rotate the API keys of the book's client."""
     fresh = mint(KEY, settings.pepper)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         credentials.rotate(db, book.client_id, fresh, **{"overlap": DAY, **chosen})
     return fresh
 
@@ -52,7 +52,7 @@ def test_an_expired_key_is_not_found_but_known_to_be_expired(book: Book, setting
     expired = minted(book, settings, lifetime=PAST)
 
     assert None is find(book, expired)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         assert clients.find_credentials(db, [(expired.prefix, KEY)])[expired.prefix, KEY].is_expired
 
 
@@ -127,7 +127,7 @@ def test_a_client_without_a_live_key_has_none_to_rotate(book: Book, settings: Se
 def test_a_revoked_key_is_not_found_and_is_revoked_only_once(book: Book, settings: Settings) -> None:
     key, other = minted(book, settings), minted(book, settings)
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         answers = [
             credentials.revoke(db, key.prefix),
             credentials.revoke(db, key.prefix),
@@ -142,7 +142,7 @@ def test_all_that_a_client_has_is_revoked_and_nothing_of_others(book: Book, sett
     mine = [minted(book, settings, kind) for kind in (KEY, SECRET, TOKEN)]
     others = minted(book, settings, client_id=book.client())
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         assert 3 == credentials.revoke_all(db, book.client_id)
 
     assert [None] * 3 == [find(book, each, each.kind) for each in mine]
@@ -153,7 +153,7 @@ def test_use_is_noted_once_a_minute(book: Book, settings: Settings) -> None:
     key, unused = minted(book, settings), minted(book, settings)
 
     def note() -> Any:
-        with transaction(book.store) as db:
+        with transaction(book.database) as db:
             credentials.note_use(db, [key.prefix])
         return column(book, key, "last_used_at")
 
@@ -169,7 +169,7 @@ def test_use_is_noted_once_a_minute(book: Book, settings: Settings) -> None:
 def test_noting_use_waits_for_nobody(book: Book, settings: Settings) -> None:
     key = minted(book, settings)
 
-    with transaction(book.store) as other, transaction(book.store) as db:
+    with transaction(book.database) as other, transaction(book.database) as db:
         credentials.note_use(other, [key.prefix])
         credentials.note_use(db, [key.prefix])
 
@@ -183,7 +183,7 @@ def test_a_new_token_makes_those_forgotten_that_expired_more_than_a_day_ago(book
     past = minted(book, settings, TOKEN, lifetime=PAST)
     fresh = mint(TOKEN, settings.pepper)
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         credentials.issue_token(db, book.client_id, fresh, scopes=[Scope.MESSAGE_SEND], lifetime=DAY)
 
     left = {row.prefix for row in book.ask("SELECT prefix FROM credential")}
@@ -194,7 +194,7 @@ def test_a_new_token_makes_those_forgotten_that_expired_more_than_a_day_ago(book
 def test_a_foreign_name_stands_for_the_one_client_that_has_it(book: Book, settings: Settings) -> None:
     shut_out = book.client()
     minted(book, settings, client_id=shut_out)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         for number in (0, 1):
             clients.put(db, book.client(), f"shop {number}", scopes=[Scope.MESSAGE_SEND])
         clients.put(db, book.client(), "twin", scopes=[])
@@ -211,7 +211,7 @@ def test_a_foreign_name_stands_for_the_one_client_that_has_it(book: Book, settin
 def test_a_client_with_one_key_left_is_not_shut_out(book: Book, settings: Settings) -> None:
     first, _ = minted(book, settings), minted(book, settings)
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         credentials.revoke(db, first.prefix)
         assert str(book.client_id) in clients.find_clients(db, [str(book.client_id)])
 
@@ -223,7 +223,7 @@ def test_the_overview_shows_clients_with_their_keys_and_only_the_number_of_token
     minted(book, settings, TOKEN, lifetime=DAY)
     minted(book, settings, TOKEN, lifetime=PAST)
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         (client,) = credentials.overview(db)
 
     assert (book.client_id, "a client", 1) == (client.client_id, client.name, client.live_tokens)
@@ -234,7 +234,7 @@ def test_what_a_secret_has_opened_ends_with_it(book: Book, settings: Settings) -
     secret, token, key = (minted(book, settings, kind) for kind in (SECRET, TOKEN, KEY))
     foreign = minted(book, settings, TOKEN, client_id=book.client())
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         assert credentials.revoke(db, secret.prefix)
 
     assert None is find(book, token, TOKEN)
@@ -246,7 +246,7 @@ def test_rotating_a_secret_ends_its_tokens_with_the_overlap(book: Book, settings
     minted(book, settings, SECRET)
     token = minted(book, settings, TOKEN, lifetime=DAY)
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         credentials.rotate(db, book.client_id, mint(SECRET, settings.pepper), overlap=timedelta())
 
     assert None is find(book, token, TOKEN)

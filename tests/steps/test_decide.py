@@ -87,7 +87,7 @@ def test_the_number_of_statements_does_not_grow_with_the_messages(
 ) -> None:
     message_ids = [book.message(*book.accounts(3)) for _ in range(number)]
 
-    with counted(book.store) as statements:
+    with counted(book.database) as statements:
         decide(context, message_ids)
 
     assert ["preference"] == [name for each in statements for name in ["preference"] if name in each.sql]
@@ -152,7 +152,7 @@ def test_many_deciders_at_once_deliver_once(book: Book, context: StepContext, be
 def test_a_message_in_other_hands_is_left_to_them(book: Book, context: StepContext) -> None:
     free, locked = book.message(book.account()), book.message(book.account())
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         db.execute(text("SELECT FROM message WHERE id = :id FOR NO KEY UPDATE"), {"id": locked})
         decide(context, [locked, free])
 

@@ -43,9 +43,9 @@ def test_no_transaction_is_open_while_the_relay_is_asked(
     book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     def answer(letter: Letter) -> Outcome:
-        with transaction(context.store) as db:
+        with transaction(context.database) as db:
             db.execute(text("SELECT FROM recipient WHERE id = :id FOR UPDATE NOWAIT"), {"id": letter.recipient_id})
-        assert 0 == context.store.pool.checkedout()  # type: ignore[attr-defined] # it is a QueuePool
+        assert 0 == context.database.pool.checkedout()  # type: ignore[attr-defined] # it is a QueuePool
         return Outcome(Kind.SENT)
 
     relay.answer = answer
@@ -92,7 +92,7 @@ def test_many_runs_at_once_send_every_letter_once_in_fewer_transactions(
     ids = book.recipient_ids(message_id)
 
     # Every bell rings twice.
-    with counted(context.store) as statements, ThreadPoolExecutor(16) as threads:
+    with counted(context.database) as statements, ThreadPoolExecutor(16) as threads:
         list(threads.map(lambda each: deliver(context, [each]), [*ids, *ids]))
 
     assert ids == sorted(letter.recipient_id for letter in relay.letters)

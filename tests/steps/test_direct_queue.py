@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from delivery.records.database import open_store, transaction
+from delivery.records.database import open_database, transaction
 from delivery.records.pipeline import direct_send_lock
 from delivery.settings import Settings
 from tasks.broker.direct_queue import LISTS, Letterbox
@@ -34,7 +34,7 @@ def test_while_the_database_is_away_sends_stay_where_they_are(
     book: Book, token: str, context: StepContext, broker: Redis, bells: NotedBells
 ) -> None:
     away = context.settings.model_copy(update={"database_url": SecretStr("postgresql+psycopg://127.0.0.1:1/none")})
-    closed = StepContext(context.settings, open_store(away, connections=1), bells)
+    closed = StepContext(context.settings, open_database(away, connections=1), bells)
     letterbox = WatchedLetterbox(context.settings)
     broker.lpush(LISTS[0], envelope(fields(book.account(), token=token)))
 
@@ -74,7 +74,7 @@ def test_a_second_send_for_one_message_is_left_until_the_fate_of_the_first_is_kn
 def test_only_one_process_has_the_turn(book: Book, token: str, context: StepContext) -> None:
     raw = envelope(fields(book.account(), token=token))
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         direct_send_lock.take_direct_sends(db)
         while_another_has_it = accept(context, [raw])
     afterwards = accept(context, [raw])

@@ -139,7 +139,7 @@ def test_without_a_good_token_nothing_else_is_looked_at(
 
 
 def test_a_revoked_token_is_none(book: Book, token: str, deal: Callable[..., None]) -> None:
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         credentials.revoke_all(db, book.client_id)
 
     deal(envelope(fields(book.account(), token=token)))
@@ -228,7 +228,7 @@ def test_a_sender_finds_its_own_refusal_and_nobody_elses(book: Book, token: str,
     sent = fields(book.account(), token=token, subject="")
     deal(envelope(sent))
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         found = refused_sends.find(db, UUID(sent["message_uuid"]), book.client_id)
         strange = refused_sends.find(db, UUID(sent["message_uuid"]), book.client())
 

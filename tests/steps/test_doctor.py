@@ -85,7 +85,7 @@ def settled(book: Book, context: StepContext) -> UUID:
 def alive(book: Book) -> None:
     """Let a worker of every lane be seen."""
     for lane in LANES.values():
-        with transaction(book.store) as db:
+        with transaction(book.database) as db:
             registry.report_alive(db, WorkerIdentity(uuid7(), "here", 1, lane.queues))
 
 
@@ -112,7 +112,7 @@ def doctor(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def findings(book: Book, *statements: str, scope: Scope = ALL, **values: object) -> list[Finding]:
     """Ask after these statements, none of which lasts."""
-    with book.store.connect() as db:
+    with book.database.connect() as db:
         for each in statements:
             db.execute(text(each), values)
         return list(invariants.ask(db, scope))
@@ -165,15 +165,15 @@ def test_only_some_of_the_rows_at_fault_are_named_and_all_are_counted(book: Book
 
 
 def test_nothing_can_be_written_while_it_is_asked(book: Book) -> None:
-    with snapshot(book.store, timeout=TIMEOUT) as db, pytest.raises(InternalError, match="read-only"):
+    with snapshot(book.database, timeout=TIMEOUT) as db, pytest.raises(InternalError, match="read-only"):
         db.execute(text("DELETE FROM recipient"))
 
 
 @pytest.mark.usefixtures("settled")
 def test_a_question_that_takes_too_long_is_a_fault_and_the_others_are_asked(book: Book) -> None:
-    with snapshot(book.store, timeout=TIMEOUT) as db:
+    with snapshot(book.database, timeout=TIMEOUT) as db:
         db.execute(text("SET LOCAL statement_timeout = 100"))
-        with transaction(book.store) as other:
+        with transaction(book.database) as other:
             other.execute(text("LOCK TABLE inbox_letter"))
             found = list(invariants.ask(db, Scope()))
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from delivery.records.database import STORE_UNAVAILABLE, Store, open_store, transaction
+from delivery.records.database import DATABASE_UNAVAILABLE, Database, open_database, transaction
 from delivery.settings import LEASE_MARGIN_S, Settings
 from tests.support.fixtures import Book
 
@@ -16,30 +16,30 @@ _SHORTEN = text("SELECT set_config('idle_in_transaction_session_timeout', '1ms',
 
 
 def test_postgres_ends_a_transaction_in_which_nothing_happens_before_its_lease_does(settings: Settings) -> None:
-    store = open_store(settings, connections=1)
+    database = open_database(settings, connections=1)
 
-    with transaction(store) as db:
+    with transaction(database) as db:
         idle_ms = db.scalar(
             text("SELECT setting::int FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'")
         )
 
-    store.dispose()
+    database.dispose()
     assert 0 < idle_ms < LEASE_MARGIN_S * 1000
 
 
 def test_whoever_wakes_in_an_ended_transaction_hears_that_the_store_is_unavailable_and_its_rows_are_free(
     settings: Settings, book: Book, queued: UUID
 ) -> None:
-    frozen = open_store(settings, connections=1)
+    frozen = open_database(settings, connections=1)
 
-    with pytest.raises(STORE_UNAVAILABLE):
+    with pytest.raises(DATABASE_UNAVAILABLE):
         _sleep_in_a_transaction(frozen, book, queued)
 
     frozen.dispose()
 
 
-def _sleep_in_a_transaction(store: Store, book: Book, message_id: UUID) -> None:
-    with transaction(store) as db:
+def _sleep_in_a_transaction(database: Database, book: Book, message_id: UUID) -> None:
+    with transaction(database) as db:
         db.execute(_LOCK, {"id": message_id})
         db.execute(_SHORTEN)
         _await_release(book, message_id)
@@ -50,7 +50,7 @@ def _await_release(book: Book, message_id: UUID) -> None:
     """Try for the row until whoever holds it has lost it."""
     for _ in range(10_000):
         try:
-            with transaction(book.store) as db:
+            with transaction(book.database) as db:
                 db.execute(_LOCK_OR_LEAVE, {"id": message_id})
         except DBAPIError:
             continue

@@ -12,12 +12,12 @@ def test_one_message_costs_the_statements_of_the_design(book: Book, context: Ste
     account_id = book.account(Channel.EMAIL)
     arrival = book.arrival(account_id)
 
-    with counted(context.store) as accepted:
+    with counted(context.database) as accepted:
         book.accept(arrival)
-    with counted(context.store) as decided:
+    with counted(context.database) as decided:
         decide(context, [arrival.message_id])
     (recipient_id,) = book.recipient_ids(arrival.message_id)
-    with counted(context.store) as delivered:
+    with counted(context.database) as delivered:
         deliver(context, [recipient_id])
 
     # Take in; lock, read the recipients, record, mark as decided; claim, record.

@@ -7,7 +7,7 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from delivery.records.database import Store
+from delivery.records.database import Database
 from delivery.records.views.messages import progress
 from delivery.vocabulary import State
 from tests.support.api_client import Headers
@@ -38,9 +38,9 @@ def test_a_message_with_a_reason_of_a_later_version_is_read_without_it(
 
 
 def test_whoever_waits_for_a_verdict_with_a_reason_of_a_later_version_hears_it_without(
-    store: Store, book: Book, unheard_of: UUID
+    database: Database, book: Book, unheard_of: UUID
 ) -> None:
-    with store.begin() as db:
+    with database.begin() as db:
         found: dict[UUID, Any] = progress(db, [unheard_of])
 
     assert [(State.ACCEPTED, None)] == [(each.state, each.reason) for each in found[unheard_of].standings]

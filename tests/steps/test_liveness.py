@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from delivery.attempt_journal import Journal
-from delivery.records.database import STORE_UNAVAILABLE, Store, open_store, transaction
+from delivery.records.database import DATABASE_UNAVAILABLE, Database, open_database, transaction
 from delivery.records.pipeline import claims
 from delivery.records.workers import registry
 from delivery.records.workers.locks import Presence
@@ -55,9 +55,9 @@ def watches(context: StepContext, settings: Settings) -> Iterator[Callable[..., 
     with ExitStack() as stack:
 
         def make(worker_id: UUID = context.worker_id, *, settled_after_s: float = 0.0) -> Watch:
-            store = open_store(settings, connections=1)
-            stack.callback(store.dispose)
-            watch = Watch(context, identity(worker_id), store, settled_after_s=settled_after_s)
+            database = open_database(settings, connections=1)
+            stack.callback(database.dispose)
+            watch = Watch(context, identity(worker_id), database, settled_after_s=settled_after_s)
             stack.callback(watch._presence.release)
             return watch
 
@@ -68,7 +68,7 @@ def watches(context: StepContext, settings: Settings) -> Iterator[Callable[..., 
 def dead(book: Book) -> UUID:
     """Give a worker of another machine that is dead."""
     worker_id = uuid4()
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         registry.report_alive(db, identity(worker_id, "elsewhere"))
     return worker_id
 
@@ -161,7 +161,7 @@ def test_a_worker_that_was_taken_for_dead_and_lives_is_alive_again(book: Book, w
     watch.look()
     died = book.ask("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         registry.report_alive(db, identity(dead, "elsewhere"))
 
     assert died is not None
@@ -257,14 +257,14 @@ def test_what_a_worker_leaves_under_way_at_its_end_is_found_by_the_others(
     assert [State.UNKNOWN] == book.states(queued)
 
 
-def test_a_presence_without_a_database_says_so(settings: Settings, store: Store) -> None:
-    own = open_store(settings, connections=1)
+def test_a_presence_without_a_database_says_so(settings: Settings, database: Database) -> None:
+    own = open_database(settings, connections=1)
     presence = Presence(own, identity(uuid4(), socket.gethostname()))
     presence.hold()
-    with transaction(store) as db:
+    with transaction(database) as db:
         db.exec_driver_sql(_CUT)
 
-    with pytest.raises(STORE_UNAVAILABLE):
+    with pytest.raises(DATABASE_UNAVAILABLE):
         presence.hold()
     held_s = presence.hold()
 

@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import inspect
 
-from delivery.records.database import Store, open_store, transaction
+from delivery.records.database import Database, open_database, transaction
 from delivery.records.migrate import configuration, is_current, migrate
 from delivery.records.schema import Base
 from delivery.settings import Settings
@@ -18,15 +18,15 @@ from tests.support.servers import Servers
 
 
 @pytest.fixture
-def bare_store(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[Store]:
+def bare_store(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[Database]:
     """Make a database without any table."""
     url = SecretStr(servers.create_database(f"bare_{worker_number}", template=None))
-    store = open_store(base_settings.model_copy(update={"database_url": url}), connections=4)
-    yield store
-    store.dispose()
+    database = open_database(base_settings.model_copy(update={"database_url": url}), connections=4)
+    yield database
+    database.dispose()
 
 
-def test_migrated_tables_are_those_of_the_schema(bare_store: Store) -> None:
+def test_migrated_tables_are_those_of_the_schema(bare_store: Database) -> None:
     migrate(bare_store)
 
     with transaction(bare_store) as db:
@@ -34,7 +34,7 @@ def test_migrated_tables_are_those_of_the_schema(bare_store: Store) -> None:
         assert [] == compare_metadata(context, Base.metadata)
 
 
-def test_partial_indexes_and_checks_are_those_of_the_schema(bare_store: Store) -> None:
+def test_partial_indexes_and_checks_are_those_of_the_schema(bare_store: Database) -> None:
     """Alembic compares neither; PostgreSQL's own words for both are compared instead."""
     migrate(bare_store)
     migrated = _fine_print(bare_store)
@@ -46,7 +46,7 @@ def test_partial_indexes_and_checks_are_those_of_the_schema(bare_store: Store) -
     assert _fine_print(bare_store) == migrated
 
 
-def test_a_downgrade_leaves_nothing_and_an_upgrade_brings_everything_back(bare_store: Store) -> None:
+def test_a_downgrade_leaves_nothing_and_an_upgrade_brings_everything_back(bare_store: Database) -> None:
     migrate(bare_store)
     tables = _tables(bare_store)
 
@@ -59,7 +59,7 @@ def test_a_downgrade_leaves_nothing_and_an_upgrade_brings_everything_back(bare_s
     assert tables == _tables(bare_store)
 
 
-def test_two_migrations_at_once_take_turns(bare_store: Store) -> None:
+def test_two_migrations_at_once_take_turns(bare_store: Database) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(migrate, [bare_store] * 4))
 
@@ -67,17 +67,17 @@ def test_two_migrations_at_once_take_turns(bare_store: Store) -> None:
         assert is_current(db)
 
 
-def test_a_database_without_tables_is_not_current(bare_store: Store) -> None:
+def test_a_database_without_tables_is_not_current(bare_store: Database) -> None:
     with transaction(bare_store) as db:
         assert not is_current(db)
 
 
-def _tables(store: Store) -> set[str]:
-    return set(inspect(store).get_table_names())
+def _tables(database: Database) -> set[str]:
+    return set(inspect(database).get_table_names())
 
 
-def _fine_print(store: Store) -> set[str]:
-    with transaction(store) as db:
+def _fine_print(database: Database) -> set[str]:
+    with transaction(database) as db:
         checks = db.exec_driver_sql(
             "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
             " WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'"

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
-from delivery.records.database import Store, open_store, transaction
+from delivery.records.database import Database, open_database, transaction
 from delivery.records.identities import accounts
 from delivery.records.pipeline import claims, due, transitions, vetting_cases
 from delivery.records.pipeline.vetting_cases import Ruling
@@ -79,46 +79,46 @@ _BACKLOG = f"""
 
 
 @pytest.fixture(scope="module")
-def large_store(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[Store]:
+def large_store(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[Database]:
     """Make a database with 20,000 settled recipients, and statistics that saw nothing else."""
     url = SecretStr(servers.create_database(f"large_{worker_number}"))
-    store = open_store(base_settings.model_copy(update={"database_url": url}), connections=4)
-    with transaction(store) as db:
+    database = open_database(base_settings.model_copy(update={"database_url": url}), connections=4)
+    with transaction(database) as db:
         db.execute(text("ALTER TABLE recipient SET (autovacuum_enabled = false)"))
         db.execute(text("ALTER TABLE message SET (autovacuum_enabled = false)"))
         db.execute(text(_SETTLED.replace(":", r"\:")))
-    yield store
-    store.dispose()
+    yield database
+    database.dispose()
 
 
 @pytest.fixture
-def large(large_store: Store) -> Book:
+def large(large_store: Database) -> Book:
     """Give the large records."""
     return Book(large_store)
 
 
 @pytest.fixture
-def busy_office(context: StepContext, large_store: Store) -> StepContext:
+def busy_office(context: StepContext, large_store: Database) -> StepContext:
     """Give an office that works on the large records."""
-    return replace(context, store=large_store, doorbell=NotedBells(), senders={Channel.EMAIL: FakeSender()})
+    return replace(context, database=large_store, doorbell=NotedBells(), senders={Channel.EMAIL: FakeSender()})
 
 
 def test_accepting(large: Book) -> None:
     arrivals = [large.arrival(*large.accounts(5)) for _ in range(5)]
 
-    with counted(large.store) as statements:
+    with counted(large.database) as statements:
         large.accept(*arrivals)
 
-    assert_by_key(large.store, statements)
+    assert_by_key(large.database, statements)
 
 
 def test_deciding(large: Book, busy_office: StepContext) -> None:
     message_ids = [large.message(*large.accounts(3)) for _ in range(5)]
 
-    with counted(large.store) as statements:
+    with counted(large.database) as statements:
         decide(busy_office, message_ids)
 
-    assert_by_key(large.store, statements)
+    assert_by_key(large.database, statements)
 
 
 def test_recording_one_and_many(large: Book) -> None:
@@ -129,12 +129,12 @@ def test_recording_one_and_many(large: Book) -> None:
         for recipient_id in large.recipient_ids(message_id)
     ]
 
-    with counted(large.store) as statements:
+    with counted(large.database) as statements:
         for some in (wanted[:1], wanted[1:]):
-            with transaction(large.store) as db:
+            with transaction(large.database) as db:
                 transitions.record(db, some)
 
-    assert_by_key(large.store, statements)
+    assert_by_key(large.database, statements)
 
 
 def test_claiming_and_delivering(large: Book, busy_office: StepContext) -> None:
@@ -142,34 +142,34 @@ def test_claiming_and_delivering(large: Book, busy_office: StepContext) -> None:
     decide(busy_office, message_ids)
     recipient_ids = [each for message_id in message_ids for each in large.recipient_ids(message_id)]
 
-    with counted(large.store) as statements:
+    with counted(large.database) as statements:
         deliver(busy_office, recipient_ids[:1])
         deliver(busy_office, recipient_ids[1:])
 
-    assert_by_key(large.store, statements)
+    assert_by_key(large.database, statements)
 
 
 def test_lapsing(large: Book, busy_office: StepContext) -> None:
     message_id = large.message(large.account(Channel.EMAIL))
     decide(busy_office, [message_id])
-    with transaction(large.store) as db:
+    with transaction(large.database) as db:
         claims.claim(db, large.recipient_ids(message_id), token=uuid7(), lease=timedelta(0))
 
-    with counted(large.store) as statements:
+    with counted(large.database) as statements:
         lapse(busy_office, large.recipient_ids(message_id))
 
-    assert_by_index(large.store, statements)
+    assert_by_index(large.database, statements)
 
 
 def test_burying(large: Book, busy_office: StepContext) -> None:
     message_id = large.message(large.account(Channel.EMAIL))
     decide(busy_office, [message_id])
     worker_id = uuid4()
-    with transaction(large.store) as db:
+    with transaction(large.database) as db:
         claims.claim(db, large.recipient_ids(message_id), token=claims.make_token(worker_id), lease=timedelta(hours=1))
         registry.report_alive(db, WorkerIdentity(worker_id, "here", 1, ("decide",)))
 
-    with counted(large.store) as statements, transaction(large.store) as db:
+    with counted(large.database) as statements, transaction(large.database) as db:
         ((attempt, _),) = claims.under_way(db, worker_id)
         claims.count_deaths(db, [attempt.recipient_id])
         deaths.begin_trying(db, worker_id, [message_id])
@@ -177,7 +177,7 @@ def test_burying(large: Book, busy_office: StepContext) -> None:
         deaths.parked(db, limit=20)
         deaths.release(db, message_id)
 
-    assert_by_index(large.store, statements)
+    assert_by_index(large.database, statements)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_the_sweep_walks_over_no_row_that_is_due_later_and_in_the_index_over_tho
     large: Book, due_in: str, state: State, most_rows: int
 ) -> None:
     """Of 100,000 rows that wait for their bells each is looked at in the index, which took 18 ms (25 November 2026)."""
-    with large.store.connect() as db, counted(large.store) as statements:
+    with large.database.connect() as db, counted(large.database) as statements:
         db.execute(text(_BACKLOG), {"due_in": due_in, "state": state})
         rung_at = db.scalar(text("SELECT clock_timestamp() - INTERVAL '2 hours'"))
         found = due.waiting(db, Channel.EMAIL, limit=500, rung_at=rung_at)
@@ -204,17 +204,17 @@ def test_vetting_and_reviewing(large: Book, busy_office: StepContext) -> None:
     approved, expired = (large.message(large.account(), subject=HELD_PHRASE) for _ in range(2))
     decide(busy_office, [approved, expired])
 
-    with counted(large.store) as statements:
+    with counted(large.database) as statements:
         vet(busy_office, [approved, expired])
         rule(busy_office, large.case(approved).case_id, Ruling(CaseState.APPROVED, "staff"))
         large.ask("UPDATE vetting_case SET expires_at = clock_timestamp() WHERE message_id = :id", id=expired)
         expire(busy_office, [expired])
 
-    assert_by_key(large.store, statements)
+    assert_by_key(large.database, statements)
 
 
 def test_looking_for_what_is_due(large: Book) -> None:
-    with counted(large.store) as statements, transaction(large.store) as db:
+    with counted(large.database) as statements, transaction(large.database) as db:
         due.undecided(db, limit=500)
         due.unopened(db, limit=500)
         due.expired(db, limit=500)
@@ -222,36 +222,36 @@ def test_looking_for_what_is_due(large: Book) -> None:
             due.waiting(db, channel, limit=500)
             due.lapsed(db, channel, limit=500)
 
-    assert_by_index(large.store, statements)
+    assert_by_index(large.database, statements)
 
 
 def test_describing_accounts(large: Book) -> None:
     account_ids = large.accounts(5)
 
-    with counted(large.store) as statements, transaction(large.store) as db:
+    with counted(large.database) as statements, transaction(large.database) as db:
         known = accounts.find(db, account_ids)
         accounts.put(db, known)
         accounts.bring_in(db, [(each.account_id, each.draft, each) for each in known])
         accounts.move_to(db, account_ids[0], Channel.EMAIL)
 
-    assert_by_key(large.store, statements)
+    assert_by_key(large.database, statements)
 
 
 def test_setting_aside(large: Book) -> None:
     message_id = large.message(large.account())
 
-    with counted(large.store) as statements, transaction(large.store) as db:
+    with counted(large.database) as statements, transaction(large.database) as db:
         due.set_aside_messages(db, [message_id], timedelta(hours=1))
         due.set_aside_recipients(db, [1, 2, 3], timedelta(hours=1))
 
-    assert_by_key(large.store, statements)
+    assert_by_key(large.database, statements)
 
 
 def test_reading(large: Book) -> None:
     account_id = large.account()
     message_ids = [large.message(account_id) for _ in range(5)]
 
-    with counted(large.store) as statements, transaction(large.store) as db:
+    with counted(large.database) as statements, transaction(large.database) as db:
         messages.progress(db, message_ids)
         messages.progress(db, message_ids, settled_only=True)
         messages.message(db, message_ids[0])
@@ -260,7 +260,7 @@ def test_reading(large: Book) -> None:
         vetting_cases.find(db, uuid7())
 
     assert [] == letters
-    assert_by_key(large.store, statements)
+    assert_by_key(large.database, statements)
 
 
 def test_a_plan_that_was_made_while_the_tables_were_empty_finds_rows_by_index(
@@ -268,17 +268,17 @@ def test_a_plan_that_was_made_while_the_tables_were_empty_finds_rows_by_index(
 ) -> None:
     """A connection keeps such a plan until statistics are taken, a minute later, while a fresh system fills."""
     url = SecretStr(servers.create_database(f"fresh_{worker_number}"))
-    store = open_store(base_settings.model_copy(update={"database_url": url}), connections=2)
-    fresh = Book(store)
+    database = open_database(base_settings.model_copy(update={"database_url": url}), connections=2)
+    fresh = Book(database)
 
-    with counted(store) as statements:
+    with counted(database) as statements:
         message_id = fresh.message(*fresh.accounts(3))
-        decide(replace(context, store=store), [message_id])
-        with transaction(store) as db:
+        decide(replace(context, database=database), [message_id])
+        with transaction(database) as db:
             messages.progress(db, [message_id], settled_only=True)
     asked = [each for each in statements if "accepted" in each.sql or "FROM message" in each.sql]
-    plans = [plan_without_values(store, each, as_connected=True) for each in asked]
-    store.dispose()
+    plans = [plan_without_values(database, each, as_connected=True) for each in asked]
+    database.dispose()
 
     growing = TABLES - {"account", "preference"}
     scans = [node for plan in plans for node in scans_of(plan, growing)]

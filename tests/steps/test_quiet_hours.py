@@ -134,7 +134,7 @@ def test_many_letters_put_off_are_delivered_in_a_handful_of_statements(book: Boo
     wake(book)
     ids = [each for message_id in message_ids for each in book.recipient_ids(message_id)]
 
-    with counted(book.store) as statements:
+    with counted(book.database) as statements:
         deliver(context, ids)
 
     assert 2 == len(statements)
@@ -195,7 +195,7 @@ def test_an_inbox_delivery_that_was_cut_off_is_made_again_and_is_no_duplicate(bo
     message_id = book.message(account_id)
     decide(context, [message_id])
     wake(book)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         claims.claim(db, book.recipient_ids(message_id), token=uuid7(), lease=AN_HOUR)
     book.let_pass(AN_HOUR)
 
@@ -249,7 +249,7 @@ def test_wishes_about_senders_and_time_are_asked_for_at_the_decision_and_again_a
     message_id = book.message(early, late, sender_email="grace@example.com")
     decide(context, [message_id])
     decided = book.states(message_id)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         (facts,) = accounts.find(db, [early])
     book.put(replace(facts, account_id=late))
 
@@ -272,7 +272,7 @@ def test_a_client_is_known_to_lists_by_its_id(book: Book, context: StepContext) 
 
 def _settled(book: Book, message_id: UUID) -> bool:
     """Say whether the door would answer now."""
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         return message_id in messages.progress(db, [message_id], settled_only=True)
 
 

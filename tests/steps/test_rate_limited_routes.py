@@ -28,7 +28,7 @@ _ASYNC = {"Prefer": "respond-async"}
 def key(book: Book, settings: Settings) -> Headers:
     """Give the credential of a client that may do everything."""
     minted = mint(CredentialKind.API_KEY, settings.pepper)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         clients.add_credentials(db, book.client_id, [minted])
     return {"X-Proz-API-Key": minted.text.get_secret_value()}
 

@@ -58,7 +58,7 @@ def enrolled(book: Book) -> None:
 
 def enroll(book: Book) -> None:
     """Let the dead worker be known, as if it lived."""
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         registry.report_alive(db, WorkerIdentity(DEAD, "here", 1, ("decide",)))
 
 
@@ -71,7 +71,7 @@ def claim_by_the_dead(book: Book, message_id: UUID) -> tuple[int, int]:
 def die_trying(book: Book, context: StepContext, *message_ids: UUID) -> None:
     """Let a sweep begin to work on these and die of it."""
     enroll(book)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         deaths.begin_trying(db, DEAD, message_ids)
     bury(context, DEAD)
 
@@ -246,7 +246,7 @@ def test_a_held_message_whose_expiry_kills_is_set_aside_and_staff_may_still_deci
     for _ in range(3):
         before = book.reasons(message_id)
         die_trying(book, context, message_id)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         due_now = due.expired(db, limit=10)
     after = book.reasons(message_id)
     rule(context, book.case(message_id).case_id, Ruling(CaseState.APPROVED, "staff"))
@@ -284,7 +284,7 @@ def test_a_death_after_the_decision_counts_against_nobody(book: Book, context: S
 
 def test_a_sweep_that_survives_takes_its_note_back(book: Book, context: StepContext) -> None:
     message_id = book.message(book.account())
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         registry.report_alive(db, WorkerIdentity(context.worker_id, "here", 1, ("decide",)))
     book.let_pass(timedelta(seconds=5))
 

@@ -89,7 +89,7 @@ def test_open_cases_wait_oldest_first(book: Book, hold: Hold, context: StepConte
     first, decided, last = hold(book.account()), hold(book.account()), hold(book.account())
     rule(context, book.case(decided).case_id, REJECTED)
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         waiting = vetting_cases.open_cases(db, 10)
 
     assert [first, last] == [case.message_id for case in waiting]

@@ -16,14 +16,14 @@ from tests.simulation.store import CHOSEN, Policy, Store
 
 
 @pytest.fixture
-def side_by_side(store: database.Store, base_settings: Settings, tmp_path: Path) -> OpenStores:
+def side_by_side(database: database.Database, base_settings: Settings, tmp_path: Path) -> OpenStores:
     """Give what opens a model and an empty database that is to agree with it."""
     numbers = count()
 
     @contextmanager
     def opened(policy: Policy) -> Iterator[Sequence[Store]]:
         chosen = base_settings.model_copy(update={**CHOSEN, "unknown_policy": policy})
-        postgres = Postgres(store, chosen, tmp_path / str(next(numbers)))
+        postgres = Postgres(database, chosen, tmp_path / str(next(numbers)))
         try:
             yield [Model(settings_of(policy)), postgres]
         finally:

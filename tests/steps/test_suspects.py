@@ -80,7 +80,7 @@ def test_neighbours_of_a_recipient_that_kills_are_delivered_and_it_alone_is_set_
     message_id = waiting_message(book, context, channel)
     die_of(book, context, message_id, times=2)
     (poison, *_) = book.recipient_ids(message_id)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         claims.claim(db, [poison], token=claims.make_token(DEAD), lease=LEASE, is_alone=True)
 
     bury(context, DEAD)

@@ -104,7 +104,7 @@ def test_a_retry_is_made_when_it_is_due_and_not_before(book: Book, context: Step
 def test_a_lost_lease_is_found_and_the_letter_sent_again(book: Book, context: StepContext, relay: FakeSender) -> None:
     message_id = book.message(book.account(Channel.EMAIL))
     decide(context, [message_id])
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         claims.claim(db, book.recipient_ids(message_id), token=uuid7(), lease=timedelta(seconds=60))
 
     with sweeping(context):
@@ -256,5 +256,5 @@ def test_what_is_due_by_the_clock_alone_waits_for_no_bell(book: Book, context: S
 
 def _await_rounds(book: Book, number: int) -> None:
     """Wait until a sweep has begun this many rounds more."""
-    with counted(book.store) as statements:
+    with counted(book.database) as statements:
         wait_until(lambda: sum("vetting_case.state = 'open'" in each.sql for each in statements) > number)

@@ -201,8 +201,8 @@ def test_neither_the_secret_nor_the_token_is_stored(http: httpx2.Client, form: F
 def test_the_secret_of_the_demo_client_works(
     http: httpx2.Client, book: Book, settings: Settings, tmp_path: Path
 ) -> None:
-    demo.seed(book.store)
-    told = demo.credentials(book.store, settings.pepper, tmp_path / "demo.json")
+    demo.seed(book.database)
+    told = demo.credentials(book.database, settings.pepper, tmp_path / "demo.json")
 
     answer = http.post(PATH, data={**GRANT, "client_id": told["client_id"], "client_secret": told["client_secret"]})
 

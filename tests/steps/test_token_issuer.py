@@ -115,7 +115,7 @@ def test_a_signed_token_gets_in_and_its_keys_are_fetched_once(settings: Settings
 
 
 def test_a_token_may_do_no_more_than_its_client(settings: Settings, book: Book, real: RealIssuer) -> None:
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         clients.put(db, book.client_id, "shop", scopes=[Scope.MESSAGE_SEND])
 
     with open_door(by_keys(settings, real)) as http:
@@ -139,7 +139,7 @@ def test_a_token_for_a_client_that_is_not_ours_or_is_shut_out_is_invalid(
     with open_door(by_keys(settings, real)) as http:
         assert "invalid_token" == ask(http, token(book, client_id="nobody")).json()["error"]
         assert 200 == ask(http, token(book)).status_code
-        with transaction(book.store) as db:
+        with transaction(book.database) as db:
             credentials.revoke_all(db, book.client_id)
         wait_until(lambda: ask(http, token(book)).status_code == 401, within_s=2)
 

@@ -9,7 +9,7 @@ from typing import Any
 from redis import Redis
 from sqlalchemy import event
 
-from delivery.records.database import Store, transaction
+from delivery.records.database import Database, transaction
 from delivery.records.pipeline import accept
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName, StepName
@@ -29,7 +29,7 @@ class Trace:
 
 
 @contextmanager
-def traced(store: Store) -> Iterator[Trace]:
+def traced(database: Database) -> Iterator[Trace]:
     """Note every statement and every commit while the block runs."""
     trace = Trace()
 
@@ -41,19 +41,19 @@ def traced(store: Store) -> Iterator[Trace]:
         del connection
         trace.commits += 1
 
-    event.listen(store, "before_cursor_execute", note_statement)
-    event.listen(store, "commit", note_commit)
+    event.listen(database, "before_cursor_execute", note_statement)
+    event.listen(database, "commit", note_commit)
     try:
         yield trace
     finally:
-        event.remove(store, "before_cursor_execute", note_statement)
-        event.remove(store, "commit", note_commit)
+        event.remove(database, "before_cursor_execute", note_statement)
+        event.remove(database, "commit", note_commit)
 
 
 def test_taking_in_one_message_is_one_statement_and_one_commit(book: Book) -> None:
     arrival = book.arrival(*book.accounts(25))
 
-    with traced(book.store) as trace, transaction(book.store) as db:
+    with traced(book.database) as trace, transaction(book.database) as db:
         accept.accept(db, [arrival], grace=GRACE)
 
     assert (1, 1) == (len(trace.statements), trace.commits)
@@ -64,7 +64,7 @@ def test_deciding_one_message_is_four_statements_one_commit_and_no_bell(
 ) -> None:
     message_id = book.message(*book.accounts(25))
 
-    with traced(book.store) as trace:
+    with traced(book.database) as trace:
         decide(context, [message_id])
 
     assert (4, 1, 0) == (len(trace.statements), trace.commits, len(bells.rung))

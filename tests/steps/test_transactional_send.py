@@ -57,10 +57,10 @@ def test_a_message_is_rolled_back_with_the_callers_own_business(
 def test_a_connection_of_sqlalchemy_does_as_well(book: Book) -> None:
     sent = fields(book.account())
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         message_id = send_in(db, sent, client_id=book.client_id)
         assert db.in_transaction()
-    with book.store.connect() as rolled_back:
+    with book.database.connect() as rolled_back:
         send_in(rolled_back, fields(book.account()), client_id=book.client_id)
 
     assert [message_id] == [row.id for row in book.ask("SELECT id FROM message")]
@@ -73,7 +73,7 @@ def test_without_a_bell_the_sweep_finds_it_at_once(
     ringing = send_in(connection, fields(book.account()), client_id=book.client_id, grace=timedelta(seconds=5))
     connection.commit()
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         found = due.undecided(db, limit=10)
     decide(context, found)
 
@@ -133,7 +133,7 @@ def test_a_refusal_leaves_the_callers_transaction_as_it_was(book: Book, connecti
 
 def test_what_is_no_connection_is_refused(book: Book) -> None:
     with pytest.raises(TypeError, match="psycopg"):
-        send_in(cast(object, book.store), fields(book.account()), client_id=book.client_id)
+        send_in(cast(object, book.database), fields(book.account()), client_id=book.client_id)
 
 
 def test_the_callers_connection_is_left_as_it_was_set_up(book: Book, connection: psycopg.Connection[Any]) -> None:

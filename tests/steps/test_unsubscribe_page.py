@@ -40,7 +40,7 @@ def path(account_id: UUID, settings: Settings, *, age: timedelta = timedelta()) 
 
 def channel_of(book: Book, account_id: UUID) -> Channel:
     """Say how an account is reached."""
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         (facts,) = accounts.find(db, [account_id])
     assert facts.is_closed  # What is not about e-mails stays as it was.
     return facts.channel

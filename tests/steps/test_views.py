@@ -65,7 +65,7 @@ def test_a_retrying_and_an_unknown_recipient_stand_where_they_stand(book: Book) 
 def test_a_message_is_read_by_its_own_client_only(book: Book) -> None:
     message_id = book.message(book.account(), type=MessageType.JOB)
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         mine = messages.message(db, message_id, client_id=book.client_id)
         others = messages.message(db, message_id, client_id=book.client())
 
@@ -121,16 +121,16 @@ def test_a_letter_that_arrives_between_two_pages_shifts_nothing(book: Book, cont
 def test_an_empty_inbox_is_not_the_inbox_of_nobody(book: Book) -> None:
     account_id = book.account()
 
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         assert [] == inbox.inbox(db, account_id, limit=10)
         assert inbox.inbox(db, uuid7(), limit=10) is None
 
 
 def _progress(book: Book, message_ids: list[UUID], *, settled_only: bool = False) -> dict[UUID, Progress]:
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         return messages.progress(db, message_ids, settled_only=settled_only)
 
 
 def _inbox(book: Book, account_id: UUID, *, limit: int, before: tuple[datetime, int] | None = None) -> list[InboxView]:
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         return inbox.inbox(db, account_id, limit=limit, before=before) or []

@@ -32,6 +32,6 @@ def status_of(answer: httpx2.Response) -> tuple[str, str]:
 def key_of(book: Book, settings: Settings, client_id: UUID) -> Headers:
     """Make a client an API key."""
     minted = mint(CredentialKind.API_KEY, settings.pepper)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         clients.add_credentials(db, client_id, [minted])
     return {"X-Proz-API-Key": minted.text.get_secret_value()}

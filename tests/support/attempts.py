@@ -20,11 +20,11 @@ UNKNOWN = Outcome(Kind.UNKNOWN, Reason.INTERRUPTED)
 def claim(book: Book, message_id: UUID, token: UUID | None = None, *, is_alone: bool = False) -> list[Letter]:
     """Claim what can be claimed of a message."""
     recipient_ids = book.recipient_ids(message_id)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         return claims.claim(db, recipient_ids, token=token or uuid7(), lease=LEASE, is_alone=is_alone)
 
 
 def record(book: Book, attempt: Attempt, outcome: Outcome) -> set[int]:
     """Record an outcome, without chance."""
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         return transitions.record(db, [conclude(attempt, outcome, 0.0)])

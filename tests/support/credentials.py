@@ -18,7 +18,7 @@ def minted(book: Book, settings: Settings, kind: CredentialKind = CredentialKind
     """Give the client of the book, or the one chosen here, a credential."""
     client_id: UUID = chosen.pop("client_id", book.client_id)
     fresh = mint(kind, settings.pepper)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         clients.add_credentials(db, client_id, [fresh], **chosen)
     return fresh
 

@@ -36,7 +36,7 @@ def credential(
 ) -> str:
     """Give a client something to show: an access token, unless another kind is asked for."""
     minted = mint(kind, pepper)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         clients.add_credentials(db, client_id or book.client_id, [minted], scopes=scopes, lifetime=lifetime)
     return minted.text.get_secret_value()
 
@@ -75,7 +75,7 @@ def reading(context: StepContext, letterbox: Letterbox | None = None) -> Iterato
 
 def refusals(book: Book) -> list[RefusedView]:
     """List what was refused, newest first."""
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         return refused_sends.latest(db, 1000)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from delivery.intake.messages import Draft
-from delivery.records.database import Store, transaction
+from delivery.records.database import Database, transaction
 from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
 from delivery.records.pipeline import accept, vetting_cases
@@ -30,14 +30,14 @@ _EVERY_INSTANT = text("""
 class Book:
     """The records of one test. Accounts are reached in their inbox unless it says otherwise."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, database: Database) -> None:
+        self.database = database
         self.client_id = self.client()
 
     def client(self, *, scopes: Sequence[Scope] = tuple(Scope)) -> UUID:
         """Enroll a program that sends messages."""
         client_id = uuid7()
-        with transaction(self.store) as db:
+        with transaction(self.database) as db:
             clients.put(db, client_id, "a client", scopes=scopes)
         return client_id
 
@@ -56,7 +56,7 @@ class Book:
 
     def put(self, *facts: AccountFacts) -> None:
         """Create or replace accounts."""
-        with transaction(self.store) as db:
+        with transaction(self.database) as db:
             accounts.put(db, facts)
 
     def change(self, account_id: UUID, **facts: Any) -> None:
@@ -72,7 +72,7 @@ class Book:
 
     def accept(self, *arrivals: Arrival) -> dict[UUID, Acceptance]:
         """Take these in, in one transaction; answer what became of each."""
-        with transaction(self.store) as db:
+        with transaction(self.database) as db:
             return accept.accept(db, arrivals, grace=GRACE)
 
     def message(self, *account_ids: UUID, **fields: Any) -> UUID:
@@ -83,7 +83,7 @@ class Book:
 
     def view(self, message_id: UUID) -> MessageView:
         """Read a message that is there."""
-        with transaction(self.store) as db:
+        with transaction(self.database) as db:
             view = messages.message(db, message_id)
         assert view is not None
         return view
@@ -114,14 +114,14 @@ class Book:
         """Give the vetting case of a message."""
         vetting_id = self.view(message_id).vetting_id
         assert vetting_id is not None
-        with transaction(self.store) as db:
+        with transaction(self.database) as db:
             case = vetting_cases.find(db, vetting_id)
         assert case is not None
         return case
 
     def inbox(self, account_id: UUID) -> list[UUID]:
         """List the messages in an inbox, newest first."""
-        with transaction(self.store) as db:
+        with transaction(self.database) as db:
             return [letter.message_id for letter in inbox.inbox(db, account_id, limit=100) or []]
 
     def count(self, table: str) -> int:
@@ -130,11 +130,11 @@ class Book:
 
     def ask(self, statement: str, **values: Any) -> list[Any]:
         """Ask anything else."""
-        with transaction(self.store) as db:
+        with transaction(self.database) as db:
             result = db.execute(text(statement), values)
             return list(result) if result.returns_rows else []
 
     def let_pass(self, passed: timedelta) -> None:
         """Let everything that waits for an instant come nearer to it."""
-        with transaction(self.store) as db:
+        with transaction(self.database) as db:
             db.execute(_EVERY_INSTANT, {"passed": passed})

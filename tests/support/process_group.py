@@ -15,7 +15,7 @@ import httpx2
 import psutil
 from sqlalchemy import text
 
-from delivery.records.database import STORE_UNAVAILABLE, Store, transaction
+from delivery.records.database import DATABASE_UNAVAILABLE, Database, transaction
 from delivery.records.views.invariants import Scope
 from delivery.settings import Settings, environment_name
 from tasks.health_checks import Mark, check
@@ -82,14 +82,14 @@ class Crew:
         self.strike(name, how)
         return self.processes.pop(name).wait(within_s)
 
-    def await_ready(self, store: Store, *names: str) -> None:
+    def await_ready(self, database: Database, *names: str) -> None:
         """Wait until these, or all of ours, do their work."""
         for name in names or tuple(self.processes):
             if name.startswith(API):
                 wait_until(self.is_open, within_s=START_S)
             else:
                 pid = self.processes[name].pid
-                wait_until(lambda pid=pid: _is_seen(store, pid), within_s=START_S)  # type: ignore[misc] # bound now
+                wait_until(lambda pid=pid: _is_seen(database, pid), within_s=START_S)  # type: ignore[misc] # bound now
 
     def is_open(self) -> bool:
         """Say whether the API answers that it is ready."""
@@ -142,9 +142,9 @@ def crew_at(folder: Path, settings: Settings, **chosen: Any) -> Iterator[Crew]:
         crew.dismiss()
 
 
-def faults(settings: Settings, store: Store) -> list[str]:
+def faults(settings: Settings, database: Database) -> list[str]:
     """Name what `postroom doctor` finds at fault."""
-    lines = check(settings, store, Scope(is_everything=True), timeout=timedelta(seconds=_ANSWER_S))
+    lines = check(settings, database, Scope(is_everything=True), timeout=timedelta(seconds=_ANSWER_S))
     return [line.name for line in lines if line.mark is Mark.FAULT]
 
 
@@ -152,9 +152,9 @@ def _spell(value: Any) -> str:
     return str(value.get_secret_value() if hasattr(value, "get_secret_value") else value)
 
 
-def _is_seen(store: Store, pid: int) -> bool:
+def _is_seen(database: Database, pid: int) -> bool:
     try:
-        with transaction(store) as db:
+        with transaction(database) as db:
             return bool(db.scalar(_SEEN, {"pid": pid}))
-    except STORE_UNAVAILABLE:
+    except DATABASE_UNAVAILABLE:
         return False

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from delivery.records.database import Store
+from delivery.records.database import Database
 from tests.support.statements import Statement
 
 TABLES = {"recipient", "message", "account", "preference", "inbox_letter", "vetting_case"}
@@ -31,16 +31,16 @@ def _is_by_key(node: Any) -> bool:
     return node["Node Type"] == "ModifyTable" or "Index Cond" in node or "Recheck Cond" in node
 
 
-def assert_by_index(store: Store, statements: list[Statement]) -> None:
+def assert_by_index(database: Database, statements: list[Statement]) -> None:
     """Hold that none of these statements reads a whole table, with its values known or unknown."""
     assert statements
     for each in statements:
-        for plan in (_plan_with_values(store, each), plan_without_values(store, each)):
+        for plan in (_plan_with_values(database, each), plan_without_values(database, each)):
             scanned = {node["Relation Name"] for node in nodes(plan) if node["Node Type"] == "Seq Scan"}
             assert set() == scanned & TABLES, f"{each.sql}\n{json.dumps(plan, indent=1)}"
 
 
-def assert_by_key(store: Store, statements: list[Statement]) -> None:
+def assert_by_key(database: Database, statements: list[Statement]) -> None:
     """Hold that these statements look at no row but those that they are asked for, with values known or unknown.
 
     An index of all open rows is no key: where statistics were taken in a quiet hour it looks short, and a statement
@@ -48,22 +48,22 @@ def assert_by_key(store: Store, statements: list[Statement]) -> None:
     """
     assert statements
     for each in statements:
-        for plan in (_plan_with_values(store, each), plan_without_values(store, each)):
+        for plan in (_plan_with_values(database, each), plan_without_values(database, each)):
             assert [] == without_key(scans_of(plan, TABLES)), each.sql
 
 
-def _plan_with_values(store: Store, statement: Statement) -> Any:
-    with store.connect() as db:
+def _plan_with_values(database: Database, statement: Statement) -> Any:
+    with database.connect() as db:
         db.execute(_FREE)
         ((rows,),) = db.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement.sql}", statement.values)
     return rows[0]["Plan"]
 
 
-def plan_without_values(store: Store, statement: Statement, *, as_connected: bool = False) -> Any:
+def plan_without_values(database: Database, statement: Statement, *, as_connected: bool = False) -> Any:
     """Ask for the plan that PostgreSQL makes once for all values; freely, or `as_connected`."""
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement.sql)))
     sql = re.sub(r"%\((\w+)\)s", lambda match: f"${names.index(match[1]) + 1}", statement.sql)
-    with store.connect() as db:
+    with database.connect() as db:
         if not as_connected:
             db.execute(_FREE)
         ((rows,),) = db.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {sql}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from delivery.records.database import Store
+from delivery.records.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Statement:
 
 
 @contextmanager
-def counted(store: Store) -> Iterator[list[Statement]]:
+def counted(database: Database) -> Iterator[list[Statement]]:
     """Note every statement while the block runs."""
     noted: list[Statement] = []
 
@@ -27,8 +27,8 @@ def counted(store: Store) -> Iterator[list[Statement]]:
         del connection, cursor, context, executemany
         noted.append(Statement(sql, values))
 
-    event.listen(store, "before_cursor_execute", note)
+    event.listen(database, "before_cursor_execute", note)
     try:
         yield noted
     finally:
-        event.remove(store, "before_cursor_execute", note)
+        event.remove(database, "before_cursor_execute", note)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from delivery.records.database import Store, open_store
+from delivery.records.database import Database, open_database
 from delivery.settings import Settings
 from tests.support.fixtures import Book
 from tests.support.platform import Platform, short_folder
@@ -39,10 +39,10 @@ def own_platform() -> Iterator[Platform]:
 
 
 @pytest.fixture
-def book(store: Store, broker: object) -> Book:
+def book(database: Database, broker: object) -> Book:
     """Give empty records beside an empty broker."""
     del broker
-    return Book(store)
+    return Book(database)
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 @pytest.fixture(scope="module")
-def own_store(own_settings: Settings) -> Iterator[Store]:
+def own_store(own_settings: Settings) -> Iterator[Database]:
     """Give the database of a module's `own_settings`, as seen from outside."""
-    store = open_store(own_settings, connections=2)
-    yield store
-    store.dispose()
+    database = open_database(own_settings, connections=2)
+    yield database
+    database.dispose()

@@ -11,7 +11,7 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from delivery.records.database import Store
+from delivery.records.database import Database
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tests.support.api_client import key_of
@@ -52,16 +52,16 @@ def running(base_settings: Settings, mailbox: Mailbox) -> Iterator[Crew]:
 
 
 @pytest.fixture
-def book(store: Store) -> Book:
+def book(database: Database) -> Book:
     """Give empty records."""
-    return Book(store)
+    return Book(database)
 
 
 @pytest.fixture
 def crew(running: Crew, book: Book, base_settings: Settings, mailbox: Mailbox) -> Crew:
     """Give the crew at work, and nothing that was sent before."""
     running.key = key_of(book, base_settings, book.client_id)
-    running.await_ready(book.store, API, DECIDE, SMTP)
+    running.await_ready(book.database, API, DECIDE, SMTP)
     mailbox.mails.clear()
     return running
 

@@ -40,7 +40,7 @@ def crew(book: Book, base_settings: Settings, tmp_path: Path, mailbox: Mailbox) 
         for name in (API, DECIDE, SMTP):
             jump(crew, name, 0)
             crew.start(name, PYTHONPATH=f"{_PLACE}:{ROOT}", CLOCK_FILE=str(tmp_path / f"{name}.clock"))
-        crew.await_ready(book.store)
+        crew.await_ready(book.database)
         yield crew
 
 
@@ -76,7 +76,7 @@ def test_whoever_has_the_wrong_time_everything_is_delivered_once_and_soon(
     }
     assert [] == book.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1")
     assert [] == book.ask("SELECT id FROM message WHERE created_at > clock_timestamp() OR sent_at > clock_timestamp()")
-    assert [] == faults(base_settings, book.store)
+    assert [] == faults(base_settings, book.database)
 
 
 def _sleeper(book: Book) -> UUID:
@@ -88,7 +88,7 @@ def _sleeper(book: Book) -> UUID:
 
 def _token(crew: Crew, book: Book, settings: Settings) -> dict[str, str]:
     secret = mint(CredentialKind.CLIENT_SECRET, settings.pepper)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         clients.add_credentials(db, book.client_id, [secret])
     form = {
         "grant_type": "client_credentials",

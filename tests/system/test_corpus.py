@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from delivery.records.database import open_store
+from delivery.records.database import open_database
 from delivery.settings import Settings
 from tests.corpus.cases import MARK, Case, Expected, read_corpus
 from tests.corpus.environment import Stage, set_stage
@@ -42,10 +42,10 @@ def stage(servers: Servers, base_settings: Settings, worker_number: int) -> Iter
     """Give a Postroom of this file's own, so that what is there can be counted."""
     url = SecretStr(servers.create_database(f"corpus_{worker_number}"))
     settings = base_settings.model_copy(update={"database_url": url})
-    store = open_store(settings, connections=2)
-    with set_stage(settings, Book(store)) as ready:
+    database = open_database(settings, connections=2)
+    with set_stage(settings, Book(database)) as ready:
         yield ready
-    store.dispose()
+    database.dispose()
 
 
 @pytest.mark.parametrize("case", _CORPUS, ids=lambda case: case.name)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from delivery.records.database import Store, answers
+from delivery.records.database import Database, answers
 from delivery.records.migrate import create_database, migrate
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
@@ -53,7 +53,7 @@ def own_settings(base_settings: Settings, postgres: Server) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def crew(own_settings: Settings, own_store: Store, postgres: Server, mailbox: Mailbox) -> Iterator[Crew]:
+def crew(own_settings: Settings, own_store: Database, postgres: Server, mailbox: Mailbox) -> Iterator[Crew]:
     """Give a whole crew at work on that database."""
     with ExitStack() as stack:
         folder = stack.enter_context(short_folder())
@@ -68,7 +68,7 @@ def crew(own_settings: Settings, own_store: Store, postgres: Server, mailbox: Ma
 
 
 @pytest.fixture
-def book(crew: Crew, own_store: Store, own_settings: Settings) -> Book:
+def book(crew: Crew, own_store: Database, own_settings: Settings) -> Book:
     """Give the records of a client whose key the crew's API is asked with."""
     book = Book(own_store)
     crew.key = key_of(book, own_settings, book.client_id)
@@ -111,7 +111,7 @@ def test_the_door_says_so_at_once_and_all_go_on_soon_after_without_a_restart(  #
 
     refused = [_timed_post(crew, *accounts, headers={"Idempotency-Key": f"order-{number}"}) for number in range(3)]
     heal(crew, postgres)
-    book.store.dispose()  # The test's own connections died too.
+    book.database.dispose()  # The test's own connections died too.
     back_at = monotonic()
     taken = [_insist(crew, *accounts, headers={"Idempotency-Key": f"order-{number}"}) for number in range(3)]
     door_s = monotonic() - back_at

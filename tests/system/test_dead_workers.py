@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from delivery.records.database import Store, transaction
+from delivery.records.database import Database, transaction
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, State
 from tasks.broker.doorbell import SilentDoorbell
@@ -61,12 +61,12 @@ def start(base_settings: Settings, mailbox: Mailbox, tmp_path: Path) -> Iterator
 
 
 @pytest.fixture
-def mail(store: Store, broker: object, base_settings: Settings) -> tuple[Book, UUID]:
+def mail(database: Database, broker: object, base_settings: Settings) -> tuple[Book, UUID]:
     """Queue one mail, due at once."""
     del broker
-    book = Book(store)
+    book = Book(database)
     message_id = book.message(book.account(Channel.EMAIL))
-    decide(StepContext(base_settings, store, SilentDoorbell()), [message_id])
+    decide(StepContext(base_settings, database, SilentDoorbell()), [message_id])
     book.ask("UPDATE recipient SET due_at = clock_timestamp()")
     return book, message_id
 
@@ -107,10 +107,10 @@ def test_a_worker_killed_after_the_final_dot_leaves_an_unknown_outcome(
 
 
 def test_a_worker_killed_after_the_answer_needs_no_second_copy(
-    mail: tuple[Book, UUID], mailbox: Mailbox, start: Start, store: Store, tmp_path: Path
+    mail: tuple[Book, UUID], mailbox: Mailbox, start: Start, database: Database, tmp_path: Path
 ) -> None:
     book, message_id = mail
-    with transaction(store) as db:
+    with transaction(database) as db:
         db.execute(text("SELECT FROM message FOR UPDATE"))  # No outcome can be recorded meanwhile.
         start(), start()
         wait_until(lambda: any("answer 250" in each.read_text() for each in tmp_path.glob("*.journal")), within_s=30)

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from redis import Redis
 
-from delivery.records.database import Store, transaction
+from delivery.records.database import Database, transaction
 from delivery.records.pipeline import accept
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName, State, StepName
@@ -58,9 +58,9 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[], 
 
 
 def test_nothing_is_lost_and_nothing_comes_twice_when_workers_are_killed(
-    store: Store, base_settings: Settings, broker: Redis, start: Callable[[], "subprocess.Popen[bytes]"]
+    database: Database, base_settings: Settings, broker: Redis, start: Callable[[], "subprocess.Popen[bytes]"]
 ) -> None:
-    book = Book(store)
+    book = Book(database)
     account_id, token = book.account(), credential(book, base_settings.pepper)
     sends = [fields(account_id, token=token) for _ in range(1500)]
     for each in sends:
@@ -80,14 +80,14 @@ def test_nothing_is_lost_and_nothing_comes_twice_when_workers_are_killed(
 
 
 def test_a_worker_outlives_all_garbage_and_its_log_tells_nothing_of_it(  # noqa: PLR0917 - pytest hands them in by name
-    store: Store,
+    database: Database,
     base_settings: Settings,
     broker: Redis,
     start: Callable[[], "subprocess.Popen[bytes]"],
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
-    book = Book(store)
+    book = Book(database)
     account_id, token = book.account(), credential(book, base_settings.pepper)
     secret: dict[str, Any] = {"subject": "Betreff", "body": "Guten Tag", "sender_email": "grace@example.com"}
     good = fields(account_id, token=token, **secret)
@@ -115,13 +115,13 @@ def test_a_worker_outlives_all_garbage_and_its_log_tells_nothing_of_it(  # noqa:
 
 
 def test_garbage_among_the_bells_neither_ends_a_worker_nor_keeps_it_from_hearing_the_next_bell(
-    store: Store,
+    database: Database,
     base_settings: Settings,
     broker: Redis,
     start: Callable[[], "subprocess.Popen[bytes]"],
     tmp_path: Path,
 ) -> None:
-    book = Book(store)
+    book = Book(database)
     secret = {"body": "Guten Tag"}
     worker = start()
     wait_until(lambda: book.count("worker"), within_s=30)
@@ -130,7 +130,7 @@ def test_garbage_among_the_bells_neither_ends_a_worker_nor_keeps_it_from_hearing
         broker.lpush(QueueName.DECIDE, raw)
     # Its grace is an hour: only the bell can bring it to the worker in time.
     arrival = book.arrival(book.account())
-    with transaction(store) as db:
+    with transaction(database) as db:
         accept.accept(db, [arrival], grace=timedelta(hours=1))
     doorbell = BrokerDoorbell(base_settings)
     doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [arrival.message_id])

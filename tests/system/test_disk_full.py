@@ -16,7 +16,7 @@ import httpx2
 import pytest
 from psycopg import connect
 
-from delivery.records.database import Store, answers
+from delivery.records.database import Database, answers
 from delivery.records.migrate import migrate
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
@@ -108,7 +108,7 @@ def own_settings(base_settings: Settings, place: Place) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def crew(own_settings: Settings, own_store: Store, place: Place, mailbox: Mailbox) -> Iterator[Crew]:
+def crew(own_settings: Settings, own_store: Database, place: Place, mailbox: Mailbox) -> Iterator[Crew]:
     """Give a whole crew at work on that database."""
     with ExitStack() as stack:
         folder = stack.enter_context(short_folder())
@@ -122,7 +122,7 @@ def crew(own_settings: Settings, own_store: Store, place: Place, mailbox: Mailbo
 
 
 @pytest.fixture
-def book(crew: Crew, own_store: Store, own_settings: Settings) -> Book:
+def book(crew: Crew, own_store: Database, own_settings: Settings) -> Book:
     """Give the records of a client whose key the crew's API is asked with."""
     book = Book(own_store)
     crew.key = key_of(book, own_settings, book.client_id)
@@ -199,7 +199,7 @@ def test_a_full_disk_is_refused_within_seconds_and_all_go_on_once_there_is_room(
     doubled = book.ask("SELECT id FROM recipient WHERE possibly_duplicated")
     assert len(mailbox.mails) - messages <= len(doubled)
     assert [] == book.ask("SELECT id FROM message WHERE deaths > 0")
-    assert [] == faults(own_settings, book.store)
+    assert [] == faults(own_settings, book.database)
 
 
 def test_postroom_up_on_a_full_disk_refuses_and_goes_on_once_there_is_room() -> None:
@@ -239,7 +239,7 @@ def _long(key: str) -> str:
 
 
 def _is_settled(book: Book) -> bool:
-    book.store.dispose()  # The test's own connections may have died.
+    book.database.dispose()  # The test's own connections may have died.
     return not book.ask("SELECT FROM recipient WHERE state <> 'delivered' LIMIT 1")
 
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from chaos.valve import Valve, valve_before
-from delivery.records.database import be_patient, transaction
+from delivery.records.database import disable_idle_timeout, transaction
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, State
 from tasks.broker.doorbell import SilentDoorbell
@@ -53,7 +53,7 @@ def crew(book: Book, base_settings: Settings, tmp_path: Path, valve: Valve) -> I
 def queue_mails(book: Book, settings: Settings) -> list[UUID]:
     """Queue a dozen mails, due at once."""
     ids = [book.message(book.account(Channel.EMAIL)) for _ in range(_MAILS)]
-    decide(StepContext(settings, book.store, SilentDoorbell()), ids)
+    decide(StepContext(settings, book.database, SilentDoorbell()), ids)
     book.ask("UPDATE recipient SET due_at = clock_timestamp()")
     return ids
 
@@ -119,8 +119,8 @@ def test_a_worker_that_is_asked_to_stop_in_the_midst_of_a_decision_commits_it_fi
     message_id = book.message(book.account())
     book.ask("UPDATE recipient SET due_at = clock_timestamp()")
     crew.start(DECIDE)
-    with transaction(book.store) as db:
-        be_patient(db)
+    with transaction(book.database) as db:
+        disable_idle_timeout(db)
         db.execute(text("SELECT id FROM recipient FOR UPDATE"))
         wait_until(lambda: book.ask(_WAITS_FOR_A_ROW), within_s=START_S)
 
@@ -135,7 +135,7 @@ def test_a_worker_that_is_asked_to_stop_in_the_midst_of_a_decision_commits_it_fi
 def test_a_request_that_waits_for_its_verdict_is_answered_although_the_door_closes(book: Book, crew: Crew) -> None:
     account_id = book.account()
     crew.start(API)
-    crew.await_ready(book.store)
+    crew.await_ready(book.database)
 
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(crew.post, account_id, prefer="wait=10")

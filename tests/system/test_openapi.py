@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 import schemathesis
 
-from delivery.records.database import Store
+from delivery.records.database import Database
 from delivery.settings import Settings
 from tests.corpus.environment import Stage, set_stage
 from tests.support import build
@@ -25,9 +25,9 @@ _SECONDS = 120
 
 
 @pytest.fixture
-def stage(base_settings: Settings, store: Store) -> Iterator[Stage]:
+def stage(base_settings: Settings, database: Database) -> Iterator[Stage]:
     """Give a door with accounts, messages and keys behind it."""
-    with set_stage(base_settings, Book(store)) as ready:
+    with set_stage(base_settings, Book(database)) as ready:
         yield ready
 
 

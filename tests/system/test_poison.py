@@ -91,7 +91,7 @@ def test_malformed_elements_kill_no_worker_and_hold_nothing_up(
     book: Book, crew: Crew, broker: Redis, base_settings: Settings
 ) -> None:
     crew.start(DECIDE, SMTP)
-    crew.await_ready(book.store)
+    crew.await_ready(book.database)
     before = crew.living
     for queue in QueueName:
         for element in _GARBAGE:

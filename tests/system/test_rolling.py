@@ -60,7 +60,7 @@ def test_the_bells_of_either_version_are_heard_by_the_other(  # noqa: PLR0917 - 
         crew.key = key_of(book, base_settings, book.client_id)
         crew.start(DECIDE, place=place)
         crew.start(API, SMTP, place=other)
-        crew.await_ready(book.store)
+        crew.await_ready(book.database)
 
         assert 201 == crew.post(*accounts).status_code
         wait_until(partial(_is_settled, book), within_s=_SETTLED_S)
@@ -84,13 +84,13 @@ def test_nothing_is_lost_or_doubled_while_one_version_takes_over_from_the_other(
         old.start(API, DECIDE, SMTP, place=former)
         new.start(API, DECIDE, SMTP)
         for each in (old, new):
-            each.await_ready(book.store)
+            each.await_ready(book.database)
         sender = Sender([old, new], broker, accounts, credential(book, base_settings.pepper))
         with sender.at_work():
             codes = [_end_after_a_stretch(old, name, sender) for name in (SMTP, DECIDE, API)]
             sender.await_more(_STRETCH)
         wait_until(partial(_is_settled, book, sender.sent), within_s=_SETTLED_S)
-        found = faults(base_settings, book.store)
+        found = faults(base_settings, book.database)
 
     assert [0, 0] == codes[:2]
     assert all(sender.taken_by[door] for door in (old, new))

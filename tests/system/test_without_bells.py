@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from delivery.credentials import mint
-from delivery.records.database import Store, transaction
+from delivery.records.database import Database, transaction
 from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, CredentialKind
@@ -28,8 +28,10 @@ _PROGRAMS = (("-m", "worker", "worker", "decide"), ("-m", "worker", "worker", "s
     [{"POSTROOM_BELL": "false"}, {"BROKER_URL": "redis://127.0.0.1:1/0"}],
     ids=["the bell is off", "there is no broker"],
 )
-def test_everything_is_delivered_only_later(handicap: dict[str, str], store: Store, base_settings: Settings) -> None:
-    book = Book(store)
+def test_everything_is_delivered_only_later(
+    handicap: dict[str, str], database: Database, base_settings: Settings
+) -> None:
+    book = Book(database)
     accounts = [book.account(), book.account(Channel.EMAIL), book.account(is_closed=True)]
     key = _key(book, base_settings)
 
@@ -51,7 +53,7 @@ def _reason(base_url: str, sent: httpx2.Response, key: str) -> str:
 
 def _key(book: Book, settings: Settings) -> str:
     minted = mint(CredentialKind.API_KEY, settings.pepper)
-    with transaction(book.store) as db:
+    with transaction(book.database) as db:
         clients.add_credentials(db, book.client_id, [minted])
     return minted.text.get_secret_value()
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from api_stub.batching.accept_batcher import AcceptBatcher
 from delivery.crash_points import CrashPoint, arm
-from delivery.records.database import Archive
+from delivery.records.database import AsyncDatabase
 from delivery.records.pipeline.accept import Arrival, Stored, UnknownRecipients, accept
 from tests.support import build
 from tests.support.leaping_loop import now, run
@@ -49,19 +49,19 @@ class FakeArchive:
         }
 
 
-def registrar_of(archive: FakeArchive, *, waiting: int = 0) -> AcceptBatcher:
+def registrar_of(database: FakeArchive, *, waiting: int = 0) -> AcceptBatcher:
     """Make a registrar that stores in this archive, while so many requests wait for their verdict."""
-    return AcceptBatcher(cast(Archive, archive), GRACE, lambda: waiting)
+    return AcceptBatcher(cast(AsyncDatabase, database), GRACE, lambda: waiting)
 
 
 def test_an_idle_registrar_stores_a_draft_at_once_and_alone() -> None:
     async def test() -> None:
-        archive = FakeArchive()
+        database = FakeArchive()
 
-        acceptance = await registrar_of(archive).accept(build.arrival(1))
+        acceptance = await registrar_of(database).accept(build.arrival(1))
 
         assert Stored() == acceptance
-        assert [1] == [len(commit) for commit in archive.commits]
+        assert [1] == [len(commit) for commit in database.commits]
         assert 0 == now()
 
     run(test())
@@ -69,26 +69,26 @@ def test_an_idle_registrar_stores_a_draft_at_once_and_alone() -> None:
 
 def test_drafts_that_come_while_a_commit_is_under_way_share_the_next_one() -> None:
     async def test() -> None:
-        archive = FakeArchive()
-        archive.is_open.clear()
-        accept_batcher = registrar_of(archive)
+        database = FakeArchive()
+        database.is_open.clear()
+        accept_batcher = registrar_of(database)
         accepting = [asyncio.create_task(accept_batcher.accept(build.arrival(0)))]
-        await until(lambda: archive.asked == 1)
+        await until(lambda: database.asked == 1)
 
         accepting += [asyncio.create_task(accept_batcher.accept(build.arrival(number))) for number in range(1, 21)]
         await breathe()
-        archive.is_open.set()
+        database.is_open.set()
         await asyncio.gather(*accepting)
 
-        assert [1, 20] == [len(commit) for commit in archive.commits]
+        assert [1, 20] == [len(commit) for commit in database.commits]
 
     run(test())
 
 
 def test_in_a_crowd_drafts_that_come_right_after_a_shared_commit_began_share_the_next_one() -> None:
     async def test() -> None:
-        archive = FakeArchive()
-        accept_batcher = registrar_of(archive, waiting=8)
+        database = FakeArchive()
+        accept_batcher = registrar_of(database, waiting=8)
         await accept_together(accept_batcher, 2)
 
         accepting = [asyncio.create_task(accept_batcher.accept(build.arrival(3)))]
@@ -96,7 +96,7 @@ def test_in_a_crowd_drafts_that_come_right_after_a_shared_commit_began_share_the
         accepting.append(asyncio.create_task(accept_batcher.accept(build.arrival(4))))
         await asyncio.gather(*accepting)
 
-        assert [2, 2] == [len(commit) for commit in archive.commits]
+        assert [2, 2] == [len(commit) for commit in database.commits]
         assert 0.02 == pytest.approx(now())
 
     run(test())
@@ -125,27 +125,27 @@ def test_otherwise_what_comes_right_after_a_commit_is_stored_at_once(before: int
 
 def test_a_commit_has_at_most_200_drafts_and_every_draft_is_in_one_of_them() -> None:
     async def test() -> None:
-        archive = FakeArchive()
-        accept_batcher = registrar_of(archive)
+        database = FakeArchive()
+        accept_batcher = registrar_of(database)
 
         await asyncio.gather(*(accept_batcher.accept(build.arrival(number)) for number in range(450)))
 
-        assert [200, 200, 50] == [len(commit) for commit in archive.commits]
-        assert 450 == len({each.message_id for commit in archive.commits for each in commit})
+        assert [200, 200, 50] == [len(commit) for commit in database.commits]
+        assert 450 == len({each.message_id for commit in database.commits for each in commit})
 
     run(test())
 
 
 def test_nobody_is_told_before_the_commit() -> None:
     async def test() -> None:
-        archive = FakeArchive()
-        archive.is_open.clear()
-        accepting = asyncio.create_task(registrar_of(archive).accept(build.arrival(1)))
+        database = FakeArchive()
+        database.is_open.clear()
+        accepting = asyncio.create_task(registrar_of(database).accept(build.arrival(1)))
 
-        await until(lambda: archive.asked == 1)
+        await until(lambda: database.asked == 1)
         await breathe()
         was_told = accepting.done()
-        archive.is_open.set()
+        database.is_open.set()
         await accepting
 
         assert not was_told
@@ -174,8 +174,8 @@ def test_each_draft_hears_of_its_own_strangers_alone() -> None:
 def test_one_draft_that_the_database_refuses_does_not_fail_the_others() -> None:
     async def test() -> None:
         bad = build.arrival(2)
-        archive = FakeArchive(poison=bad.message_id)
-        accept_batcher = registrar_of(archive)
+        database = FakeArchive(poison=bad.message_id)
+        accept_batcher = registrar_of(database)
 
         answers = await asyncio.gather(
             accept_batcher.accept(build.arrival(1)),
@@ -185,34 +185,34 @@ def test_one_draft_that_the_database_refuses_does_not_fail_the_others() -> None:
         )
 
         assert [Stored, ValueError, Stored] == [type(answer) for answer in answers]
-        assert 2 == len(archive.commits)
+        assert 2 == len(database.commits)
 
     run(test())
 
 
 def test_while_the_database_is_away_everybody_is_told_and_afterwards_all_is_well() -> None:
     async def test() -> None:
-        archive = FakeArchive()
-        archive.breaks_with = AWAY
-        accept_batcher = registrar_of(archive)
+        database = FakeArchive()
+        database.breaks_with = AWAY
+        accept_batcher = registrar_of(database)
 
         answers = await asyncio.gather(
             *(accept_batcher.accept(build.arrival(n)) for n in range(3)), return_exceptions=True
         )
-        archive.breaks_with = None
+        database.breaks_with = None
         afterwards = await accept_batcher.accept(build.arrival(9))
 
         assert [AWAY] * 3 == answers
         assert Stored() == afterwards
-        assert 2 == archive.asked
+        assert 2 == database.asked
 
     run(test())
 
 
 def test_who_waits_for_a_commit_whose_answer_was_cut_off_is_told_at_once(tmp_path: Path) -> None:
     async def test() -> None:
-        archive = FakeArchive()
-        accept_batcher = registrar_of(archive)
+        database = FakeArchive()
+        accept_batcher = registrar_of(database)
         arm(f"{CrashPoint.ACCEPT_COMMITTED}:1:cut:{tmp_path / 'mark'}")
 
         answers = await asyncio.gather(
@@ -222,25 +222,25 @@ def test_who_waits_for_a_commit_whose_answer_was_cut_off_is_told_at_once(tmp_pat
 
         assert [ConnectionResetError] * 3 == [type(answer) for answer in answers]
         assert Stored() == await accept_batcher.accept(build.arrival(9))
-        assert [3, 1] == [len(commit) for commit in archive.commits]
+        assert [3, 1] == [len(commit) for commit in database.commits]
 
     run(test())
 
 
 def test_a_client_that_hangs_up_loses_neither_its_message_nor_those_of_others() -> None:
     async def test() -> None:
-        archive = FakeArchive()
-        archive.is_open.clear()
-        accept_batcher = registrar_of(archive)
+        database = FakeArchive()
+        database.is_open.clear()
+        accept_batcher = registrar_of(database)
         leaving, staying = (asyncio.create_task(accept_batcher.accept(build.arrival(number))) for number in (1, 2))
-        await until(lambda: archive.asked == 1)
+        await until(lambda: database.asked == 1)
 
         leaving.cancel()
         await breathe()
-        archive.is_open.set()
+        database.is_open.set()
 
         assert Stored() == await staying
-        assert 2 == sum(map(len, archive.commits))
+        assert 2 == sum(map(len, database.commits))
         assert leaving.cancelled()
 
     run(test())

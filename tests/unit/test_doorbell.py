@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from delivery.records.database import Store
+from delivery.records.database import Database
 from delivery.rules.transitions import Move
 from delivery.vocabulary import Channel, QueueName, State, StepName
 from tasks.broker.doorbell import SilentDoorbell, _Bell, merge, ring_for_deliveries
@@ -73,7 +73,7 @@ class Work:
 
 def context(doorbell: FakeDoorbell | None = None) -> StepContext:
     """Make an office without a database."""
-    return StepContext(build.settings(), cast(Store, FakeStore()), doorbell or SilentDoorbell())
+    return StepContext(build.settings(), cast(Database, FakeStore()), doorbell or SilentDoorbell())
 
 
 def a_step(like: Step[Any], work: Work) -> Step[Any]:

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from delivery.records.database import Store
+from delivery.records.database import Database
 from delivery.records.pipeline.candidates import Content
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.preferences import Approach, Preference
@@ -22,7 +22,7 @@ JOB = Approach(MessageType.JOB, build.CLIENT_ID)
 
 def context(hold_phrases: str) -> StepContext:
     """Make an office that has no database."""
-    return StepContext(build.settings(hold_phrases=hold_phrases), cast(Store, None), SilentDoorbell())
+    return StepContext(build.settings(hold_phrases=hold_phrases), cast(Database, None), SilentDoorbell())
 
 
 def test_a_letter_goes_out_by_the_channel_that_its_recipient_wants() -> None:

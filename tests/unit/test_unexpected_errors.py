@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from api_stub.server.errors import install_error_handlers
 from api_stub.server.request_ids import RequestIds
 from api_stub.server.unexpected_errors import UnexpectedErrors
-from delivery.records.database import Contended
+from delivery.records.database import LockTimeout
 from tests.support.leaping_loop import run
 
 SECRET = "Guten Tag, Ada"
@@ -45,7 +45,7 @@ def test_a_defect_is_answered_with_its_request_id_and_without_its_text() -> None
 
 
 def test_a_store_that_is_contended_asks_to_come_again() -> None:
-    answer = answer_of(Contended())
+    answer = answer_of(LockTimeout())
 
     assert 503 == answer.status_code
     assert int(answer.headers["Retry-After"]) > 0

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.exc import OperationalError
 
 from api_stub.batching.verdict_waiter import VerdictWaiter
-from delivery.records.database import Archive
+from delivery.records.database import AsyncDatabase
 from delivery.records.views.messages import Progress, progress
 from delivery.vocabulary import State
 from tests.support import build
@@ -44,9 +44,9 @@ class FakeArchive:
         return {each: DONE for each in message_ids if now() >= self.settled_at.get(each, float("inf"))}
 
 
-def lookout_of(archive: FakeArchive, limit: int = 10) -> VerdictWaiter:
+def lookout_of(database: FakeArchive, limit: int = 10) -> VerdictWaiter:
     """Make a lookout that asks this archive."""
-    return VerdictWaiter(cast(Archive, archive), tick_s=TICK_S, limit=limit)
+    return VerdictWaiter(cast(AsyncDatabase, database), tick_s=TICK_S, limit=limit)
 
 
 def test_a_verdict_is_answered_at_the_tick_after_it_stands() -> None:
@@ -71,29 +71,29 @@ def test_a_verdict_that_takes_too_long_is_none() -> None:
 
 def test_everybody_who_waits_is_in_one_query() -> None:
     async def test() -> None:
-        archive = FakeArchive({ONE: 0.02, TWO: 0.05})
-        verdict_waiter = lookout_of(archive)
+        database = FakeArchive({ONE: 0.02, TWO: 0.05})
+        verdict_waiter = lookout_of(database)
 
         found = await asyncio.gather(
             verdict_waiter.wait(ONE, 1), verdict_waiter.wait(TWO, 1), verdict_waiter.wait(THREE, 0.2)
         )
 
         assert (DONE, DONE, None) == tuple(found)
-        assert {ONE, TWO, THREE} == archive.questions[0]
-        assert {THREE} == archive.questions[-1]
-        assert len(archive.questions) <= 0.2 / TICK_S + 1
+        assert {ONE, TWO, THREE} == database.questions[0]
+        assert {THREE} == database.questions[-1]
+        assert len(database.questions) <= 0.2 / TICK_S + 1
 
     run(test())
 
 
 def test_whoever_wants_no_wait_asks_nothing() -> None:
     async def test() -> None:
-        archive = FakeArchive({ONE: 0})
+        database = FakeArchive({ONE: 0})
 
-        found = await lookout_of(archive).wait(ONE, 0)
+        found = await lookout_of(database).wait(ONE, 0)
 
         assert None is found
-        assert [] == archive.questions
+        assert [] == database.questions
 
     run(test())
 
@@ -116,21 +116,21 @@ def test_beyond_the_limit_nobody_waits() -> None:
 
 def test_nobody_is_asked_for_once_nobody_waits() -> None:
     async def test() -> None:
-        archive = FakeArchive({ONE: 0.05})
-        await lookout_of(archive).wait(ONE, 1)
-        asked = len(archive.questions)
+        database = FakeArchive({ONE: 0.05})
+        await lookout_of(database).wait(ONE, 1)
+        asked = len(database.questions)
 
         await asyncio.sleep(5)
 
-        assert asked == len(archive.questions)
+        assert asked == len(database.questions)
 
     run(test())
 
 
 def test_a_client_that_hangs_up_is_forgotten() -> None:
     async def test() -> None:
-        archive = FakeArchive({TWO: 0.5})
-        verdict_waiter = lookout_of(archive)
+        database = FakeArchive({TWO: 0.5})
+        verdict_waiter = lookout_of(database)
         leaving = asyncio.create_task(verdict_waiter.wait(ONE, 2))
         staying = asyncio.create_task(verdict_waiter.wait(TWO, 2))
         await asyncio.sleep(0.1)
@@ -139,7 +139,7 @@ def test_a_client_that_hangs_up_is_forgotten() -> None:
         found = await staying
 
         assert DONE == found
-        assert {TWO} == archive.questions[-1]
+        assert {TWO} == database.questions[-1]
 
     run(test())
 
@@ -164,30 +164,30 @@ def test_a_look_needs_no_verdict_and_with_the_database_away_it_is_none() -> None
 
 def test_whoever_looks_while_a_query_is_under_way_shares_the_next_one() -> None:
     async def test() -> None:
-        archive = FakeArchive(takes_s=0.1)
-        verdict_waiter = lookout_of(archive)
+        database = FakeArchive(takes_s=0.1)
+        verdict_waiter = lookout_of(database)
 
         found = await asyncio.gather(
             *(verdict_waiter.read_now(UUID(int=number)) for number in range(150)), verdict_waiter.read_now(ONE)
         )
 
         assert [DONE] * 151 == found
-        assert 150 == len(set().union(*archive.questions))
-        assert len(archive.questions) <= 2
+        assert 150 == len(set().union(*database.questions))
+        assert len(database.questions) <= 2
 
     run(test())
 
 
 def test_whoever_gathered_behind_a_look_that_failed_is_told_at_once() -> None:
     async def test() -> None:
-        archive = FakeArchive(takes_s=1, away_until=9)
-        verdict_waiter = lookout_of(archive)
+        database = FakeArchive(takes_s=1, away_until=9)
+        verdict_waiter = lookout_of(database)
         first = asyncio.create_task(verdict_waiter.read_now(ONE))
         await asyncio.sleep(0.5)
 
         assert None is await verdict_waiter.read_now(TWO)
         assert None is await first
         assert now() < 1.5
-        assert [{ONE}] == archive.questions
+        assert [{ONE}] == database.questions
 
     run(test())

@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError
 
 from api_stub.credentials.verifier import CredentialVerifier
 from delivery.credentials import Minted, mint
-from delivery.records.database import Archive
+from delivery.records.database import AsyncDatabase
 from delivery.records.identities.clients import StoredCredential
 from delivery.records.identities.credentials import USE_NOTED_EVERY, note_use
 from delivery.vocabulary import CredentialKind, Scope
@@ -44,9 +44,9 @@ def stored(minted: Minted, *, is_expired: bool) -> StoredCredential:
     return StoredCredential(build.CLIENT_ID, scopes, digest=minted.digest, is_expired=is_expired)
 
 
-def keyring_of(archive: FakeArchive, clock: Callable[[], float] = lambda: 0.0) -> CredentialVerifier:
+def keyring_of(database: FakeArchive, clock: Callable[[], float] = lambda: 0.0) -> CredentialVerifier:
     """Make a keyring over this archive."""
-    return CredentialVerifier(cast(Archive, archive), build.PEPPER, clock)
+    return CredentialVerifier(cast(AsyncDatabase, database), build.PEPPER, clock)
 
 
 def text_of(minted: Minted) -> str:
@@ -57,21 +57,21 @@ def text_of(minted: Minted) -> str:
 def test_a_busy_key_costs_one_query_and_a_wrong_secret_is_refused_from_memory_too() -> None:
     async def scene() -> tuple[list[bool], int]:
         key = mint(KEY, build.PEPPER)
-        archive = FakeArchive(key)
-        verifier = keyring_of(archive)
+        database = FakeArchive(key)
+        verifier = keyring_of(database)
         wrong = f"{key.prefix}_{'A' * 43}"
         found = [await verifier.verify(text, KEY) for text in (text_of(key), wrong, text_of(key), wrong)]
-        return [each is not None for each in found], archive.queries
+        return [each is not None for each in found], database.queries
 
     assert ([True, False, True, False], 1) == asyncio.run(scene())
 
 
 def test_what_has_not_the_form_of_its_kind_costs_no_query() -> None:
     async def scene() -> tuple[list[object], int]:
-        archive = FakeArchive()
-        verifier = keyring_of(archive)
+        database = FakeArchive()
+        verifier = keyring_of(database)
         shown = ["", "garbage", text_of(mint(TOKEN, build.PEPPER)), f"pk_{'0' * 16}_{'A' * 42}"]
-        return [await verifier.verify(text, KEY) for text in shown], archive.queries
+        return [await verifier.verify(text, KEY) for text in shown], database.queries
 
     assert ([None] * 4, 0) == asyncio.run(scene())
 
@@ -90,13 +90,13 @@ def test_no_secret_is_kept_in_the_clear() -> None:
 def test_a_use_is_noted_once_a_minute_and_all_at_the_end() -> None:
     async def scene() -> list[list[bool]]:
         key = mint(KEY, build.PEPPER)
-        archive, now = FakeArchive(key), [0.0]
-        verifier = keyring_of(archive, lambda: now[0])
+        database, now = FakeArchive(key), [0.0]
+        verifier = keyring_of(database, lambda: now[0])
         for passed in (0.0, 1.0, USE_NOTED_EVERY.total_seconds() - 1.5, 1.0):
             now[0] += passed
             await verifier.verify(text_of(key), KEY)
         await verifier.close()
-        return [[prefix == key.prefix for prefix in prefixes] for prefixes in archive.noted]
+        return [[prefix == key.prefix for prefix in prefixes] for prefixes in database.noted]
 
     assert [[True], [True]] == asyncio.run(scene())
 
@@ -118,9 +118,9 @@ def test_neither_a_token_nor_an_expired_or_unproven_key_is_noted() -> None:
 def test_a_use_that_cannot_be_noted_keeps_nobody_out() -> None:
     async def scene() -> StoredCredential | None:
         key = mint(KEY, build.PEPPER)
-        archive = FakeArchive(key)
-        archive.is_away = True
-        verifier = keyring_of(archive)
+        database = FakeArchive(key)
+        database.is_away = True
+        verifier = keyring_of(database)
         found = await verifier.verify(text_of(key), KEY)
         await verifier.close()
         return found

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TypeAlias
 
 from delivery.intake.account_files import AccountRow, RefusedRow
-from delivery.records.database import Store, be_patient, transaction
+from delivery.records.database import Database, disable_idle_timeout, transaction
 from delivery.records.identities import accounts
 
 REFUSALS_KEPT = 100
@@ -43,14 +43,14 @@ class _Withdrawn(Exception):  # noqa: N818 - it takes a transaction back
     """A row was refused, so nothing is stored."""
 
 
-def bring_in_all(store: Store, rows: Iterable[_Row], report: Report, advance: Callable[[], None]) -> None:
+def bring_in_all(database: Database, rows: Iterable[_Row], report: Report, advance: Callable[[], None]) -> None:
     """Store all of these rows in one transaction, or none when one is refused. `advance` is called now and then.
 
     After the first refusal the rest is read all the same, for its faults. Whatever `rows` raises, nothing is stored.
     """
     try:
-        with transaction(store) as db:
-            be_patient(db)  # The rows may come from a pipe.
+        with transaction(database) as db:
+            disable_idle_timeout(db)  # The rows may come from a pipe.
             counted = _write_all(partial(accounts.bring_in, db), rows, report, advance)
     except _Withdrawn:
         return
@@ -69,11 +69,11 @@ def _write_all(write: _Write, rows: Iterable[_Row], report: Report, advance: Cal
     return counted
 
 
-def bring_in_each(store: Store, rows: Iterable[_Row], report: Report, advance: Callable[[], None]) -> None:
+def bring_in_each(database: Database, rows: Iterable[_Row], report: Report, advance: Callable[[], None]) -> None:
     """Store every row that is not refused. What was stored before `rows` raises stays stored, and is counted."""
     for batch in _batches(rows):
         good = report.sort_out(batch)
-        with transaction(store) as db:
+        with transaction(database) as db:
             new_count = accounts.bring_in(db, _described(good))
         report.note_stored(good, new_count)
         advance()

@@ -57,7 +57,7 @@ def bring_in(
 def show(account: Annotated[str, typer.Argument(help="The id of an account.")], *, as_json: AsJson = False) -> None:
     """Show an account and what its holder wants."""
     account_id = read_id(account, "account")
-    with opened(settings()) as store, transaction(store) as db:
+    with opened(settings()) as database, transaction(database) as db:
         facts = records.find_one(db, account_id)
     if facts is None:
         raise missing(f"there is no account {account_id}.")
@@ -68,9 +68,9 @@ def show(account: Annotated[str, typer.Argument(help="The id of an account.")], 
 
 
 def _bring_in(file: Path, form: Form, report: Report, store_rows: Callable[..., None]) -> None:
-    with opened(settings()) as store, file.open("rb") as opened_file, _bar(file) as show_bytes:
+    with opened(settings()) as database, file.open("rb") as opened_file, _bar(file) as show_bytes:
         lines = Lines(opened_file)
-        store_rows(store, read_rows(lines, form), report, lambda: show_bytes(lines.bytes_read))
+        store_rows(database, read_rows(lines, form), report, lambda: show_bytes(lines.bytes_read))
     if lines.ignored:
         names = ", ".join(printable(name[:_NAME_SHOWN]) for name in lines.ignored)
         typer.echo(f"Nothing was read from columns or keys that an account does not have: {names}.", err=True)

@@ -75,9 +75,9 @@ def bring_up_to_date() -> None:
     """Bring the database to the schema of this version. Safe to repeat, also while everything runs."""
     from delivery.records.migrate import NewerSchema, migrate  # noqa: PLC0415 - a worker need not hold Alembic
 
-    with console.opened(console.settings()) as store:
+    with console.opened(console.settings()) as database:
         try:
-            migrate(store)
+            migrate(database)
         except NewerSchema as error:
             raise console.missing(str(error)) from error
     typer.echo("postroom: the database has the schema of this version")

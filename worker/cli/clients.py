@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 from delivery.credentials import Minted, is_prefix, mint, split
 from delivery.explain import ago, count, span
 from delivery.intake.messages import RECIPIENT_LIMIT
-from delivery.records.database import Store, transaction
+from delivery.records.database import Database, transaction
 from delivery.records.identities import clients as records
 from delivery.records.identities import credentials
 from delivery.records.identities.clients import RateLimits
@@ -50,7 +50,7 @@ def create(
     client_id = uuid7()
     minted = mint(CredentialKind.API_KEY, asked.pepper)
     limits = RateLimits(requests_per_minute, recipients_per_minute)
-    with opened(asked) as store, transaction(store) as db:
+    with opened(asked) as database, transaction(database) as db:
         records.put(db, client_id, name, scopes=scope, limits=limits)
         records.add_credentials(db, client_id, [minted], lifetime=_days(expires_in_days))
     _show_secret(client_id, minted)
@@ -59,7 +59,7 @@ def create(
 @clients.command("list")
 def list_clients(*, as_json: AsJson = False) -> None:
     """List all clients with their keys and secrets, by public prefix: when they were used last, and when they end."""
-    with opened(settings()) as store, transaction(store) as db:
+    with opened(settings()) as database, transaction(database) as db:
         found = credentials.overview(db)
     if as_json:
         show_json({"clients": [asdict(each) for each in found]})
@@ -80,9 +80,9 @@ def add_key(
     """Give a client another key or secret and print it, this once. The ones it has go on working."""
     asked = settings()
     minted = mint(CredentialKind(kind), asked.pepper)
-    with opened(asked) as store:
-        client_id = _identify(store, client)
-        with transaction(store) as db:
+    with opened(asked) as database:
+        client_id = _identify(database, client)
+        with transaction(database) as db:
             records.add_credentials(db, client_id, [minted], scopes=scope or None, lifetime=_days(expires_in_days))
     _show_secret(client_id, minted)
 
@@ -99,10 +99,10 @@ def rotate(
     asked = settings()
     minted = mint(CredentialKind(kind), asked.pepper)
     overlap = timedelta(hours=overlap_hours)
-    with opened(asked) as store:
-        client_id = _identify(store, client)
+    with opened(asked) as database:
+        client_id = _identify(database, client)
         try:
-            with transaction(store) as db:
+            with transaction(database) as db:
                 replaced = credentials.rotate(db, client_id, minted, overlap=overlap, lifetime=_days(expires_in_days))
         except NotRotated as error:
             raise missing(f"the client has {error}. {_WAY_OUT}") from error
@@ -116,29 +116,29 @@ def revoke(
 ) -> None:
     """Revoke one key, secret or token by its prefix, or everything that a client has. It works within a second."""
     prefix = _read_prefix(what)
-    with opened(settings()) as store:
+    with opened(settings()) as database:
         if prefix is None:
-            _shut_out(store, _identify(store, what))
+            _shut_out(database, _identify(database, what))
         else:
-            _revoke(store, prefix)
+            _revoke(database, prefix)
 
 
-def _shut_out(store: Store, client_id: UUID) -> None:
-    with transaction(store) as db:
+def _shut_out(database: Database, client_id: UUID) -> None:
+    with transaction(database) as db:
         number = credentials.revoke_all(db, client_id)
     typer.echo(f"postroom: revoked {count(number, 'credential')} of client {client_id}; it gets in no more")
 
 
-def _revoke(store: Store, prefix: str) -> None:
-    with transaction(store) as db:
+def _revoke(database: Database, prefix: str) -> None:
+    with transaction(database) as db:
         is_done = credentials.revoke(db, prefix)
     if not is_done:
         raise missing(f"there is no {prefix} that is not revoked already. `postroom clients list` shows them.")
     typer.echo(f"postroom: revoked {prefix}; it opens nothing any more")
 
 
-def _identify(store: Store, text: str) -> UUID:
-    with transaction(store) as db:
+def _identify(database: Database, text: str) -> UUID:
+    with transaction(database) as db:
         found = records.identify(db, text.strip())
     if not found:
         raise missing("there is no client with this id or name. `postroom clients list` shows them.")

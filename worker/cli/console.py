@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from delivery.crash_points import arm
 from delivery.intake.uuids import read_uuid
-from delivery.records.database import STORE_UNAVAILABLE, Store, open_store
+from delivery.records.database import DATABASE_UNAVAILABLE, Database, open_database
 from delivery.settings import DEMO_ENVIRONMENT_FILE, Settings, settings_from_environment
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
@@ -30,16 +30,16 @@ def settings() -> Settings:
 
 
 @contextmanager
-def opened(asked: Settings) -> Iterator[Store]:
+def opened(asked: Settings) -> Iterator[Database]:
     """Open the database for one command. When it does not answer, say so and end with code 3."""
-    store = open_store(asked, connections=1)
+    database = open_database(asked, connections=1)
     try:
-        yield store
-    except STORE_UNAVAILABLE as error:
+        yield database
+    except DATABASE_UNAVAILABLE as error:
         typer.echo("postroom: the database does not answer. Is it running, and is DATABASE_URL right?", err=True)
         raise typer.Exit(_UNAVAILABLE) from error
     finally:
-        store.dispose()
+        database.dispose()
 
 
 def read_id(text: str, what: str) -> UUID:

@@ -24,8 +24,8 @@ def doctor(
     database cannot be asked."""  # noqa: D205, D209 - typer shows it as one paragraph
     scope = Scope(is_everything=everything, patience=timedelta(minutes=patience_min))
     asked = settings()
-    with opened(asked) as store:
-        lines = check(asked, store, scope, timeout=timedelta(seconds=timeout_s))
+    with opened(asked) as database:
+        lines = check(asked, database, scope, timeout=timedelta(seconds=timeout_s))
     is_well = all(each.mark is not Mark.FAULT for each in lines)
     if as_json:
         show_json({"is_well": is_well, "checks": [asdict(each) for each in lines]})

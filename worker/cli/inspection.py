@@ -30,7 +30,7 @@ _PARKED_SHOWN = 20
 def why(message: Annotated[str, typer.Argument(help="The id of a message.")], *, as_json: AsJson = False) -> None:
     """Tell where each recipient of a message stands, why, and what happens next and when."""
     message_id = read_id(message, "message")
-    with opened(settings()) as store, transaction(store) as db:
+    with opened(settings()) as database, transaction(database) as db:
         view = messages.message(db, message_id)
     if view is None:
         raise missing(f"there is no message {message_id}. Its id is the message_uuid of the answer to its POST.")
@@ -49,7 +49,7 @@ def queues(*, as_json: AsJson = False) -> None:
     """Show what waits: at the broker by queue, in the database by state, and which workers are alive."""
     asked = settings()
     waiting = look(asked)
-    with opened(asked) as store, transaction(store) as db:
+    with opened(asked) as database, transaction(database) as db:
         rows = open_counts.open_rows(db)
         parked = deaths.parked(db, _PARKED_SHOWN)
         workers = registry.workers(db, within=_SEEN_WITHIN)
@@ -69,8 +69,8 @@ def release_message(message: Annotated[str, typer.Argument(help="The id of a mes
     """Let what was set aside of a message be tried again at once: mend first what workers died of."""
     message_id = read_id(message, "message")
     asked = settings()
-    with opened(asked) as store:
-        released = release(StepContext(asked, store, SilentDoorbell()), message_id)
+    with opened(asked) as database:
+        released = release(StepContext(asked, database, SilentDoorbell()), message_id)
     if not released:
         raise missing(f"nothing of a message {message_id} is set aside. `postroom queues` shows what is.")
     typer.echo(f"postroom: {count(released, 'recipient')} of {message_id} will be tried again now")
@@ -78,7 +78,7 @@ def release_message(message: Annotated[str, typer.Argument(help="The id of a mes
 
 def alive(lane: Annotated[LaneName, typer.Argument(help="The lane of the worker.")]) -> None:
     """End with code 0 when a worker of this lane on this host was seen in the last 15 s. For health checks."""
-    with opened(settings()) as store, transaction(store) as db:
+    with opened(settings()) as database, transaction(database) as db:
         workers = registry.workers(db, within=_SEEN_WITHIN)
     here = [each for each in workers if each.host == socket.gethostname() and each.queues == tuple(LANES[lane].queues)]
     if not here:

@@ -17,7 +17,7 @@ def refused(
     *, limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 50, as_json: AsJson = False
 ) -> None:
     """List the direct sends (task messages.accept) that were refused, newest first, with every fault in them."""
-    with opened(settings()) as store, transaction(store) as db:
+    with opened(settings()) as database, transaction(database) as db:
         found = records.latest(db, limit)
     if as_json:
         show_json({"refused": [asdict(each) for each in found]})

@@ -29,7 +29,7 @@ def list_cases(
     *, limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50, as_json: AsJson = False
 ) -> None:
     """List the cases that wait for staff, oldest first."""
-    with opened(settings()) as store, transaction(store) as db:
+    with opened(settings()) as database, transaction(database) as db:
         found = vetting_cases.open_cases(db, limit)
     if as_json:
         show_json({"cases": [asdict(each) for each in found]})
@@ -45,7 +45,7 @@ def list_cases(
 def show_case(case: CaseId, *, as_json: AsJson = False) -> None:
     """Show one case with its message."""
     case_id = read_id(case, "vetting case")
-    with opened(settings()) as store, transaction(store) as db:
+    with opened(settings()) as database, transaction(database) as db:
         found = vetting_cases.find(db, case_id)
     if found is None:
         raise missing(f"there is no vetting case {case_id}. `postroom vetting list` shows those that wait.")
@@ -71,9 +71,9 @@ def _rule(case: str, ruling: Ruling) -> None:
     case_id = read_id(case, "vetting case")
     asked = settings()
     doorbell = BrokerDoorbell(asked) if asked.bell else SilentDoorbell()
-    with opened(asked) as store:
+    with opened(asked) as database:
         try:
-            rule(StepContext(asked, store, doorbell), case_id, ruling)
+            rule(StepContext(asked, database, doorbell), case_id, ruling)
         except NotOpen as error:
             raise missing(str(error)) from error
         finally:

@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 from pydantic import SecretStr
 
 from delivery.credentials import is_match, mint, split
-from delivery.records.database import Store, transaction
+from delivery.records.database import Database, transaction
 from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
 from delivery.vocabulary import AccountStatus, Channel, CredentialKind, MessageType, Scope
@@ -55,20 +55,20 @@ def _account(name: str, note: str, **facts: Any) -> DemoAccount:
     return DemoAccount(AccountFacts(uuid5(_NAMESPACE, name), title, f"{name}@{_MAIL_DOMAIN}", **facts), note)
 
 
-def seed(store: Store) -> None:
+def seed(database: Database) -> None:
     """Make the demo client and its accounts, unless they were made before: what people changed since stays."""
-    with transaction(store) as db:
+    with transaction(database) as db:
         if clients.exists(db, CLIENT_ID):
             return
         clients.put(db, CLIENT_ID, "Demo platform", scopes=_SCOPES)
         accounts.put(db, [account.facts for account in demo_accounts()])
 
 
-def credentials(store: Store, pepper: SecretStr, facts_path: Path) -> dict[str, str]:
+def credentials(database: Database, pepper: SecretStr, facts_path: Path) -> dict[str, str]:
     """Give the demo client's `api_key`, `client_id` and `client_secret`: the ones told before, or new ones."""
     told = _read(facts_path)
     answer = {"client_id": str(CLIENT_ID)}
-    with transaction(store) as db:
+    with transaction(database) as db:
         for field, kind in {"api_key": CredentialKind.API_KEY, "client_secret": CredentialKind.CLIENT_SECRET}.items():
             parts = split(str(told.get(field, "")))
             known = clients.find_credential(db, parts[0], kind) if parts else None
@@ -81,10 +81,10 @@ def credentials(store: Store, pepper: SecretStr, facts_path: Path) -> dict[str, 
     return answer
 
 
-def account_list(store: Store) -> list[dict[str, str]]:
+def account_list(database: Database) -> list[dict[str, str]]:
     """Describe the demo accounts for `demo.json`, as they are now."""
     notes = {account.facts.account_id: account.note for account in demo_accounts()}
-    with transaction(store) as db:
+    with transaction(database) as db:
         known = accounts.find(db, list(notes))
     return [
         {

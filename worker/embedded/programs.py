@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import redis
 
-from delivery.records.database import STORE_UNAVAILABLE, answers, open_store, transaction
+from delivery.records.database import DATABASE_UNAVAILABLE, answers, open_database, transaction
 from delivery.records.workers import registry
 from delivery.settings import Settings, environment_name, settings_from
 from tasks.lanes import LaneName
@@ -182,14 +182,14 @@ def _has_reported(settings: Settings) -> Callable[[int], bool]:
     """Ask the database whether the worker with this process id has begun to sweep."""
 
     def probe(pid: int) -> bool:
-        store = open_store(settings, connections=1)
+        database = open_database(settings, connections=1)
         try:
-            with transaction(store) as db:
+            with transaction(database) as db:
                 return any(worker.pid == pid for worker in registry.workers(db, within=_SEEN_WITHIN))
-        except STORE_UNAVAILABLE:
+        except DATABASE_UNAVAILABLE:
             return False
         finally:
-            store.dispose()
+            database.dispose()
 
     return probe
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import IO
 
-from delivery.records.database import Store, open_store
+from delivery.records.database import Database, open_database
 from delivery.records.migrate import create_database, migrate
 from delivery.settings import DEMO_ENVIRONMENT_FILE
 from worker.embedded import demo, programs
@@ -78,13 +78,13 @@ class Supervisor:
         self._start(*works.servers())
         _say("[2/4] preparing the database")
         demo.write_atomically(self._data / DEMO_ENVIRONMENT_FILE.name, works.environment_file())
-        store = self._prepare(works)
+        database = self._prepare(works)
         _say("[3/4] starting the API and the workers")
         self._start(*works.workers())
         if self._stopping.is_set():
             return
-        facts = self._facts(works, store)
-        store.dispose()
+        facts = self._facts(works, database)
+        database.dispose()
         _say(f"[4/4] everything is up ({monotonic() - self._began_at:.1f} s)")
         _tell(facts, self._data)
 
@@ -95,19 +95,19 @@ class Supervisor:
             demo.write_atomically(path, secrets.token_hex(32))
         return path.read_text(encoding="ascii")
 
-    def _prepare(self, works: Plant) -> Store:
+    def _prepare(self, works: Plant) -> Database:
         create_database(works.maintenance_url, programs.DATABASE)
-        store = open_store(works.settings, connections=2)
-        migrate(store)
-        demo.seed(store)
-        return store
+        database = open_database(works.settings, connections=2)
+        migrate(database)
+        demo.seed(database)
+        return database
 
-    def _facts(self, works: Plant, store: Store) -> dict[str, object]:
+    def _facts(self, works: Plant, database: Database) -> dict[str, object]:
         path = self._data / "demo.json"
         facts: dict[str, object] = {
             **works.addresses(),
-            **demo.credentials(store, works.settings.pepper, path),
-            "accounts": demo.account_list(store),
+            **demo.credentials(database, works.settings.pepper, path),
+            "accounts": demo.account_list(database),
         }
         demo.write_facts(path, facts)
         return facts

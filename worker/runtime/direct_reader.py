@@ -8,7 +8,7 @@ import redis
 import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
-from delivery.records.database import STORE_UNAVAILABLE
+from delivery.records.database import DATABASE_UNAVAILABLE
 from tasks.broker.direct_queue import LISTS, Letterbox
 from tasks.context import StepContext
 from tasks.steps.accept_direct import take
@@ -61,7 +61,7 @@ class Reader:
                 _log.warning("letterbox_unreachable", error=type(error).__name__, what_now="direct sends wait there")
             self._is_broker_down = True
             return _PAUSE_S
-        except (*STORE_UNAVAILABLE, ConnectionError) as error:
+        except (*DATABASE_UNAVAILABLE, ConnectionError) as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="direct sends wait in the letterbox")
             return _PAUSE_S
         self._is_broker_down = False

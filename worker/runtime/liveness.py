@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 
 from delivery import attempt_journal
-from delivery.records.database import STORE_UNAVAILABLE, Store, transaction
+from delivery.records.database import DATABASE_UNAVAILABLE, Database, transaction
 from delivery.records.pipeline import claims
 from delivery.records.workers import deaths, locks, registry
 from delivery.records.workers.locks import Absentee, Presence
@@ -37,7 +37,7 @@ class Watch:
         self,
         context: StepContext,
         identity: WorkerIdentity,
-        own_store: Store,
+        own_store: Database,
         *,
         settled_after_s: float = _SETTLED_AFTER_S,
     ) -> None:
@@ -59,17 +59,17 @@ class Watch:
         self._is_stopping.set()
         self._thread.join(timeout=5.0)
         try:
-            with transaction(self._office.store) as db:
+            with transaction(self._office.database) as db:
                 if not claims.under_way(db, self._identity.worker_id):
                     registry.report_gone(db, self._identity)
-        except STORE_UNAVAILABLE:
+        except DATABASE_UNAVAILABLE:
             _log.warning("store_unavailable", what_now="the others will notice that this worker is gone")
         self._presence.release()
 
     def look(self) -> None:
         """Look once. Raises one of `STORE_UNAVAILABLE`."""
         held_s = self._presence.hold()
-        with transaction(self._office.store) as db:
+        with transaction(self._office.database) as db:
             registry.report_alive(db, self._identity)
             absent = locks.absentees(db)
         for each in absent:
@@ -80,7 +80,7 @@ class Watch:
     def tidy(self) -> None:
         """Remove what is left on this machine of workers that nobody knows any more. Raises as `look` does."""
         for worker_id in attempt_journal.silent(self._folder, since=datetime.now(UTC) - FILES_KEPT):
-            with transaction(self._office.store) as db:
+            with transaction(self._office.database) as db:
                 is_needed = registry.is_known(db, worker_id) or bool(claims.under_way(db, worker_id))
             if not is_needed:
                 attempt_journal.remove(self._folder, worker_id)
@@ -101,7 +101,7 @@ class Watch:
     def _try(self, act: Callable[[], None]) -> None:
         try:
             act()
-        except STORE_UNAVAILABLE as error:
+        except DATABASE_UNAVAILABLE as error:
             self._suspects = set()
             _log.warning("store_unavailable", error=type(error).__name__, what_now="the watch looks again")
 
@@ -113,7 +113,7 @@ class Watch:
 
     def _bury(self, absentee: Absentee) -> None:
         """End what it had under way, and forget it once nothing of it can come to light any more."""
-        with transaction(self._office.store) as db:
+        with transaction(self._office.database) as db:
             is_empty = not claims.under_way(db, absentee.worker_id)
             if absentee.is_long_dead and is_empty:
                 deaths.forget(db, absentee.worker_id)

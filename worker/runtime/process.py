@@ -11,7 +11,7 @@ from celery import Celery, bootsteps
 
 from delivery.attempt_journal import Journal, journal_folder
 from delivery.channels.email.sender import SmtpSender
-from delivery.records.database import open_store
+from delivery.records.database import open_database
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
@@ -47,7 +47,7 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
     app.steps["worker"].add(_sweep_step(context, lane))
     if LETTERBOX in lane.queues:
         app.steps["worker"].add(_reader_step(context))
-    watch = Watch(context, identity, open_store(settings, connections=1))
+    watch = Watch(context, identity, open_database(settings, connections=1))
     watch.start()
     _spare_the_collector()
     try:
@@ -69,7 +69,7 @@ def _furnish(settings: Settings, lane: Lane, worker_id: UUID, notes: Journal) ->
     doorbell: Doorbell = BrokerDoorbell(settings) if settings.bell else SilentDoorbell()
     return StepContext(
         settings=settings,
-        store=open_store(settings, connections=_connections(settings, lane)),
+        database=open_database(settings, connections=_connections(settings, lane)),
         doorbell=doorbell,
         senders={Channel.EMAIL: SmtpSender(settings, notes=notes)},
         worker_id=worker_id,

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
-from delivery.records.database import STORE_UNAVAILABLE, transaction
+from delivery.records.database import DATABASE_UNAVAILABLE, transaction
 from delivery.records.pipeline import due
 from delivery.records.workers import deaths
 from delivery.vocabulary import Channel, QueueName
@@ -111,13 +111,13 @@ class Sweep:
         try:
             rung = self._backlog.oldest_bells()
             return max([self._sweep(each, rung.get(name)) for name, each in self._rounds], default=0)
-        except STORE_UNAVAILABLE as error:
+        except DATABASE_UNAVAILABLE as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep asks again")
             return 0
 
     def _sweep(self, each: Round, rung_at: datetime | None) -> int:
         bells = {"rung_at": rung_at} if each.has_bells else {}
-        with transaction(self._office.store) as db:
+        with transaction(self._office.database) as db:
             found = each.find(db, limit=_ROWS_AT_ONCE, **bells)
         if found:
             crash_here(CrashPoint.SWEEP_FOUND)
@@ -156,7 +156,7 @@ class Sweep:
                 each.step.work(self._office, piece)
         except StepFailed:
             return
-        except STORE_UNAVAILABLE as error:
+        except DATABASE_UNAVAILABLE as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep asks again")
 
     @contextmanager
@@ -165,12 +165,12 @@ class Sweep:
         if not each.is_noted:
             yield
             return
-        with transaction(self._office.store) as db:
+        with transaction(self._office.database) as db:
             deaths.begin_trying(db, self._office.worker_id, piece)
         try:
             yield
         finally:
-            with transaction(self._office.store) as db:
+            with transaction(self._office.database) as db:
                 deaths.end_trying(db, self._office.worker_id, piece)
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from delivery.records.database import STORE_UNAVAILABLE, Store
+from delivery.records.database import DATABASE_UNAVAILABLE, Database
 from delivery.records.workers.registry import WorkerIdentity
 
 _TAKE = text("SELECT pg_try_advisory_lock(:key)")
@@ -43,8 +43,8 @@ class Absentee:
 class Presence:
     """The lock of one worker, on a connection that is used for nothing else."""
 
-    def __init__(self, store: Store, identity: WorkerIdentity) -> None:
-        self._store = store
+    def __init__(self, database: Database, identity: WorkerIdentity) -> None:
+        self._database = database
         self._key = identity.lock_key
         self._connection: Connection | None = None
         self._since = monotonic()
@@ -56,7 +56,7 @@ class Presence:
         """
         try:
             self._take() if self._connection is None else self._connection.execute(_STILL)
-        except STORE_UNAVAILABLE:
+        except DATABASE_UNAVAILABLE:
             self.release()
             raise
         return monotonic() - self._since
@@ -70,7 +70,7 @@ class Presence:
             connection.close()
 
     def _take(self) -> None:
-        self._connection = self._store.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self._connection = self._database.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._since = monotonic()
         if not self._connection.scalar(_TAKE, {"key": self._key}):
             # A session of ours that was cut off is still there; it ends within seconds, and we ask again.
