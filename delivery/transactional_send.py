@@ -6,7 +6,7 @@ from uuid import UUID
 
 from delivery.intake.direct_sends import DirectSend, faults_of_unknown, read_direct_send, reused_id
 from delivery.intake.errors import FieldError, InvalidInput
-from delivery.records.caller_connection import borrow
+from delivery.records.caller_connection import wrap_connection
 from delivery.records.identities import clients
 from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, UnknownRecipients, accept
 
@@ -23,7 +23,7 @@ def send_in(connection: object, fields: Mapping[str, object], *, client_id: UUID
     Raises `Unacceptable` with every fault; nothing was written then, and the caller's transaction goes on.
     """
     sent = read_direct_send(fields)
-    db = borrow(connection)
+    db = wrap_connection(connection)
     if not clients.exists(db, client_id):
         raise InvalidInput([FieldError("client_id", "invalid_value", "There is no client with this id.")])
     arrival = Arrival(sent.message_id, client_id, sent.draft, is_own_id=True)

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql.elements import ClauseElement
 
 
-def borrow(connection: object) -> Connection:
+def wrap_connection(connection: object) -> Connection:
     """Make record functions work on a SQLAlchemy or psycopg connection. It is never committed, reset or closed.
 
     Raises `TypeError` for anything else.
@@ -17,11 +17,11 @@ def borrow(connection: object) -> Connection:
     if isinstance(connection, Connection):
         return connection
     if isinstance(connection, psycopg.Connection):
-        return cast(Connection, _Borrowed(connection))
+        return cast(Connection, _CallerConnection(connection))
     raise TypeError("Hand in a psycopg.Connection or a sqlalchemy.Connection; of a Session, its connection().")
 
 
-class _Borrowed:
+class _CallerConnection:
     """As much of SQLAlchemy's connection as record functions use.
 
     An engine around a foreign connection will not do: on its first use SQLAlchemy asks for the server's version and

@@ -49,7 +49,7 @@ def accept(context: StepContext, envelopes: Sequence[bytes]) -> list[bytes]:
     crash_here(CrashPoint.DIRECT_SEEN)
     readings = {envelope: _read(envelope) for envelope in envelopes}
     with transaction(context.database) as db:
-        if not direct_send_lock.take_direct_sends(db):
+        if not direct_send_lock.try_lock_direct_sends(db):
             return []
         known = clients.find_credentials(db, [shown for each in readings.values() if (shown := _shown(each))])
         sends = _first_of_each_message(_judge(*each, known, context.settings.pepper) for each in readings.items())

@@ -7,6 +7,6 @@ _DIRECT_SENDS = 0x6469_72656374
 _TAKE = text("SELECT pg_try_advisory_xact_lock(:turn)")
 
 
-def take_direct_sends(db: Connection) -> bool:
+def try_lock_direct_sends(db: Connection) -> bool:
     """Take the turn at the direct sends until this transaction ends. False when another process has it."""
     return bool(db.scalar(_TAKE, {"turn": _DIRECT_SENDS}))
