@@ -16,7 +16,7 @@ from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
 from delivery.records.migrate import create_database, migrate
 from delivery.records.pipeline import accept
-from delivery.records.pipeline.accept import Arrival
+from delivery.records.pipeline.accept import IncomingMessage
 from delivery.settings import Settings, environment_name
 from delivery.vocabulary import Channel, MessageType, QueueName, Scope, StepName
 from tasks.broker.doorbell import BrokerDoorbell
@@ -116,7 +116,7 @@ class Ours:
         """Accept messages, as the door does for requests that come together."""
         senders = cycle(self.client_ids)
         for some in batches(orders, _AT_ONCE):
-            arrivals = [Arrival(order.message_id, next(senders), _draft(order)) for order in some]
+            arrivals = [IncomingMessage(order.message_id, next(senders), _draft(order)) for order in some]
             with transaction(self.database) as db:
                 accept.accept(db, arrivals, grace=timedelta(seconds=GRACE_S))
 

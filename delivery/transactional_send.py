@@ -8,7 +8,7 @@ from delivery.intake.direct_sends import DirectSend, faults_of_unknown, read_dir
 from delivery.intake.errors import FieldError, InvalidInput
 from delivery.records.caller_connection import wrap_connection
 from delivery.records.identities import clients
-from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, UnknownRecipients, accept
+from delivery.records.pipeline.accept import Acceptance, Duplicate, IncomingMessage, UnknownRecipients, accept
 
 AT_ONCE = timedelta(0)
 
@@ -26,8 +26,8 @@ def send_in(connection: object, fields: Mapping[str, object], *, client_id: UUID
     db = wrap_connection(connection)
     if not clients.exists(db, client_id):
         raise InvalidInput([FieldError("client_id", "invalid_value", "There is no client with this id.")])
-    arrival = Arrival(sent.message_id, client_id, sent.draft, is_own_id=True)
-    faults = faults_of_acceptance(sent, accept(db, [arrival], grace=grace)[sent.message_id])
+    incoming = IncomingMessage(sent.message_id, client_id, sent.draft, is_own_id=True)
+    faults = faults_of_acceptance(sent, accept(db, [incoming], grace=grace)[sent.message_id])
     if faults:
         raise InvalidInput(faults)
     return sent.message_id
@@ -37,6 +37,6 @@ def faults_of_acceptance(sent: DirectSend, acceptance: Acceptance) -> list[Field
     """Say why a send was not stored; nothing when it was, now or before."""
     if isinstance(acceptance, UnknownRecipients):
         return faults_of_unknown(sent, acceptance.account_ids)
-    if isinstance(acceptance, Repeated) and not acceptance.is_same:
+    if isinstance(acceptance, Duplicate) and not acceptance.is_identical:
         return [reused_id()]
     return []

@@ -10,7 +10,7 @@ import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import DATABASE_UNAVAILABLE, AsyncDatabase, LockTimeout
-from delivery.records.pipeline.accept import Acceptance, Arrival, accept
+from delivery.records.pipeline.accept import Acceptance, IncomingMessage, accept
 
 _log = structlog.get_logger()
 _DRAFTS_AT_ONCE = 200
@@ -23,7 +23,7 @@ _CROWD = 8
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    arrival: Arrival
+    incoming: IncomingMessage
     acceptance: asyncio.Future[Acceptance]
 
 
@@ -45,14 +45,14 @@ class AcceptBatcher:
         self._next_from = -math.inf
         self._last_size = 0
 
-    async def accept(self, arrival: Arrival) -> Acceptance:
+    async def accept(self, incoming: IncomingMessage) -> Acceptance:
         """Store this draft wholly, or say why not.
 
         Raises one of `STORE_UNAVAILABLE`, `TimeoutError` or `ConnectionError` when the database does not answer within
         two seconds, or nobody heard its answer, and `Contended` when a first request with the same idempotency key is
         still being stored after a moment.
         """
-        waiting = _Waiting(arrival, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(incoming, asyncio.get_running_loop().create_future())
         self._gathered.append(waiting)
         if self._storing is None or self._storing.done():
             self._storing = asyncio.create_task(self._store_all())
@@ -74,7 +74,7 @@ class AcceptBatcher:
 
     async def _store(self, batch: list[_Waiting]) -> None:
         try:
-            accepted = await self._database.run(accept, [each.arrival for each in batch], grace=self._grace)
+            accepted = await self._database.run(accept, [each.incoming for each in batch], grace=self._grace)
             crash_here(CrashPoint.ACCEPT_COMMITTED)
         except (*DATABASE_UNAVAILABLE, TimeoutError, ConnectionError) as error:
             # The commit may have come about all the same. Then the message goes out by the sweep, and a repetition
@@ -90,12 +90,12 @@ class AcceptBatcher:
             for each in batch:
                 # A client that hung up waits no more; its message is stored all the same.
                 if not each.acceptance.done():
-                    each.acceptance.set_result(accepted[each.arrival.message_id])
+                    each.acceptance.set_result(accepted[each.incoming.message_id])
 
     async def _store_apart(self, batch: list[_Waiting], error: LockTimeout) -> None:
         """Keep drafts without a key, which nobody contends for, from waiting for one with a key that is held."""
-        keyed = [each for each in batch if each.arrival.idempotency_key is not None]
-        free = [each for each in batch if each.arrival.idempotency_key is None]
+        keyed = [each for each in batch if each.incoming.idempotency_key is not None]
+        free = [each for each in batch if each.incoming.idempotency_key is None]
         if free and keyed:
             await self._store(free)
         else:

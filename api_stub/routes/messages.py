@@ -33,7 +33,7 @@ from delivery.intake.timestamps import read_instant
 from delivery.intake.uuids import read_uuid
 from delivery.records.database import LockTimeout
 from delivery.records.pipeline import refused_sends
-from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, Stored, UnknownRecipients
+from delivery.records.pipeline.accept import Acceptance, Duplicate, IncomingMessage, Stored, UnknownRecipients
 from delivery.records.pipeline.refused_sends import RefusedView
 from delivery.records.views import message_list, messages
 from delivery.records.views.message_list import MessageFilter
@@ -76,16 +76,16 @@ async def send(
     fields = await read_fields(request)
     draft = read_draft(fields)
     crash_here(CrashPoint.REQUEST_PARSED)
-    arrival = Arrival(uuid7(), client.client_id, draft, read_key(request.headers.getlist(KEY_HEADER)))
+    incoming = IncomingMessage(uuid7(), client.client_id, draft, read_key(request.headers.getlist(KEY_HEADER)))
     await services.limiter.check_recipients(client.client_id, client.recipients_per_minute, len(draft.recipient_ids))
     await services.limiter.check_lookups(client.client_id)
-    acceptance = await _accept(services, arrival)
+    acceptance = await _accept(services, incoming)
     if isinstance(acceptance, UnknownRecipients):
         await services.limiter.count_unknown_recipients(client.client_id, len(acceptance.account_ids))
         given = enumerate(given_recipients(fields))
         raise InvalidInput([unknown_recipient(i) for i, each in given if each in acceptance.account_ids])
-    message_id = _settle(services, arrival, acceptance)
-    is_replayed = isinstance(acceptance, Repeated)
+    message_id = _settle(services, incoming, acceptance)
+    is_replayed = isinstance(acceptance, Duplicate)
     wait_s = read_wait(request.headers.getlist("prefer"), services.settings.verdict_wait_s)
     known = None if is_replayed else _just_accepted(draft)
     progress = await _await_verdict(services, message_id, wait_s, known)
@@ -93,23 +93,23 @@ async def send(
     return _created(build_created(message_id, progress), f"{request.url.path}/{message_id}", is_replayed=is_replayed)
 
 
-async def _accept(services: Services, arrival: Arrival) -> Acceptance:
+async def _accept(services: Services, incoming: IncomingMessage) -> Acceptance:
     try:
-        return await services.accept_batcher.accept(arrival)
+        return await services.accept_batcher.accept(incoming)
     except LockTimeout as error:
         description = "A request with this Idempotency-Key is still being stored. Send the same again in a second."
         headers = {"Retry-After": "1"}
         raise ApiError(HTTPStatus.CONFLICT, "request_in_progress", description, headers=headers) from error
 
 
-def _settle(services: Services, arrival: Arrival, acceptance: Stored | Repeated) -> UUID:
+def _settle(services: Services, incoming: IncomingMessage, acceptance: Stored | Duplicate) -> UUID:
     """Ring for a message that is stored now, and name the one that the answer is about."""
     if isinstance(acceptance, Stored):
         crash_here(CrashPoint.ACCEPT_UNRUNG)
-        services.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [arrival.message_id])
+        services.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [incoming.message_id])
         crash_here(CrashPoint.ACCEPT_RUNG)
-        return arrival.message_id
-    if not acceptance.is_same:
+        return incoming.message_id
+    if not acceptance.is_identical:
         description = f"This {KEY_HEADER} was used before, for another message. Take a new key for a new message."
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused", description)
     return acceptance.message_id

@@ -17,7 +17,7 @@ from delivery.records.database import DATABASE_UNAVAILABLE, transaction
 from delivery.records.identities import clients
 from delivery.records.identities.clients import StoredCredential
 from delivery.records.pipeline import direct_send_lock, refused_sends
-from delivery.records.pipeline.accept import Acceptance, Arrival, Stored
+from delivery.records.pipeline.accept import Acceptance, IncomingMessage, Stored
 from delivery.records.pipeline.accept import accept as accept_messages
 from delivery.records.pipeline.refused_sends import Refusal
 from delivery.transactional_send import faults_of_acceptance
@@ -160,9 +160,9 @@ def _first_of_each_message(sends: Iterable[_Send]) -> list[_Send]:
     return kept
 
 
-def _arrivals(sends: Iterable[_Send]) -> list[Arrival]:
+def _arrivals(sends: Iterable[_Send]) -> list[IncomingMessage]:
     return [
-        Arrival(each.sent.message_id, each.client_id, each.sent.draft, is_own_id=True)
+        IncomingMessage(each.sent.message_id, each.client_id, each.sent.draft, is_own_id=True)
         for each in sends
         if each.sent is not None and each.client_id is not None
     ]

@@ -5,7 +5,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from delivery.intake.messages import Draft
-from delivery.records.pipeline.accept import Arrival, Stored
+from delivery.records.pipeline.accept import IncomingMessage, Stored
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.vocabulary import CaseState, Channel, MessageType, Reason, StepName
 from tests.simulation.store import HELD_PHRASE, MACHINES, Bell, Question, Wish
@@ -54,7 +54,7 @@ def accept(world: World, dice: Dice) -> None:
             world.ledger.flagged.add(message_id)
 
 
-def _arrival(world: World, dice: Dice) -> Arrival:
+def _arrival(world: World, dice: Dice) -> IncomingMessage:
     is_again = world.messages > 0 and dice.pick((False, False, False, True))
     world.messages += not is_again
     start, size = dice.pick(range(len(ACCOUNTS))), dice.pick((1, 2, 3))
@@ -62,7 +62,7 @@ def _arrival(world: World, dice: Dice) -> Arrival:
     draft = Draft(recipient_ids, "Grace", None, "Hello", dice.pick(_BODIES), MessageType.OTHER)
     message_id = UUID(int=build.MESSAGE_ID.int + world.messages)
     key = None if is_again else dice.pick(_KEYS)
-    return Arrival(message_id, build.CLIENT_ID, draft, key, is_own_id=key is None)
+    return IncomingMessage(message_id, build.CLIENT_ID, draft, key, is_own_id=key is None)
 
 
 def hear(world: World, dice: Dice) -> None:

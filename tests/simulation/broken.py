@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from delivery.records.pipeline.accept import Acceptance, Arrival
+from delivery.records.pipeline.accept import Acceptance, IncomingMessage
 from delivery.rules.transitions import Move
 from delivery.rules.worker_deaths import Trace
 from delivery.vocabulary import State
@@ -71,7 +71,7 @@ class WithoutHold(Model):
 class WithoutKey(Model):
     """The key is stored too late to recognise a repetition."""
 
-    def take_in(self, arrival: Arrival, before: Mapping[UUID, Arrival]) -> Acceptance:
+    def take_in(self, arrival: IncomingMessage, before: Mapping[UUID, IncomingMessage]) -> Acceptance:
         """Store it, whatever key it has."""
         nameless = {key: replace(each, idempotency_key=None) for key, each in before.items()}
         known, self.arrivals = self.arrivals, nameless

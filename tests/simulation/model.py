@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cache
 from uuid import UUID
 
-from delivery.records.pipeline.accept import Acceptance, Arrival
+from delivery.records.pipeline.accept import Acceptance, IncomingMessage
 from delivery.rules.outcomes import Attempt, Outcome
 from delivery.rules.states import WAITING_STATES
 from delivery.rules.transitions import refuse
@@ -58,7 +58,7 @@ class Model(Pages):
         """Let so many ticks go by."""
         self.now += passed
 
-    def accept(self, arrivals: Sequence[Arrival]) -> dict[UUID, Acceptance]:
+    def accept(self, arrivals: Sequence[IncomingMessage]) -> dict[UUID, Acceptance]:
         """Take these in. Repetitions are seen before strangers; of two with one key the first in order is taken."""
         before = dict(self.arrivals)
         in_turn = sorted(arrivals, key=lambda each: (each.idempotency_key or "~", each.message_id))

@@ -17,7 +17,7 @@ from delivery.records.database import transaction
 from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
 from delivery.records.pipeline import accept, claims, due, transitions
-from delivery.records.pipeline.accept import Acceptance, Arrival
+from delivery.records.pipeline.accept import Acceptance, IncomingMessage
 from delivery.records.pipeline.claims import Letter
 from delivery.records.pipeline.vetting_cases import Ruling
 from delivery.records.workers import deaths, registry
@@ -116,7 +116,7 @@ class Postgres:
         with transaction(self._store) as db:
             db.execute(LET_PASS, {"passed": passed * TICK})
 
-    def accept(self, arrivals: Sequence[Arrival]) -> dict[UUID, Acceptance]:
+    def accept(self, arrivals: Sequence[IncomingMessage]) -> dict[UUID, Acceptance]:
         """Take these messages in, in one transaction."""
         with transaction(self._store) as db:
             answers = accept.accept(db, arrivals, grace=self._settings.grace)

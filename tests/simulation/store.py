@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from delivery.records.pipeline.accept import Acceptance, Arrival
+from delivery.records.pipeline.accept import Acceptance, IncomingMessage
 from delivery.rules.outcomes import Attempt, Outcome
 from delivery.vocabulary import CaseState, Channel, Reason, State, Status, StepName
 
@@ -157,7 +157,7 @@ class Store(Protocol):
     def let_pass(self, passed: int) -> None:
         """Let so many ticks go by."""
 
-    def accept(self, arrivals: Sequence[Arrival]) -> dict[UUID, Acceptance]:
+    def accept(self, arrivals: Sequence[IncomingMessage]) -> dict[UUID, Acceptance]:
         """Take these messages in, in one transaction."""
 
     def decide(self, message_ids: Sequence[UUID]) -> None:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from delivery.records.pipeline.accept import Acceptance, Arrival, Repeated, Stored, UnknownRecipients
+from delivery.records.pipeline.accept import Acceptance, Duplicate, IncomingMessage, Stored, UnknownRecipients
 from delivery.rules.outcomes import Attempt, Outcome, conclude, settle
 from delivery.rules.preferences import Approach, Preference, choose_channel
 from delivery.rules.quiet_hours import QuietHours
@@ -49,14 +49,14 @@ class Pages:
         self.sheets: dict[UUID, Sheet] = {}
         self.letters: Counter[int] = Counter()
         self.tokens: dict[int, Run] = {}
-        self.arrivals: dict[UUID, Arrival] = {}
+        self.arrivals: dict[UUID, IncomingMessage] = {}
         self.members: dict[UUID, list[int]] = {}
         self.wishes: dict[UUID, Wish] = {}
         self.trying: dict[int, set[UUID]] = {}
         self.notes: dict[int, dict[tuple[int, int], Trace]] = {}
         self.bells: list[Bell] = []
 
-    def take_in(self, arrival: Arrival, before: Mapping[UUID, Arrival]) -> Acceptance:
+    def take_in(self, arrival: IncomingMessage, before: Mapping[UUID, IncomingMessage]) -> Acceptance:
         """Store one arrival or say why not. `before` is what was there before its transaction."""
         strangers = {each for each in arrival.draft.recipient_ids if self.wishes[each].is_suspended}
         earlier = _earlier(arrival, before)
@@ -68,7 +68,7 @@ class Pages:
         self._store(arrival)
         return Stored()
 
-    def _store(self, arrival: Arrival) -> None:
+    def _store(self, arrival: IncomingMessage) -> None:
         message_id, account_ids = arrival.message_id, arrival.draft.recipient_ids
         due = self.now + ticks(self.settings.grace)
         self.arrivals[message_id] = arrival
@@ -226,13 +226,13 @@ class Pages:
                 self.change([number], due=max(row.due, pause), reason=Reason.STEP_FAILED)
 
 
-def _earlier(arrival: Arrival, known: Mapping[UUID, Arrival]) -> Repeated | None:
+def _earlier(arrival: IncomingMessage, known: Mapping[UUID, IncomingMessage]) -> Duplicate | None:
     """Find the message that stands for the same key or the same id."""
     for message_id, each in known.items():
         is_same_key = arrival.idempotency_key is not None and arrival.idempotency_key == each.idempotency_key
         if is_same_key or message_id == arrival.message_id:
             digest = each.content_hash
-            return Repeated(message_id, digest is not None and digest == arrival.content_hash)
+            return Duplicate(message_id, digest is not None and digest == arrival.content_hash)
     return None
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
-from delivery.records.pipeline.accept import Repeated, Stored, UnknownRecipients
+from delivery.records.pipeline.accept import Duplicate, Stored, UnknownRecipients
 from delivery.vocabulary import AccountStatus, Channel, MessageType, State
 from tests.support.fixtures import Book
 from tests.support.statements import counted
@@ -43,12 +43,12 @@ def test_a_fresh_message_is_left_to_the_bell_for_the_grace(book: Book) -> None:
 
 
 def test_many_drafts_are_stored_by_one_statement(book: Book) -> None:
-    arrivals = [book.arrival(*book.accounts(3)) for _ in range(20)]
+    arrivals = [book.incoming(*book.accounts(3)) for _ in range(20)]
 
     with counted(book.database) as statements:
         accepted = book.accept(*arrivals)
 
-    assert {arrival.message_id: Stored() for arrival in arrivals} == accepted
+    assert {incoming.message_id: Stored() for incoming in arrivals} == accepted
     assert (1, 20, 60) == (len(statements), book.count("message"), book.count("recipient"))
 
 
@@ -56,7 +56,7 @@ def test_many_drafts_are_stored_by_one_statement(book: Book) -> None:
 def test_an_account_that_is_not_active_refuses_its_own_message_only(book: Book, status: AccountStatus | None) -> None:
     known = book.account()
     stranger = uuid7() if status is None else book.account(status=status)
-    good, bad = book.arrival(known), book.arrival(known, stranger)
+    good, bad = book.incoming(known), book.incoming(known, stranger)
 
     accepted = book.accept(good, bad)
 
@@ -69,18 +69,18 @@ def test_an_account_that_is_not_active_refuses_its_own_message_only(book: Book, 
 
 def test_every_stranger_of_a_message_is_named(book: Book) -> None:
     strangers = [uuid7() for _ in range(24)]
-    arrival = book.arrival(*strangers, book.account())
+    incoming = book.incoming(*strangers, book.account())
 
-    assert {arrival.message_id: UnknownRecipients(frozenset(strangers))} == book.accept(arrival)
+    assert {incoming.message_id: UnknownRecipients(frozenset(strangers))} == book.accept(incoming)
 
 
 def test_the_same_message_id_twice_changes_nothing(book: Book) -> None:
     account_id = book.account()
     message_id = book.message(account_id, subject="first")
 
-    accepted = book.accept(book.arrival(account_id, message_id=message_id, subject="second"))
+    accepted = book.accept(book.incoming(account_id, message_id=message_id, subject="second"))
 
-    assert {message_id: Repeated(message_id, is_same=False)} == accepted
+    assert {message_id: Duplicate(message_id, is_identical=False)} == accepted
     assert "first" == book.view(message_id).subject
     assert 1 == book.count("recipient")
 
@@ -89,14 +89,14 @@ def test_the_same_account_twice_in_a_draft_stores_nothing(book: Book) -> None:
     account_id = book.account()
 
     with pytest.raises(IntegrityError):
-        book.accept(book.arrival(account_id, account_id))
+        book.accept(book.incoming(account_id, account_id))
 
     assert (0, 0) == (book.count("message"), book.count("recipient"))
 
 
 def test_concurrent_accepts_to_the_same_accounts_all_succeed(book: Book) -> None:
     account_ids = book.accounts(5, Channel.EMAIL)
-    arrivals = [[book.arrival(*account_ids) for _ in range(10)] for _ in range(12)]
+    arrivals = [[book.incoming(*account_ids) for _ in range(10)] for _ in range(12)]
 
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda batch: book.accept(*batch), arrivals))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from delivery.records.pipeline.accept import Arrival, Repeated, Stored
+from delivery.records.pipeline.accept import Duplicate, IncomingMessage, Stored
 from delivery.vocabulary import MessageType
 from tests.support.fixtures import Book
 
@@ -15,9 +15,9 @@ def test_a_used_key_with_the_same_content_names_the_first_message(book: Book) ->
     first = keyed(book, book.account())
     book.accept(first)
 
-    again = replace(first, message_id=book.arrival(book.account()).message_id)
+    again = replace(first, message_id=book.incoming(book.account()).message_id)
 
-    assert {again.message_id: Repeated(first.message_id, is_same=True)} == book.accept(again)
+    assert {again.message_id: Duplicate(first.message_id, is_identical=True)} == book.accept(again)
     assert 1 == book.count("message")
 
 
@@ -38,8 +38,8 @@ def test_a_used_key_with_other_content_is_no_repetition(book: Book, change: dict
     other = keyed(book, account_id, **change)
 
     (answer,) = book.accept(other).values()
-    assert isinstance(answer, Repeated)
-    assert not answer.is_same
+    assert isinstance(answer, Duplicate)
+    assert not answer.is_identical
 
 
 def test_recipients_count_as_a_set(book: Book) -> None:
@@ -49,7 +49,7 @@ def test_recipients_count_as_a_set(book: Book) -> None:
 
     again = keyed(book, two, one)
 
-    assert {again.message_id: Repeated(first.message_id, is_same=True)} == book.accept(again)
+    assert {again.message_id: Duplicate(first.message_id, is_identical=True)} == book.accept(again)
 
 
 def test_a_key_belongs_to_its_client(book: Book) -> None:
@@ -69,7 +69,7 @@ def test_a_repetition_is_recognised_after_a_recipient_was_closed(book: Book) -> 
 
     again = keyed(book, account_id)
 
-    assert {again.message_id: Repeated(first.message_id, is_same=True)} == book.accept(again)
+    assert {again.message_id: Duplicate(first.message_id, is_identical=True)} == book.accept(again)
 
 
 def test_two_with_one_key_in_one_commit_are_one_message(book: Book) -> None:
@@ -79,9 +79,9 @@ def test_two_with_one_key_in_one_commit_are_one_message(book: Book) -> None:
     answers = book.accept(first, second)
 
     stored = [message_id for message_id, answer in answers.items() if answer == Stored()]
-    repeated = [answer for answer in answers.values() if isinstance(answer, Repeated)]
+    repeated = [answer for answer in answers.values() if isinstance(answer, Duplicate)]
     assert (1, 1) == (len(stored), book.count("message"))
-    assert [Repeated(stored[0], is_same=True)] == repeated
+    assert [Duplicate(stored[0], is_identical=True)] == repeated
 
 
 def test_the_same_keys_from_many_processes_at_once_are_one_message_each(book: Book) -> None:
@@ -93,17 +93,17 @@ def test_the_same_keys_from_many_processes_at_once_are_one_message_each(book: Bo
         answers = [answer for each in pool.map(lambda batch: book.accept(*batch), batches) for answer in each.values()]
 
     assert (8, 8) == (book.count("message"), sum(answer == Stored() for answer in answers))
-    assert all(answer.is_same for answer in answers if isinstance(answer, Repeated))
+    assert all(answer.is_identical for answer in answers if isinstance(answer, Duplicate))
 
 
 def test_without_a_key_nothing_is_a_repetition(book: Book) -> None:
     account_id = book.account()
 
-    book.accept(book.arrival(account_id), book.arrival(account_id))
+    book.accept(book.incoming(account_id), book.incoming(account_id))
 
     assert 2 == book.count("message")
 
 
-def keyed(book: Book, *account_ids: Any, key: str = "k", **fields: Any) -> Arrival:
+def keyed(book: Book, *account_ids: Any, key: str = "k", **fields: Any) -> IncomingMessage:
     """Draft a message under an idempotency key."""
-    return replace(book.arrival(*account_ids, **fields), idempotency_key=key)
+    return replace(book.incoming(*account_ids, **fields), idempotency_key=key)

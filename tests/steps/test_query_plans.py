@@ -104,7 +104,7 @@ def busy_office(context: StepContext, large_store: Database) -> StepContext:
 
 
 def test_accepting(large: Book) -> None:
-    arrivals = [large.arrival(*large.accounts(5)) for _ in range(5)]
+    arrivals = [large.incoming(*large.accounts(5)) for _ in range(5)]
 
     with counted(large.database) as statements:
         large.accept(*arrivals)

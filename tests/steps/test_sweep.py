@@ -228,7 +228,7 @@ def test_a_letter_that_takes_long_holds_up_no_other(book: Book, context: StepCon
 def test_rows_whose_bell_still_waits_are_left_to_it_however_long_the_backlog(book: Book, context: StepContext) -> None:
     account_id = book.account()
     for _ in range(10):
-        book.accept(*(book.arrival(account_id) for _ in range(300)))
+        book.accept(*(book.incoming(account_id) for _ in range(300)))
     lost = book.ask("SELECT min(id) AS first FROM recipient")[0].first
     book.let_pass(timedelta(minutes=10))
     book.ask("UPDATE recipient SET due_at = due_at - INTERVAL '1 second' WHERE id <= :id", id=lost)

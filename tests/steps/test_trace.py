@@ -51,10 +51,10 @@ def traced(database: Database) -> Iterator[Trace]:
 
 
 def test_taking_in_one_message_is_one_statement_and_one_commit(book: Book) -> None:
-    arrival = book.arrival(*book.accounts(25))
+    incoming = book.incoming(*book.accounts(25))
 
     with traced(book.database) as trace, transaction(book.database) as db:
-        accept.accept(db, [arrival], grace=GRACE)
+        accept.accept(db, [incoming], grace=GRACE)
 
     assert (1, 1) == (len(trace.statements), trace.commits)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from delivery.intake.messages import Draft, read_draft
-from delivery.records.pipeline.accept import Arrival
+from delivery.records.pipeline.accept import IncomingMessage
 from delivery.records.pipeline.claims import Letter
 from delivery.rules.outcomes import Attempt
 from delivery.rules.preferences import Approach, Preference
@@ -82,9 +82,9 @@ def draft(recipient_ids: Sequence[UUID] = (), **chosen: object) -> Draft:
     return read_draft(fields(recipient_uuids=recipients, **chosen))
 
 
-def arrival(number: int, recipient_ids: Sequence[UUID] = ()) -> Arrival:
+def incoming(number: int, recipient_ids: Sequence[UUID] = ()) -> IncomingMessage:
     """Make an arrival whose message id ends in this number."""
-    return Arrival(UUID(int=MESSAGE_ID.int + number), CLIENT_ID, draft(recipient_ids))
+    return IncomingMessage(UUID(int=MESSAGE_ID.int + number), CLIENT_ID, draft(recipient_ids))
 
 
 def letter(**chosen: Any) -> Letter:

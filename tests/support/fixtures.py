@@ -14,7 +14,7 @@ from delivery.records.database import Database, transaction
 from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
 from delivery.records.pipeline import accept, vetting_cases
-from delivery.records.pipeline.accept import Acceptance, Arrival, Stored
+from delivery.records.pipeline.accept import Acceptance, IncomingMessage, Stored
 from delivery.records.pipeline.vetting_cases import Case
 from delivery.records.views import inbox, messages
 from delivery.records.views.messages import MessageView
@@ -64,22 +64,22 @@ class Book:
         known = AccountFacts(account_id, "Ada", f"{account_id.hex}@example.com", channel=Channel.EMAIL)
         self.put(replace(known, **facts))
 
-    def arrival(self, *account_ids: UUID, message_id: UUID | None = None, **fields: Any) -> Arrival:
+    def incoming(self, *account_ids: UUID, message_id: UUID | None = None, **fields: Any) -> IncomingMessage:
         """Draft a message to these accounts."""
         plain = {"sender_name": "Grace", "sender_email": None, "subject": "Hello", "body": "How are you?"}
         draft = Draft(account_ids, **{**plain, "type": MessageType.OTHER, **fields})
-        return Arrival(message_id or uuid7(), self.client_id, draft)
+        return IncomingMessage(message_id or uuid7(), self.client_id, draft)
 
-    def accept(self, *arrivals: Arrival) -> dict[UUID, Acceptance]:
+    def accept(self, *arrivals: IncomingMessage) -> dict[UUID, Acceptance]:
         """Take these in, in one transaction; answer what became of each."""
         with transaction(self.database) as db:
             return accept.accept(db, arrivals, grace=GRACE)
 
     def message(self, *account_ids: UUID, **fields: Any) -> UUID:
         """Take in one message to these accounts."""
-        arrival = self.arrival(*account_ids, **fields)
-        assert {arrival.message_id: Stored()} == self.accept(arrival)
-        return arrival.message_id
+        incoming = self.incoming(*account_ids, **fields)
+        assert {incoming.message_id: Stored()} == self.accept(incoming)
+        return incoming.message_id
 
     def view(self, message_id: UUID) -> MessageView:
         """Read a message that is there."""

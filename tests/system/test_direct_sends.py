@@ -129,7 +129,7 @@ def test_garbage_among_the_bells_neither_ends_a_worker_nor_keeps_it_from_hearing
     for raw in (b"Guten Tag", *(raw for raw, _ in NOT_READABLE.values()), envelope(secret), sealed(b"Guten Tag")):
         broker.lpush(QueueName.DECIDE, raw)
     # Its grace is an hour: only the bell can bring it to the worker in time.
-    arrival = book.arrival(book.account())
+    arrival = book.incoming(book.account())
     with transaction(database) as db:
         accept.accept(db, [arrival], grace=timedelta(hours=1))
     doorbell = BrokerDoorbell(base_settings)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from api_stub.batching.accept_batcher import AcceptBatcher
 from delivery.crash_points import CrashPoint, arm
 from delivery.records.database import AsyncDatabase
-from delivery.records.pipeline.accept import Arrival, Stored, UnknownRecipients, accept
+from delivery.records.pipeline.accept import IncomingMessage, Stored, UnknownRecipients, accept
 from tests.support import build
 from tests.support.leaping_loop import now, run
 
@@ -25,7 +25,7 @@ class FakeArchive:
     """Stores in a list, once `is_open` lets it; refuses what it is told to refuse."""
 
     def __init__(self, *, unknown: Collection[UUID] = (), poison: UUID | None = None) -> None:
-        self.commits: list[list[Arrival]] = []
+        self.commits: list[list[IncomingMessage]] = []
         self.asked = 0
         self.is_open = asyncio.Event()
         self.is_open.set()
@@ -33,7 +33,7 @@ class FakeArchive:
         self._unknown = set(unknown)
         self._poison = poison
 
-    async def ask(self, question: Callable[..., Any], arrivals: Sequence[Arrival], *, grace: timedelta) -> Any:
+    async def ask(self, question: Callable[..., Any], arrivals: Sequence[IncomingMessage], *, grace: timedelta) -> Any:
         """Do what `accept` does with these arrivals, as one commit."""
         assert (accept, GRACE) == (question, grace)
         self.asked += 1
@@ -58,7 +58,7 @@ def test_an_idle_registrar_stores_a_draft_at_once_and_alone() -> None:
     async def test() -> None:
         database = FakeArchive()
 
-        acceptance = await registrar_of(database).accept(build.arrival(1))
+        acceptance = await registrar_of(database).accept(build.incoming(1))
 
         assert Stored() == acceptance
         assert [1] == [len(commit) for commit in database.commits]
@@ -72,10 +72,10 @@ def test_drafts_that_come_while_a_commit_is_under_way_share_the_next_one() -> No
         database = FakeArchive()
         database.is_open.clear()
         accept_batcher = registrar_of(database)
-        accepting = [asyncio.create_task(accept_batcher.accept(build.arrival(0)))]
+        accepting = [asyncio.create_task(accept_batcher.accept(build.incoming(0)))]
         await until(lambda: database.asked == 1)
 
-        accepting += [asyncio.create_task(accept_batcher.accept(build.arrival(number))) for number in range(1, 21)]
+        accepting += [asyncio.create_task(accept_batcher.accept(build.incoming(number))) for number in range(1, 21)]
         await breathe()
         database.is_open.set()
         await asyncio.gather(*accepting)
@@ -91,9 +91,9 @@ def test_in_a_crowd_drafts_that_come_right_after_a_shared_commit_began_share_the
         accept_batcher = registrar_of(database, waiting=8)
         await accept_together(accept_batcher, 2)
 
-        accepting = [asyncio.create_task(accept_batcher.accept(build.arrival(3)))]
+        accepting = [asyncio.create_task(accept_batcher.accept(build.incoming(3)))]
         await asyncio.sleep(0.004)
-        accepting.append(asyncio.create_task(accept_batcher.accept(build.arrival(4))))
+        accepting.append(asyncio.create_task(accept_batcher.accept(build.incoming(4))))
         await asyncio.gather(*accepting)
 
         assert [2, 2] == [len(commit) for commit in database.commits]
@@ -116,7 +116,7 @@ def test_otherwise_what_comes_right_after_a_commit_is_stored_at_once(before: int
         await accept_together(accept_batcher, before)
         await asyncio.sleep(pause_s)
 
-        await accept_batcher.accept(build.arrival(3))
+        await accept_batcher.accept(build.incoming(3))
 
         assert pause_s == pytest.approx(now())
 
@@ -128,7 +128,7 @@ def test_a_commit_has_at_most_200_drafts_and_every_draft_is_in_one_of_them() -> 
         database = FakeArchive()
         accept_batcher = registrar_of(database)
 
-        await asyncio.gather(*(accept_batcher.accept(build.arrival(number)) for number in range(450)))
+        await asyncio.gather(*(accept_batcher.accept(build.incoming(number)) for number in range(450)))
 
         assert [200, 200, 50] == [len(commit) for commit in database.commits]
         assert 450 == len({each.message_id for commit in database.commits for each in commit})
@@ -140,7 +140,7 @@ def test_nobody_is_told_before_the_commit() -> None:
     async def test() -> None:
         database = FakeArchive()
         database.is_open.clear()
-        accepting = asyncio.create_task(registrar_of(database).accept(build.arrival(1)))
+        accepting = asyncio.create_task(registrar_of(database).accept(build.incoming(1)))
 
         await until(lambda: database.asked == 1)
         await breathe()
@@ -159,9 +159,9 @@ def test_each_draft_hears_of_its_own_strangers_alone() -> None:
         accept_batcher = registrar_of(FakeArchive(unknown=[stranger, other]))
 
         answers = await asyncio.gather(
-            accept_batcher.accept(build.arrival(1, [known])),
-            accept_batcher.accept(build.arrival(2, [known, stranger])),
-            accept_batcher.accept(build.arrival(3, [other])),
+            accept_batcher.accept(build.incoming(1, [known])),
+            accept_batcher.accept(build.incoming(2, [known, stranger])),
+            accept_batcher.accept(build.incoming(3, [other])),
         )
 
         assert (Stored(), UnknownRecipients(frozenset({stranger})), UnknownRecipients(frozenset({other}))) == tuple(
@@ -173,14 +173,14 @@ def test_each_draft_hears_of_its_own_strangers_alone() -> None:
 
 def test_one_draft_that_the_database_refuses_does_not_fail_the_others() -> None:
     async def test() -> None:
-        bad = build.arrival(2)
+        bad = build.incoming(2)
         database = FakeArchive(poison=bad.message_id)
         accept_batcher = registrar_of(database)
 
         answers = await asyncio.gather(
-            accept_batcher.accept(build.arrival(1)),
+            accept_batcher.accept(build.incoming(1)),
             accept_batcher.accept(bad),
-            accept_batcher.accept(build.arrival(3)),
+            accept_batcher.accept(build.incoming(3)),
             return_exceptions=True,
         )
 
@@ -197,10 +197,10 @@ def test_while_the_database_is_away_everybody_is_told_and_afterwards_all_is_well
         accept_batcher = registrar_of(database)
 
         answers = await asyncio.gather(
-            *(accept_batcher.accept(build.arrival(n)) for n in range(3)), return_exceptions=True
+            *(accept_batcher.accept(build.incoming(n)) for n in range(3)), return_exceptions=True
         )
         database.breaks_with = None
-        afterwards = await accept_batcher.accept(build.arrival(9))
+        afterwards = await accept_batcher.accept(build.incoming(9))
 
         assert [AWAY] * 3 == answers
         assert Stored() == afterwards
@@ -216,12 +216,12 @@ def test_who_waits_for_a_commit_whose_answer_was_cut_off_is_told_at_once(tmp_pat
         arm(f"{CrashPoint.ACCEPT_COMMITTED}:1:cut:{tmp_path / 'mark'}")
 
         answers = await asyncio.gather(
-            *(accept_batcher.accept(build.arrival(n)) for n in range(3)), return_exceptions=True
+            *(accept_batcher.accept(build.incoming(n)) for n in range(3)), return_exceptions=True
         )
         arm("")
 
         assert [ConnectionResetError] * 3 == [type(answer) for answer in answers]
-        assert Stored() == await accept_batcher.accept(build.arrival(9))
+        assert Stored() == await accept_batcher.accept(build.incoming(9))
         assert [3, 1] == [len(commit) for commit in database.commits]
 
     run(test())
@@ -232,7 +232,7 @@ def test_a_client_that_hangs_up_loses_neither_its_message_nor_those_of_others() 
         database = FakeArchive()
         database.is_open.clear()
         accept_batcher = registrar_of(database)
-        leaving, staying = (asyncio.create_task(accept_batcher.accept(build.arrival(number))) for number in (1, 2))
+        leaving, staying = (asyncio.create_task(accept_batcher.accept(build.incoming(number))) for number in (1, 2))
         await until(lambda: database.asked == 1)
 
         leaving.cancel()
@@ -248,7 +248,7 @@ def test_a_client_that_hangs_up_loses_neither_its_message_nor_those_of_others() 
 
 async def accept_together(accept_batcher: AcceptBatcher, number: int) -> None:
     """Have so many drafts stored in one commit."""
-    await asyncio.gather(*(accept_batcher.accept(build.arrival(each)) for each in range(number)))
+    await asyncio.gather(*(accept_batcher.accept(build.incoming(each)) for each in range(number)))
 
 
 async def breathe() -> None:

@@ -13,7 +13,7 @@ from delivery.vocabulary import AccountStatus, State
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class IncomingMessage:
     """A draft with the id that its message will have and the client it comes from.
 
     `idempotency_key` makes a repetition recognisable; `is_own_id` says that the client made the message's id, so that
@@ -45,14 +45,14 @@ class UnknownRecipients:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeated:
+class Duplicate:
     """The key or the id was used before, for the message `message_id`: with the same content, or with another."""
 
     message_id: UUID
-    is_same: bool
+    is_identical: bool
 
 
-Acceptance = Stored | UnknownRecipients | Repeated
+Acceptance = Stored | UnknownRecipients | Duplicate
 
 # Arrivals are inserted in the order of their keys, here and in every other process: two that bring the same keys wait
 # for each other, but never both ways round.
@@ -111,7 +111,7 @@ _EARLIER = text("""
 """)
 
 
-def accept(db: Connection, arrivals: Sequence[Arrival], *, grace: timedelta) -> dict[UUID, Acceptance]:
+def accept(db: Connection, arrivals: Sequence[IncomingMessage], *, grace: timedelta) -> dict[UUID, Acceptance]:
     """Store these messages, each wholly or not at all, and leave them to the bell for `grace`.
 
     Answers by message id what became of each arrival. A repetition waits for a first one that is still being stored.
@@ -125,37 +125,37 @@ def accept(db: Connection, arrivals: Sequence[Arrival], *, grace: timedelta) -> 
             unknown.setdefault(message_id, set()).add(account_id)
     crash_here(CrashPoint.ACCEPT_WRITTEN)
     accepted |= {message_id: UnknownRecipients(frozenset(ids)) for message_id, ids in unknown.items()}
-    return accepted | _repetitions(db, [arrival for arrival in arrivals if arrival.message_id not in accepted])
+    return accepted | _repetitions(db, [incoming for incoming in arrivals if incoming.message_id not in accepted])
 
 
-def _repetitions(db: Connection, arrivals: Sequence[Arrival]) -> dict[UUID, Repeated]:
+def _repetitions(db: Connection, arrivals: Sequence[IncomingMessage]) -> dict[UUID, Duplicate]:
     if not arrivals:
         return {}
     rows = db.execute(
         _EARLIER,
         {
-            "ids": [arrival.message_id for arrival in arrivals],
-            "client_ids": [arrival.client_id for arrival in arrivals],
-            "keys": [arrival.idempotency_key for arrival in arrivals],
-            "hashes": [arrival.content_hash for arrival in arrivals],
+            "ids": [incoming.message_id for incoming in arrivals],
+            "client_ids": [incoming.client_id for incoming in arrivals],
+            "keys": [incoming.idempotency_key for incoming in arrivals],
+            "hashes": [incoming.content_hash for incoming in arrivals],
         },
     )
-    return {row.id: Repeated(row.message_id, bool(row.is_same)) for row in rows}
+    return {row.id: Duplicate(row.message_id, bool(row.is_same)) for row in rows}
 
 
-def _values(arrivals: Sequence[Arrival], grace: timedelta) -> dict[str, object]:
-    drafts = [arrival.draft for arrival in arrivals]
+def _values(arrivals: Sequence[IncomingMessage], grace: timedelta) -> dict[str, object]:
+    drafts = [incoming.draft for incoming in arrivals]
     return {
-        "ids": [arrival.message_id for arrival in arrivals],
-        "client_ids": [arrival.client_id for arrival in arrivals],
+        "ids": [incoming.message_id for incoming in arrivals],
+        "client_ids": [incoming.client_id for incoming in arrivals],
         "sender_names": [draft.sender_name for draft in drafts],
         "sender_emails": [draft.sender_email for draft in drafts],
         "subjects": [draft.subject for draft in drafts],
         "bodies": [draft.body for draft in drafts],
         "types": [str(draft.type) for draft in drafts],
         "counts": [len(draft.recipient_ids) for draft in drafts],
-        "keys": [arrival.idempotency_key for arrival in arrivals],
-        "hashes": [arrival.content_hash for arrival in arrivals],
+        "keys": [incoming.idempotency_key for incoming in arrivals],
+        "hashes": [incoming.content_hash for incoming in arrivals],
         # One text a message: an array element each costs 25 times as much to write as to split again in PostgreSQL.
         "recipients": [",".join(each.hex for each in draft.recipient_ids) for draft in drafts],
         "grace": grace,
