@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from delivery.attempt_journal import NoNotes, Notes
 from delivery.records.database import Database
-from delivery.records.pipeline.claims import Letter
+from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.transitions import Move
 from delivery.settings import Settings
@@ -28,7 +28,7 @@ def hold_unknown(outcome: Outcome, settings: Settings) -> Outcome:
 class Sender(Protocol):
     """A channel that needs a network."""
 
-    def send(self, letter: Letter) -> Outcome:
+    def send(self, claimed: ClaimedDelivery) -> Outcome:
         """Try once to deliver this letter. Never raises for what the other side does."""
 
 
@@ -44,7 +44,7 @@ class StepContext:
     worker_id: UUID = field(default_factory=uuid4)
     """Who works here. Its random first half is in every claim and is the key of its lock, so it is no UUIDv7."""
     notes: Notes = field(default_factory=NoNotes)
-    claim_commits: GroupCommit[Sequence[int], list[Letter]] = field(default_factory=GroupCommit)
+    claim_commits: GroupCommit[Sequence[int], list[ClaimedDelivery]] = field(default_factory=GroupCommit)
     """Where runs of `deliver` claim together."""
     outcome_commits: GroupCommit[Sequence[Move], set[int]] = field(default_factory=GroupCommit)
     """Where they record outcomes together."""

@@ -8,7 +8,7 @@ import structlog
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import transaction
 from delivery.records.pipeline import claims, transitions
-from delivery.records.pipeline.claims import Letter
+from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Outcome, conclude, settle
 from delivery.rules.preferences import choose_channel
 from delivery.rules.transitions import Move
@@ -37,43 +37,45 @@ def deliver_alone(context: StepContext, recipient_ids: Sequence[int]) -> None:
             _attempt(context, letters)
 
 
-def _attempt(context: StepContext, letters: Sequence[Letter]) -> None:
+def _attempt(context: StepContext, letters: Sequence[ClaimedDelivery]) -> None:
     crash_here(CrashPoint.CLAIM_COMMITTED)
-    judged = [(letter, judge(letter)) for letter in letters]  # Those not claimed are settled or in other hands.
-    _record(context, [(letter, outcome) for letter, outcome in judged if isinstance(outcome, Outcome)])
-    for letter, channel in judged:
+    judged = [(claimed, judge(claimed)) for claimed in letters]  # Those not claimed are settled or in other hands.
+    _record(context, [(claimed, outcome) for claimed, outcome in judged if isinstance(outcome, Outcome)])
+    for claimed, channel in judged:
         if isinstance(channel, Channel):
-            _record(context, [(letter, context.senders[channel].send(letter))])
+            _record(context, [(claimed, context.senders[channel].send(claimed))])
 
 
-def judge(letter: Letter) -> Outcome | Channel:
+def judge(claimed: ClaimedDelivery) -> Outcome | Channel:
     """Ask the preferences of this very moment: how the attempt ends without a network, or the channel to send by."""
-    choice = choose_channel(letter.approach, letter.preference, now=letter.read_at)
-    return settle(choice, letter.channel)
+    choice = choose_channel(claimed.approach, claimed.preference, now=claimed.read_at)
+    return settle(choice, claimed.channel)
 
 
-def _claim(context: StepContext, asked: Sequence[Sequence[int]], *, is_alone: bool = False) -> list[list[Letter]]:
+def _claim(
+    context: StepContext, asked: Sequence[Sequence[int]], *, is_alone: bool = False
+) -> list[list[ClaimedDelivery]]:
     """Claim in one transaction what several runs ask for. Whoever asks second for a recipient does not get it."""
     wanted = sorted({each for recipient_ids in asked for each in recipient_ids})
     with transaction(context.database) as db:
         token = claims.make_token(context.worker_id)
         letters = claims.claim(db, wanted, token=token, lease=context.settings.lease, is_alone=is_alone)
         crash_here(CrashPoint.CLAIM_WRITTEN)
-    claimed = {letter.recipient_id: letter for letter in letters}
+    claimed = {claimed.recipient_id: claimed for claimed in letters}
     return [[claimed.pop(each) for each in recipient_ids if each in claimed] for recipient_ids in asked]
 
 
-def _record(context: StepContext, ended: Sequence[tuple[Letter, Outcome]]) -> None:
+def _record(context: StepContext, ended: Sequence[tuple[ClaimedDelivery, Outcome]]) -> None:
     """Record how these attempts ended, all or none."""
     if not ended:
         return
-    made = [_conclude(context, letter, outcome) for letter, outcome in ended]
+    made = [_conclude(context, claimed, outcome) for claimed, outcome in ended]
     recorded = context.outcome_commits.submit(made, partial(_move, context))
     crash_here(CrashPoint.OUTCOME_COMMITTED)
-    for letter, _ in ended:
-        context.notes.forget((letter.recipient_id, letter.attempt))
-        if letter.recipient_id not in recorded:  # Its lease ran out meanwhile and somebody else answers for it now.
-            _log.warning("outcome_fenced", recipient_id=letter.recipient_id, attempt=letter.attempt)
+    for claimed, _ in ended:
+        context.notes.forget((claimed.recipient_id, claimed.attempt))
+        if claimed.recipient_id not in recorded:  # Its lease ran out meanwhile and somebody else answers for it now.
+            _log.warning("outcome_fenced", recipient_id=claimed.recipient_id, attempt=claimed.attempt)
 
 
 def _move(context: StepContext, made: Sequence[Sequence[Move]]) -> list[set[int]]:
@@ -85,6 +87,6 @@ def _move(context: StepContext, made: Sequence[Sequence[Move]]) -> list[set[int]
     return [recorded] * len(made)
 
 
-def _conclude(context: StepContext, letter: Letter, outcome: Outcome) -> Move:
+def _conclude(context: StepContext, claimed: ClaimedDelivery, outcome: Outcome) -> Move:
     ended = hold_unknown(outcome, context.settings)
-    return conclude(letter.attempted, ended, context.chance(), patience=context.settings.send_deadline)
+    return conclude(claimed.attempted, ended, context.chance(), patience=context.settings.send_deadline)

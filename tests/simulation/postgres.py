@@ -18,7 +18,7 @@ from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
 from delivery.records.pipeline import accept, claims, due, transitions
 from delivery.records.pipeline.accept import Acceptance, IncomingMessage
-from delivery.records.pipeline.claims import Letter
+from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.records.pipeline.vetting_cases import Ruling
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerIdentity
@@ -265,7 +265,7 @@ class Postgres:
         known = len(self._recipients)
         return [self._recipients[number] if number < known else _NOBODY for number in recipients]
 
-    def _named(self, letter: Letter) -> Attempt:
+    def _named(self, letter: ClaimedDelivery) -> Attempt:
         return replace(letter.attempted, recipient_id=self._numbers[letter.recipient_id])
 
 

@@ -18,17 +18,17 @@ from tests.support.fixtures import Book
 
 
 def test_a_claim_names_all_that_an_attempt_needs(book: Book, queued: UUID) -> None:
-    (letter,) = claim(book, queued)
+    (claimed,) = claim(book, queued)
 
     assert ("Ada", "Grace", MessageType.JOB, Channel.EMAIL, 1) == (
-        letter.account_name,
-        letter.sender_name,
-        letter.type,
-        letter.channel,
-        letter.attempt,
+        claimed.account_name,
+        claimed.sender_name,
+        claimed.type,
+        claimed.channel,
+        claimed.attempt,
     )
-    assert f"{letter.account_id.hex}@example.com" == letter.address
-    assert book.view(queued).created_at == letter.created_at
+    assert f"{claimed.account_id.hex}@example.com" == claimed.address
+    assert book.view(queued).created_at == claimed.created_at
 
 
 def test_a_claimed_recipient_is_in_nobody_elses_hands(book: Book, queued: UUID) -> None:
@@ -57,7 +57,7 @@ def test_a_claim_passes_over_a_row_in_other_hands(book: Book, context: StepConte
         with transaction(book.database) as mine:
             claimed = claims.claim(mine, ids, token=uuid7(), lease=LEASE)
 
-    assert [ids[1]] == [letter.recipient_id for letter in claimed]
+    assert [ids[1]] == [claimed.recipient_id for claimed in claimed]
 
 
 @pytest.mark.parametrize(

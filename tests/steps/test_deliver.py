@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from delivery.records.database import transaction
-from delivery.records.pipeline.claims import Letter
+from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.retry import SCHEDULE
 from delivery.vocabulary import AccountStatus, Channel, Reason, State
@@ -42,9 +42,9 @@ def test_a_letter_is_sent_and_recorded(book: Book, context: StepContext, relay: 
 def test_no_transaction_is_open_while_the_relay_is_asked(
     book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
-    def answer(letter: Letter) -> Outcome:
+    def answer(claimed: ClaimedDelivery) -> Outcome:
         with transaction(context.database) as db:
-            db.execute(text("SELECT FROM recipient WHERE id = :id FOR UPDATE NOWAIT"), {"id": letter.recipient_id})
+            db.execute(text("SELECT FROM recipient WHERE id = :id FOR UPDATE NOWAIT"), {"id": claimed.recipient_id})
         assert 0 == context.database.pool.checkedout()  # type: ignore[attr-defined] # it is a QueuePool
         return Outcome(Kind.SENT)
 
@@ -65,8 +65,8 @@ def test_a_bell_that_rings_twice_sends_once(book: Book, context: StepContext, re
 def test_a_bell_that_rings_while_the_letter_is_on_its_way_sends_nothing(
     book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
-    def answer(letter: Letter) -> Outcome:
-        deliver(context, [letter.recipient_id])
+    def answer(claimed: ClaimedDelivery) -> Outcome:
+        deliver(context, [claimed.recipient_id])
         return Outcome(Kind.SENT)
 
     relay.answer = answer
@@ -81,7 +81,7 @@ def test_of_two_runs_that_claim_together_one_gets_the_recipient(book: Book, cont
 
     first, second = _claim(context, [[recipient_id], [recipient_id]])
 
-    assert ([1], []) == ([letter.attempt for letter in first], second)
+    assert ([1], []) == ([claimed.attempt for claimed in first], second)
 
 
 def test_many_runs_at_once_send_every_letter_once_in_fewer_transactions(
@@ -95,7 +95,7 @@ def test_many_runs_at_once_send_every_letter_once_in_fewer_transactions(
     with counted(context.database) as statements, ThreadPoolExecutor(16) as threads:
         list(threads.map(lambda each: deliver(context, [each]), [*ids, *ids]))
 
-    assert ids == sorted(letter.recipient_id for letter in relay.letters)
+    assert ids == sorted(claimed.recipient_id for claimed in relay.letters)
     assert 40 * [State.DELIVERED] == book.states(message_id)
     assert (0, 40, "sent") == book.counters(message_id)
     assert len(statements) < 120  # Alone, each of 80 runs claims and each of 40 records.
@@ -135,7 +135,7 @@ def test_a_retry_is_not_made_before_its_time(book: Book, context: StepContext, r
 def test_a_retry_is_made_in_its_time_and_forgets_the_failure(
     book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
-    relay.answer = lambda letter: LATER if letter.attempt == 1 else Outcome(Kind.SENT)
+    relay.answer = lambda claimed: LATER if claimed.attempt == 1 else Outcome(Kind.SENT)
     deliver(context, book.recipient_ids(queued))
     book.let_pass(SCHEDULE[0])
 
@@ -261,7 +261,7 @@ def test_an_unknown_outcome_is_resent_after_the_send_deadline(
 def test_an_unknown_outcome_is_held_where_the_policy_says_so(
     book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
-    relay.answer = lambda letter: UNKNOWN if letter.attempt == 1 else Outcome(Kind.SENT)
+    relay.answer = lambda claimed: UNKNOWN if claimed.attempt == 1 else Outcome(Kind.SENT)
     careful = replace(context, settings=context.settings.model_copy(update={"unknown_policy": "hold"}))
     deliver(careful, book.recipient_ids(queued))
     book.let_pass(timedelta(days=30))

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from delivery.records.pipeline.claims import Letter
+from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.retry import SCHEDULE
 from delivery.vocabulary import Reason, State
@@ -74,7 +74,7 @@ def test_a_late_outcome_is_fenced_by_the_next_attempt(book: Book, context: StepC
 def test_a_step_that_was_fenced_leaves_the_record_as_it_is(
     book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
-    def answer(letter: Letter) -> Outcome:
+    def answer(letter: ClaimedDelivery) -> Outcome:
         book.let_pass(timedelta(days=1))
         lapse(context, [letter.recipient_id])
         return Outcome(Kind.SENT)

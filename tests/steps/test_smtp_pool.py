@@ -42,7 +42,7 @@ def test_more_threads_than_lines_take_turns(mailbox: Mailbox, hire: Hire) -> Non
     sender = hire(smtp_concurrency=2)
 
     with ThreadPoolExecutor(6) as pool:
-        outcomes = list(pool.map(sender.send, [build.letter(recipient_id=number) for number in range(1, 31)]))
+        outcomes = list(pool.map(sender.send, [build.claimed(recipient_id=number) for number in range(1, 31)]))
 
     assert [Outcome(Kind.SENT)] * 30 == outcomes
     assert 30 == len({mail.sender for mail in mailbox.mails})
@@ -54,7 +54,7 @@ def test_threads_that_send_one_after_the_other_keep_one_connection(mailbox: Mail
 
     for _ in range(3):
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(sender.send, build.letter()).result()
+            pool.submit(sender.send, build.claimed()).result()
 
     assert (1, 3) == (mailbox.connections, len(mailbox.mails))
 
@@ -63,11 +63,11 @@ def test_a_mail_for_which_no_line_comes_free_in_time_is_tried_later(mailbox: Mai
     sender = hire(smtp_concurrency=1, send_deadline_s=0.2)
 
     with sender._lines.borrow(1):
-        outcome = sender.send(build.letter())
+        outcome = sender.send(build.claimed())
 
     assert (Kind.TEMPORARY, Reason.TRY_LATER) == (outcome.kind, outcome.reason)
     assert [] == mailbox.commands
-    assert Outcome(Kind.SENT) == sender.send(build.letter())
+    assert Outcome(Kind.SENT) == sender.send(build.claimed())
 
 
 class _BreaksOnce(NoNotes):
@@ -89,9 +89,9 @@ def test_after_a_defect_in_the_midst_of_a_mail_the_next_one_has_a_connection_of_
     sender._notes = _BreaksOnce()
 
     with pytest.raises(ValueError, match="a defect of ours"):
-        sender.send(build.letter(recipient_id=1))
+        sender.send(build.claimed(recipient_id=1))
 
-    assert Outcome(Kind.SENT) == sender.send(build.letter(recipient_id=2))
+    assert Outcome(Kind.SENT) == sender.send(build.claimed(recipient_id=2))
     assert (2, 1) == (mailbox.connections, len(mailbox.mails))
 
 

@@ -44,7 +44,7 @@ def _sender(mailbox: Mailbox, *, scheme: str = "smtp", **chosen: Any) -> SmtpSen
 
 
 def test_a_letter_is_one_mail_to_one_recipient(mailbox: Mailbox, sender: SmtpSender) -> None:
-    assert Outcome(Kind.SENT) == sender.send(build.letter(recipient_id=12, address="ada@mail.example"))
+    assert Outcome(Kind.SENT) == sender.send(build.claimed(recipient_id=12, address="ada@mail.example"))
 
     (mail,) = mailbox.mails
     assert ("bounces+r12@postroom.example", ["ada@mail.example"]) == (mail.sender, mail.recipients)
@@ -53,7 +53,7 @@ def test_a_letter_is_one_mail_to_one_recipient(mailbox: Mailbox, sender: SmtpSen
 
 def test_every_letter_has_a_dialogue_of_its_own_over_one_kept_connection(mailbox: Mailbox, sender: SmtpSender) -> None:
     for number in (1, 2, 3):
-        sender.send(build.letter(recipient_id=number))
+        sender.send(build.claimed(recipient_id=number))
 
     dialogue = [command[:4] for command in mailbox.commands]
     assert ["ehlo", *["MAIL", "RCPT", "DATA"] * 3] == dialogue
@@ -61,36 +61,36 @@ def test_every_letter_has_a_dialogue_of_its_own_over_one_kept_connection(mailbox
 
 
 def test_every_attempt_sends_the_same_mail(mailbox: Mailbox, sender: SmtpSender) -> None:
-    sender.send(build.letter(attempt=1))
-    sender.send(build.letter(attempt=2))
+    sender.send(build.claimed(attempt=1))
+    sender.send(build.claimed(attempt=2))
 
     first, second = mailbox.mails
     assert first.wire == second.wire
 
 
 def test_a_mail_carries_the_address_of_its_recipients_own_page(mailbox: Mailbox) -> None:
-    letter = build.letter()
+    claimed = build.claimed()
     sender = _sender(mailbox, public_url="https://post.example")
 
-    sender.send(letter)
+    sender.send(claimed)
     hang_up(sender)
 
     header = _read(mailbox.mails[0])["List-Unsubscribe"]
     token = header.removeprefix("<https://post.example/unsubscribe/").removesuffix(">")
-    assert Permit(letter.account_id, letter.read_at + LIFETIME) == read_token(token, build.PEPPER)
+    assert Permit(claimed.account_id, claimed.read_at + LIFETIME) == read_token(token, build.PEPPER)
 
 
 def test_lines_that_begin_with_a_dot_arrive_as_they_were(mailbox: Mailbox, sender: SmtpSender) -> None:
     body = ".\r\n..\r\n.hidden\r\nnot.hidden\r\n."
 
-    sender.send(build.letter(body=body))
+    sender.send(build.claimed(body=body))
 
     assert body == _read(mailbox.mails[0]).get_content().removesuffix("\r\n")
 
 
 @pytest.mark.parametrize("subject", [HOSTILE_SUBJECT, "Grüße aus Köln", "a" * 255, "=?", "ü" * 255, " outer blanks "])
 def test_a_subject_arrives_as_those_literal_characters(mailbox: Mailbox, sender: SmtpSender, subject: str) -> None:
-    sender.send(build.letter(subject=subject))
+    sender.send(build.claimed(subject=subject))
 
     read = _read(mailbox.mails[0])
     assert [subject] == read.get_all("Subject")
@@ -99,7 +99,7 @@ def test_a_subject_arrives_as_those_literal_characters(mailbox: Mailbox, sender:
 
 def test_only_the_recipient_of_the_letter_is_in_the_envelope(mailbox: Mailbox, sender: SmtpSender) -> None:
     sender.send(
-        build.letter(subject=HOSTILE_SUBJECT, sender_name=HOSTILE_SUBJECT, account_name="x@y.z, b@mail.example")
+        build.claimed(subject=HOSTILE_SUBJECT, sender_name=HOSTILE_SUBJECT, account_name="x@y.z, b@mail.example")
     )
 
     assert [["bruno@mail.example"]] == [mail.recipients for mail in mailbox.mails]
@@ -142,23 +142,23 @@ def test_an_answer_means_what_its_stage_makes_of_it(
 ) -> None:
     mailbox.always(stage, answer)
 
-    assert kind is sender.send(build.letter()).kind
+    assert kind is sender.send(build.claimed()).kind
 
 
 def test_a_refusal_is_told_with_the_relays_own_words(mailbox: Mailbox, sender: SmtpSender) -> None:
     mailbox.always("RCPT", "550 No such user")
 
-    assert Outcome(Kind.PERMANENT, Reason.MAILBOX_REFUSED, "550 No such user") == sender.send(build.letter())
+    assert Outcome(Kind.PERMANENT, Reason.MAILBOX_REFUSED, "550 No such user") == sender.send(build.claimed())
 
 
 @pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "DOT"])
 @pytest.mark.parametrize("answer", ["550 No", "451 Later", "421 Closing"])
 def test_after_a_refusal_the_next_letter_is_sent(mailbox: Mailbox, sender: SmtpSender, stage: str, answer: str) -> None:
     mailbox.next(stage, answer)
-    sender.send(build.letter(recipient_id=1))
+    sender.send(build.claimed(recipient_id=1))
     mailbox.mails.clear()
 
-    assert Outcome(Kind.SENT) == sender.send(build.letter(recipient_id=2))
+    assert Outcome(Kind.SENT) == sender.send(build.claimed(recipient_id=2))
     assert ["bounces+r2@postroom.example"] == [mail.sender for mail in mailbox.mails]
 
 
@@ -166,8 +166,8 @@ def test_after_a_refusal_the_connection_is_kept(mailbox: Mailbox, sender: SmtpSe
     mailbox.next("RCPT", "550 No")
     mailbox.next("DATA", "554 No valid recipients")  # Heard only by a relay that takes commands at once.
 
-    sender.send(build.letter())
-    sender.send(build.letter())
+    sender.send(build.claimed())
+    sender.send(build.claimed())
 
     assert 1 == mailbox.connections
     assert "RSET" in mailbox.commands
@@ -176,7 +176,7 @@ def test_after_a_refusal_the_connection_is_kept(mailbox: Mailbox, sender: SmtpSe
 def test_commands_are_given_at_once_only_to_a_relay_that_takes_them_so(mailbox: Mailbox, sender: SmtpSender) -> None:
     mailbox.next("MAIL", "451 Later")
 
-    outcome = sender.send(build.letter())
+    outcome = sender.send(build.claimed())
 
     takes_them = "PIPELINING" in str(mailbox._always["EHLO"])
     assert (Kind.TEMPORARY, "451 Later") == (outcome.kind, outcome.detail)
@@ -190,7 +190,7 @@ def test_a_refused_recipient_is_told_whatever_the_relay_says_to_the_data_behind_
     mailbox.always("RCPT", "550 No such user")
     mailbox.always("DATA", last)
 
-    outcomes = [sender.send(build.letter()) for _ in range(2)]
+    outcomes = [sender.send(build.claimed()) for _ in range(2)]
 
     assert [(Kind.PERMANENT, "550 No such user")] * 2 == [(each.kind, each.detail) for each in outcomes]
     assert [] == mailbox.mails
@@ -203,7 +203,7 @@ def test_a_connection_lost_before_the_dot_is_tried_again(
 ) -> None:
     mailbox.always(stage, trouble)
 
-    outcome = sender.send(build.letter())
+    outcome = sender.send(build.claimed())
 
     assert (Kind.TEMPORARY, Reason.TRY_LATER) == (outcome.kind, outcome.reason)
     assert [] == mailbox.mails
@@ -214,7 +214,7 @@ def test_of_a_connection_lost_after_the_dot_nobody_knows_the_outcome(mailbox: Ma
     mailbox.always("DOT", trouble)
     sender = _sender(mailbox, send_deadline_s=0.5)
 
-    outcome = sender.send(build.letter())
+    outcome = sender.send(build.claimed())
 
     assert (Kind.UNKNOWN, Reason.INTERRUPTED) == (outcome.kind, outcome.reason)
     assert 1 == len(mailbox.mails)
@@ -226,7 +226,7 @@ def test_a_relay_that_drips_does_not_hold_a_thread_past_the_deadline(mailbox: Ma
     sender = _sender(mailbox, send_deadline_s=1.0)
     began = monotonic()
 
-    sender.send(build.letter())
+    sender.send(build.claimed())
 
     assert monotonic() - began < 2.5
 
@@ -235,29 +235,29 @@ def test_a_relay_that_is_away_is_tried_again() -> None:
     with open_mailbox() as gone:
         sender = _sender(gone)
 
-    assert Kind.TEMPORARY is sender.send(build.letter()).kind
+    assert Kind.TEMPORARY is sender.send(build.claimed()).kind
 
 
 @pytest.mark.parametrize("farewell", [b"", b"421 4.4.2 timeout exceeded\r\n"])
 def test_a_kept_connection_that_died_is_replaced_within_the_same_attempt(
     mailbox: Mailbox, sender: SmtpSender, farewell: bytes
 ) -> None:
-    sender.send(build.letter(recipient_id=1))
+    sender.send(build.claimed(recipient_id=1))
     mailbox.hang_up(farewell)
 
-    assert Outcome(Kind.SENT) == sender.send(build.letter(recipient_id=2))
+    assert Outcome(Kind.SENT) == sender.send(build.claimed(recipient_id=2))
     assert (2, 2) == (mailbox.connections, len(mailbox.mails))
 
 
 def test_a_connection_is_replaced_after_a_hundred_mails(mailbox: Mailbox, sender: SmtpSender) -> None:
     for number in range(101):
-        sender.send(build.letter(recipient_id=number))
+        sender.send(build.claimed(recipient_id=number))
 
     assert (2, 101) == (mailbox.connections, len(mailbox.mails))
 
 
 def test_a_letter_that_no_mail_can_carry_is_refused_without_a_connection(mailbox: Mailbox, sender: SmtpSender) -> None:
-    outcome = sender.send(build.letter(address="ada@☃.example"))
+    outcome = sender.send(build.claimed(address="ada@☃.example"))
 
     assert (Kind.PERMANENT, Reason.NOT_EXPRESSIBLE, 0) == (outcome.kind, outcome.reason, mailbox.connections)
 
@@ -265,7 +265,7 @@ def test_a_letter_that_no_mail_can_carry_is_refused_without_a_connection(mailbox
 def test_nothing_is_said_in_the_clear_to_a_relay_without_tls(mailbox: Mailbox) -> None:
     sender = _sender(mailbox, scheme="smtp+starttls")
 
-    assert Kind.TEMPORARY is sender.send(build.letter()).kind
+    assert Kind.TEMPORARY is sender.send(build.claimed()).kind
     assert {"ehlo"} == {command[:4] for command in mailbox.commands}
 
 
@@ -275,7 +275,7 @@ def test_a_relay_with_a_certificate_that_nobody_vouches_for_gets_nothing(mailbox
     mailbox.always("STARTTLS", "220 Go on")
     sender = _sender(mailbox, scheme="smtp+starttls")
 
-    assert Kind.TEMPORARY is sender.send(build.letter()).kind
+    assert Kind.TEMPORARY is sender.send(build.claimed()).kind
     assert [] == mailbox.mails
 
 

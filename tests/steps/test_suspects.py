@@ -12,7 +12,7 @@ import pytest
 from delivery.attempt_journal import Journal
 from delivery.records.database import transaction
 from delivery.records.pipeline import claims
-from delivery.records.pipeline.claims import Letter
+from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.vocabulary import Channel, Reason, State
 from tasks.context import StepContext
@@ -112,7 +112,7 @@ def test_who_is_tried_alone_and_who_is_not_are_never_under_way_together(
     under_way: list[UUID] = []
     seen: list[int] = []
 
-    def send(letter: Letter) -> Outcome:
+    def send(letter: ClaimedDelivery) -> Outcome:
         under_way.append(letter.message_id)
         if not seen:
             pool.submit(second, slow, ids[1][:1])

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from delivery.records.database import transaction
 from delivery.records.pipeline import claims
-from delivery.records.pipeline.claims import Letter
+from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, QueueName, Reason, State
@@ -167,7 +167,7 @@ def test_a_message_that_was_set_aside_is_taken_up_again(book: Book, context: Ste
 def test_a_recipient_that_a_sender_breaks_on_is_set_aside_once(
     book: Book, context: StepContext, relay: FakeSender
 ) -> None:
-    def answer(letter: Letter) -> Outcome:
+    def answer(letter: ClaimedDelivery) -> Outcome:
         if letter.subject == "broken":
             raise ZeroDivisionError
         return Outcome(Kind.SENT)
@@ -202,7 +202,7 @@ def test_two_sweeps_at_once_send_every_letter_once(book: Book, context: StepCont
 def test_a_letter_that_takes_long_holds_up_no_other(book: Book, context: StepContext, relay: FakeSender) -> None:
     may_end = threading.Event()
 
-    def answer(letter: Letter) -> Outcome:
+    def answer(letter: ClaimedDelivery) -> Outcome:
         if letter.subject == "slow":
             may_end.wait(10)
         return Outcome(Kind.SENT)

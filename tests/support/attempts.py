@@ -7,7 +7,7 @@ from uuid_utils.compat import uuid7
 
 from delivery.records.database import transaction
 from delivery.records.pipeline import claims, transitions
-from delivery.records.pipeline.claims import Letter
+from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Attempt, Kind, Outcome, conclude
 from delivery.vocabulary import Reason
 from tests.support.fixtures import Book
@@ -17,7 +17,7 @@ LATER = Outcome(Kind.TEMPORARY, Reason.TRY_LATER, "451 later")
 UNKNOWN = Outcome(Kind.UNKNOWN, Reason.INTERRUPTED)
 
 
-def claim(book: Book, message_id: UUID, token: UUID | None = None, *, is_alone: bool = False) -> list[Letter]:
+def claim(book: Book, message_id: UUID, token: UUID | None = None, *, is_alone: bool = False) -> list[ClaimedDelivery]:
     """Claim what can be claimed of a message."""
     recipient_ids = book.recipient_ids(message_id)
     with transaction(book.database) as db:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from delivery.intake.messages import Draft, read_draft
 from delivery.records.pipeline.accept import IncomingMessage
-from delivery.records.pipeline.claims import Letter
+from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Attempt
 from delivery.rules.preferences import Approach, Preference
 from delivery.rules.status import Standing
@@ -87,7 +87,7 @@ def incoming(number: int, recipient_ids: Sequence[UUID] = ()) -> IncomingMessage
     return IncomingMessage(UUID(int=MESSAGE_ID.int + number), CLIENT_ID, draft(recipient_ids))
 
 
-def letter(**chosen: Any) -> Letter:
+def claimed(**chosen: Any) -> ClaimedDelivery:
     """Make a claimed recipient with all that an attempt needs."""
     facts: dict[str, Any] = {
         "recipient_id": 7,
@@ -107,4 +107,4 @@ def letter(**chosen: Any) -> Letter:
         "body": "Hello.\n",
         "created_at": NOON,
     }
-    return Letter(**{**facts, **chosen})
+    return ClaimedDelivery(**{**facts, **chosen})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from delivery.records.pipeline.claims import Letter
+from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.vocabulary import QueueName, StepName
 from tasks.context import StepContext
@@ -42,8 +42,8 @@ class NotedBells:
         return True
 
 
-def _sent(letter: Letter) -> Outcome:
-    del letter
+def _sent(claimed: ClaimedDelivery) -> Outcome:
+    del claimed
     return Outcome(Kind.SENT)
 
 
@@ -51,13 +51,13 @@ def _sent(letter: Letter) -> Outcome:
 class FakeSender:
     """A mail relay that keeps every letter and answers what `answer` says: by default that it is sent."""
 
-    answer: Callable[[Letter], Outcome] = _sent
-    letters: list[Letter] = field(default_factory=list)
+    answer: Callable[[ClaimedDelivery], Outcome] = _sent
+    letters: list[ClaimedDelivery] = field(default_factory=list)
 
-    def send(self, letter: Letter) -> Outcome:
+    def send(self, claimed: ClaimedDelivery) -> Outcome:
         """Keep the letter and answer."""
-        self.letters.append(letter)
-        return self.answer(letter)
+        self.letters.append(claimed)
+        return self.answer(claimed)
 
 
 class Crank:

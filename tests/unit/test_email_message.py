@@ -47,7 +47,7 @@ def text(mail: Message) -> str:
 
 
 def test_a_letter_has_the_headers_of_a_mail_and_no_others() -> None:
-    mail = read(compose(build.letter(), DOMAIN))
+    mail = read(compose(build.claimed(), DOMAIN))
 
     assert sorted(HEADERS) == sorted(mail.keys())
     assert ("Anna Example", "messages@postroom.example") == person(mail, "From")
@@ -62,7 +62,7 @@ def test_a_letter_has_the_headers_of_a_mail_and_no_others() -> None:
 def test_a_mail_with_a_page_can_be_unsubscribed_from_with_one_click() -> None:
     url = f"https://post.example/room/unsubscribe/{'A-_9' * 100}"
 
-    written = compose(build.letter(), DOMAIN, unsubscribe_url=url)
+    written = compose(build.claimed(), DOMAIN, unsubscribe_url=url)
 
     mail = read(written)
     assert sorted([*HEADERS, "List-Unsubscribe-Post"]) == sorted(mail.keys())
@@ -76,22 +76,22 @@ def test_a_mail_with_a_page_can_be_unsubscribed_from_with_one_click() -> None:
 @pytest.mark.parametrize("url", ["https://b\u00fccher.example/", "https://x/" + "y" * 2000])
 def test_an_address_that_cannot_stand_in_a_header_is_not_expressible(url: str) -> None:
     with pytest.raises(NotExpressible):
-        compose(build.letter(), DOMAIN, unsubscribe_url=url)
+        compose(build.claimed(), DOMAIN, unsubscribe_url=url)
 
 
 def test_answers_go_to_the_sender_when_it_gave_an_address() -> None:
-    without = read(compose(build.letter(), DOMAIN))
-    mail = read(compose(build.letter(sender_email="anna@b\u00fccher.example"), DOMAIN))
+    without = read(compose(build.claimed(), DOMAIN))
+    mail = read(compose(build.claimed(sender_email="anna@b\u00fccher.example"), DOMAIN))
 
     assert None is without["Reply-To"]
     assert ("Anna Example", "anna@xn--bcher-kva.example") == person(mail, "Reply-To")
 
 
 def test_every_attempt_at_a_recipient_has_the_same_message_id_and_every_recipient_its_own() -> None:
-    ids = [read(compose(build.letter(attempt=number), DOMAIN))["Message-ID"] for number in (1, 2, 9)]
+    ids = [read(compose(build.claimed(attempt=number), DOMAIN))["Message-ID"] for number in (1, 2, 9)]
 
-    assert 3 * [message_id(build.letter(), DOMAIN)] == ids
-    assert message_id(build.letter(), DOMAIN) != message_id(build.letter(recipient_id=8), DOMAIN)
+    assert 3 * [message_id(build.claimed(), DOMAIN)] == ids
+    assert message_id(build.claimed(), DOMAIN) != message_id(build.claimed(recipient_id=8), DOMAIN)
     assert re.fullmatch(r"<[!-;=?A-~]+@postroom\.example>", ids[0])
 
 
@@ -101,7 +101,7 @@ def test_bounces_name_the_recipient_they_are_about() -> None:
 
 @pytest.mark.parametrize("subject", [SMUGGLED, "=?us-ascii?q?x?=", "a =?utf-8?b?QQ==?= b", "=?", "?=", "=?x"])
 def test_a_subject_that_looks_encoded_arrives_as_those_literal_characters(subject: str) -> None:
-    written = compose(build.letter(subject=subject), DOMAIN)
+    written = compose(build.claimed(subject=subject), DOMAIN)
 
     assert subject == words(read(written), "Subject")
     assert subject == message_from_bytes(written, policy=policy.default)["Subject"]
@@ -129,7 +129,7 @@ def test_a_subject_that_looks_encoded_arrives_as_those_literal_characters(subjec
     ],
 )
 def test_any_name_arrives_as_it_was_given(field: str, name: str) -> None:
-    mail = read(compose(build.letter(**{field: name}), DOMAIN))
+    mail = read(compose(build.claimed(**{field: name}), DOMAIN))
 
     assert name == person(mail, {"sender_name": "From", "account_name": "To"}[field])[0]
 
@@ -139,7 +139,7 @@ def test_any_name_arrives_as_it_was_given(field: str, name: str) -> None:
     ["a" * 255, "word " * 50 + "end", "\U0001f600" * 255, "\u00fc " * 127 + "!", " outer blanks ", "two  blanks"],
 )
 def test_a_long_subject_is_folded_into_lines_that_every_relay_takes(subject: str) -> None:
-    written = compose(build.letter(subject=subject), DOMAIN)
+    written = compose(build.claimed(subject=subject), DOMAIN)
 
     lines = written.partition(b"\r\n\r\n")[0].split(b"\r\n")
     assert subject == words(read(written), "Subject")
@@ -153,7 +153,7 @@ def test_a_long_subject_is_folded_into_lines_that_every_relay_takes(subject: str
      "\u4f60\u597d" * 5000, "=20 = =?utf-8?q?x?=", " \n "],
 )  # fmt: skip
 def test_any_body_arrives_line_for_line(body: str) -> None:
-    written = compose(build.letter(body=body), DOMAIN)
+    written = compose(build.claimed(body=body), DOMAIN)
 
     assert body.replace("\r\n", "\n") == text(read(written))
     assert 998 >= max(map(len, written.split(b"\r\n")))
@@ -198,7 +198,7 @@ def test_nothing_but_an_address_gets_into_a_header_or_a_command(address: str) ->
     with pytest.raises(NotExpressible):
         ascii_address(address)
     with pytest.raises(NotExpressible):
-        compose(build.letter(address=address), DOMAIN)
+        compose(build.claimed(address=address), DOMAIN)
 
 
 one_line = st.text(min_size=1, max_size=60) | st.from_regex(r"[=?_a-z \"<>@,:;\\é]{1,50}", fullmatch=True)
@@ -212,9 +212,9 @@ def test_any_legal_message_arrives_whole_or_is_not_expressible_and_never_gains_a
         draft = read_draft(build.fields(subject=subject, sender_name=name, body=body))
     except InvalidInput:
         assume(False)  # noqa: FBT003 - hypothesis reads so
-    letter = build.letter(subject=draft.subject, sender_name=draft.sender_name, body=draft.body)
+    claimed = build.claimed(subject=draft.subject, sender_name=draft.sender_name, body=draft.body)
     try:
-        written = compose(letter, DOMAIN)
+        written = compose(claimed, DOMAIN)
     except NotExpressible:
         return
 
@@ -228,7 +228,7 @@ def test_any_legal_message_arrives_whole_or_is_not_expressible_and_never_gains_a
 @given(name=st.text(min_size=1, max_size=300))
 def test_whatever_name_an_account_has_it_adds_no_header(name: str) -> None:
     try:
-        written = compose(build.letter(account_name=name), DOMAIN)
+        written = compose(build.claimed(account_name=name), DOMAIN)
     except NotExpressible:
         return
 

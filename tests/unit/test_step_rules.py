@@ -26,7 +26,7 @@ def context(hold_phrases: str) -> StepContext:
 
 
 def test_a_letter_goes_out_by_the_channel_that_its_recipient_wants() -> None:
-    assert Channel.EMAIL is judge_letter(build.letter())
+    assert Channel.EMAIL is judge_letter(build.claimed())
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_letter_goes_out_by_the_channel_that_its_recipient_wants() -> None:
 def test_a_recipient_that_changed_its_mind_after_it_was_queued_gets_no_mail(
     preference: Preference, expected: Outcome
 ) -> None:
-    assert expected == judge_letter(build.letter(preference=preference))
+    assert expected == judge_letter(build.claimed(preference=preference))
 
 
 @pytest.mark.parametrize("field_name", ["subject", "body", "sender_name"])

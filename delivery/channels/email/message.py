@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import idna
 
-from delivery.records.pipeline.claims import Letter
+from delivery.records.pipeline.claims import ClaimedDelivery
 
 # Printable ASCII words parted by single blanks. Everything else, and what looks like an encoded word, is encoded.
 _PLAIN = re.compile(r"(?!.*=\?)[!-~]+( [!-~]+)*", re.ASCII)
@@ -31,27 +31,27 @@ class NotExpressible(Exception):  # noqa: N818 - it is a fact about the letter
     """Raised for a letter that no e-mail can carry as it was meant; the message names the header."""
 
 
-def compose(letter: Letter, mail_domain: str, *, unsubscribe_url: str | None = None) -> bytes:
+def compose(claimed: ClaimedDelivery, mail_domain: str, *, unsubscribe_url: str | None = None) -> bytes:
     """Write the e-mail. The same letter has the same Message-ID whatever attempt it is.
 
     With an address of its recipient's unsubscribe page it can be unsubscribed from with one click.
 
     Raises `NotExpressible` when a header or the body, parsed back, does not say what was put in.
     """
-    people = _people(letter, mail_domain)
-    headers = _headers(letter, people, mail_domain, unsubscribe_url)
-    written = _write(headers, letter.body)
-    _compare(message_from_bytes(written), headers, people, letter)
+    people = _people(claimed, mail_domain)
+    headers = _headers(claimed, people, mail_domain, unsubscribe_url)
+    written = _write(headers, claimed.body)
+    _compare(message_from_bytes(written), headers, people, claimed)
     return written
 
 
-def _headers(letter: Letter, people: People, mail_domain: str, unsubscribe_url: str | None) -> dict[str, str]:
+def _headers(claimed: ClaimedDelivery, people: People, mail_domain: str, unsubscribe_url: str | None) -> dict[str, str]:
     return {
         **{name: _mailbox(name, display, address) for name, (display, address) in people.items()},
-        "Subject": _words("Subject", letter.subject),
-        "Date": format_datetime(letter.created_at),
-        "Message-ID": message_id(letter, mail_domain),
-        **_unsubscribing(letter, mail_domain, unsubscribe_url),
+        "Subject": _words("Subject", claimed.subject),
+        "Date": format_datetime(claimed.created_at),
+        "Message-ID": message_id(claimed, mail_domain),
+        **_unsubscribing(claimed, mail_domain, unsubscribe_url),
         "Auto-Submitted": "auto-generated",  # RFC 3834: no vacation answers, please.
         "MIME-Version": "1.0",
         "Content-Type": _CONTENT_TYPE,
@@ -77,9 +77,9 @@ def _write(headers: Mapping[str, str], body: str) -> bytes:
     return written
 
 
-def message_id(letter: Letter, mail_domain: str) -> str:
+def message_id(claimed: ClaimedDelivery, mail_domain: str) -> str:
     """Give the Message-ID of this recipient's e-mail: unique in the world, also after a database began anew."""
-    return f"<{letter.message_id.hex}.{letter.recipient_id}@{mail_domain}>"
+    return f"<{claimed.message_id.hex}.{claimed.recipient_id}@{mail_domain}>"
 
 
 def envelope_sender(recipient_id: int, mail_domain: str) -> str:
@@ -103,21 +103,21 @@ def ascii_address(address: str) -> str:
     return written
 
 
-def _people(letter: Letter, mail_domain: str) -> People:
+def _people(claimed: ClaimedDelivery, mail_domain: str) -> People:
     """Name the address headers with display name and address; the sender speaks through our own domain."""
     people = {
-        "From": (letter.sender_name, f"messages@{mail_domain}"),
-        "To": (letter.account_name, ascii_address(letter.address)),
+        "From": (claimed.sender_name, f"messages@{mail_domain}"),
+        "To": (claimed.account_name, ascii_address(claimed.address)),
     }
-    if letter.sender_email:
-        people["Reply-To"] = (letter.sender_name, ascii_address(letter.sender_email))
+    if claimed.sender_email:
+        people["Reply-To"] = (claimed.sender_name, ascii_address(claimed.sender_email))
     return people
 
 
-def _unsubscribing(letter: Letter, mail_domain: str, url: str | None) -> dict[str, str]:
+def _unsubscribing(claimed: ClaimedDelivery, mail_domain: str, url: str | None) -> dict[str, str]:
     """Write the headers of RFC 2369 and, where there is a page, of RFC 8058: they stand on one line and as they are."""
     if url is None:
-        return {"List-Unsubscribe": f"<mailto:unsubscribe@{mail_domain}?subject=r{letter.recipient_id}>"}
+        return {"List-Unsubscribe": f"<mailto:unsubscribe@{mail_domain}?subject=r{claimed.recipient_id}>"}
     return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
 
 
@@ -150,19 +150,19 @@ def _lines(text: str) -> str:
     return text.replace("\r\n", "\n")
 
 
-def _compare(read: Message, headers: Mapping[str, str], people: People, letter: Letter) -> None:
+def _compare(read: Message, headers: Mapping[str, str], people: People, claimed: ClaimedDelivery) -> None:
     """Raise `NotExpressible` unless these headers were read and no others, and each says what was meant."""
     if read.keys() != list(headers):
         raise NotExpressible("A header appeared that nobody wrote.")
     for name, written in headers.items():
-        if not _is_meant(name, read[name], written, people, letter):
+        if not _is_meant(name, read[name], written, people, claimed):
             raise NotExpressible(f"The header {name} would not read as it was meant.")
     body = read.get_payload(decode=True)
-    if not isinstance(body, bytes) or _lines(body.decode()) != _lines(letter.body):
+    if not isinstance(body, bytes) or _lines(body.decode()) != _lines(claimed.body):
         raise NotExpressible("The body would not read as it was meant.")
 
 
-def _is_meant(name: str, read: str, written: str, people: People, letter: Letter) -> bool:
+def _is_meant(name: str, read: str, written: str, people: People, claimed: ClaimedDelivery) -> bool:
     if name == "Subject":  # As the newest parser reads it, which decodes what the older ones leave as it is.
-        return str(policy.default.header_fetch_parse(name, read)) == letter.subject
+        return str(policy.default.header_fetch_parse(name, read)) == claimed.subject
     return _read_mailbox(read) == people[name] if name in people else read == written

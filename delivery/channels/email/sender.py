@@ -13,7 +13,7 @@ from delivery.channels.email.connection import CLOSING, Connection, Refused, sto
 from delivery.channels.email.message import NotExpressible, ascii_address, compose, envelope_sender
 from delivery.channels.email.pool import Line, Lines, NoFreeLine
 from delivery.crash_points import CrashPoint, crash_here
-from delivery.records.pipeline.claims import Letter
+from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Kind, Outcome
 from delivery.rules.smtp_replies import judge_answer
 from delivery.settings import Settings
@@ -30,7 +30,7 @@ _LINE_WITH_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 class _Mail:
     """A letter as it goes out: the relay's command for its address, the wire form, and until when it is tried."""
 
-    letter: Letter
+    claimed: ClaimedDelivery
     recipient: str
     written: bytes
     until: float
@@ -38,7 +38,7 @@ class _Mail:
     @property
     def entry(self) -> Entry:
         """What the journal calls this attempt."""
-        return self.letter.recipient_id, self.letter.attempt
+        return self.claimed.recipient_id, self.claimed.attempt
 
 
 class SmtpSender:
@@ -54,18 +54,18 @@ class SmtpSender:
         self._deadline_s = settings.send_deadline_s
         self._now = now
 
-    def send(self, letter: Letter) -> Outcome:
+    def send(self, claimed: ClaimedDelivery) -> Outcome:
         """Try once to hand this letter to the relay; whatever happens is an outcome."""
         until = self._now() + self._deadline_s
         crash_here(CrashPoint.CONNECT_AHEAD)
         try:
-            written = _ended(compose(letter, self._domain, unsubscribe_url=self._page_of(letter)))
-            address = ascii_address(letter.address)
+            written = _ended(compose(claimed, self._domain, unsubscribe_url=self._page_of(claimed)))
+            address = ascii_address(claimed.address)
         except NotExpressible as error:
             return Outcome(Kind.PERMANENT, Reason.NOT_EXPRESSIBLE, str(error))
         try:
             with self._lines.borrow(until - self._now()) as line:
-                return self._send(line, _Mail(letter, f"RCPT TO:<{address}>", written, until))
+                return self._send(line, _Mail(claimed, f"RCPT TO:<{address}>", written, until))
         except NoFreeLine:
             return Outcome(Kind.TEMPORARY, Reason.TRY_LATER, "the relay was busy with other mails of ours all the time")
 
@@ -84,14 +84,14 @@ class SmtpSender:
             return Outcome(Kind.TEMPORARY, Reason.TRY_LATER, _describe(error))
         return self._finish(line, connection, mail)
 
-    def _page_of(self, letter: Letter) -> str | None:
-        return unsubscribe_address(self._public_url, letter.account_id, letter.read_at, self._pepper)
+    def _page_of(self, claimed: ClaimedDelivery) -> str | None:
+        return unsubscribe_address(self._public_url, claimed.account_id, claimed.read_at, self._pepper)
 
     def _announce(self, line: Line, mail: _Mail) -> Connection:
         """Say whom the mail is from and for, and get leave to send it; a kept connection may have died meanwhile."""
         left = partial(self._remaining, mail.until)
         connection, is_kept = line.connect(left())
-        sender = f"MAIL FROM:<{envelope_sender(mail.letter.recipient_id, self._domain)}>"
+        sender = f"MAIL FROM:<{envelope_sender(mail.claimed.recipient_id, self._domain)}>"
         try:
             connection.announce(sender, mail.recipient, left)
         except (smtplib.SMTPServerDisconnected, ConnectionError, Refused) as error:

@@ -16,7 +16,7 @@ from delivery.vocabulary import Channel, MessageType, State
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class ClaimedDelivery:
     """A claimed recipient with all that an attempt needs: the message, the address and the preferences of now.
 
     `read_at` is when that now was, and `channel` the one that the recipient waited for.
@@ -82,7 +82,7 @@ _CLAIM = text(f"""
 
 def claim(
     db: Connection, recipient_ids: Sequence[int], *, token: UUID, lease: timedelta, is_alone: bool = False
-) -> list[Letter]:
+) -> list[ClaimedDelivery]:
     """Claim those of these recipients that may be tried now. `token` is made by the run that claims.
 
     A recipient that is missing from the answer is settled, not due yet, in other hands, or suspect
@@ -91,7 +91,7 @@ def claim(
     asked = {"recipient_ids": list(recipient_ids), "token": token, "lease": lease, "is_alone": is_alone}
     rows = db.execute(_CLAIM, asked)
     return [
-        Letter(
+        ClaimedDelivery(
             recipient_id=row.id,
             message_id=row.message_id,
             account_id=row.account_id,
