@@ -22,7 +22,7 @@ from api_stub.schemas.accounts import (
 )
 from api_stub.server.errors import not_found
 from api_stub.services import services_of
-from delivery.intake.accounts import Wishes, read_account, read_wishes
+from delivery.intake.accounts import Preferences, parse_account, parse_preferences
 from delivery.intake.uuids import read_uuid
 from delivery.records.identities import accounts
 from delivery.records.identities.accounts import AccountFacts
@@ -58,7 +58,7 @@ async def read(request: Request, account_uuid: str, client: Reader) -> AccountDe
 async def put(request: Request, response: Response, account_uuid: str, client: Writer) -> AccountDetail:  # noqa: ARG001 - only its scope matters
     """Create an account, or replace what is known of it. What its holder wants stays as it is."""
     account_id = _read_id(account_uuid)
-    draft = read_account(await read_fields(request))
+    draft = parse_account(await read_fields(request))
     if await services_of(request).database.run(accounts.put_accounts, {account_id: draft}):
         response.status_code = HTTPStatus.CREATED
     facts = AccountFacts(account_id, draft.name, draft.email, draft.status, draft.time_zone)
@@ -81,10 +81,10 @@ async def read_preferences(request: Request, account_uuid: str, client: Reader) 
 async def put_preferences(request: Request, account_uuid: str, client: Writer) -> PreferencesDetail:  # noqa: ARG001 - only its scope matters
     """Replace what an account holder wants as a whole: an absent field goes back to its default."""
     account_id = _read_id(account_uuid)
-    wishes = read_wishes(await read_fields(request))
-    if not await services_of(request).database.run(accounts.put_wishes, {account_id: wishes}):
+    preferences = parse_preferences(await read_fields(request))
+    if not await services_of(request).database.run(accounts.put_preferences, {account_id: preferences}):
         raise not_found()
-    return PreferencesDetail(data=_preferences(wishes))
+    return PreferencesDetail(data=_preferences(preferences))
 
 
 def _read_id(account_uuid: str) -> UUID:
@@ -107,16 +107,16 @@ def _account(facts: AccountFacts) -> AccountData:
     )
 
 
-def _preferences(wishes: Wishes) -> PreferencesData:
-    senders = list(wishes.senders)
-    hours = wishes.quiet_hours
+def _preferences(preferences: Preferences) -> PreferencesData:
+    senders = list(preferences.senders)
+    hours = preferences.quiet_hours
     return PreferencesData(
-        channel=wishes.channel,
-        closed=wishes.is_closed,
-        accepted_types=None if wishes.accepted_types is None else list(wishes.accepted_types),
-        allowed_senders=senders if wishes.sender_rule is SenderRule.ALLOW else None,
-        blocked_senders=senders if wishes.sender_rule is SenderRule.BLOCK else None,
-        muted_until=wishes.muted_until,
+        channel=preferences.channel,
+        closed=preferences.is_closed,
+        accepted_types=None if preferences.accepted_types is None else list(preferences.accepted_types),
+        allowed_senders=senders if preferences.sender_rule is SenderRule.ALLOW else None,
+        blocked_senders=senders if preferences.sender_rule is SenderRule.BLOCK else None,
+        muted_until=preferences.muted_until,
         quiet_hours=None if hours is None else _clocks(hours),
     )
 

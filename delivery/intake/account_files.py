@@ -7,7 +7,7 @@ from enum import Enum
 from typing import BinaryIO
 from uuid import UUID
 
-from delivery.intake.accounts import AccountDraft, Wishes, read_account, read_wishes
+from delivery.intake.accounts import AccountDraft, Preferences, parse_account, parse_preferences
 from delivery.intake.errors import FieldError, InvalidInput
 from delivery.intake.strict_json import read_object
 from delivery.intake.uuids import read_uuid
@@ -16,8 +16,8 @@ LINE_LIMIT_BYTES = 65_536
 ROW_LIMIT = 1_000_000
 
 _REQUIRED = ("uuid", "name", "email")
-_WISHES = ("channel", "closed", "accepted_types")
-_KNOWN = (*_REQUIRED, "status", "time_zone", *_WISHES)
+_PREFERENCES = ("channel", "closed", "accepted_types")
+_KNOWN = (*_REQUIRED, "status", "time_zone", *_PREFERENCES)
 _IGNORED_KEPT = 20
 _WORDS = {"true": True, "false": False, "": None}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -41,7 +41,7 @@ class AccountRow:
     line: int
     account_id: UUID
     draft: AccountDraft
-    wishes: Wishes | None
+    preferences: Preferences | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +105,19 @@ def read_rows(lines: Lines, form: Form) -> Iterator[AccountRow | RefusedRow]:
 
 def _read_row(line: int, fields: Mapping[str, object]) -> AccountRow | RefusedRow:
     faults = list(_faults_of_id(fields.get("uuid")))
-    draft, wishes = None, None
+    draft, preferences = None, None
     try:
-        draft = read_account(fields)
+        draft = parse_account(fields)
     except InvalidInput as error:
         faults += error.faults
-    says_something = any(fields.get(name) is not None for name in _WISHES)
+    says_something = any(fields.get(name) is not None for name in _PREFERENCES)
     try:
-        wishes = read_wishes({name: fields.get(name) for name in _WISHES}) if says_something else None
+        preferences = parse_preferences({name: fields.get(name) for name in _PREFERENCES}) if says_something else None
     except InvalidInput as error:
         faults += error.faults
     if faults or draft is None:
         return RefusedRow(line, tuple(InvalidInput(faults).faults))
-    return AccountRow(line, UUID(str(fields["uuid"])), draft, wishes)
+    return AccountRow(line, UUID(str(fields["uuid"])), draft, preferences)
 
 
 def _faults_of_id(value: object) -> Iterator[FieldError]:
@@ -175,7 +175,7 @@ def _csv_row(line: int, columns: list[str], cells: list[str]) -> Mapping[str, ob
         return _refused(line, "", "invalid_value", f"it has {len(cells)} cells, but line 1 has {len(columns)}.")
     given = dict(zip(columns, cells, strict=True))
     fields: dict[str, object] = {name: given[name] for name in _KNOWN if name in given}
-    for name in _WISHES:
+    for name in _PREFERENCES:
         fields[name] = given.get(name) or None
     # Anything but true and false stays text, and is then refused as such.
     closed = given.get("closed", "")

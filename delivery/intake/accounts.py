@@ -34,7 +34,7 @@ class AccountDraft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class Preferences:
     """What an account holder wants. The defaults are those of an account that never said anything."""
 
     channel: Channel = Channel.INBOX
@@ -47,7 +47,7 @@ class Wishes:
     """From the first until before the second, by the clocks of the account's time zone."""
 
 
-def read_account(fields: Mapping[str, object]) -> AccountDraft:
+def parse_account(fields: Mapping[str, object]) -> AccountDraft:
     """Read an account; unknown fields are ignored. Raises `Unacceptable` with every fault of every field."""
     faults = [
         *faults_of_text("name", fields.get("name"), NAME_LIMIT),
@@ -65,15 +65,15 @@ def read_account(fields: Mapping[str, object]) -> AccountDraft:
     )
 
 
-def read_wishes(fields: Mapping[str, object]) -> Wishes:
+def parse_preferences(fields: Mapping[str, object]) -> Preferences:
     """Read preferences as a whole: an absent field is its default. Raises `Unacceptable` with every fault."""
-    faults = list(_faults_of_wishes(fields))
+    faults = list(_faults_of_preferences(fields))
     if faults:
         raise InvalidInput(faults)
     rule, senders = _sender_list(fields)
     types: Any = fields.get("accepted_types")
     muted_until, hours = fields.get("muted_until"), fields.get("quiet_hours")
-    return Wishes(
+    return Preferences(
         channel=Channel(str(fields.get("channel") or Channel.INBOX)),
         is_closed=fields.get("closed") is True,
         accepted_types=None if types is None else tuple(dict.fromkeys(map(MessageType, types))),
@@ -118,7 +118,7 @@ def _faults_of_time_zone(value: object) -> Iterator[FieldError]:
         yield FieldError("time_zone", "invalid_value", "time_zone must be an IANA name, such as Europe/Berlin or UTC.")
 
 
-def _faults_of_wishes(fields: Mapping[str, object]) -> Iterator[FieldError]:
+def _faults_of_preferences(fields: Mapping[str, object]) -> Iterator[FieldError]:
     yield from faults_of_word("channel", fields.get("channel"), Channel)
     if not isinstance(fields.get("closed", False), bool | None):
         yield FieldError("closed", "wrong_type", "closed must be true or false.")

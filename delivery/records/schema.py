@@ -86,7 +86,7 @@ class Account(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
-class AccountPreference(Base):
+class PreferenceRow(Base):
     """What an account holder wants. An account without a row wants the defaults of `rules/preferences.py`."""
 
     __tablename__ = "preference"

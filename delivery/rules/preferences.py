@@ -14,7 +14,7 @@ LONGEST_WAIT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Preference:
+class DeliveryPreferences:
     """What an account holder wants. The defaults are those of an account that never said anything."""
 
     account_status: AccountStatus = AccountStatus.ACTIVE
@@ -71,7 +71,7 @@ def fold_sender(text: str) -> str:
         return f"{local}{at}{domain}"
 
 
-def choose_channel(approach: Approach, preference: Preference, *, now: datetime) -> Choice:
+def choose_channel(approach: Approach, preference: DeliveryPreferences, *, now: datetime) -> Choice:
     """Say by which channel this recipient may be reached, or why by none, or why later.
 
     `now` knows its zone; quiet hours are judged in the account's own. They delay, whatever the channel.
@@ -88,7 +88,7 @@ def choose_channel(approach: Approach, preference: Preference, *, now: datetime)
     return Choice(preference.channel)
 
 
-def _object(approach: Approach, preference: Preference, now: datetime) -> Reason | None:
+def _object(approach: Approach, preference: DeliveryPreferences, now: datetime) -> Reason | None:
     """Find the first wish of the account holder that this message goes against."""
     if preference.is_closed:
         return Reason.CLOSED_TO_EVERYBODY
@@ -101,7 +101,7 @@ def _object(approach: Approach, preference: Preference, now: datetime) -> Reason
     return None
 
 
-def _is_wanted(approach: Approach, preference: Preference) -> bool:
+def _is_wanted(approach: Approach, preference: DeliveryPreferences) -> bool:
     if preference.sender_rule is None:
         return True
     is_listed = not approach.senders.isdisjoint(preference.senders)

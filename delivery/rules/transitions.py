@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from delivery.rules.preferences import Approach, Preference, choose_channel
+from delivery.rules.preferences import Approach, DeliveryPreferences, choose_channel
 from delivery.rules.states import is_legal
 from delivery.vocabulary import Channel, Reason, State
 
@@ -19,7 +19,7 @@ class Candidate:
     state: State
     attempt: int
     approach: Approach
-    preference: Preference
+    preference: DeliveryPreferences
     read_at: datetime
 
 

@@ -48,7 +48,7 @@ class Model(Pages):
 
     def enroll(self, account_id: UUID, wish: Wish) -> None:
         """Create an account, or note what is wanted now."""
-        self.wishes[account_id] = wish
+        self.preferences[account_id] = wish
 
     def hire(self, worker: int) -> None:
         """Let a worker be known."""

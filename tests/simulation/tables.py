@@ -10,7 +10,7 @@ from uuid import UUID
 
 from delivery.records.pipeline.accept import Acceptance, Duplicate, IncomingMessage, Stored, UnknownRecipients
 from delivery.rules.outcomes import Attempt, Outcome, conclude, settle
-from delivery.rules.preferences import Approach, Preference, choose_channel
+from delivery.rules.preferences import Approach, DeliveryPreferences, choose_channel
 from delivery.rules.quiet_hours import QuietHours
 from delivery.rules.retry import PARKED
 from delivery.rules.states import WEIGHTS, Weight
@@ -29,9 +29,9 @@ _APPROACH = Approach(MessageType.OTHER, build.CLIENT_ID)
 
 
 @cache
-def preference_of(wish: Wish) -> Preference:
+def preference_of(wish: Wish) -> DeliveryPreferences:
     """Say in the words of the rules what is wanted. The model's clock always shows noon."""
-    return Preference(
+    return DeliveryPreferences(
         account_status=AccountStatus.SUSPENDED if wish.is_suspended else AccountStatus.ACTIVE,
         channel=wish.channel,
         is_closed=wish.is_closed,
@@ -51,14 +51,14 @@ class Pages:
         self.tokens: dict[int, Run] = {}
         self.arrivals: dict[UUID, IncomingMessage] = {}
         self.members: dict[UUID, list[int]] = {}
-        self.wishes: dict[UUID, Wish] = {}
+        self.preferences: dict[UUID, Wish] = {}
         self.trying: dict[int, set[UUID]] = {}
         self.notes: dict[int, dict[tuple[int, int], Trace]] = {}
         self.bells: list[Bell] = []
 
     def take_in(self, arrival: IncomingMessage, before: Mapping[UUID, IncomingMessage]) -> Acceptance:
         """Store one arrival or say why not. `before` is what was there before its transaction."""
-        strangers = {each for each in arrival.draft.recipient_ids if self.wishes[each].is_suspended}
+        strangers = {each for each in arrival.draft.recipient_ids if self.preferences[each].is_suspended}
         earlier = _earlier(arrival, before)
         if earlier is None and strangers:
             return UnknownRecipients(frozenset(strangers))
@@ -103,7 +103,7 @@ class Pages:
                 state=state,
                 attempt=self.rows[number].attempt,
                 approach=_APPROACH,
-                preference=preference_of(self.wishes[self.rows[number].account_id]),
+                preference=preference_of(self.preferences[self.rows[number].account_id]),
                 read_at=build.NOON,
             )
             for number in self.in_state(message_id, state)
@@ -181,7 +181,7 @@ class Pages:
     def judge(self, number: int) -> Claimed:
         """Ask the preferences of this very moment."""
         attempt = self.attempt(number)
-        preference = preference_of(self.wishes[self.rows[number].account_id])
+        preference = preference_of(self.preferences[self.rows[number].account_id])
         return Claimed(attempt, settle(choose_channel(_APPROACH, preference, now=build.NOON), attempt.channel))
 
     def conclude(self, attempt: Attempt, outcome: Outcome, patience: timedelta) -> Move:

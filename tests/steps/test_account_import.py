@@ -98,21 +98,21 @@ def test_a_file_of_json_lines_is_stored(book: Book, bring_in: Run) -> None:
 def test_importing_again_replaces_and_leaves_the_wishes_that_the_file_does_not_speak_of(
     book: Book, bring_in: Run
 ) -> None:
-    wishes: dict[str, Any] = {
+    preferences: dict[str, Any] = {
         "sender_rule": SenderRule.BLOCK,
         "senders": ("x@example.com",),
         "muted_until": datetime(2999, 1, 1, tzinfo=UTC),
         "quiet_hours": (time(22), time(7)),
     }
-    book.put(AccountFacts(UUID(ONE), "Old", "old@example.com", channel=Channel.EMAIL, is_closed=True, **wishes))
-    book.put(AccountFacts(UUID(TWO), "Old", "old@example.com", channel=Channel.EMAIL, is_closed=True, **wishes))
+    book.put(AccountFacts(UUID(ONE), "Old", "old@example.com", channel=Channel.EMAIL, is_closed=True, **preferences))
+    book.put(AccountFacts(UUID(TWO), "Old", "old@example.com", channel=Channel.EMAIL, is_closed=True, **preferences))
 
     result = bring_in(lines(f"{HEAD},channel", f"{ANNA},", f"{BO},inbox"))
 
     assert "2 accounts stored (0 new, 2 replaced)" in result.stdout
     assert [
-        AccountFacts(UUID(ONE), "Anna", "anna@example.com", channel=Channel.EMAIL, is_closed=True, **wishes),
-        AccountFacts(UUID(TWO), "Bo", "bo@example.com", **wishes),
+        AccountFacts(UUID(ONE), "Anna", "anna@example.com", channel=Channel.EMAIL, is_closed=True, **preferences),
+        AccountFacts(UUID(TWO), "Bo", "bo@example.com", **preferences),
     ] == known(book, ONE, TWO)
 
 
@@ -241,8 +241,10 @@ def test_more_rows_than_fit_into_one_statement_come_in_together_or_not_at_all(bo
 
 
 def test_an_account_is_shown_to_people_and_to_programs(book: Book, run: Run) -> None:
-    wishes: dict[str, Any] = {"sender_rule": SenderRule.BLOCK, "senders": ("x@example.com",)}
-    account_id = book.account(name="A\x1b[31mda", quiet_hours=(time(22), time(7)), time_zone="Europe/Berlin", **wishes)
+    preferences: dict[str, Any] = {"sender_rule": SenderRule.BLOCK, "senders": ("x@example.com",)}
+    account_id = book.account(
+        name="A\x1b[31mda", quiet_hours=(time(22), time(7)), time_zone="Europe/Berlin", **preferences
+    )
 
     shown, plain = run("show", account_id), json.loads(run("show", account_id, "--json").stdout)
 

@@ -243,9 +243,9 @@ def test_the_sweep_delivers_what_was_put_off(book: Book, context: StepContext, r
     ],
 )
 def test_wishes_about_senders_and_time_are_asked_for_at_the_decision_and_again_at_delivery(
-    book: Book, context: StepContext, relay: FakeSender, wishes: dict[str, object], reason: Reason
+    book: Book, context: StepContext, relay: FakeSender, preferences: dict[str, object], reason: Reason
 ) -> None:
-    early, late = book.account(Channel.EMAIL, **wishes), book.account(Channel.EMAIL)
+    early, late = book.account(Channel.EMAIL, **preferences), book.account(Channel.EMAIL)
     message_id = book.message(early, late, sender_email="grace@example.com")
     decide(context, [message_id])
     decided = book.states(message_id)

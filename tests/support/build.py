@@ -12,7 +12,7 @@ from delivery.intake.messages import Draft, read_draft
 from delivery.records.pipeline.accept import IncomingMessage
 from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Attempt
-from delivery.rules.preferences import Approach, Preference
+from delivery.rules.preferences import Approach, DeliveryPreferences
 from delivery.rules.status import Standing
 from delivery.rules.transitions import Candidate
 from delivery.settings import Settings
@@ -54,7 +54,7 @@ def candidate(state: State = State.ACCEPTED, **chosen: Any) -> Candidate:
         "message_id": MESSAGE_ID,
         "attempt": 0,
         "approach": APPROACH,
-        "preference": Preference(),
+        "preference": DeliveryPreferences(),
         "read_at": NOON,
     }
     return Candidate(state=state, **{**facts, **chosen})
@@ -97,7 +97,7 @@ def claimed(**chosen: Any) -> ClaimedDelivery:
         "channel": Channel.EMAIL,
         "account_name": "Bruno Beispiel",
         "address": "bruno@mail.example",
-        "preference": Preference(channel=Channel.EMAIL),
+        "preference": DeliveryPreferences(channel=Channel.EMAIL),
         "read_at": NOON,
         "type": MessageType.OTHER,
         "client_id": CLIENT_ID,

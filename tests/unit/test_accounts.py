@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.intake.accounts import Wishes, read_account, read_wishes, time_zones
+from delivery.intake.accounts import Preferences, parse_account, parse_preferences, time_zones
 from delivery.intake.errors import FieldError, InvalidInput
 
 _FIELDS = [
@@ -33,7 +33,7 @@ def faults_of(read: Callable[[Any], object], fields: object) -> list[FieldError]
     return None
 
 
-@pytest.mark.parametrize("read", [read_account, read_wishes])
+@pytest.mark.parametrize("read", [parse_account, parse_preferences])
 @given(fields=st.dictionaries(st.sampled_from(_FIELDS), _VALUES))
 def test_any_fields_are_a_value_or_faults_and_never_a_defect(read: Callable[[Any], object], fields: object) -> None:
     faults = faults_of(read, fields)
@@ -47,7 +47,7 @@ def test_no_fault_echoes_what_was_sent(text: str) -> None:
     mark = f"\u00a7{text}"
 
     with pytest.raises(InvalidInput) as refused:
-        read_wishes(
+        parse_preferences(
             {
                 "channel": mark,
                 "closed": mark,
@@ -63,7 +63,7 @@ def test_no_fault_echoes_what_was_sent(text: str) -> None:
 
 
 def test_no_wishes_are_the_defaults() -> None:
-    assert Wishes() == read_wishes({})
+    assert Preferences() == parse_preferences({})
 
 
 def test_time_zones_are_places_of_the_iana_database() -> None:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from delivery.rules.preferences import Approach, Choice, Preference, choose_channel, fold_sender
+from delivery.rules.preferences import Approach, Choice, DeliveryPreferences, choose_channel, fold_sender
 from delivery.rules.quiet_hours import QuietHours
 from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, SenderRule, State
 from tests.support import build
@@ -38,42 +38,42 @@ def later(hours: float, channel: Channel = Channel.INBOX) -> Choice:
 @pytest.mark.parametrize(
     ("preference", "expected"),
     [
-        (Preference(), INBOX),
-        (Preference(channel=Channel.EMAIL), Choice(Channel.EMAIL)),
-        (Preference(account_status=AccountStatus.SUSPENDED), GONE),
-        (Preference(account_status=AccountStatus.CLOSED), GONE),
-        (Preference(is_closed=True), CLOSED),
-        (Preference(accepted_types=frozenset()), TYPE),
-        (Preference(accepted_types=frozenset({MessageType.JOB, MessageType.RFQ})), TYPE),
-        (Preference(accepted_types=frozenset({MessageType.OTHER})), INBOX),
-        (Preference(senders=ANNA), INBOX),
-        (Preference(sender_rule=ALLOW), SENDER),
-        (Preference(sender_rule=ALLOW, senders=ANNA), INBOX),
-        (Preference(sender_rule=ALLOW, senders=CLIENT), INBOX),
-        (Preference(sender_rule=ALLOW, senders=frozenset({"bo@mail.example"})), SENDER),
-        (Preference(sender_rule=BLOCK), INBOX),
-        (Preference(sender_rule=BLOCK, senders=ANNA), SENDER),
-        (Preference(sender_rule=BLOCK, senders=CLIENT), SENDER),
-        (Preference(sender_rule=BLOCK, senders=frozenset({"bo@mail.example"})), INBOX),
-        (Preference(muted_until=JUST_AFTER), MUTED),
-        (Preference(muted_until=NOON), INBOX),
-        (Preference(muted_until=NOON.astimezone(ZoneInfo("Asia/Tokyo")) + timedelta(hours=1)), MUTED),
-        (Preference(quiet_hours=SIESTA), later(2)),
-        (Preference(quiet_hours=SIESTA, channel=Channel.EMAIL), later(2, Channel.EMAIL)),
-        (Preference(quiet_hours=SIESTA, time_zone=ZoneInfo("Asia/Tokyo")), INBOX),
-        (Preference(quiet_hours=QuietHours(time(20), time(6)), time_zone=ZoneInfo("Asia/Tokyo")), later(9)),
-        (Preference(quiet_hours=QuietHours(time(12), time(12))), INBOX),
-        (Preference(quiet_hours=QuietHours(time(12), time(11, 59))), later(24 - 1 / 60)),
+        (DeliveryPreferences(), INBOX),
+        (DeliveryPreferences(channel=Channel.EMAIL), Choice(Channel.EMAIL)),
+        (DeliveryPreferences(account_status=AccountStatus.SUSPENDED), GONE),
+        (DeliveryPreferences(account_status=AccountStatus.CLOSED), GONE),
+        (DeliveryPreferences(is_closed=True), CLOSED),
+        (DeliveryPreferences(accepted_types=frozenset()), TYPE),
+        (DeliveryPreferences(accepted_types=frozenset({MessageType.JOB, MessageType.RFQ})), TYPE),
+        (DeliveryPreferences(accepted_types=frozenset({MessageType.OTHER})), INBOX),
+        (DeliveryPreferences(senders=ANNA), INBOX),
+        (DeliveryPreferences(sender_rule=ALLOW), SENDER),
+        (DeliveryPreferences(sender_rule=ALLOW, senders=ANNA), INBOX),
+        (DeliveryPreferences(sender_rule=ALLOW, senders=CLIENT), INBOX),
+        (DeliveryPreferences(sender_rule=ALLOW, senders=frozenset({"bo@mail.example"})), SENDER),
+        (DeliveryPreferences(sender_rule=BLOCK), INBOX),
+        (DeliveryPreferences(sender_rule=BLOCK, senders=ANNA), SENDER),
+        (DeliveryPreferences(sender_rule=BLOCK, senders=CLIENT), SENDER),
+        (DeliveryPreferences(sender_rule=BLOCK, senders=frozenset({"bo@mail.example"})), INBOX),
+        (DeliveryPreferences(muted_until=JUST_AFTER), MUTED),
+        (DeliveryPreferences(muted_until=NOON), INBOX),
+        (DeliveryPreferences(muted_until=NOON.astimezone(ZoneInfo("Asia/Tokyo")) + timedelta(hours=1)), MUTED),
+        (DeliveryPreferences(quiet_hours=SIESTA), later(2)),
+        (DeliveryPreferences(quiet_hours=SIESTA, channel=Channel.EMAIL), later(2, Channel.EMAIL)),
+        (DeliveryPreferences(quiet_hours=SIESTA, time_zone=ZoneInfo("Asia/Tokyo")), INBOX),
+        (DeliveryPreferences(quiet_hours=QuietHours(time(20), time(6)), time_zone=ZoneInfo("Asia/Tokyo")), later(9)),
+        (DeliveryPreferences(quiet_hours=QuietHours(time(12), time(12))), INBOX),
+        (DeliveryPreferences(quiet_hours=QuietHours(time(12), time(11, 59))), later(24 - 1 / 60)),
     ],
 )
 def test_a_recipient_is_reached_by_its_own_channel_or_there_is_a_reason(
-    preference: Preference, expected: Choice
+    preference: DeliveryPreferences, expected: Choice
 ) -> None:
     assert expected == choose_channel(approach(), preference, now=NOON)
 
 
 def test_objections_count_in_one_order_from_the_account_to_the_hour() -> None:
-    wishes = {
+    preferences = {
         "account_status": AccountStatus.CLOSED,
         "is_closed": True,
         "accepted_types": frozenset[MessageType](),
@@ -83,16 +83,16 @@ def test_objections_count_in_one_order_from_the_account_to_the_hour() -> None:
     }
     choices = []
 
-    for name in list(wishes):
-        choices.append(choose_channel(approach(), Preference(**wishes), now=NOON))  # type: ignore[arg-type] # a table
-        del wishes[name]
+    for name in list(preferences):
+        choices.append(choose_channel(approach(), DeliveryPreferences(**preferences), now=NOON))  # type: ignore[arg-type] # a table
+        del preferences[name]
 
     assert [GONE, CLOSED, TYPE, SENDER, MUTED, later(2)] == choices
 
 
 @pytest.mark.parametrize(("email", "expected"), [(None, SENDER), ("", SENDER), ("ANNA@MAIL.EXAMPLE", INBOX)])
 def test_a_sender_without_an_address_is_on_no_list_of_addresses(email: str | None, expected: Choice) -> None:
-    preference = Preference(sender_rule=ALLOW, senders=ANNA)
+    preference = DeliveryPreferences(sender_rule=ALLOW, senders=ANNA)
 
     assert expected == choose_channel(approach(email), preference, now=NOON)
 
@@ -117,7 +117,7 @@ def test_what_is_no_address_is_only_compared(text: str) -> None:
 
 def test_nobody_is_put_off_for_longer_than_a_day_at_once() -> None:
     # The hour from 02:00 is the only one that is not quiet, and clocks jump over it.
-    preference = Preference(quiet_hours=QuietHours(time(3), time(2)), time_zone=ZoneInfo("Europe/Berlin"))
+    preference = DeliveryPreferences(quiet_hours=QuietHours(time(3), time(2)), time_zone=ZoneInfo("Europe/Berlin"))
     evening_before = datetime(2026, 3, 28, 20, 0, tzinfo=UTC)
 
     choice = choose_channel(approach(), preference, now=evening_before)

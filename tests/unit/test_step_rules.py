@@ -8,7 +8,7 @@ import pytest
 from delivery.records.database import Database
 from delivery.records.pipeline.candidates import Content
 from delivery.rules.outcomes import Kind, Outcome
-from delivery.rules.preferences import Approach, Preference
+from delivery.rules.preferences import Approach, DeliveryPreferences
 from delivery.rules.quiet_hours import QuietHours
 from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, SenderRule, State
 from tasks.broker.doorbell import SilentDoorbell
@@ -32,28 +32,31 @@ def test_a_letter_goes_out_by_the_channel_that_its_recipient_wants() -> None:
 @pytest.mark.parametrize(
     ("preference", "expected"),
     [
-        (Preference(channel=Channel.EMAIL, is_closed=True), Outcome(Kind.UNWANTED, Reason.CLOSED_TO_EVERYBODY)),
         (
-            Preference(channel=Channel.EMAIL, accepted_types=frozenset({MessageType.JOB})),
+            DeliveryPreferences(channel=Channel.EMAIL, is_closed=True),
+            Outcome(Kind.UNWANTED, Reason.CLOSED_TO_EVERYBODY),
+        ),
+        (
+            DeliveryPreferences(channel=Channel.EMAIL, accepted_types=frozenset({MessageType.JOB})),
             Outcome(Kind.UNWANTED, Reason.TYPE_NOT_ACCEPTED),
         ),
         (
-            Preference(channel=Channel.EMAIL, account_status=AccountStatus.CLOSED),
+            DeliveryPreferences(channel=Channel.EMAIL, account_status=AccountStatus.CLOSED),
             Outcome(Kind.PERMANENT, Reason.ACCOUNT_UNAVAILABLE),
         ),
-        (Preference(channel=Channel.INBOX), Outcome(Kind.SENT, channel=Channel.INBOX)),
+        (DeliveryPreferences(channel=Channel.INBOX), Outcome(Kind.SENT, channel=Channel.INBOX)),
         (
-            Preference(channel=Channel.EMAIL, sender_rule=SenderRule.ALLOW),
+            DeliveryPreferences(channel=Channel.EMAIL, sender_rule=SenderRule.ALLOW),
             Outcome(Kind.UNWANTED, Reason.SENDER_NOT_WANTED),
         ),
         (
-            Preference(channel=Channel.EMAIL, quiet_hours=QuietHours(time(11), time(12, 30))),
+            DeliveryPreferences(channel=Channel.EMAIL, quiet_hours=QuietHours(time(11), time(12, 30))),
             Outcome(Kind.DEFERRED, Reason.QUIET_HOURS, channel=Channel.EMAIL, due_in=timedelta(minutes=30)),
         ),
     ],
 )
 def test_a_recipient_that_changed_its_mind_after_it_was_queued_gets_no_mail(
-    preference: Preference, expected: Outcome
+    preference: DeliveryPreferences, expected: Outcome
 ) -> None:
     assert expected == judge_letter(build.claimed(preference=preference))
 
@@ -74,7 +77,7 @@ def test_one_flagged_message_does_not_hold_its_neighbours() -> None:
         Content(build.MESSAGE_ID, {"body": "gift card"}),
         Content(neighbour, {"body": "hello"}),
     ]
-    no_jobs = Preference(accepted_types=frozenset({MessageType.OTHER}))
+    no_jobs = DeliveryPreferences(accepted_types=frozenset({MessageType.OTHER}))
     candidates = [
         build.candidate(preference=no_jobs),
         build.candidate(message_id=neighbour, approach=JOB),

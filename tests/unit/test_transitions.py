@@ -4,29 +4,29 @@ from datetime import time, timedelta
 
 import pytest
 
-from delivery.rules.preferences import Preference
+from delivery.rules.preferences import DeliveryPreferences
 from delivery.rules.quiet_hours import QuietHours
 from delivery.rules.transitions import Candidate, Move, place, refuse
 from delivery.vocabulary import AccountStatus, Channel, Reason, State
 from tests.support import build
 
 GRACE = timedelta(seconds=5)
-CLOSED = Preference(is_closed=True)
-NOTHING = Preference(accepted_types=frozenset())
-SUSPENDED = Preference(account_status=AccountStatus.SUSPENDED)
-BY_EMAIL = Preference(channel=Channel.EMAIL)
+CLOSED = DeliveryPreferences(is_closed=True)
+NOTHING = DeliveryPreferences(accepted_types=frozenset())
+SUSPENDED = DeliveryPreferences(account_status=AccountStatus.SUSPENDED)
+BY_EMAIL = DeliveryPreferences(channel=Channel.EMAIL)
 QUIET = Reason.QUIET_HOURS
 SIESTA = QuietHours(time(11), time(14))  # It is noon in all of these.
-ASLEEP = Preference(quiet_hours=SIESTA)
-ASLEEP_BY_EMAIL = Preference(channel=Channel.EMAIL, quiet_hours=SIESTA)
+ASLEEP = DeliveryPreferences(quiet_hours=SIESTA)
+ASLEEP_BY_EMAIL = DeliveryPreferences(channel=Channel.EMAIL, quiet_hours=SIESTA)
 
 
 @pytest.mark.parametrize(
     ("preference", "hold", "after", "channel", "reason", "due_in"),
     [
-        (Preference(), False, State.DELIVERED, Channel.INBOX, None, None),
+        (DeliveryPreferences(), False, State.DELIVERED, Channel.INBOX, None, None),
         (BY_EMAIL, False, State.QUEUED, Channel.EMAIL, None, GRACE),
-        (Preference(), True, State.HELD, None, Reason.FLAGGED, GRACE),
+        (DeliveryPreferences(), True, State.HELD, None, Reason.FLAGGED, GRACE),
         (BY_EMAIL, True, State.HELD, None, Reason.FLAGGED, GRACE),
         (CLOSED, False, State.BLOCKED, None, Reason.CLOSED_TO_EVERYBODY, None),
         (CLOSED, True, State.BLOCKED, None, Reason.CLOSED_TO_EVERYBODY, None),
@@ -38,7 +38,7 @@ ASLEEP_BY_EMAIL = Preference(channel=Channel.EMAIL, quiet_hours=SIESTA)
     ],
 )
 def test_preferences_come_before_vetting_and_vetting_before_delivery(  # noqa: PLR0917 - the columns of a table
-    preference: Preference,
+    preference: DeliveryPreferences,
     hold: bool,  # noqa: FBT001 - a column of a table
     after: State,
     channel: Channel | None,

@@ -86,4 +86,4 @@ def _batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
 
 
 def _described(rows: Sequence[AccountRow]) -> list[accounts.Described]:
-    return [(row.account_id, row.draft, row.wishes) for row in rows]
+    return [(row.account_id, row.draft, row.preferences) for row in rows]

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-from delivery.intake.accounts import DEFAULT_TIME_ZONE, AccountDraft, Wishes
+from delivery.intake.accounts import DEFAULT_TIME_ZONE, AccountDraft, Preferences
 from delivery.vocabulary import AccountStatus, Channel, MessageType, SenderRule
 
 
 @dataclass(frozen=True, slots=True)
-class AccountFacts(Wishes):
+class AccountFacts(Preferences):
     """An account as its platform describes it, with what its holder wants."""
 
     account_id: UUID
@@ -29,14 +29,14 @@ class AccountFacts(Wishes):
         return AccountDraft(self.name, self.email, self.status, self.time_zone)
 
 
-Described: TypeAlias = tuple[UUID, AccountDraft, Wishes | None]
+Described: TypeAlias = tuple[UUID, AccountDraft, Preferences | None]
 """An account as it comes from a file. None leaves what its holder wants as it is."""
 
 
 def put(db: Connection, accounts: Sequence[AccountFacts]) -> None:
     """Create or replace these accounts and their preferences."""
     put_accounts(db, {each.account_id: each.draft for each in accounts})
-    put_wishes(db, {each.account_id: each for each in accounts})
+    put_preferences(db, {each.account_id: each for each in accounts})
 
 
 # Rows come as one JSON text: it holds lists of lists, which arrays do not. Sorted, so that two writers of the same
@@ -85,28 +85,28 @@ _PUT_ALL_WISHES = text(f"""
 _PUT_BASIC_WISHES = text(f"{_PUT_WISHES} RETURNING account_id")
 
 
-def put_wishes(db: Connection, wishes: Mapping[UUID, Wishes], *, basic_only: bool = False) -> set[UUID]:
+def put_preferences(db: Connection, preferences: Mapping[UUID, Preferences], *, basic_only: bool = False) -> set[UUID]:
     """Replace what these account holders want as a whole. Answers those whose account there is.
 
     With `basic_only`, of those who said something before only channel, closed and accepted types are replaced.
     """
-    if not wishes:
+    if not preferences:
         return set()
-    rows = [_wishes_row(account_id, each) for account_id, each in wishes.items()]
-    values = {"rows": _written(rows), "account_ids": list(wishes)}
+    rows = [_wishes_row(account_id, each) for account_id, each in preferences.items()]
+    values = {"rows": _written(rows), "account_ids": list(preferences)}
     return set(db.scalars(_PUT_BASIC_WISHES if basic_only else _PUT_ALL_WISHES, values))
 
 
-def _wishes_row(account_id: UUID, wishes: Wishes) -> dict[str, object]:
-    begin, end = wishes.quiet_hours or (None, None)
+def _wishes_row(account_id: UUID, preferences: Preferences) -> dict[str, object]:
+    begin, end = preferences.quiet_hours or (None, None)
     return {
         "account_id": account_id,
-        "channel": wishes.channel,
-        "is_closed": wishes.is_closed,
-        "accepted_types": wishes.accepted_types,
-        "sender_rule": wishes.sender_rule,
-        "senders": wishes.senders,
-        "muted_until": wishes.muted_until,
+        "channel": preferences.channel,
+        "is_closed": preferences.is_closed,
+        "accepted_types": preferences.accepted_types,
+        "sender_rule": preferences.sender_rule,
+        "senders": preferences.senders,
+        "muted_until": preferences.muted_until,
         "quiet_from": begin,
         "quiet_until": end,
     }
@@ -122,7 +122,9 @@ def bring_in(db: Connection, described: Sequence[Described]) -> int:
     Of wishes only channel, closed and accepted types are taken: the rest is the account holder's own.
     """
     new = put_accounts(db, {account_id: draft for account_id, draft, _ in described})
-    put_wishes(db, {account_id: wishes for account_id, _, wishes in described if wishes}, basic_only=True)
+    put_preferences(
+        db, {account_id: preferences for account_id, _, preferences in described if preferences}, basic_only=True
+    )
     return len(new)
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Row, text
 
 from delivery.records.schema import STATE_APART
-from delivery.rules.preferences import Approach, Preference, fold_sender
+from delivery.rules.preferences import Approach, DeliveryPreferences, fold_sender
 from delivery.rules.quiet_hours import QuietHours
 from delivery.rules.transitions import Candidate
 from delivery.rules.worker_deaths import DEATHS_LIMIT
@@ -83,7 +83,7 @@ def _approach(row: Row[tuple[object, ...]]) -> Approach:
     return Approach(MessageType(row.type), row.client_id, row.sender_email)
 
 
-def preference_of(row: Row[tuple[object, ...]]) -> Preference:
+def preference_of(row: Row[tuple[object, ...]]) -> DeliveryPreferences:
     """Say what an account holder wants, of a row with `ASKED_COLUMNS`."""
     return _preference(
         row.account_status,
@@ -112,9 +112,9 @@ def _preference(  # noqa: PLR0913, PLR0917 - a row of the table
     muted_until: datetime | None,
     quiet_from: time | None,
     quiet_until: time | None,
-) -> Preference:
+) -> DeliveryPreferences:
     hours = QuietHours(quiet_from, quiet_until) if quiet_from is not None and quiet_until is not None else None
-    return Preference(
+    return DeliveryPreferences(
         account_status=AccountStatus(account_status),
         channel=Channel(wanted_channel or Channel.INBOX),
         is_closed=bool(is_closed),

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from delivery.records.pipeline.candidates import ASKED_COLUMNS, preference_of
 from delivery.rules.outcomes import Attempt
-from delivery.rules.preferences import Approach, Preference
+from delivery.rules.preferences import Approach, DeliveryPreferences
 from delivery.rules.worker_deaths import SUSPECT_FROM
 from delivery.vocabulary import Channel, MessageType, State
 
@@ -29,7 +29,7 @@ class ClaimedDelivery:
     channel: Channel
     account_name: str
     address: str
-    preference: Preference
+    preference: DeliveryPreferences
     read_at: datetime
     type: MessageType
     client_id: UUID
