@@ -35,7 +35,7 @@ _OPERATIONS = {
     "post /messages": "send_message",
     "get /messages": "list_messages",
     "get /messages/{message_uuid}": "read_message",
-    "get /accounts/{account_uuid}": "parse_account",
+    "get /accounts/{account_uuid}": "read_account",
     "put /accounts/{account_uuid}": "put_account",
     "get /accounts/{account_uuid}/preferences": "read_preferences",
     "put /accounts/{account_uuid}/preferences": "put_preferences",

@@ -5,7 +5,7 @@ from datetime import timedelta
 from enum import Enum
 from uuid import UUID
 
-from delivery.rules.preferences import LONGEST_WAIT, Choice
+from delivery.rules.preferences import LONGEST_WAIT, ChannelDecision
 from delivery.rules.retry import PARKED, next_try
 from delivery.rules.transitions import Move
 from delivery.vocabulary import Channel, Reason, State
@@ -49,7 +49,7 @@ class Attempt:
     channel: Channel
 
 
-def settle(choice: Choice, waited_for: Channel) -> Outcome | Channel:
+def settle(choice: ChannelDecision, waited_for: Channel) -> Outcome | Channel:
     """Say how an attempt ends that needs no network, or by which channel it must be sent.
 
     `waited_for` is the channel that the recipient waited for. Those who wait for the inbox have no network at hand,

@@ -33,7 +33,7 @@ class DeliveryPreferences:
 
 
 @dataclass(frozen=True, slots=True)
-class Approach:
+class SenderContext:
     """Who wants to reach the account holder, and what about."""
 
     type: MessageType
@@ -48,7 +48,7 @@ class Approach:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChannelDecision:
     """How to reach a recipient: a channel alone means now.
 
     With a channel and the state RETRYING, after `wait`; with another state, not at all, for this reason.
@@ -71,38 +71,38 @@ def fold_sender(text: str) -> str:
         return f"{local}{at}{domain}"
 
 
-def choose_channel(approach: Approach, preference: DeliveryPreferences, *, now: datetime) -> Choice:
+def choose_channel(sender: SenderContext, preference: DeliveryPreferences, *, now: datetime) -> ChannelDecision:
     """Say by which channel this recipient may be reached, or why by none, or why later.
 
     `now` knows its zone; quiet hours are judged in the account's own. They delay, whatever the channel.
     """
     if preference.account_status is not AccountStatus.ACTIVE:
-        return Choice(None, State.FAILED, Reason.ACCOUNT_UNAVAILABLE)
-    objection = _object(approach, preference, now)
+        return ChannelDecision(None, State.FAILED, Reason.ACCOUNT_UNAVAILABLE)
+    objection = _object(sender, preference, now)
     if objection is not None:
-        return Choice(None, State.BLOCKED, objection)
+        return ChannelDecision(None, State.BLOCKED, objection)
     hours = preference.quiet_hours
     end = quiet_until(hours, preference.time_zone, now) if hours else None
     if end is not None:
-        return Choice(preference.channel, State.RETRYING, Reason.QUIET_HOURS, min(end - now, LONGEST_WAIT))
-    return Choice(preference.channel)
+        return ChannelDecision(preference.channel, State.RETRYING, Reason.QUIET_HOURS, min(end - now, LONGEST_WAIT))
+    return ChannelDecision(preference.channel)
 
 
-def _object(approach: Approach, preference: DeliveryPreferences, now: datetime) -> Reason | None:
+def _object(sender: SenderContext, preference: DeliveryPreferences, now: datetime) -> Reason | None:
     """Find the first wish of the account holder that this message goes against."""
     if preference.is_closed:
         return Reason.CLOSED_TO_EVERYBODY
-    if preference.accepted_types is not None and approach.type not in preference.accepted_types:
+    if preference.accepted_types is not None and sender.type not in preference.accepted_types:
         return Reason.TYPE_NOT_ACCEPTED
-    if not _is_wanted(approach, preference):
+    if not _is_wanted(sender, preference):
         return Reason.SENDER_NOT_WANTED
     if preference.muted_until is not None and preference.muted_until > now:
         return Reason.MUTED
     return None
 
 
-def _is_wanted(approach: Approach, preference: DeliveryPreferences) -> bool:
+def _is_wanted(sender: SenderContext, preference: DeliveryPreferences) -> bool:
     if preference.sender_rule is None:
         return True
-    is_listed = not approach.senders.isdisjoint(preference.senders)
+    is_listed = not sender.senders.isdisjoint(preference.senders)
     return is_listed is (preference.sender_rule is SenderRule.ALLOW)

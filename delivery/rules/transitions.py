@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from delivery.rules.preferences import Approach, DeliveryPreferences, choose_channel
+from delivery.rules.preferences import DeliveryPreferences, SenderContext, choose_channel
 from delivery.rules.states import is_legal
 from delivery.vocabulary import Channel, Reason, State
 
@@ -18,7 +18,7 @@ class Candidate:
     message_id: UUID
     state: State
     attempt: int
-    approach: Approach
+    sender: SenderContext
     preference: DeliveryPreferences
     read_at: datetime
 
@@ -53,7 +53,7 @@ def place(candidate: Candidate, *, hold: bool, grace: timedelta) -> Move:
     Preferences come before vetting: whom nobody may reach is not held. Quiet hours come after it: staff need not
     wait for them. `grace` is how long the sweep leaves a queued or held recipient to the bell.
     """
-    choice = choose_channel(candidate.approach, candidate.preference, now=candidate.read_at)
+    choice = choose_channel(candidate.sender, candidate.preference, now=candidate.read_at)
     if choice.channel is None and choice.state is not None:
         return _move(candidate, choice.state, reason=choice.reason)
     if hold:

@@ -48,7 +48,7 @@ def _attempt(context: StepContext, letters: Sequence[ClaimedDelivery]) -> None:
 
 def judge(claimed: ClaimedDelivery) -> Outcome | Channel:
     """Ask the preferences of this very moment: how the attempt ends without a network, or the channel to send by."""
-    choice = choose_channel(claimed.approach, claimed.preference, now=claimed.read_at)
+    choice = choose_channel(claimed.sender, claimed.preference, now=claimed.read_at)
     return settle(choice, claimed.channel)
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from delivery.records.pipeline.accept import Acceptance, Duplicate, IncomingMessage, Stored, UnknownRecipients
 from delivery.rules.outcomes import Attempt, Outcome, conclude, settle
-from delivery.rules.preferences import Approach, DeliveryPreferences, choose_channel
+from delivery.rules.preferences import DeliveryPreferences, SenderContext, choose_channel
 from delivery.rules.quiet_hours import QuietHours
 from delivery.rules.retry import PARKED
 from delivery.rules.states import WEIGHTS, Weight
@@ -25,7 +25,7 @@ from tests.support import build
 
 PARKED_TICKS = ticks(PARKED)
 _UNTIL_TWO = QuietHours(time(11), time(14))
-_APPROACH = Approach(MessageType.OTHER, build.CLIENT_ID)
+_APPROACH = SenderContext(MessageType.OTHER, build.CLIENT_ID)
 
 
 @cache
@@ -102,7 +102,7 @@ class Pages:
                 message_id=message_id,
                 state=state,
                 attempt=self.rows[number].attempt,
-                approach=_APPROACH,
+                sender=_APPROACH,
                 preference=preference_of(self.preferences[self.rows[number].account_id]),
                 read_at=build.NOON,
             )

@@ -12,7 +12,7 @@ from delivery.intake.messages import Draft, read_draft
 from delivery.records.pipeline.accept import IncomingMessage
 from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Attempt
-from delivery.rules.preferences import Approach, DeliveryPreferences
+from delivery.rules.preferences import DeliveryPreferences, SenderContext
 from delivery.rules.status import Standing
 from delivery.rules.transitions import Candidate
 from delivery.settings import Settings
@@ -22,7 +22,7 @@ PEPPER = SecretStr("a pepper for tests, 32 characters or more")
 MESSAGE_ID = UUID("0199aaaa-0000-7000-8000-000000000000")
 CLIENT_ID = UUID("0199bbbb-0000-7000-8000-000000000000")
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-APPROACH = Approach(MessageType.OTHER, CLIENT_ID)
+APPROACH = SenderContext(MessageType.OTHER, CLIENT_ID)
 
 _numbers = count(1)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.rules.outcomes import Kind, Outcome, conclude, cut_off, settle
-from delivery.rules.preferences import Choice
+from delivery.rules.preferences import ChannelDecision
 from delivery.rules.retry import JITTER, SCHEDULE, next_try
 from delivery.rules.transitions import Move
 from delivery.vocabulary import Channel, Reason, State
@@ -53,25 +53,25 @@ def test_every_outcome_has_its_consequence(
 @pytest.mark.parametrize(
     ("choice", "waited_for", "expected"),
     [
-        (Choice(Channel.EMAIL), Channel.EMAIL, Channel.EMAIL),
-        (Choice(Channel.INBOX), Channel.EMAIL, Outcome(Kind.SENT, channel=Channel.INBOX)),
-        (Choice(Channel.INBOX), Channel.INBOX, Outcome(Kind.SENT, channel=Channel.INBOX)),
-        (Choice(Channel.EMAIL), Channel.INBOX, Outcome(Kind.DEFERRED, channel=Channel.EMAIL)),
-        (Choice(None, State.BLOCKED, Reason.MUTED), Channel.EMAIL, Outcome(Kind.UNWANTED, Reason.MUTED)),
+        (ChannelDecision(Channel.EMAIL), Channel.EMAIL, Channel.EMAIL),
+        (ChannelDecision(Channel.INBOX), Channel.EMAIL, Outcome(Kind.SENT, channel=Channel.INBOX)),
+        (ChannelDecision(Channel.INBOX), Channel.INBOX, Outcome(Kind.SENT, channel=Channel.INBOX)),
+        (ChannelDecision(Channel.EMAIL), Channel.INBOX, Outcome(Kind.DEFERRED, channel=Channel.EMAIL)),
+        (ChannelDecision(None, State.BLOCKED, Reason.MUTED), Channel.EMAIL, Outcome(Kind.UNWANTED, Reason.MUTED)),
         (
-            Choice(None, State.FAILED, Reason.ACCOUNT_UNAVAILABLE),
+            ChannelDecision(None, State.FAILED, Reason.ACCOUNT_UNAVAILABLE),
             Channel.INBOX,
             Outcome(Kind.PERMANENT, Reason.ACCOUNT_UNAVAILABLE),
         ),
         (
-            Choice(Channel.INBOX, State.RETRYING, Reason.QUIET_HOURS, HALF_A_DAY),
+            ChannelDecision(Channel.INBOX, State.RETRYING, Reason.QUIET_HOURS, HALF_A_DAY),
             Channel.EMAIL,
             Outcome(Kind.DEFERRED, Reason.QUIET_HOURS, channel=Channel.INBOX, due_in=HALF_A_DAY),
         ),
     ],
 )
 def test_an_attempt_ends_without_a_network_or_goes_out_by_the_channel_that_is_wanted_now(
-    choice: Choice, waited_for: Channel, expected: Outcome | Channel
+    choice: ChannelDecision, waited_for: Channel, expected: Outcome | Channel
 ) -> None:
     assert expected == settle(choice, waited_for)
 

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from delivery.rules.preferences import Approach, Choice, DeliveryPreferences, choose_channel, fold_sender
+from delivery.rules.preferences import ChannelDecision, DeliveryPreferences, SenderContext, choose_channel, fold_sender
 from delivery.rules.quiet_hours import QuietHours
 from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, SenderRule, State
 from tests.support import build
@@ -17,29 +17,29 @@ CLIENT = frozenset({str(build.CLIENT_ID)})
 ANNA = frozenset({"anna@mail.example"})
 SIESTA = QuietHours(time(11), time(14))
 
-CLOSED = Choice(None, State.BLOCKED, Reason.CLOSED_TO_EVERYBODY)
-TYPE = Choice(None, State.BLOCKED, Reason.TYPE_NOT_ACCEPTED)
-SENDER = Choice(None, State.BLOCKED, Reason.SENDER_NOT_WANTED)
-MUTED = Choice(None, State.BLOCKED, Reason.MUTED)
-GONE = Choice(None, State.FAILED, Reason.ACCOUNT_UNAVAILABLE)
-INBOX = Choice(Channel.INBOX)
+CLOSED = ChannelDecision(None, State.BLOCKED, Reason.CLOSED_TO_EVERYBODY)
+TYPE = ChannelDecision(None, State.BLOCKED, Reason.TYPE_NOT_ACCEPTED)
+SENDER = ChannelDecision(None, State.BLOCKED, Reason.SENDER_NOT_WANTED)
+MUTED = ChannelDecision(None, State.BLOCKED, Reason.MUTED)
+GONE = ChannelDecision(None, State.FAILED, Reason.ACCOUNT_UNAVAILABLE)
+INBOX = ChannelDecision(Channel.INBOX)
 
 
-def approach(email: str | None = "Anna@Mail.example", type: MessageType = MessageType.OTHER) -> Approach:  # noqa: A002 - the word of the vocabulary
+def sender(email: str | None = "Anna@Mail.example", type: MessageType = MessageType.OTHER) -> SenderContext:  # noqa: A002 - the word of the vocabulary
     """Make somebody who wants to send a message."""
-    return Approach(type, build.CLIENT_ID, email)
+    return SenderContext(type, build.CLIENT_ID, email)
 
 
-def later(hours: float, channel: Channel = Channel.INBOX) -> Choice:
+def later(hours: float, channel: Channel = Channel.INBOX) -> ChannelDecision:
     """Expect a recipient to wait for the end of its quiet hours."""
-    return Choice(channel, State.RETRYING, Reason.QUIET_HOURS, timedelta(hours=hours))
+    return ChannelDecision(channel, State.RETRYING, Reason.QUIET_HOURS, timedelta(hours=hours))
 
 
 @pytest.mark.parametrize(
     ("preference", "expected"),
     [
         (DeliveryPreferences(), INBOX),
-        (DeliveryPreferences(channel=Channel.EMAIL), Choice(Channel.EMAIL)),
+        (DeliveryPreferences(channel=Channel.EMAIL), ChannelDecision(Channel.EMAIL)),
         (DeliveryPreferences(account_status=AccountStatus.SUSPENDED), GONE),
         (DeliveryPreferences(account_status=AccountStatus.CLOSED), GONE),
         (DeliveryPreferences(is_closed=True), CLOSED),
@@ -67,9 +67,9 @@ def later(hours: float, channel: Channel = Channel.INBOX) -> Choice:
     ],
 )
 def test_a_recipient_is_reached_by_its_own_channel_or_there_is_a_reason(
-    preference: DeliveryPreferences, expected: Choice
+    preference: DeliveryPreferences, expected: ChannelDecision
 ) -> None:
-    assert expected == choose_channel(approach(), preference, now=NOON)
+    assert expected == choose_channel(sender(), preference, now=NOON)
 
 
 def test_objections_count_in_one_order_from_the_account_to_the_hour() -> None:
@@ -84,17 +84,17 @@ def test_objections_count_in_one_order_from_the_account_to_the_hour() -> None:
     choices = []
 
     for name in list(preferences):
-        choices.append(choose_channel(approach(), DeliveryPreferences(**preferences), now=NOON))  # type: ignore[arg-type] # a table
+        choices.append(choose_channel(sender(), DeliveryPreferences(**preferences), now=NOON))  # type: ignore[arg-type] # a table
         del preferences[name]
 
     assert [GONE, CLOSED, TYPE, SENDER, MUTED, later(2)] == choices
 
 
 @pytest.mark.parametrize(("email", "expected"), [(None, SENDER), ("", SENDER), ("ANNA@MAIL.EXAMPLE", INBOX)])
-def test_a_sender_without_an_address_is_on_no_list_of_addresses(email: str | None, expected: Choice) -> None:
+def test_a_sender_without_an_address_is_on_no_list_of_addresses(email: str | None, expected: ChannelDecision) -> None:
     preference = DeliveryPreferences(sender_rule=ALLOW, senders=ANNA)
 
-    assert expected == choose_channel(approach(email), preference, now=NOON)
+    assert expected == choose_channel(sender(email), preference, now=NOON)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,6 @@ def test_nobody_is_put_off_for_longer_than_a_day_at_once() -> None:
     preference = DeliveryPreferences(quiet_hours=QuietHours(time(3), time(2)), time_zone=ZoneInfo("Europe/Berlin"))
     evening_before = datetime(2026, 3, 28, 20, 0, tzinfo=UTC)
 
-    choice = choose_channel(approach(), preference, now=evening_before)
+    choice = choose_channel(sender(), preference, now=evening_before)
 
     assert timedelta(days=1) == choice.wait

@@ -8,7 +8,7 @@ import pytest
 from delivery.records.database import Database
 from delivery.records.pipeline.candidates import Content
 from delivery.rules.outcomes import Kind, Outcome
-from delivery.rules.preferences import Approach, DeliveryPreferences
+from delivery.rules.preferences import DeliveryPreferences, SenderContext
 from delivery.rules.quiet_hours import QuietHours
 from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, SenderRule, State
 from tasks.broker.doorbell import SilentDoorbell
@@ -17,7 +17,7 @@ from tasks.steps.decide import judge
 from tasks.steps.deliver import judge as judge_letter
 from tests.support import build
 
-JOB = Approach(MessageType.JOB, build.CLIENT_ID)
+JOB = SenderContext(MessageType.JOB, build.CLIENT_ID)
 
 
 def context(hold_phrases: str) -> StepContext:
@@ -80,8 +80,8 @@ def test_one_flagged_message_does_not_hold_its_neighbours() -> None:
     no_jobs = DeliveryPreferences(accepted_types=frozenset({MessageType.OTHER}))
     candidates = [
         build.candidate(preference=no_jobs),
-        build.candidate(message_id=neighbour, approach=JOB),
-        build.candidate(message_id=neighbour, approach=JOB, preference=no_jobs),
+        build.candidate(message_id=neighbour, sender=JOB),
+        build.candidate(message_id=neighbour, sender=JOB, preference=no_jobs),
     ]
 
     moves = judge(context(hold_phrases="gift card"), contents, candidates)

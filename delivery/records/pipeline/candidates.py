@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Row, text
 
 from delivery.records.schema import STATE_APART
-from delivery.rules.preferences import Approach, DeliveryPreferences, fold_sender
+from delivery.rules.preferences import DeliveryPreferences, SenderContext, fold_sender
 from delivery.rules.quiet_hours import QuietHours
 from delivery.rules.transitions import Candidate
 from delivery.rules.worker_deaths import DEATHS_LIMIT
@@ -71,7 +71,7 @@ def candidates(db: Connection, message_ids: Sequence[UUID], state: State) -> lis
             message_id=row.message_id,
             state=state,
             attempt=row.attempt,
-            approach=known[row.message_id],
+            sender=known[row.message_id],
             preference=preference_of(row),
             read_at=row.read_at,
         )
@@ -79,8 +79,8 @@ def candidates(db: Connection, message_ids: Sequence[UUID], state: State) -> lis
     ]
 
 
-def _approach(row: Row[tuple[object, ...]]) -> Approach:
-    return Approach(MessageType(row.type), row.client_id, row.sender_email)
+def _approach(row: Row[tuple[object, ...]]) -> SenderContext:
+    return SenderContext(MessageType(row.type), row.client_id, row.sender_email)
 
 
 def preference_of(row: Row[tuple[object, ...]]) -> DeliveryPreferences:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from delivery.records.pipeline.candidates import ASKED_COLUMNS, preference_of
 from delivery.rules.outcomes import Attempt
-from delivery.rules.preferences import Approach, DeliveryPreferences
+from delivery.rules.preferences import DeliveryPreferences, SenderContext
 from delivery.rules.worker_deaths import SUSPECT_FROM
 from delivery.vocabulary import Channel, MessageType, State
 
@@ -40,9 +40,9 @@ class ClaimedDelivery:
     created_at: datetime
 
     @property
-    def approach(self) -> Approach:
+    def sender(self) -> SenderContext:
         """Who wants to reach the account holder, and what about."""
-        return Approach(self.type, self.client_id, self.sender_email)
+        return SenderContext(self.type, self.client_id, self.sender_email)
 
     @property
     def attempted(self) -> Attempt:
