@@ -10,7 +10,7 @@ from delivery.attempt_journal import NoNotes, Notes
 from delivery.records.database import Database
 from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Kind, Outcome
-from delivery.rules.transitions import Move
+from delivery.rules.transitions import Transition
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tasks.broker.doorbell import Doorbell
@@ -46,7 +46,7 @@ class StepContext:
     notes: Notes = field(default_factory=NoNotes)
     claim_commits: GroupCommit[Sequence[int], list[ClaimedDelivery]] = field(default_factory=GroupCommit)
     """Where runs of `deliver` claim together."""
-    outcome_commits: GroupCommit[Sequence[Move], set[int]] = field(default_factory=GroupCommit)
+    outcome_commits: GroupCommit[Sequence[Transition], set[int]] = field(default_factory=GroupCommit)
     """Where they record outcomes together."""
     fan_out: FanOut = field(default_factory=FanOut)
     isolation_gate: IsolationGate = field(default_factory=IsolationGate)

@@ -4,7 +4,7 @@ python -m tools.state_diagram          # write the diagram
 python -m tools.state_diagram --check  # fail when the document has another
 """
 
-from delivery.rules.states import LEGAL_MOVES, WEIGHTS, is_final
+from delivery.rules.states import LEGAL_TRANSITIONS, WEIGHTS, is_final
 from delivery.vocabulary import State
 from tools.generated import keep_part
 
@@ -39,7 +39,7 @@ def _cell(states: list[State]) -> str:
 
 def _next_states(state: State) -> list[State]:
     """Return the states that may follow, in the order of the vocabulary."""
-    return [after for after in State if after in LEGAL_MOVES[state]]
+    return [after for after in State if after in LEGAL_TRANSITIONS[state]]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from delivery.rules.preferences import LONGEST_WAIT, ChannelDecision
 from delivery.rules.retry import PARKED, next_try
-from delivery.rules.transitions import Move
+from delivery.rules.transitions import Transition
 from delivery.vocabulary import Channel, Reason, State
 
 
@@ -71,7 +71,7 @@ def cut_off(attempt: Attempt) -> Outcome:
     return Outcome(Kind.UNKNOWN, Reason.INTERRUPTED, "The worker stopped before it could record an outcome.")
 
 
-def conclude(attempt: Attempt, outcome: Outcome, chance: float, *, patience: timedelta = timedelta()) -> Move:
+def conclude(attempt: Attempt, outcome: Outcome, chance: float, *, patience: timedelta = timedelta()) -> Transition:
     """Say what follows this outcome. `chance` is what `retry.next_try` takes.
 
     `patience` is how long the relay may still be at work on a mail whose outcome nobody knows.
@@ -79,7 +79,7 @@ def conclude(attempt: Attempt, outcome: Outcome, chance: float, *, patience: tim
     after, reason, due_in = _follow(outcome, attempt.number, chance)
     if after is State.UNKNOWN and due_in is not None:
         due_in = max(due_in, patience)
-    return Move(
+    return Transition(
         recipient_id=attempt.recipient_id,
         message_id=attempt.message_id,
         before=State.CLAIMED,

@@ -33,7 +33,7 @@ WAITING_STATES = (State.QUEUED, State.RETRYING, State.UNKNOWN)
 
 # Quiet hours put a recipient off before its first attempt.
 _DECIDED = frozenset({State.QUEUED, State.RETRYING, State.DELIVERED, State.BLOCKED, State.FAILED})
-LEGAL_MOVES = {
+LEGAL_TRANSITIONS = {
     State.ACCEPTED: _DECIDED | {State.HELD, State.REFUSED},
     State.HELD: _DECIDED | {State.REFUSED},
     State.QUEUED: frozenset({State.CLAIMED}),
@@ -49,9 +49,9 @@ LEGAL_MOVES = {
 
 def is_final(state: State) -> bool:
     """Say whether a recipient in this state stays in it for ever."""
-    return not LEGAL_MOVES[state]
+    return not LEGAL_TRANSITIONS[state]
 
 
 def is_legal(before: State, after: State) -> bool:
     """Say whether a recipient may go from the one state to the other."""
-    return after in LEGAL_MOVES[before]
+    return after in LEGAL_TRANSITIONS[before]

@@ -11,7 +11,7 @@ from delivery.vocabulary import Channel, Reason, State
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class PendingRecipient:
     """A recipient before it is placed: who wants to reach it, what its account holder wants, and when that was read."""
 
     recipient_id: int
@@ -24,7 +24,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Transition:
     """One recipient's step from one state to the next, guarded by the state and the attempt it started from.
 
     `due_in` says when the sweep looks at the row next; final states have none.
@@ -47,43 +47,43 @@ class Move:
             raise ValueError(f"Recipient {self.recipient_id} may not go from {self.before} to {self.after}.")
 
 
-def place(candidate: Candidate, *, hold: bool, grace: timedelta) -> Move:
+def decide_recipient(pending: PendingRecipient, *, hold: bool, grace: timedelta) -> Transition:
     """Say where this recipient goes: blocked or failed by its preferences, held, put off, to the inbox, or queued.
 
     Preferences come before vetting: whom nobody may reach is not held. Quiet hours come after it: staff need not
     wait for them. `grace` is how long the sweep leaves a queued or held recipient to the bell.
     """
-    choice = choose_channel(candidate.sender, candidate.preference, now=candidate.read_at)
+    choice = choose_channel(pending.sender, pending.preference, now=pending.read_at)
     if choice.channel is None and choice.state is not None:
-        return _move(candidate, choice.state, reason=choice.reason)
+        return _transition(pending, choice.state, reason=choice.reason)
     if hold:
-        return _move(candidate, State.HELD, reason=Reason.FLAGGED, due_in=grace)
+        return _transition(pending, State.HELD, reason=Reason.FLAGGED, due_in=grace)
     if choice.state is not None:
-        return _move(candidate, choice.state, channel=choice.channel, reason=choice.reason, due_in=choice.wait)
+        return _transition(pending, choice.state, channel=choice.channel, reason=choice.reason, due_in=choice.wait)
     if choice.channel is Channel.INBOX:
-        return _move(candidate, State.DELIVERED, channel=Channel.INBOX)
-    return _move(candidate, State.QUEUED, channel=choice.channel, due_in=grace)
+        return _transition(pending, State.DELIVERED, channel=Channel.INBOX)
+    return _transition(pending, State.QUEUED, channel=choice.channel, due_in=grace)
 
 
-def refuse(candidates: Sequence[Candidate], reason: Reason) -> list[Move]:
+def refuse(candidates: Sequence[PendingRecipient], reason: Reason) -> list[Transition]:
     """Refuse every one of these recipients for one reason."""
-    return [_move(candidate, State.REFUSED, reason=reason) for candidate in candidates]
+    return [_transition(pending, State.REFUSED, reason=reason) for pending in candidates]
 
 
-def _move(
-    candidate: Candidate,
+def _transition(
+    pending: PendingRecipient,
     after: State,
     *,
     channel: Channel | None = None,
     reason: Reason | None = None,
     due_in: timedelta | None = None,
-) -> Move:
-    return Move(
-        recipient_id=candidate.recipient_id,
-        message_id=candidate.message_id,
-        before=candidate.state,
+) -> Transition:
+    return Transition(
+        recipient_id=pending.recipient_id,
+        message_id=pending.message_id,
+        before=pending.state,
         after=after,
-        attempt=candidate.attempt,
+        attempt=pending.attempt,
         channel=channel,
         reason=reason,
         due_in=due_in,

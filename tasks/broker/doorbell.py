@@ -12,7 +12,7 @@ import redis
 import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
-from delivery.rules.transitions import Move
+from delivery.rules.transitions import Transition
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName, State, StepName
 from tasks.broker.bell_format import write_envelope
@@ -168,7 +168,7 @@ def _split(ids: list[str | int], size: int) -> Iterable[Sequence[str | int]]:
     return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
-def ring_for_deliveries(doorbell: Doorbell, placed: Sequence[Move]) -> None:
+def ring_for_deliveries(doorbell: Doorbell, placed: Sequence[Transition]) -> None:
     """Ring for every recipient that these moves have queued, each channel in its own queue."""
     for channel, queue_name in DELIVERY_QUEUES.items():
         queued = [move.recipient_id for move in placed if move.after is State.QUEUED and move.channel is channel]

@@ -8,7 +8,7 @@ from uuid_utils.compat import uuid7
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import transaction
 from delivery.records.pipeline import candidates, transitions
-from delivery.rules.transitions import Candidate, Move, place
+from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient
 from delivery.rules.vetting import find_phrases
 from delivery.vocabulary import QueueName, State, StepName
 from tasks.broker.doorbell import ring_for_deliveries
@@ -22,14 +22,14 @@ _HANDED_ON = frozenset({State.QUEUED, State.HELD})
 
 def decide(context: StepContext, message_ids: Sequence[UUID]) -> None:
     """Place every recipient of these messages; inbox letters are delivered in the same transaction."""
-    handed_on: list[Move] = []
+    handed_on: list[Transition] = []
     with transaction(context.database) as db:
         contents = candidates.lock_undecided(db, message_ids)
         crash_here(CrashPoint.DECIDE_LOCKED)
         for some in _portions(contents):
             waiting = candidates.candidates(db, [content.message_id for content in some], State.ACCEPTED)
             placed = judge(context, some, waiting)
-            transitions.record(db, placed)
+            transitions.apply_transitions(db, placed)
             handed_on += [move for move in placed if move.after in _HANDED_ON]
         vetting_ids = _vetting_ids(contents, handed_on)
         crash_here(CrashPoint.DECIDE_MOVED)
@@ -46,14 +46,16 @@ def _portions(contents: Sequence[candidates.Content]) -> Iterator[Sequence[candi
     return (contents[start : start + AT_ONCE] for start in range(0, len(contents), AT_ONCE))
 
 
-def judge(context: StepContext, contents: Sequence[candidates.Content], waiting: Sequence[Candidate]) -> list[Move]:
+def judge(
+    context: StepContext, contents: Sequence[candidates.Content], waiting: Sequence[PendingRecipient]
+) -> list[Transition]:
     """Apply the rules to every candidate of these messages."""
     phrases, grace = context.settings.phrases, context.settings.grace
     flagged = {content.message_id for content in contents if find_phrases(content.texts, phrases)}
-    return [place(candidate, hold=candidate.message_id in flagged, grace=grace) for candidate in waiting]
+    return [decide_recipient(pending, hold=pending.message_id in flagged, grace=grace) for pending in waiting]
 
 
-def _vetting_ids(contents: Sequence[candidates.Content], placed: Sequence[Move]) -> dict[UUID, UUID | None]:
+def _vetting_ids(contents: Sequence[candidates.Content], placed: Sequence[Transition]) -> dict[UUID, UUID | None]:
     """Give every message that has a held recipient the id of the case that will be opened for it."""
     held = {move.message_id for move in placed if move.after is State.HELD}
     return {content.message_id: uuid7() if content.message_id in held else None for content in contents}

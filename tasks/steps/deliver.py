@@ -11,7 +11,7 @@ from delivery.records.pipeline import claims, transitions
 from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Outcome, conclude, settle
 from delivery.rules.preferences import choose_channel
-from delivery.rules.transitions import Move
+from delivery.rules.transitions import Transition
 from delivery.vocabulary import Channel
 from tasks.context import StepContext, hold_unknown
 
@@ -78,15 +78,15 @@ def _record(context: StepContext, ended: Sequence[tuple[ClaimedDelivery, Outcome
             _log.warning("outcome_fenced", recipient_id=claimed.recipient_id, attempt=claimed.attempt)
 
 
-def _move(context: StepContext, made: Sequence[Sequence[Move]]) -> list[set[int]]:
+def _move(context: StepContext, made: Sequence[Sequence[Transition]]) -> list[set[int]]:
     """Make in one transaction the moves of several runs; answer to each which recipients have moved."""
     together = [move for moves_of_one in made for move in moves_of_one]
     with transaction(context.database) as db:
-        recorded = transitions.record(db, together)
+        recorded = transitions.apply_transitions(db, together)
         crash_here(CrashPoint.OUTCOME_WRITTEN)
     return [recorded] * len(made)
 
 
-def _conclude(context: StepContext, claimed: ClaimedDelivery, outcome: Outcome) -> Move:
+def _conclude(context: StepContext, claimed: ClaimedDelivery, outcome: Outcome) -> Transition:
     ended = hold_unknown(outcome, context.settings)
     return conclude(claimed.attempted, ended, context.chance(), patience=context.settings.send_deadline)

@@ -20,7 +20,7 @@ def lapse(context: StepContext, recipient_ids: Sequence[int]) -> None:
     with transaction(context.database) as db:
         attempts = claims.lapsed(db, recipient_ids)
         ended = [(each, after_lease(each, attempt_journal.read_by_token(folder, token))) for each, token in attempts]
-        transitions.record(
+        transitions.apply_transitions(
             db, [conclude(each, hold_unknown(end, context.settings), context.chance()) for each, end in ended]
         )
         crash_here(CrashPoint.LAPSE_WRITTEN)

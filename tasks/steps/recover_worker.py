@@ -10,7 +10,7 @@ from delivery.records.database import transaction
 from delivery.records.pipeline import claims, transitions
 from delivery.records.workers import deaths
 from delivery.rules.outcomes import Attempt, conclude
-from delivery.rules.transitions import Move
+from delivery.rules.transitions import Transition
 from delivery.rules.worker_deaths import Traces, accuse, after_death
 from delivery.vocabulary import Reason, State, StepName
 from tasks.context import StepContext, hold_unknown
@@ -29,7 +29,7 @@ def bury(context: StepContext, worker_id: UUID) -> None:
         tried = claims.under_way(db, worker_id)
         accused = accuse(tried)
         wanted = [_conclude(context, each, earlier + (each.recipient_id in accused), traces) for each, earlier in tried]
-        ended = transitions.record(db, wanted)
+        ended = transitions.apply_transitions(db, wanted)
         claims.count_deaths(db, ended & accused)
     with transaction(context.database) as db:  # Of its own: messages are locked in the order of their ids.
         parked = deaths.bury(db, worker_id)
@@ -37,19 +37,19 @@ def bury(context: StepContext, worker_id: UUID) -> None:
     _tell(worker_id, wanted, parked)
 
 
-def _conclude(context: StepContext, attempt: Attempt, deaths: int, traces: Traces | None) -> Move:
+def _conclude(context: StepContext, attempt: Attempt, deaths: int, traces: Traces | None) -> Transition:
     outcome = hold_unknown(after_death(attempt, traces, deaths=deaths), context.settings)
     return conclude(attempt, outcome, context.chance(), patience=context.settings.send_deadline)
 
 
-def _ring(context: StepContext, ended: Sequence[Move]) -> None:
+def _ring(context: StepContext, ended: Sequence[Transition]) -> None:
     """Ring for those that may be tried again at once."""
     ready = [move.recipient_id for move in ended if move.after is State.RETRYING and not move.due_in]
     for queue_name in DELIVERY_QUEUES.values():  # A bell that finds nothing to claim there does nothing.
         context.doorbell.ring(StepName.DELIVER, queue_name, ready)
 
 
-def _tell(worker_id: UUID, wanted: Sequence[Move], parked: set[UUID]) -> None:
+def _tell(worker_id: UUID, wanted: Sequence[Transition], parked: set[UUID]) -> None:
     _log.warning("worker_buried", worker_id=str(worker_id), attempts=len(wanted))
     poisoned = sorted({move.message_id for move in wanted if move.reason is Reason.POISONED} | parked)
     if poisoned:

@@ -9,7 +9,7 @@ from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import transaction
 from delivery.records.pipeline import candidates, transitions, vetting_cases
 from delivery.records.pipeline.vetting_cases import Ruling
-from delivery.rules.transitions import Candidate, Move, place, refuse
+from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient, refuse
 from delivery.vocabulary import CaseState, Reason, State
 from tasks.broker.doorbell import ring_for_deliveries
 from tasks.context import StepContext
@@ -35,7 +35,7 @@ def rule(context: StepContext, case_id: UUID, ruling: Ruling) -> None:
         crash_here(CrashPoint.RULE_CLOSED)
         held = candidates.candidates(db, [decided.message_id], State.HELD)
         placed = _place(context, held, ruling.state)
-        transitions.record(db, placed)
+        transitions.apply_transitions(db, placed)
         crash_here(CrashPoint.RULE_WRITTEN)
     crash_here(CrashPoint.RULE_COMMITTED)
     ring_for_deliveries(context.doorbell, placed)
@@ -53,10 +53,10 @@ def expire(context: StepContext, message_ids: Sequence[UUID]) -> None:
             _log.debug("vetting_case_decided_before_it_expired", case_id=str(case_id))
 
 
-def _place(context: StepContext, held: Sequence[Candidate], state: CaseState) -> list[Move]:
+def _place(context: StepContext, held: Sequence[PendingRecipient], state: CaseState) -> list[Transition]:
     if state is CaseState.APPROVED:
         grace = context.settings.grace
-        return [place(candidate, hold=False, grace=grace) for candidate in held]
+        return [decide_recipient(pending, hold=False, grace=grace) for pending in held]
     return refuse(held, _REFUSALS[state])
 
 

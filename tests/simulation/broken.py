@@ -5,7 +5,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from delivery.records.pipeline.accept import Acceptance, IncomingMessage
-from delivery.rules.transitions import Move
+from delivery.rules.transitions import Transition
 from delivery.rules.worker_deaths import Trace
 from delivery.vocabulary import State
 from tests.simulation.model import Model
@@ -15,7 +15,7 @@ from tests.simulation.store import Claimed, Question, Run
 class WithoutFence(Model):
     """An outcome counts whoever brings it, and whenever."""
 
-    def is_entitled(self, move: Move) -> bool:
+    def is_entitled(self, move: Transition) -> bool:
         """Let everybody write."""
         return move.recipient_id in self.rows
 
@@ -23,7 +23,7 @@ class WithoutFence(Model):
 class FencedByStateAlone(Model):
     """The number of the attempt is not asked for."""
 
-    def is_entitled(self, move: Move) -> bool:
+    def is_entitled(self, move: Transition) -> bool:
         """Let a late attempt write over the one that is under way."""
         return self.rows[move.recipient_id].state is move.before
 
@@ -84,14 +84,14 @@ class WithoutKey(Model):
 class WithoutCounters(Model):
     """The counters are kept by somebody else, some time."""
 
-    def count(self, move: Move) -> None:
+    def count(self, move: Transition) -> None:
         """Count nothing."""
 
 
 class WithoutLetters(Model):
     """Letters are written in a transaction of their own, which did not come to it."""
 
-    def move(self, moves: Sequence[Move]) -> list[int]:
+    def move(self, moves: Sequence[Transition]) -> list[int]:
         """Move, and lose the letters."""
         before = self.letters.copy()
         moved = super().move(moves)

@@ -170,7 +170,9 @@ class Postgres:
         real = replace(attempt, recipient_id=self._recipients[attempt.recipient_id])
         ended = hold_unknown(outcome, self._settings)
         with transaction(self._store) as db:
-            return bool(transitions.record(db, [conclude(real, ended, 0.0, patience=self._settings.send_deadline)]))
+            return bool(
+                transitions.apply_transitions(db, [conclude(real, ended, 0.0, patience=self._settings.send_deadline)])
+            )
 
     def lapse(self, recipients: Sequence[int], machine: int) -> None:
         """End those attempts at these recipients whose lease ran out, as far as this machine knows."""

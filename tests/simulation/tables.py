@@ -15,7 +15,7 @@ from delivery.rules.quiet_hours import QuietHours
 from delivery.rules.retry import PARKED
 from delivery.rules.states import WEIGHTS, Weight
 from delivery.rules.status import Standing, combine
-from delivery.rules.transitions import Candidate, Move, place
+from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient
 from delivery.rules.worker_deaths import DEATHS_LIMIT, SUSPECT_FROM, Trace, after_death
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, MessageType, Reason, State, StepName
@@ -94,10 +94,10 @@ class Pages:
         """Give the recipients of this message that are in this state."""
         return [number for number in self.members[message_id] if self.rows[number].state is state]
 
-    def candidates(self, message_id: UUID, state: State) -> list[Candidate]:
+    def candidates(self, message_id: UUID, state: State) -> list[PendingRecipient]:
         """Give the recipients of this message that are in this state, each with what it wants."""
         return [
-            Candidate(
+            PendingRecipient(
                 recipient_id=number,
                 message_id=message_id,
                 state=state,
@@ -109,25 +109,25 @@ class Pages:
             for number in self.in_state(message_id, state)
         ]
 
-    def place(self, message_id: UUID, state: State, *, hold: bool) -> list[Move]:
+    def place(self, message_id: UUID, state: State, *, hold: bool) -> list[Transition]:
         """Place the recipients of this message that are in this state, and ring for those that are queued."""
         grace = self.settings.grace
-        placed = [place(each, hold=hold, grace=grace) for each in self.candidates(message_id, state)]
+        placed = [decide_recipient(each, hold=hold, grace=grace) for each in self.candidates(message_id, state)]
         self.move(placed)
         queued = [move for move in placed if move.after is State.QUEUED and move.channel is Channel.EMAIL]
         self.bells += [Bell(StepName.DELIVER, move.recipient_id) for move in queued]
         return placed
 
-    def move(self, moves: Sequence[Move]) -> list[int]:
+    def move(self, moves: Sequence[Transition]) -> list[int]:
         """Make those of these moves whose recipient still is where they start; answer which."""
         return [move.recipient_id for move in moves if self.is_entitled(move) and self._make(move)]
 
-    def is_entitled(self, move: Move) -> bool:
+    def is_entitled(self, move: Transition) -> bool:
         """Say whether the recipient is still where this move starts: the fence."""
         row = self.rows[move.recipient_id]
         return row.state is move.before and row.attempt == move.attempt
 
-    def _make(self, move: Move) -> bool:
+    def _make(self, move: Transition) -> bool:
         row = self.rows[move.recipient_id]
         self.rows[move.recipient_id] = row = replace(
             row,
@@ -141,7 +141,7 @@ class Pages:
             self.letters[move.recipient_id] += 1
         return True
 
-    def count(self, move: Move) -> None:
+    def count(self, move: Transition) -> None:
         """Keep the counters and the status of the message."""
         sheet = self.sheets[move.message_id]
         rows = [self.rows[number] for number in self.members[move.message_id]]
@@ -184,7 +184,7 @@ class Pages:
         preference = preference_of(self.preferences[self.rows[number].account_id])
         return Claimed(attempt, settle(choose_channel(_APPROACH, preference, now=build.NOON), attempt.channel))
 
-    def conclude(self, attempt: Attempt, outcome: Outcome, patience: timedelta) -> Move:
+    def conclude(self, attempt: Attempt, outcome: Outcome, patience: timedelta) -> Transition:
         """Say what follows this outcome under these settings, without chance."""
         return conclude(attempt, hold_unknown(outcome, self.settings), 0.0, patience=patience)
 
@@ -236,5 +236,5 @@ def _earlier(arrival: IncomingMessage, known: Mapping[UUID, IncomingMessage]) ->
     return None
 
 
-def _gain(move: Move, weight: Weight) -> int:
+def _gain(move: Transition, weight: Weight) -> int:
     return (WEIGHTS[move.after] is weight) - (WEIGHTS[move.before] is weight)

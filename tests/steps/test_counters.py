@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from delivery.records.database import transaction
 from delivery.records.pipeline import transitions
-from delivery.rules.states import LEGAL_MOVES, OPEN_STATES, WEIGHTS, Weight
+from delivery.rules.states import LEGAL_TRANSITIONS, OPEN_STATES, WEIGHTS, Weight
 from delivery.rules.status import combine
-from delivery.rules.transitions import Move
+from delivery.rules.transitions import Transition
 from delivery.vocabulary import Channel, Reason, State, Status
 from tests.support.fixtures import Book
 from tests.support.waiting import wait_until
@@ -39,7 +39,7 @@ def test_random_legal_moves_keep_counters_and_status_in_step_with_the_rules(book
 def test_concurrent_moves_of_one_message_are_all_counted(book: Book) -> None:
     message_id = book.message(*book.accounts(24))
     wanted = [
-        Move(recipient_id, message_id, State.ACCEPTED, after, 0, Channel.INBOX, due_in=due_in)
+        Transition(recipient_id, message_id, State.ACCEPTED, after, 0, Channel.INBOX, due_in=due_in)
         for recipient_id, (after, due_in) in zip(
             book.recipient_ids(message_id),
             [(State.DELIVERED, None), (State.BLOCKED, None), (State.QUEUED, _SOON)] * 8,
@@ -48,7 +48,7 @@ def test_concurrent_moves_of_one_message_are_all_counted(book: Book) -> None:
     ]
     start = threading.Barrier(6)
 
-    def record(some: list[Move]) -> None:
+    def record(some: list[Transition]) -> None:
         start.wait()
         for each in some:
             _record(book, [each])
@@ -67,7 +67,7 @@ def test_concurrent_moves_of_many_messages_in_any_order_do_not_lock_each_other_o
 
     def record(number: int) -> int:
         wanted = [
-            Move(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)
+            Transition(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)
             for recipient_id, message_id in zip(columns[number], message_ids, strict=True)
         ]
         random.Random(number).shuffle(wanted)
@@ -84,7 +84,7 @@ def test_concurrent_moves_of_many_messages_in_any_order_do_not_lock_each_other_o
 def test_of_many_who_move_the_same_recipients_in_any_order_each_recipient_is_moved_by_one(book: Book) -> None:
     message_ids = [book.message(*book.accounts(10)) for _ in range(10)]
     wanted = [
-        Move(recipient_id, message_id, State.ACCEPTED, State.DELIVERED, 0, Channel.INBOX)
+        Transition(recipient_id, message_id, State.ACCEPTED, State.DELIVERED, 0, Channel.INBOX)
         for message_id in message_ids
         for recipient_id in book.recipient_ids(message_id)
     ]
@@ -109,7 +109,7 @@ def test_a_message_is_locked_before_its_recipients_are_touched(book: Book) -> No
 
     with ThreadPoolExecutor(1) as pool, transaction(book.database) as db:
         db.execute(text("SELECT FROM message FOR NO KEY UPDATE"))
-        recorded = pool.submit(_record, book, [Move(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)])
+        recorded = pool.submit(_record, book, [Transition(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)])
         wait_until(lambda: book.ask(waiting))
 
         db.execute(text("SELECT FROM recipient FOR NO KEY UPDATE NOWAIT"))
@@ -124,7 +124,11 @@ def test_a_move_from_elsewhere_changes_nothing(book: Book, before: State, attemp
 
     moved = _record(
         book,
-        [Move(book.recipient(message_id).recipient_id, message_id, before, State.DELIVERED, attempt, Channel.INBOX)],
+        [
+            Transition(
+                book.recipient(message_id).recipient_id, message_id, before, State.DELIVERED, attempt, Channel.INBOX
+            )
+        ],
     )
 
     assert (set(), (1, 0, Status.PENDING), 0) == (moved, book.counters(message_id), book.count("inbox_letter"))
@@ -133,26 +137,27 @@ def test_a_move_from_elsewhere_changes_nothing(book: Book, before: State, attemp
 def test_only_those_that_moved_are_answered_and_counted(book: Book) -> None:
     message_id = book.message(*book.accounts(2))
     first, second = book.recipient_ids(message_id)
-    _record(book, [Move(first, message_id, State.ACCEPTED, State.BLOCKED, 0)])
+    _record(book, [Transition(first, message_id, State.ACCEPTED, State.BLOCKED, 0)])
 
     moved = _record(
-        book, [Move(each, message_id, State.ACCEPTED, State.DELIVERED, 0, Channel.INBOX) for each in (first, second)]
+        book,
+        [Transition(each, message_id, State.ACCEPTED, State.DELIVERED, 0, Channel.INBOX) for each in (first, second)],
     )
 
     assert ({second}, (0, 1, Status.SENT)) == (moved, book.counters(message_id))
 
 
-def _some_moves(book: Book, message_ids: list[UUID], chance: random.Random) -> list[Move]:
+def _some_moves(book: Book, message_ids: list[UUID], chance: random.Random) -> list[Transition]:
     """Draw moves for a third of the recipients; a claim is what the claim statement would do, and is done here."""
     drawn = []
     for message_id in message_ids:
         for each in book.view(message_id).recipients:
-            choices = sorted(LEGAL_MOVES[each.state])
+            choices = sorted(LEGAL_TRANSITIONS[each.state])
             if not choices or chance.random() < 0.67:
                 continue
             after = chance.choice(choices)
             drawn.append(
-                Move(
+                Transition(
                     recipient_id=each.recipient_id,
                     message_id=message_id,
                     before=each.state,
@@ -180,9 +185,9 @@ def _assert_in_step(book: Book, message_id: UUID) -> None:
     assert reached == {row.recipient_id for row in letters}
 
 
-def _record(book: Book, wanted: list[Move]) -> set[int]:
+def _record(book: Book, wanted: list[Transition]) -> set[int]:
     with transaction(book.database) as db:
-        return transitions.record(db, wanted)
+        return transitions.apply_transitions(db, wanted)
 
 
 def test_every_recipient_gets_its_own_words_however_many_kinds_of_moves_come_together(book: Book) -> None:
@@ -191,7 +196,7 @@ def test_every_recipient_gets_its_own_words_however_many_kinds_of_moves_come_tog
     recipient_ids = [each for message_id in message_ids for each in book.recipient_ids(message_id)]
     owner = {row.id: row.message_id for row in book.ask("SELECT id, message_id FROM recipient")}
     wanted = [
-        Move(
+        Transition(
             each,
             owner[each],
             State.ACCEPTED,
@@ -204,7 +209,7 @@ def test_every_recipient_gets_its_own_words_however_many_kinds_of_moves_come_tog
     ]
 
     with transaction(book.database) as db:
-        recorded = transitions.record(db, wanted)
+        recorded = transitions.apply_transitions(db, wanted)
 
     details = {row.id: row.detail for row in book.ask("SELECT id, detail FROM recipient")}
     assert set(recipient_ids) == recorded

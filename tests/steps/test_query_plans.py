@@ -21,7 +21,7 @@ from delivery.records.pipeline.vetting_cases import Ruling
 from delivery.records.views import inbox, messages
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerIdentity
-from delivery.rules.transitions import Move
+from delivery.rules.transitions import Transition
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, State
 from tasks.context import StepContext
@@ -124,7 +124,7 @@ def test_deciding(large: Book, busy_office: StepContext) -> None:
 def test_recording_one_and_many(large: Book) -> None:
     message_ids = [large.message(*large.accounts(10)) for _ in range(50)]
     wanted = [
-        Move(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)
+        Transition(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)
         for message_id in message_ids
         for recipient_id in large.recipient_ids(message_id)
     ]
@@ -132,7 +132,7 @@ def test_recording_one_and_many(large: Book) -> None:
     with counted(large.database) as statements:
         for some in (wanted[:1], wanted[1:]):
             with transaction(large.database) as db:
-                transitions.record(db, some)
+                transitions.apply_transitions(db, some)
 
     assert_by_key(large.database, statements)
 

@@ -27,4 +27,4 @@ def claim(book: Book, message_id: UUID, token: UUID | None = None, *, is_alone: 
 def record(book: Book, attempt: Attempt, outcome: Outcome) -> set[int]:
     """Record an outcome, without chance."""
     with transaction(book.database) as db:
-        return transitions.record(db, [conclude(attempt, outcome, 0.0)])
+        return transitions.apply_transitions(db, [conclude(attempt, outcome, 0.0)])

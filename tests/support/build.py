@@ -14,7 +14,7 @@ from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Attempt
 from delivery.rules.preferences import DeliveryPreferences, SenderContext
 from delivery.rules.status import Standing
-from delivery.rules.transitions import Candidate
+from delivery.rules.transitions import PendingRecipient
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, MessageType, Reason, State
 
@@ -47,7 +47,7 @@ def standings(*states: State) -> list[Standing]:
     return [Standing(account_id(number), state) for number, state in enumerate(states)]
 
 
-def candidate(state: State = State.ACCEPTED, **chosen: Any) -> Candidate:
+def pending(state: State = State.ACCEPTED, **chosen: Any) -> PendingRecipient:
     """Make a recipient before it is placed."""
     facts: dict[str, Any] = {
         "recipient_id": next(_numbers),
@@ -57,7 +57,7 @@ def candidate(state: State = State.ACCEPTED, **chosen: Any) -> Candidate:
         "preference": DeliveryPreferences(),
         "read_at": NOON,
     }
-    return Candidate(state=state, **{**facts, **chosen})
+    return PendingRecipient(state=state, **{**facts, **chosen})
 
 
 def attempt(number: int = 1, channel: Channel = Channel.EMAIL) -> Attempt:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from delivery.records.database import Database
-from delivery.rules.transitions import Move
+from delivery.rules.transitions import Transition
 from delivery.vocabulary import Channel, QueueName, State, StepName
 from tasks.broker.doorbell import SilentDoorbell, _Bell, merge, ring_for_deliveries
 from tasks.context import StepContext
@@ -126,10 +126,10 @@ def test_merging_loses_and_mixes_nothing(rung: list[tuple[StepName, list[int]]])
 def test_queued_recipients_are_rung_for_in_the_queue_of_their_channel_and_others_not() -> None:
     doorbell = FakeDoorbell()
     placed = [
-        Move(1, build.MESSAGE_ID, State.ACCEPTED, State.QUEUED, 0, Channel.EMAIL),
-        Move(2, build.MESSAGE_ID, State.ACCEPTED, State.DELIVERED, 0, Channel.INBOX),
-        Move(3, build.MESSAGE_ID, State.ACCEPTED, State.BLOCKED, 0),
-        Move(4, build.MESSAGE_ID, State.HELD, State.QUEUED, 0, Channel.EMAIL),
+        Transition(1, build.MESSAGE_ID, State.ACCEPTED, State.QUEUED, 0, Channel.EMAIL),
+        Transition(2, build.MESSAGE_ID, State.ACCEPTED, State.DELIVERED, 0, Channel.INBOX),
+        Transition(3, build.MESSAGE_ID, State.ACCEPTED, State.BLOCKED, 0),
+        Transition(4, build.MESSAGE_ID, State.HELD, State.QUEUED, 0, Channel.EMAIL),
     ]
 
     ring_for_deliveries(doorbell, placed)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from delivery.rules.outcomes import Kind, Outcome, conclude, cut_off, settle
 from delivery.rules.preferences import ChannelDecision
 from delivery.rules.retry import JITTER, SCHEDULE, next_try
-from delivery.rules.transitions import Move
+from delivery.rules.transitions import Transition
 from delivery.vocabulary import Channel, Reason, State
 from tests.support import build
 
@@ -47,7 +47,7 @@ def test_every_outcome_has_its_consequence(
     move = conclude(attempt, Outcome(kind, reasons.get(kind), "550 no"), chance=0)
 
     ids = attempt.recipient_id, attempt.message_id
-    assert Move(*ids, State.CLAIMED, after, number, None, reason, "550 no", due_in) == move
+    assert Transition(*ids, State.CLAIMED, after, number, None, reason, "550 no", due_in) == move
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_deferred_recipient_waits_as_long_as_it_must_but_a_day_at_most_and_is_
     move = conclude(attempt, outcome, chance=0.5)
 
     ids = attempt.recipient_id, attempt.message_id
-    expected = Move(*ids, State.CLAIMED, State.RETRYING, number, Channel.INBOX, Reason.QUIET_HOURS, None, due_in)
+    expected = Transition(*ids, State.CLAIMED, State.RETRYING, number, Channel.INBOX, Reason.QUIET_HOURS, None, due_in)
     assert expected == move
 
 

@@ -4,8 +4,16 @@ from itertools import product
 
 import pytest
 
-from delivery.rules.states import LEGAL_MOVES, MOVING_STATES, OPEN_STATES, WAITING_STATES, WEIGHTS, is_final, is_legal
-from delivery.rules.transitions import Move
+from delivery.rules.states import (
+    LEGAL_TRANSITIONS,
+    MOVING_STATES,
+    OPEN_STATES,
+    WAITING_STATES,
+    WEIGHTS,
+    is_final,
+    is_legal,
+)
+from delivery.rules.transitions import Transition
 from delivery.vocabulary import State
 from tests.support import build
 
@@ -31,11 +39,11 @@ def test_a_move_is_legal_when_the_table_says_so_and_no_other_move_can_be_made(be
     assert is_expected is is_legal(before, after)
     if not is_expected:
         with pytest.raises(ValueError, match="may not go from"):
-            Move(1, build.MESSAGE_ID, before, after, attempt=0)
+            Transition(1, build.MESSAGE_ID, before, after, attempt=0)
 
 
 def test_every_state_has_its_moves_and_its_weight() -> None:
-    assert set(State) == set(LEGAL_MOVES) == set(WEIGHTS)
+    assert set(State) == set(LEGAL_TRANSITIONS) == set(WEIGHTS)
 
 
 def test_a_state_is_final_exactly_when_it_is_not_open() -> None:
@@ -47,7 +55,7 @@ def test_a_state_is_final_exactly_when_it_is_not_open() -> None:
 def test_every_state_is_reached_from_accepted() -> None:
     reached = {State.ACCEPTED}
     for _ in State:
-        reached |= {after for before in reached for after in LEGAL_MOVES[before]}
+        reached |= {after for before in reached for after in LEGAL_TRANSITIONS[before]}
 
     assert set(State) == reached
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from delivery.rules.states import LEGAL_MOVES, MOVING_STATES, is_final
+from delivery.rules.states import LEGAL_TRANSITIONS, MOVING_STATES, is_final
 from delivery.rules.status import Standing, Verdict, combine
 from delivery.vocabulary import Reason, State, Status, StatusReason
 from tests.support import build
@@ -155,7 +155,7 @@ def test_a_message_that_reached_nobody_is_rejected_exactly_when_no_recipient_can
     standings = [each for each in standings if each.state is not State.DELIVERED]
     assume(standings)
 
-    possible = [after for each in standings for after in LEGAL_MOVES[each.state]]
+    possible = [after for each in standings for after in LEGAL_TRANSITIONS[each.state]]
 
     assert (not possible) is (combine(standings).status is Status.REJECTED)
 
@@ -164,10 +164,10 @@ def test_a_message_that_reached_nobody_is_rejected_exactly_when_no_recipient_can
 def test_no_move_takes_a_sent_message_back_or_a_failed_recipient_off_the_list(
     standings: list[Standing], data: st.DataObject
 ) -> None:
-    movable = [position for position, each in enumerate(standings) if LEGAL_MOVES[each.state]]
+    movable = [position for position, each in enumerate(standings) if LEGAL_TRANSITIONS[each.state]]
     assume(movable)
     position = data.draw(st.sampled_from(movable))
-    after = data.draw(st.sampled_from(sorted(LEGAL_MOVES[standings[position].state])))
+    after = data.draw(st.sampled_from(sorted(LEGAL_TRANSITIONS[standings[position].state])))
     moved = list(standings)
     moved[position] = Standing(standings[position].account_id, after)
 

@@ -66,7 +66,7 @@ def test_a_phrase_in_any_text_that_a_recipient_sees_holds_the_message(field_name
     texts = dict.fromkeys(["subject", "body", "sender_name"], "harmless") | {field_name: "a GIFT  card"}
     content = Content(build.MESSAGE_ID, texts)
 
-    moves = judge(context(hold_phrases="gift card"), [content], [build.candidate(), build.candidate()])
+    moves = judge(context(hold_phrases="gift card"), [content], [build.pending(), build.pending()])
 
     assert [State.HELD, State.HELD] == [move.after for move in moves]
 
@@ -79,9 +79,9 @@ def test_one_flagged_message_does_not_hold_its_neighbours() -> None:
     ]
     no_jobs = DeliveryPreferences(accepted_types=frozenset({MessageType.OTHER}))
     candidates = [
-        build.candidate(preference=no_jobs),
-        build.candidate(message_id=neighbour, sender=JOB),
-        build.candidate(message_id=neighbour, sender=JOB, preference=no_jobs),
+        build.pending(preference=no_jobs),
+        build.pending(message_id=neighbour, sender=JOB),
+        build.pending(message_id=neighbour, sender=JOB, preference=no_jobs),
     ]
 
     moves = judge(context(hold_phrases="gift card"), contents, candidates)

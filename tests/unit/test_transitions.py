@@ -6,7 +6,7 @@ import pytest
 
 from delivery.rules.preferences import DeliveryPreferences
 from delivery.rules.quiet_hours import QuietHours
-from delivery.rules.transitions import Candidate, Move, place, refuse
+from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient, refuse
 from delivery.vocabulary import AccountStatus, Channel, Reason, State
 from tests.support import build
 
@@ -45,38 +45,38 @@ def test_preferences_come_before_vetting_and_vetting_before_delivery(  # noqa: P
     reason: Reason | None,
     due_in: timedelta | None,
 ) -> None:
-    candidate = build.candidate(preference=preference)
+    pending = build.pending(preference=preference)
 
-    move = place(candidate, hold=hold, grace=GRACE)
+    move = decide_recipient(pending, hold=hold, grace=GRACE)
 
-    assert expected_move(candidate, after, channel=channel, reason=reason, due_in=due_in) == move
+    assert expected_move(pending, after, channel=channel, reason=reason, due_in=due_in) == move
 
 
 def test_a_recipient_that_staff_let_go_is_asked_for_its_preferences_again() -> None:
-    candidate = build.candidate(State.HELD, preference=CLOSED)
+    pending = build.pending(State.HELD, preference=CLOSED)
 
-    move = place(candidate, hold=False, grace=GRACE)
+    move = decide_recipient(pending, hold=False, grace=GRACE)
 
-    assert expected_move(candidate, State.BLOCKED, reason=Reason.CLOSED_TO_EVERYBODY) == move
+    assert expected_move(pending, State.BLOCKED, reason=Reason.CLOSED_TO_EVERYBODY) == move
 
 
 def test_a_recipient_that_staff_let_go_in_its_quiet_hours_waits_for_their_end() -> None:
-    candidate = build.candidate(State.HELD, preference=ASLEEP)
+    pending = build.pending(State.HELD, preference=ASLEEP)
 
-    move = place(candidate, hold=False, grace=GRACE)
+    move = decide_recipient(pending, hold=False, grace=GRACE)
 
     due_in = timedelta(hours=2)
-    expected = expected_move(candidate, State.RETRYING, channel=Channel.INBOX, reason=QUIET, due_in=due_in)
+    expected = expected_move(pending, State.RETRYING, channel=Channel.INBOX, reason=QUIET, due_in=due_in)
     assert expected == move
 
 
 def test_a_held_recipient_cannot_be_held_again() -> None:
     with pytest.raises(ValueError, match="may not go from held to held"):
-        place(build.candidate(State.HELD), hold=True, grace=GRACE)
+        decide_recipient(build.pending(State.HELD), hold=True, grace=GRACE)
 
 
 def test_refusing_refuses_everybody_for_one_reason() -> None:
-    candidates = [build.candidate(State.HELD), build.candidate(State.HELD, preference=BY_EMAIL)]
+    candidates = [build.pending(State.HELD), build.pending(State.HELD, preference=BY_EMAIL)]
 
     moves = refuse(candidates, Reason.REFUSED_BY_STAFF)
 
@@ -84,13 +84,13 @@ def test_refusing_refuses_everybody_for_one_reason() -> None:
 
 
 def expected_move(
-    candidate: Candidate,
+    pending: PendingRecipient,
     after: State,
     *,
     channel: Channel | None = None,
     reason: Reason | None = None,
     due_in: timedelta | None = None,
-) -> Move:
+) -> Transition:
     """Spell a whole move, so that nothing in it goes unchecked."""
-    ids = candidate.recipient_id, candidate.message_id
-    return Move(*ids, candidate.state, after, candidate.attempt, channel, reason, None, due_in)
+    ids = pending.recipient_id, pending.message_id
+    return Transition(*ids, pending.state, after, pending.attempt, channel, reason, None, due_in)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, text
 from delivery.records.schema import STATE_APART
 from delivery.rules.preferences import DeliveryPreferences, SenderContext, fold_sender
 from delivery.rules.quiet_hours import QuietHours
-from delivery.rules.transitions import Candidate
+from delivery.rules.transitions import PendingRecipient
 from delivery.rules.worker_deaths import DEATHS_LIMIT
 from delivery.vocabulary import AccountStatus, Channel, MessageType, SenderRule, State
 
@@ -61,12 +61,12 @@ _CANDIDATES = text(f"""
 """)
 
 
-def candidates(db: Connection, message_ids: Sequence[UUID], state: State) -> list[Candidate]:
+def candidates(db: Connection, message_ids: Sequence[UUID], state: State) -> list[PendingRecipient]:
     """Read the recipients of these messages that are in this state, each with its preferences, in one statement."""
     rows = db.execute(_CANDIDATES, {"message_ids": list(message_ids), "state": state}).all()
     known = {message_id: _approach(row) for message_id, row in {row.message_id: row for row in rows}.items()}
     return [
-        Candidate(
+        PendingRecipient(
             recipient_id=row.id,
             message_id=row.message_id,
             state=state,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, text
 
 from delivery.rules.states import WEIGHTS, Weight
-from delivery.rules.transitions import Move
+from delivery.rules.transitions import Transition
 from delivery.vocabulary import Channel, State
 
 # PostgreSQL walks along an array to find a word in it, so that very many kinds would cost their square. Only `decide`
@@ -53,7 +53,7 @@ _RECORD = text(f"""
 """)
 
 
-def record(db: Connection, moves: Sequence[Move]) -> set[int]:
+def apply_transitions(db: Connection, moves: Sequence[Transition]) -> set[int]:
     """Make these moves, deliver the letters they bring to inboxes, and keep the messages' counters.
 
     Answers the ids of the recipients that moved. One that is missing was no longer where its move starts: somebody
@@ -66,11 +66,11 @@ def record(db: Connection, moves: Sequence[Move]) -> set[int]:
     return {moved for some in portions for moved in db.execute(_RECORD, _values(some)).scalars().all()}
 
 
-def _values(moves: Sequence[Move]) -> dict[str, object]:
+def _values(moves: Sequence[Transition]) -> dict[str, object]:
     """Write moves by kind: those of one kind differ in their recipients alone, and a batch has a handful of kinds."""
     kinds: dict[tuple[object, ...], int] = {}
     numbers: list[int] = []
-    first: list[Move] = []
+    first: list[Transition] = []
     for move in moves:
         number = kinds.setdefault(_kind(move), len(kinds) + 1)
         numbers.append(number)
@@ -94,7 +94,7 @@ def _values(moves: Sequence[Move]) -> dict[str, object]:
     }
 
 
-def _kind(move: Move) -> tuple[object, ...]:
+def _kind(move: Transition) -> tuple[object, ...]:
     return (move.before, move.attempt, move.after, move.channel, move.reason, move.detail, move.due_in)
 
 
@@ -102,6 +102,6 @@ def _array(numbers: Iterable[str]) -> str:
     return f"{{{','.join(numbers)}}}"
 
 
-def _gain(move: Move, weight: Weight) -> int:
+def _gain(move: Transition, weight: Weight) -> int:
     """Say by how much this move changes the number of recipients of this weight: -1, 0 or 1."""
     return (WEIGHTS[move.after] is weight) - (WEIGHTS[move.before] is weight)
