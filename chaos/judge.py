@@ -8,7 +8,7 @@ from chaos.evidence import Evidence
 from chaos.people import account_id, subject
 from chaos.schedule import Blow, Ending, Fault, Planned
 from chaos.site import API, POSTGRES, processes_of
-from delivery.rules.states import WEIGHTS, Weight, is_final
+from delivery.rules.states import STATE_CLASSES, StateClass, is_final
 from delivery.vocabulary import CaseState, Channel, State, Status
 
 _CLOCK_TOLERANCE_S = 0.05
@@ -100,7 +100,9 @@ def counters_are_what_they_count(evidence: Evidence, planned: Planned) -> Iterat
     """Hold that counters are aggregates, and the status what follows from them."""
     for row in _stored(evidence, planned):
         states = [State(each["state"]) for each in evidence.recipients[row["id"]]]
-        counted = tuple(sum(WEIGHTS[state] is weight for state in states) for weight in (Weight.OPEN, Weight.GOOD))
+        counted = tuple(
+            sum(STATE_CLASSES[state] is weight for state in states) for weight in (StateClass.OPEN, StateClass.GOOD)
+        )
         if (row["open_count"], row["good_count"]) != counted:
             yield f"counters {row['open_count']}/{row['good_count']}, counted {counted[0]}/{counted[1]}"
         if row["status"] != _status_of(*counted):

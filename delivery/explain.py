@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from delivery.records.views.messages import MessageView, RecipientView
-from delivery.rules.status import combine
+from delivery.rules.status import reduce_status
 from delivery.rules.status_text import describe
 from delivery.vocabulary import Channel, Reason, State
 
@@ -55,7 +55,7 @@ def tell_recipients(message: MessageView, now: datetime) -> list[Telling]:
 def tell_message(message: MessageView) -> str:
     """Explain a message in one sentence or two, as its client reads it."""
     standings = [each.standing for each in message.recipients]
-    return describe(combine(standings), standings)
+    return describe(reduce_status(standings), standings)
 
 
 def channel_name(channel: Channel | None) -> str:

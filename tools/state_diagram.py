@@ -4,7 +4,7 @@ python -m tools.state_diagram          # write the diagram
 python -m tools.state_diagram --check  # fail when the document has another
 """
 
-from delivery.rules.states import LEGAL_TRANSITIONS, WEIGHTS, is_final
+from delivery.rules.states import LEGAL_TRANSITIONS, STATE_CLASSES, is_final
 from delivery.vocabulary import State
 from tools.generated import keep_part
 
@@ -29,7 +29,7 @@ def _arrows() -> list[str]:
 
 
 def _rows() -> list[str]:
-    rows = [f"| `{state}` | {WEIGHTS[state].value} | {_cell(_next_states(state))} |" for state in State]
+    rows = [f"| `{state}` | {STATE_CLASSES[state].value} | {_cell(_next_states(state))} |" for state in State]
     return ["| State | Counts as | Next states |", "|---|---|---|", *rows]
 
 

@@ -38,7 +38,7 @@ from delivery.records.pipeline.refused_sends import RefusedView
 from delivery.records.views import message_list, messages
 from delivery.records.views.message_list import MessageFilter
 from delivery.records.views.messages import Progress
-from delivery.rules.status import Standing
+from delivery.rules.status import RecipientStatus
 from delivery.vocabulary import QueueName, Scope, State, Status, StepName
 
 router = APIRouter(tags=["messages"])
@@ -137,7 +137,7 @@ def _created(answer: MessageCreated, location: str, *, is_replayed: bool) -> Res
 
 def _just_accepted(draft: Draft) -> Progress:
     """Say what is known of a message that was stored this moment, without asking the database again."""
-    return Progress(tuple(Standing(account_id, State.ACCEPTED) for account_id in draft.recipient_ids), None)
+    return Progress(tuple(RecipientStatus(account_id, State.ACCEPTED) for account_id in draft.recipient_ids), None)
 
 
 @router.get(

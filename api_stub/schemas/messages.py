@@ -10,7 +10,7 @@ from api_stub.requests.pagination import Page, write_cursor
 from delivery.records.views.inbox import InboxView
 from delivery.records.views.message_list import ListedMessage
 from delivery.records.views.messages import MessageView, Progress, RecipientView
-from delivery.rules.status import combine
+from delivery.rules.status import reduce_status
 from delivery.rules.status_text import describe
 from delivery.vocabulary import Channel, MessageType, Reason, State, Status, StatusReason
 
@@ -183,7 +183,7 @@ def _summary(found: ListedMessage) -> MessageSummary:
 
 
 def _meta(message_id: UUID, progress: Progress) -> MessageMeta:
-    verdict = combine(progress.standings)
+    verdict = reduce_status(progress.standings)
     optional: dict[str, object] = {}
     if verdict.failed:
         optional["failed_recipients"] = list(verdict.failed)

@@ -5,7 +5,7 @@ from enum import Enum
 from delivery.vocabulary import State
 
 
-class Weight(Enum):
+class StateClass(Enum):
     """What a recipient's state counts as when a message's status is reduced."""
 
     OPEN = "open"
@@ -13,19 +13,19 @@ class Weight(Enum):
     BAD = "bad"
 
 
-WEIGHTS = {
-    State.ACCEPTED: Weight.OPEN,
-    State.HELD: Weight.OPEN,
-    State.QUEUED: Weight.OPEN,
-    State.CLAIMED: Weight.OPEN,
-    State.RETRYING: Weight.OPEN,
-    State.UNKNOWN: Weight.OPEN,
-    State.DELIVERED: Weight.GOOD,
-    State.BLOCKED: Weight.BAD,
-    State.FAILED: Weight.BAD,
-    State.REFUSED: Weight.BAD,
+STATE_CLASSES = {
+    State.ACCEPTED: StateClass.OPEN,
+    State.HELD: StateClass.OPEN,
+    State.QUEUED: StateClass.OPEN,
+    State.CLAIMED: StateClass.OPEN,
+    State.RETRYING: StateClass.OPEN,
+    State.UNKNOWN: StateClass.OPEN,
+    State.DELIVERED: StateClass.GOOD,
+    State.BLOCKED: StateClass.BAD,
+    State.FAILED: StateClass.BAD,
+    State.REFUSED: StateClass.BAD,
 }
-OPEN_STATES = tuple(state for state, weight in WEIGHTS.items() if weight is Weight.OPEN)
+OPEN_STATES = tuple(state for state, weight in STATE_CLASSES.items() if weight is StateClass.OPEN)
 # States that a healthy system leaves by itself within moments: the door waits for these, and for no others.
 MOVING_STATES = (State.ACCEPTED, State.QUEUED, State.CLAIMED)
 # States from which an attempt may be made.

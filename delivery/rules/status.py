@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from delivery.rules.states import WEIGHTS, Weight
+from delivery.rules.states import STATE_CLASSES, StateClass
 from delivery.vocabulary import Reason, State, Status, StatusReason
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RecipientStatus:
     """Where one recipient stands."""
 
     account_id: UUID
@@ -17,9 +17,9 @@ class Standing:
     reason: Reason | None = None
 
     @property
-    def weight(self) -> Weight:
+    def state_class(self) -> StateClass:
         """Open, good or bad."""
-        return WEIGHTS[self.state]
+        return STATE_CLASSES[self.state]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Verdict:
     failed: tuple[UUID, ...]
 
 
-def combine(standings: Sequence[Standing]) -> Verdict:
+def reduce_status(standings: Sequence[RecipientStatus]) -> Verdict:
     """Reduce the recipients of one message, at least one, to its verdict.
 
     The order of the recipients does not matter to status and reason; `failed` keeps it.
@@ -40,21 +40,21 @@ def combine(standings: Sequence[Standing]) -> Verdict:
     """
     if not standings:
         raise ValueError("A message has at least one recipient; none were given to combine.")
-    weights = {standing.weight for standing in standings}
+    weights = {standing.state_class for standing in standings}
     status = _status(weights)
-    bad = tuple(standing.account_id for standing in standings if standing.weight is Weight.BAD)
+    bad = tuple(standing.account_id for standing in standings if standing.state_class is StateClass.BAD)
     return Verdict(status, _reason(status, weights, standings), bad if len(bad) < len(standings) else ())
 
 
-def _status(weights: set[Weight]) -> Status:
-    if Weight.GOOD in weights:
+def _status(weights: set[StateClass]) -> Status:
+    if StateClass.GOOD in weights:
         return Status.SENT
-    return Status.PENDING if Weight.OPEN in weights else Status.REJECTED
+    return Status.PENDING if StateClass.OPEN in weights else Status.REJECTED
 
 
-def _reason(status: Status, weights: set[Weight], standings: Sequence[Standing]) -> StatusReason:
+def _reason(status: Status, weights: set[StateClass], standings: Sequence[RecipientStatus]) -> StatusReason:
     if status is Status.SENT:
-        return StatusReason.DELIVERED if weights == {Weight.GOOD} else StatusReason.DELIVERED_IN_PART
+        return StatusReason.DELIVERED if weights == {StateClass.GOOD} else StatusReason.DELIVERED_IN_PART
     if status is Status.PENDING:
         is_held = any(standing.state is State.HELD for standing in standings)
         return StatusReason.IN_REVIEW if is_held else StatusReason.IN_DELIVERY
@@ -69,7 +69,7 @@ _REFUSALS = {
 }
 
 
-def _rejection(standings: Sequence[Standing]) -> StatusReason:
+def _rejection(standings: Sequence[RecipientStatus]) -> StatusReason:
     refusals = {standing.reason for standing in standings if standing.state is State.REFUSED}
     for reason, status_reason in _REFUSALS.items():
         if reason in refusals:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from delivery.rules.states import Weight
-from delivery.rules.status import Standing, Verdict
+from delivery.rules.states import StateClass
+from delivery.rules.status import RecipientStatus, Verdict
 from delivery.vocabulary import State, StatusReason
 
 _STATUS = {
@@ -24,11 +24,11 @@ _FAILURES = {
 }
 
 
-def describe(verdict: Verdict, standings: Sequence[Standing]) -> str:
+def describe(verdict: Verdict, standings: Sequence[RecipientStatus]) -> str:
     """Explain status and failures in one sentence or two."""
     good = sum(standing.state is State.DELIVERED for standing in standings)
     sentence = _STATUS[verdict.reason].format(good=good, all=len(standings))
-    still_open = sum(standing.weight is Weight.OPEN for standing in standings)
+    still_open = sum(standing.state_class is StateClass.OPEN for standing in standings)
     if good and still_open:
         sentence = f"{sentence.removesuffix('.')}; delivery to {still_open} more is still in progress."
     if not verdict.failed:
@@ -36,7 +36,7 @@ def describe(verdict: Verdict, standings: Sequence[Standing]) -> str:
     return f"{sentence} Warning: {_warn(len(verdict.failed), standings)}."
 
 
-def _warn(failed: int, standings: Sequence[Standing]) -> str:
+def _warn(failed: int, standings: Sequence[RecipientStatus]) -> str:
     states = {standing.state for standing in standings}
     causes = " or ".join(cause for state, cause in _FAILURES.items() if state in states)
     whom = "1 recipient" if failed == 1 else f"{failed} recipients"

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from delivery.rules.states import WEIGHTS, Weight, is_legal
-from delivery.rules.status import Standing, combine
+from delivery.rules.states import STATE_CLASSES, StateClass, is_legal
+from delivery.rules.status import RecipientStatus, reduce_status
 from delivery.vocabulary import Channel, State
 from tests.simulation.store import Row, Run, Sheet, View
 
@@ -45,7 +45,7 @@ def _broken_by_rows(view: View, ledger: Ledger) -> Iterator[tuple[str, object]]:
             yield "a second copy says that it may be one", number
         if row.state is State.DELIVERED and row.channel is Channel.EMAIL and not copies:
             yield "who counts as delivered has been sent it", number
-        if (row.due is None) != (WEIGHTS[row.state] is not Weight.OPEN):
+        if (row.due is None) != (STATE_CLASSES[row.state] is not StateClass.OPEN):
             yield "whoever is open is due some time", number
     if view.letters.keys() - view.rows.keys():
         yield "a letter has a recipient", view.letters
@@ -77,7 +77,7 @@ def _broken_by_sheets(view: View, ledger: Ledger) -> Iterator[tuple[str, object]
 
 
 def _agrees(sheet: Sheet, rows: list[Row]) -> bool:
-    weights = Counter(WEIGHTS[row.state] for row in rows)
-    status = combine([Standing(row.account_id, row.state, row.reason) for row in rows]).status
-    counted = (weights[Weight.OPEN], weights[Weight.GOOD], status, weights[Weight.GOOD] > 0)
+    weights = Counter(STATE_CLASSES[row.state] for row in rows)
+    status = reduce_status([RecipientStatus(row.account_id, row.state, row.reason) for row in rows]).status
+    counted = (weights[StateClass.OPEN], weights[StateClass.GOOD], status, weights[StateClass.GOOD] > 0)
     return counted == (sheet.open_count, sheet.good_count, sheet.status, sheet.is_sent)

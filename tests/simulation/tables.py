@@ -13,8 +13,8 @@ from delivery.rules.outcomes import Attempt, Outcome, conclude, settle
 from delivery.rules.preferences import DeliveryPreferences, SenderContext, choose_channel
 from delivery.rules.quiet_hours import QuietHours
 from delivery.rules.retry import PARKED
-from delivery.rules.states import WEIGHTS, Weight
-from delivery.rules.status import Standing, combine
+from delivery.rules.states import STATE_CLASSES, StateClass
+from delivery.rules.status import RecipientStatus, reduce_status
 from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient
 from delivery.rules.worker_deaths import DEATHS_LIMIT, SUSPECT_FROM, Trace, after_death
 from delivery.settings import Settings
@@ -145,11 +145,11 @@ class Pages:
         """Keep the counters and the status of the message."""
         sheet = self.sheets[move.message_id]
         rows = [self.rows[number] for number in self.members[move.message_id]]
-        good = sheet.good_count + _gain(move, Weight.GOOD)
-        verdict = combine([Standing(row.account_id, row.state, row.reason) for row in rows])
+        good = sheet.good_count + _gain(move, StateClass.GOOD)
+        verdict = reduce_status([RecipientStatus(row.account_id, row.state, row.reason) for row in rows])
         self.write(
             move.message_id,
-            open_count=sheet.open_count + _gain(move, Weight.OPEN),
+            open_count=sheet.open_count + _gain(move, StateClass.OPEN),
             good_count=good,
             status=verdict.status,
             is_sent=good > 0,
@@ -236,5 +236,5 @@ def _earlier(arrival: IncomingMessage, known: Mapping[UUID, IncomingMessage]) ->
     return None
 
 
-def _gain(move: Transition, weight: Weight) -> int:
-    return (WEIGHTS[move.after] is weight) - (WEIGHTS[move.before] is weight)
+def _gain(move: Transition, weight: StateClass) -> int:
+    return (STATE_CLASSES[move.after] is weight) - (STATE_CLASSES[move.before] is weight)

@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from delivery.records.database import transaction
 from delivery.records.pipeline import transitions
-from delivery.rules.states import LEGAL_TRANSITIONS, OPEN_STATES, WEIGHTS, Weight
-from delivery.rules.status import combine
+from delivery.rules.states import LEGAL_TRANSITIONS, OPEN_STATES, STATE_CLASSES, StateClass
+from delivery.rules.status import reduce_status
 from delivery.rules.transitions import Transition
 from delivery.vocabulary import Channel, Reason, State, Status
 from tests.support.fixtures import Book
@@ -174,10 +174,10 @@ def _some_moves(book: Book, message_ids: list[UUID], chance: random.Random) -> l
 
 def _assert_in_step(book: Book, message_id: UUID) -> None:
     view = book.view(message_id)
-    weights = [WEIGHTS[each.state] for each in view.recipients]
-    status = combine([each.standing for each in view.recipients]).status
-    assert (weights.count(Weight.OPEN), weights.count(Weight.GOOD), status) == book.counters(message_id)
-    assert (Weight.GOOD in weights) == (view.sent_at is not None)
+    weights = [STATE_CLASSES[each.state] for each in view.recipients]
+    status = reduce_status([each.standing for each in view.recipients]).status
+    assert (weights.count(StateClass.OPEN), weights.count(StateClass.GOOD), status) == book.counters(message_id)
+    assert (StateClass.GOOD in weights) == (view.sent_at is not None)
     letters = book.ask("SELECT recipient_id FROM inbox_letter WHERE message_id = :id", id=message_id)
     reached = {
         each.recipient_id for each in view.recipients if (each.state, each.channel) == (State.DELIVERED, Channel.INBOX)

@@ -9,7 +9,7 @@ from delivery.records.database import transaction
 from delivery.records.views import inbox, messages
 from delivery.records.views.inbox import InboxView
 from delivery.records.views.messages import Progress
-from delivery.rules.status import Standing
+from delivery.rules.status import RecipientStatus
 from delivery.vocabulary import Channel, MessageType, Reason, State
 from tasks.context import StepContext
 from tasks.steps.decide import decide
@@ -26,9 +26,9 @@ def test_progress_names_the_recipients_in_the_order_they_were_given(book: Book, 
     progress = _progress(book, [message_id])
 
     standings = (
-        Standing(email, State.QUEUED),
-        Standing(blocked, State.BLOCKED, Reason.CLOSED_TO_EVERYBODY),
-        Standing(inbox, State.DELIVERED),
+        RecipientStatus(email, State.QUEUED),
+        RecipientStatus(blocked, State.BLOCKED, Reason.CLOSED_TO_EVERYBODY),
+        RecipientStatus(inbox, State.DELIVERED),
     )
     assert {message_id: Progress(standings, None)} == progress
 

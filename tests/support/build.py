@@ -13,7 +13,7 @@ from delivery.records.pipeline.accept import IncomingMessage
 from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Attempt
 from delivery.rules.preferences import DeliveryPreferences, SenderContext
-from delivery.rules.status import Standing
+from delivery.rules.status import RecipientStatus
 from delivery.rules.transitions import PendingRecipient
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, MessageType, Reason, State
@@ -37,14 +37,14 @@ def settings(**chosen: Any) -> Settings:
     return Settings(**{"pepper": PEPPER, "mail_domain": "postroom.example", **chosen})
 
 
-def standing(state: State, reason: Reason | None = None, *, account: UUID | None = None) -> Standing:
+def standing(state: State, reason: Reason | None = None, *, account: UUID | None = None) -> RecipientStatus:
     """Make the standing of one recipient."""
-    return Standing(account or account_id(), state, reason)
+    return RecipientStatus(account or account_id(), state, reason)
 
 
-def standings(*states: State) -> list[Standing]:
+def standings(*states: State) -> list[RecipientStatus]:
     """Make standings of these states, without reasons, of accounts 0, 1, 2, ..."""
-    return [Standing(account_id(number), state) for number, state in enumerate(states)]
+    return [RecipientStatus(account_id(number), state) for number, state in enumerate(states)]
 
 
 def pending(state: State = State.ACCEPTED, **chosen: Any) -> PendingRecipient:

@@ -8,8 +8,8 @@ from delivery.rules.states import (
     LEGAL_TRANSITIONS,
     MOVING_STATES,
     OPEN_STATES,
+    STATE_CLASSES,
     WAITING_STATES,
-    WEIGHTS,
     is_final,
     is_legal,
 )
@@ -43,7 +43,7 @@ def test_a_move_is_legal_when_the_table_says_so_and_no_other_move_can_be_made(be
 
 
 def test_every_state_has_its_moves_and_its_weight() -> None:
-    assert set(State) == set(LEGAL_TRANSITIONS) == set(WEIGHTS)
+    assert set(State) == set(LEGAL_TRANSITIONS) == set(STATE_CLASSES)
 
 
 def test_a_state_is_final_exactly_when_it_is_not_open() -> None:

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from delivery.rules.states import LEGAL_TRANSITIONS, MOVING_STATES, is_final
-from delivery.rules.status import Standing, Verdict, combine
+from delivery.rules.status import RecipientStatus, Verdict, reduce_status
 from delivery.vocabulary import Reason, State, Status, StatusReason
 from tests.support import build
 
@@ -57,7 +57,7 @@ def test_every_combination_of_up_to_three_recipients_has_the_verdict_of_the_cont
     wrong = {}
     for kinds in UP_TO_THREE:
         standings = [build.standing(*kind, account=build.account_id(index)) for index, kind in enumerate(kinds)]
-        verdict = combine(standings)
+        verdict = reduce_status(standings)
         found = verdict.status, verdict.reason, [each.int - build.account_id(0).int for each in verdict.failed]
         if expected_of(kinds) != found:
             wrong[kinds] = found
@@ -86,99 +86,99 @@ def test_the_verdict_is_the_one_a_reader_of_the_contract_expects(
 ) -> None:
     standings = build.standings(*map(State, states.split()))
 
-    verdict = combine(standings)
+    verdict = reduce_status(standings)
 
     assert Verdict(status, reason, tuple(build.account_id(number) for number in failed)) == verdict
 
 
 def test_a_message_without_recipients_has_no_verdict() -> None:
     with pytest.raises(ValueError, match="at least one recipient"):
-        combine([])
+        reduce_status([])
 
 
-any_standing = st.builds(Standing, st.uuids(), st.sampled_from(State), st.none() | st.sampled_from(Reason))
+any_standing = st.builds(RecipientStatus, st.uuids(), st.sampled_from(State), st.none() | st.sampled_from(Reason))
 any_standings = st.lists(any_standing, min_size=1, max_size=25, unique_by=lambda standing: standing.account_id)
 
 
 @given(any_standings, st.randoms(use_true_random=False))
-def test_the_order_of_recipients_does_not_matter(standings: list[Standing], chance: object) -> None:
+def test_the_order_of_recipients_does_not_matter(standings: list[RecipientStatus], chance: object) -> None:
     shuffled = sorted(standings, key=lambda _: chance.random())  # type: ignore[attr-defined]
 
-    one, other = combine(standings), combine(shuffled)
+    one, other = reduce_status(standings), reduce_status(shuffled)
 
     assert (one.status, one.reason, set(one.failed)) == (other.status, other.reason, set(other.failed))
 
 
 @given(any_standings)
-def test_one_more_recipient_who_is_reached_makes_any_message_sent(standings: list[Standing]) -> None:
-    verdict = combine([*standings, build.standing(State.DELIVERED)])
+def test_one_more_recipient_who_is_reached_makes_any_message_sent(standings: list[RecipientStatus]) -> None:
+    verdict = reduce_status([*standings, build.standing(State.DELIVERED)])
 
     assert verdict.status is Status.SENT
 
 
 @given(any_standings)
-def test_failed_recipients_are_named_only_beside_others_that_did_not_fail(standings: list[Standing]) -> None:
+def test_failed_recipients_are_named_only_beside_others_that_did_not_fail(standings: list[RecipientStatus]) -> None:
     bad = {each.account_id for each in standings if each.state in {"blocked", "failed", "refused"}}
 
-    verdict = combine(standings)
+    verdict = reduce_status(standings)
 
     assert (bad if len(bad) < len(standings) else set()) == set(verdict.failed)
 
 
 @given(any_standings)
-def test_only_the_reason_of_a_refusal_matters(standings: list[Standing]) -> None:
+def test_only_the_reason_of_a_refusal_matters(standings: list[RecipientStatus]) -> None:
     blurred = [
-        each if each.state is State.REFUSED else Standing(each.account_id, each.state, Reason.EXPIRED_IN_REVIEW)
+        each if each.state is State.REFUSED else RecipientStatus(each.account_id, each.state, Reason.EXPIRED_IN_REVIEW)
         for each in standings
     ]
 
-    assert combine(standings) == combine(blurred)
+    assert reduce_status(standings) == reduce_status(blurred)
 
 
 @given(any_standings)
-def test_a_status_goes_with_the_reasons_of_its_own_only(standings: list[Standing]) -> None:
+def test_a_status_goes_with_the_reasons_of_its_own_only(standings: list[RecipientStatus]) -> None:
     allowed = {
         Status.SENT: {"delivered", "delivered_in_part"},
         Status.PENDING: {"in_review", "in_delivery"},
         Status.REJECTED: {word for _, word in REJECTIONS},
     }
 
-    verdict = combine(standings)
+    verdict = reduce_status(standings)
 
     assert verdict.reason in allowed[verdict.status]
 
 
 @given(any_standings)
 def test_a_message_that_reached_nobody_is_rejected_exactly_when_no_recipient_can_move_any_more(
-    standings: list[Standing],
+    standings: list[RecipientStatus],
 ) -> None:
     standings = [each for each in standings if each.state is not State.DELIVERED]
     assume(standings)
 
     possible = [after for each in standings for after in LEGAL_TRANSITIONS[each.state]]
 
-    assert (not possible) is (combine(standings).status is Status.REJECTED)
+    assert (not possible) is (reduce_status(standings).status is Status.REJECTED)
 
 
 @given(any_standings, st.data())
 def test_no_move_takes_a_sent_message_back_or_a_failed_recipient_off_the_list(
-    standings: list[Standing], data: st.DataObject
+    standings: list[RecipientStatus], data: st.DataObject
 ) -> None:
     movable = [position for position, each in enumerate(standings) if LEGAL_TRANSITIONS[each.state]]
     assume(movable)
     position = data.draw(st.sampled_from(movable))
     after = data.draw(st.sampled_from(sorted(LEGAL_TRANSITIONS[standings[position].state])))
     moved = list(standings)
-    moved[position] = Standing(standings[position].account_id, after)
+    moved[position] = RecipientStatus(standings[position].account_id, after)
 
-    old, new = combine(standings), combine(moved)
+    old, new = reduce_status(standings), reduce_status(moved)
 
     assert old.status is not Status.SENT or new.status is Status.SENT
     assert set(old.failed) <= set(new.failed) or new.status is Status.REJECTED
 
 
 @given(any_standings)
-def test_a_settled_message_moves_only_by_staff_or_a_later_attempt(standings: list[Standing]) -> None:
+def test_a_settled_message_moves_only_by_staff_or_a_later_attempt(standings: list[RecipientStatus]) -> None:
     settled = [each for each in standings if each.state not in MOVING_STATES]
     assume(settled)
 

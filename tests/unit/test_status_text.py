@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from delivery.rules.status import combine
+from delivery.rules.status import reduce_status
 from delivery.rules.status_text import describe
 from delivery.vocabulary import Reason, State, StatusReason
 from tests.support import build
@@ -48,7 +48,7 @@ A, B, C = (build.account_id(number) for number in (1, 2, 3))
 def test_the_sentence_explains_status_and_failures(states: str, sentence: str) -> None:
     standings = build.standings(*map(State, states.split()))
 
-    assert sentence == describe(combine(standings), standings)
+    assert sentence == describe(reduce_status(standings), standings)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_the_sentence_explains_status_and_failures(states: str, sentence: str) -
 def test_a_refusal_says_who_refused(reason: Reason, sentence: str) -> None:
     standings = [build.standing(State.REFUSED, reason)]
 
-    assert sentence == describe(combine(standings), standings)
+    assert sentence == describe(reduce_status(standings), standings)
 
 
 def test_a_sentence_never_tells_who_blocked_whom() -> None:
@@ -70,9 +70,9 @@ def test_a_sentence_never_tells_who_blocked_whom() -> None:
         one = [build.standing(state, account=account) for state, account in zip(states, (A, B, C), strict=True)]
         other = [build.standing(state, account=account) for state, account in zip(states, (B, C, A), strict=True)]
 
-        sentence = describe(combine(one), one)
+        sentence = describe(reduce_status(one), one)
 
-        assert sentence == describe(combine(other), other)
+        assert sentence == describe(reduce_status(other), other)
         assert not any(str(account) in sentence for account in (A, B, C))
 
 
@@ -82,14 +82,14 @@ def test_why_somebody_blocked_is_never_told() -> None:
         for reason in (Reason.CLOSED_TO_EVERYBODY, Reason.TYPE_NOT_ACCEPTED)
     )
 
-    assert describe(combine(closed), closed) == describe(combine(picky), picky)
+    assert describe(reduce_status(closed), closed) == describe(reduce_status(picky), picky)
 
 
 def test_every_status_reason_has_a_sentence_that_ends_in_a_full_stop() -> None:
     cases = [build.standings(*states) for states in product(State, repeat=2)]
     cases += [[build.standing(State.REFUSED, reason)] for reason in Reason]
 
-    described = {combine(each).reason: describe(combine(each), each) for each in cases}
+    described = {reduce_status(each).reason: describe(reduce_status(each), each) for each in cases}
 
     assert set(StatusReason) == set(described)
     assert all(re.fullmatch(r"[^{}]*[^.{}]\.", sentence) for sentence in described.values())

@@ -15,7 +15,7 @@ from delivery.records.views.messages import MessageView
 from delivery.records.views.open_counts import OpenRows
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerView
-from delivery.rules.status import combine
+from delivery.rules.status import reduce_status
 from tasks.broker.doorbell import SilentDoorbell
 from tasks.broker.queue_depth import QueueView, look
 from tasks.context import StepContext
@@ -87,7 +87,7 @@ def alive(lane: Annotated[LaneName, typer.Argument(help="The lane of the worker.
 
 
 def _why_as_json(view: MessageView, now: datetime) -> dict[str, object]:
-    verdict = combine([each.standing for each in view.recipients])
+    verdict = reduce_status([each.standing for each in view.recipients])
     return {
         "message_uuid": view.message_id,
         "status": verdict.status,

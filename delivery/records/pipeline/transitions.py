@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, text
 
-from delivery.rules.states import WEIGHTS, Weight
+from delivery.rules.states import STATE_CLASSES, StateClass
 from delivery.rules.transitions import Transition
 from delivery.vocabulary import Channel, State
 
@@ -89,8 +89,8 @@ def _values(moves: Sequence[Transition]) -> dict[str, object]:
         "reasons": [move.reason and str(move.reason) for move in first],
         "details": [move.detail for move in first],
         "due_ins": [move.due_in for move in first],
-        "opens": [_gain(move, Weight.OPEN) for move in first],
-        "goods": [_gain(move, Weight.GOOD) for move in first],
+        "opens": [_gain(move, StateClass.OPEN) for move in first],
+        "goods": [_gain(move, StateClass.GOOD) for move in first],
     }
 
 
@@ -102,6 +102,6 @@ def _array(numbers: Iterable[str]) -> str:
     return f"{{{','.join(numbers)}}}"
 
 
-def _gain(move: Transition, weight: Weight) -> int:
+def _gain(move: Transition, weight: StateClass) -> int:
     """Say by how much this move changes the number of recipients of this weight: -1, 0 or 1."""
-    return (WEIGHTS[move.after] is weight) - (WEIGHTS[move.before] is weight)
+    return (STATE_CLASSES[move.after] is weight) - (STATE_CLASSES[move.before] is weight)

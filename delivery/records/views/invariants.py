@@ -9,12 +9,12 @@ from sqlalchemy.exc import DBAPIError
 
 from delivery.records.schema import one_of
 from delivery.rules.retry import SCHEDULE
-from delivery.rules.states import OPEN_STATES, WAITING_STATES, WEIGHTS, Weight
+from delivery.rules.states import OPEN_STATES, STATE_CLASSES, WAITING_STATES, StateClass
 from delivery.vocabulary import CaseState, Channel, Reason, State
 
 _RECENT = timedelta(days=1)
 _RECENT_RECIPIENTS = 100_000
-_GOOD = one_of("recipient.state", [state for state, weight in WEIGHTS.items() if weight is Weight.GOOD])
+_GOOD = one_of("recipient.state", [state for state, weight in STATE_CLASSES.items() if weight is StateClass.GOOD])
 _IS_OPEN = one_of("recipient.state", OPEN_STATES)
 # Each by the partial index of its own (records/schema.py), which one condition on all of them would not find.
 _OPEN_ROWS = " UNION ALL ".join(

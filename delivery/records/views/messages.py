@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, text
 from delivery.records.schema import one_of
 from delivery.rules.retry import PARKED
 from delivery.rules.states import MOVING_STATES
-from delivery.rules.status import Standing
+from delivery.rules.status import RecipientStatus
 from delivery.vocabulary import Channel, MessageType, Reason, State
 
 
@@ -19,7 +19,7 @@ from delivery.vocabulary import Channel, MessageType, Reason, State
 class Progress:
     """Where the recipients of one message stand, in the order they were given."""
 
-    standings: tuple[Standing, ...]
+    standings: tuple[RecipientStatus, ...]
     vetting_id: UUID | None
 
 
@@ -44,10 +44,10 @@ _SETTLED_PROGRESS = text(f"""
 def progress(db: Connection, message_ids: Sequence[UUID], *, settled_only: bool = False) -> dict[UUID, Progress]:
     """Read where these messages stand; with `settled_only`, leave out those with a recipient still on the move."""
     statement = _SETTLED_PROGRESS if settled_only else _ANY_PROGRESS
-    standings: dict[UUID, list[Standing]] = {}
+    standings: dict[UUID, list[RecipientStatus]] = {}
     vetting_ids: dict[UUID, UUID | None] = {}
     for message_id, account_id, state, reason, vetting_id in db.execute(statement, {"message_ids": list(message_ids)}):
-        standing = Standing(account_id, State(state), _reason(reason))
+        standing = RecipientStatus(account_id, State(state), _reason(reason))
         standings.setdefault(message_id, []).append(standing)
         vetting_ids[message_id] = vetting_id
     return {key: Progress(tuple(value), vetting_ids[key]) for key, value in standings.items()}
@@ -74,9 +74,9 @@ class RecipientView:
         return self.due_at is not None and self.due_at - self.changed_at > PARKED / 2
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> RecipientStatus:
         """What the reduction needs."""
-        return Standing(self.account_id, self.state, self.reason)
+        return RecipientStatus(self.account_id, self.state, self.reason)
 
 
 @dataclass(frozen=True, slots=True)
