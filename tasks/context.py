@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from delivery.attempt_journal import NoNotes, Notes
 from delivery.records.database import Database
 from delivery.records.pipeline.claims import ClaimedDelivery
-from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.rules.transitions import Transition
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
@@ -19,9 +19,9 @@ from tasks.concurrency.group_commit import GroupCommit
 from tasks.concurrency.isolation_gate import IsolationGate
 
 
-def hold_unknown(outcome: Outcome, settings: Settings) -> Outcome:
+def apply_unknown_policy(outcome: Outcome, settings: Settings) -> Outcome:
     """Say that a mail of unknown outcome waits for staff, where the settings want it so."""
-    is_held = outcome.kind is Kind.UNKNOWN and settings.unknown_policy == "hold"
+    is_held = outcome.kind is OutcomeKind.UNKNOWN and settings.unknown_policy == "hold"
     return replace(outcome, is_parked=True) if is_held else outcome
 
 

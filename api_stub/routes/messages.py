@@ -84,7 +84,7 @@ async def send(
         await services.limiter.count_unknown_recipients(client.client_id, len(acceptance.account_ids))
         given = enumerate(given_recipients(fields))
         raise InvalidInput([unknown_recipient(i) for i, each in given if each in acceptance.account_ids])
-    message_id = _settle(services, incoming, acceptance)
+    message_id = _ring_or_reject(services, incoming, acceptance)
     is_replayed = isinstance(acceptance, Duplicate)
     wait_s = read_wait(request.headers.getlist("prefer"), services.settings.verdict_wait_s)
     known = None if is_replayed else _just_accepted(draft)
@@ -102,7 +102,7 @@ async def _accept(services: Services, incoming: IncomingMessage) -> Acceptance:
         raise ApiError(HTTPStatus.CONFLICT, "request_in_progress", description, headers=headers) from error
 
 
-def _settle(services: Services, incoming: IncomingMessage, acceptance: Stored | Duplicate) -> UUID:
+def _ring_or_reject(services: Services, incoming: IncomingMessage, acceptance: Stored | Duplicate) -> UUID:
     """Ring for a message that is stored now, and name the one that the answer is about."""
     if isinstance(acceptance, Stored):
         crash_here(CrashPoint.ACCEPT_UNRUNG)

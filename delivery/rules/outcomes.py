@@ -11,7 +11,7 @@ from delivery.rules.transitions import Transition
 from delivery.vocabulary import Channel, Reason, State
 
 
-class Kind(Enum):
+class OutcomeKind(Enum):
     """Every attempt ends in one of these; channels translate whatever happened into them."""
 
     SENT = "sent"
@@ -28,7 +28,7 @@ class Kind(Enum):
 class Outcome:
     """How an attempt ended. `detail` is for staff: the mail server's own words, or what broke. Never logged."""
 
-    kind: Kind
+    kind: OutcomeKind
     reason: Reason | None = None
     detail: str | None = None
     channel: Channel | None = None
@@ -49,29 +49,31 @@ class Attempt:
     channel: Channel
 
 
-def settle(choice: ChannelDecision, waited_for: Channel) -> Outcome | Channel:
+def resolve_without_network(choice: ChannelDecision, waited_for: Channel) -> Outcome | Channel:
     """Say how an attempt ends that needs no network, or by which channel it must be sent.
 
     `waited_for` is the channel that the recipient waited for. Those who wait for the inbox have no network at hand,
     so whoever moved from it to another channel is handed over there.
     """
     if choice.channel is None:
-        return Outcome(Kind.UNWANTED if choice.state is State.BLOCKED else Kind.PERMANENT, choice.reason)
+        return Outcome(OutcomeKind.UNWANTED if choice.state is State.BLOCKED else OutcomeKind.PERMANENT, choice.reason)
     if choice.wait is not None:
-        return Outcome(Kind.DEFERRED, choice.reason, channel=choice.channel, due_in=choice.wait)
+        return Outcome(OutcomeKind.DEFERRED, choice.reason, channel=choice.channel, due_in=choice.wait)
     if choice.channel is Channel.INBOX:  # The outcome itself delivers the letter there.
-        return Outcome(Kind.SENT, channel=Channel.INBOX)
-    return Outcome(Kind.DEFERRED, channel=choice.channel) if waited_for is Channel.INBOX else choice.channel
+        return Outcome(OutcomeKind.SENT, channel=Channel.INBOX)
+    return Outcome(OutcomeKind.DEFERRED, channel=choice.channel) if waited_for is Channel.INBOX else choice.channel
 
 
-def cut_off(attempt: Attempt) -> Outcome:
+def interrupted_outcome(attempt: Attempt) -> Outcome:
     """Say how an attempt ended that lost its lease before anybody recorded an outcome."""
     if attempt.channel is Channel.INBOX:  # Only the record delivers there, so nothing can have arrived.
-        return Outcome(Kind.DEFERRED)
-    return Outcome(Kind.UNKNOWN, Reason.INTERRUPTED, "The worker stopped before it could record an outcome.")
+        return Outcome(OutcomeKind.DEFERRED)
+    return Outcome(OutcomeKind.UNKNOWN, Reason.INTERRUPTED, "The worker stopped before it could record an outcome.")
 
 
-def conclude(attempt: Attempt, outcome: Outcome, chance: float, *, patience: timedelta = timedelta()) -> Transition:
+def next_transition(
+    attempt: Attempt, outcome: Outcome, chance: float, *, patience: timedelta = timedelta()
+) -> Transition:
     """Say what follows this outcome. `chance` is what `retry.next_try` takes.
 
     `patience` is how long the relay may still be at work on a mail whose outcome nobody knows.
@@ -95,10 +97,10 @@ def conclude(attempt: Attempt, outcome: Outcome, chance: float, *, patience: tim
 def _follow(outcome: Outcome, number: int, chance: float) -> tuple[State, Reason | None, timedelta | None]:
     if outcome.kind in _FINAL:
         return _FINAL[outcome.kind], outcome.reason, None
-    after = State.UNKNOWN if outcome.kind is Kind.UNKNOWN else State.RETRYING
+    after = State.UNKNOWN if outcome.kind is OutcomeKind.UNKNOWN else State.RETRYING
     if outcome.is_parked:
         return after, outcome.reason, PARKED
-    if outcome.kind is Kind.DEFERRED:
+    if outcome.kind is OutcomeKind.DEFERRED:
         return State.RETRYING, outcome.reason, min(outcome.due_in, LONGEST_WAIT)
     wait = next_try(number, chance)
     if wait is None:
@@ -106,4 +108,4 @@ def _follow(outcome: Outcome, number: int, chance: float) -> tuple[State, Reason
     return after, outcome.reason, wait
 
 
-_FINAL = {Kind.SENT: State.DELIVERED, Kind.PERMANENT: State.FAILED, Kind.UNWANTED: State.BLOCKED}
+_FINAL = {OutcomeKind.SENT: State.DELIVERED, OutcomeKind.PERMANENT: State.FAILED, OutcomeKind.UNWANTED: State.BLOCKED}

@@ -1,6 +1,6 @@
 """What the relay's answer to a whole mail means, heard now or found in the journal of a dead worker."""
 
-from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.vocabulary import Reason
 
 LATER_ALTHOUGH_FINAL = frozenset({552})
@@ -10,9 +10,9 @@ LATER_ALTHOUGH_FINAL = frozenset({552})
 def judge_answer(code: int, detail: str | None) -> Outcome:
     """Say how an attempt ended whose final dot was answered so; `detail` is for staff."""
     if 200 <= code < 300:
-        return Outcome(Kind.SENT)
+        return Outcome(OutcomeKind.SENT)
     if code < 400:  # No answer that SMTP knows at this place.
-        return Outcome(Kind.UNKNOWN, Reason.INTERRUPTED, f"The relay ended the mail with the code {code}.")
+        return Outcome(OutcomeKind.UNKNOWN, Reason.INTERRUPTED, f"The relay ended the mail with the code {code}.")
     if code >= 500 and code not in LATER_ALTHOUGH_FINAL:
-        return Outcome(Kind.PERMANENT, Reason.MAILBOX_REFUSED, detail)
-    return Outcome(Kind.TEMPORARY, Reason.TRY_LATER, detail)
+        return Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED, detail)
+    return Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER, detail)

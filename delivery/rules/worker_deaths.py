@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from delivery.rules.outcomes import Attempt, Kind, Outcome, cut_off
+from delivery.rules.outcomes import Attempt, Outcome, OutcomeKind, interrupted_outcome
 from delivery.rules.smtp_replies import judge_answer
 from delivery.vocabulary import Channel, Reason
 
@@ -40,7 +40,7 @@ def after_death(attempt: Attempt, traces: Traces | None, *, deaths: int) -> Outc
     `deaths` counts the workers that died of this recipient, this one among them if it did.
     """
     outcome = _ending(attempt, traces)
-    if outcome.kind in {Kind.SENT, Kind.PERMANENT} or deaths < DEATHS_LIMIT:
+    if outcome.kind in {OutcomeKind.SENT, OutcomeKind.PERMANENT} or deaths < DEATHS_LIMIT:
         return outcome
     return replace(outcome, reason=Reason.POISONED, is_parked=True)
 
@@ -48,16 +48,18 @@ def after_death(attempt: Attempt, traces: Traces | None, *, deaths: int) -> Outc
 def after_lease(attempt: Attempt, traces: Traces | None) -> Outcome:
     """Say how an attempt ended that lost its lease: whoever made it may only be frozen, so an answer alone is proof."""
     trace = (traces or {}).get((attempt.recipient_id, attempt.number))
-    return cut_off(attempt) if trace is None or trace.code is None else judge_answer(trace.code, _words(trace))
+    return (
+        interrupted_outcome(attempt) if trace is None or trace.code is None else judge_answer(trace.code, _words(trace))
+    )
 
 
 def _ending(attempt: Attempt, traces: Traces | None) -> Outcome:
     if traces is None or attempt.channel is Channel.INBOX:
-        return cut_off(attempt)
+        return interrupted_outcome(attempt)
     trace = traces.get((attempt.recipient_id, attempt.number))
     if trace is None:  # Before the final dot the relay has taken nothing (RFC 5321 4.1.1.4).
-        return Outcome(Kind.DEFERRED)
-    return cut_off(attempt) if trace.code is None else judge_answer(trace.code, _words(trace))
+        return Outcome(OutcomeKind.DEFERRED)
+    return interrupted_outcome(attempt) if trace.code is None else judge_answer(trace.code, _words(trace))
 
 
 def _words(trace: Trace) -> str:

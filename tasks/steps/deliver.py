@@ -9,11 +9,11 @@ from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import transaction
 from delivery.records.pipeline import claims, transitions
 from delivery.records.pipeline.claims import ClaimedDelivery
-from delivery.rules.outcomes import Outcome, conclude, settle
+from delivery.rules.outcomes import Outcome, next_transition, resolve_without_network
 from delivery.rules.preferences import choose_channel
 from delivery.rules.transitions import Transition
 from delivery.vocabulary import Channel
-from tasks.context import StepContext, hold_unknown
+from tasks.context import StepContext, apply_unknown_policy
 
 _log = structlog.get_logger()
 
@@ -49,7 +49,7 @@ def _attempt(context: StepContext, letters: Sequence[ClaimedDelivery]) -> None:
 def judge(claimed: ClaimedDelivery) -> Outcome | Channel:
     """Ask the preferences of this very moment: how the attempt ends without a network, or the channel to send by."""
     choice = choose_channel(claimed.sender, claimed.preference, now=claimed.read_at)
-    return settle(choice, claimed.channel)
+    return resolve_without_network(choice, claimed.channel)
 
 
 def _claim(
@@ -69,7 +69,7 @@ def _record(context: StepContext, ended: Sequence[tuple[ClaimedDelivery, Outcome
     """Record how these attempts ended, all or none."""
     if not ended:
         return
-    made = [_conclude(context, claimed, outcome) for claimed, outcome in ended]
+    made = [_next_transition(context, claimed, outcome) for claimed, outcome in ended]
     recorded = context.outcome_commits.submit(made, partial(_move, context))
     crash_here(CrashPoint.OUTCOME_COMMITTED)
     for claimed, _ in ended:
@@ -87,6 +87,6 @@ def _move(context: StepContext, made: Sequence[Sequence[Transition]]) -> list[se
     return [recorded] * len(made)
 
 
-def _conclude(context: StepContext, claimed: ClaimedDelivery, outcome: Outcome) -> Transition:
-    ended = hold_unknown(outcome, context.settings)
-    return conclude(claimed.attempted, ended, context.chance(), patience=context.settings.send_deadline)
+def _next_transition(context: StepContext, claimed: ClaimedDelivery, outcome: Outcome) -> Transition:
+    ended = apply_unknown_policy(outcome, context.settings)
+    return next_transition(claimed.attempted, ended, context.chance(), patience=context.settings.send_deadline)

@@ -6,9 +6,9 @@ from delivery import attempt_journal
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import transaction
 from delivery.records.pipeline import claims, transitions
-from delivery.rules.outcomes import conclude
+from delivery.rules.outcomes import next_transition
 from delivery.rules.worker_deaths import after_lease
-from tasks.context import StepContext, hold_unknown
+from tasks.context import StepContext, apply_unknown_policy
 
 
 def lapse(context: StepContext, recipient_ids: Sequence[int]) -> None:
@@ -21,7 +21,11 @@ def lapse(context: StepContext, recipient_ids: Sequence[int]) -> None:
         attempts = claims.lapsed(db, recipient_ids)
         ended = [(each, after_lease(each, attempt_journal.read_by_token(folder, token))) for each, token in attempts]
         transitions.apply_transitions(
-            db, [conclude(each, hold_unknown(end, context.settings), context.chance()) for each, end in ended]
+            db,
+            [
+                next_transition(each, apply_unknown_policy(end, context.settings), context.chance())
+                for each, end in ended
+            ],
         )
         crash_here(CrashPoint.LAPSE_WRITTEN)
     crash_here(CrashPoint.LAPSE_COMMITTED)

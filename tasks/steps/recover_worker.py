@@ -9,11 +9,11 @@ from delivery import attempt_journal
 from delivery.records.database import transaction
 from delivery.records.pipeline import claims, transitions
 from delivery.records.workers import deaths
-from delivery.rules.outcomes import Attempt, conclude
+from delivery.rules.outcomes import Attempt, next_transition
 from delivery.rules.transitions import Transition
 from delivery.rules.worker_deaths import Traces, accuse, after_death
 from delivery.vocabulary import Reason, State, StepName
-from tasks.context import StepContext, hold_unknown
+from tasks.context import StepContext, apply_unknown_policy
 from tasks.queues import DELIVERY_QUEUES
 
 _log = structlog.get_logger()
@@ -38,8 +38,8 @@ def bury(context: StepContext, worker_id: UUID) -> None:
 
 
 def _conclude(context: StepContext, attempt: Attempt, deaths: int, traces: Traces | None) -> Transition:
-    outcome = hold_unknown(after_death(attempt, traces, deaths=deaths), context.settings)
-    return conclude(attempt, outcome, context.chance(), patience=context.settings.send_deadline)
+    outcome = apply_unknown_policy(after_death(attempt, traces, deaths=deaths), context.settings)
+    return next_transition(attempt, outcome, context.chance(), patience=context.settings.send_deadline)
 
 
 def _ring(context: StepContext, ended: Sequence[Transition]) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from delivery.intake.messages import Draft
 from delivery.records.pipeline.accept import IncomingMessage, Stored
-from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.vocabulary import CaseState, Channel, MessageType, Reason, StepName
 from tests.simulation.store import HELD_PHRASE, MACHINES, Bell, Question, Wish
 from tests.simulation.world import ACCOUNTS, CUTS, REPLIES, World
@@ -111,7 +111,9 @@ def finish(world: World, dice: Dice) -> None:
 def record_again(world: World, dice: Dice) -> None:
     """Record an outcome of some attempt that ever was, whoever made it."""
     if world.work:
-        outcome = dice.pick((Outcome(Kind.SENT, channel=Channel.INBOX), Outcome(Kind.TEMPORARY, Reason.TRY_LATER)))
+        outcome = dice.pick(
+            (Outcome(OutcomeKind.SENT, channel=Channel.INBOX), Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER))
+        )
         attempt = dice.pick(world.work).attempt
         if world.view.rows[attempt.recipient_id].attempt != attempt.number:
             world.record_outcome(attempt, outcome)

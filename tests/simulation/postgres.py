@@ -22,10 +22,10 @@ from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.records.pipeline.vetting_cases import Ruling
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerIdentity
-from delivery.rules.outcomes import Attempt, Outcome, conclude
+from delivery.rules.outcomes import Attempt, Outcome, next_transition
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, Reason, Scope, State, Status
-from tasks.context import StepContext, hold_unknown
+from tasks.context import StepContext, apply_unknown_policy
 from tasks.steps.decide import decide
 from tasks.steps.deliver import judge
 from tasks.steps.expire_leases import lapse
@@ -168,10 +168,12 @@ class Postgres:
     def record(self, attempt: Attempt, outcome: Outcome) -> bool:
         """Record how an attempt ended; answer whether its writer was still entitled to."""
         real = replace(attempt, recipient_id=self._recipients[attempt.recipient_id])
-        ended = hold_unknown(outcome, self._settings)
+        ended = apply_unknown_policy(outcome, self._settings)
         with transaction(self._store) as db:
             return bool(
-                transitions.apply_transitions(db, [conclude(real, ended, 0.0, patience=self._settings.send_deadline)])
+                transitions.apply_transitions(
+                    db, [next_transition(real, ended, 0.0, patience=self._settings.send_deadline)]
+                )
             )
 
     def lapse(self, recipients: Sequence[int], machine: int) -> None:

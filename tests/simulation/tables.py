@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from delivery.records.pipeline.accept import Acceptance, Duplicate, IncomingMessage, Stored, UnknownRecipients
-from delivery.rules.outcomes import Attempt, Outcome, conclude, settle
+from delivery.rules.outcomes import Attempt, Outcome, next_transition, resolve_without_network
 from delivery.rules.preferences import DeliveryPreferences, SenderContext, choose_channel
 from delivery.rules.quiet_hours import QuietHours
 from delivery.rules.retry import PARKED
@@ -19,7 +19,7 @@ from delivery.rules.transitions import PendingRecipient, Transition, decide_reci
 from delivery.rules.worker_deaths import DEATHS_LIMIT, SUSPECT_FROM, Trace, after_death
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, MessageType, Reason, State, StepName
-from tasks.context import hold_unknown
+from tasks.context import apply_unknown_policy
 from tests.simulation.store import MACHINES, Bell, Claimed, Row, Run, Sheet, Wish, ticks
 from tests.support import build
 
@@ -182,11 +182,13 @@ class Pages:
         """Ask the preferences of this very moment."""
         attempt = self.attempt(number)
         preference = preference_of(self.preferences[self.rows[number].account_id])
-        return Claimed(attempt, settle(choose_channel(_APPROACH, preference, now=build.NOON), attempt.channel))
+        return Claimed(
+            attempt, resolve_without_network(choose_channel(_APPROACH, preference, now=build.NOON), attempt.channel)
+        )
 
     def conclude(self, attempt: Attempt, outcome: Outcome, patience: timedelta) -> Transition:
         """Say what follows this outcome under these settings, without chance."""
-        return conclude(attempt, hold_unknown(outcome, self.settings), 0.0, patience=patience)
+        return next_transition(attempt, apply_unknown_policy(outcome, self.settings), 0.0, patience=patience)
 
     def traces(self, worker: int, machine: int) -> Mapping[tuple[int, int], Trace] | None:
         """Read the journal of this worker, on this machine."""

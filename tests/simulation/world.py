@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, TypeVar
 from uuid import UUID
 
-from delivery.rules.outcomes import Attempt, Kind, Outcome
+from delivery.rules.outcomes import Attempt, Outcome, OutcomeKind
 from delivery.rules.smtp_replies import judge_answer
 from delivery.vocabulary import Channel, Reason, StepName
 from tests.simulation.invariants import Ledger, keep_promises
@@ -42,7 +42,7 @@ class Reply:
 
 REPLIES = (Reply(250, is_kept=True), Reply(550, is_kept=False), Reply(451, is_kept=False))
 CUTS = (Reply(-1, is_kept=True), Reply(-1, is_kept=False))
-UNREACHABLE = Outcome(Kind.TEMPORARY, Reason.TRY_LATER)
+UNREACHABLE = Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from delivery.records.database import transaction
 from delivery.records.pipeline.claims import ClaimedDelivery
-from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.rules.retry import SCHEDULE
 from delivery.vocabulary import AccountStatus, Channel, Reason, State
 from tasks.context import StepContext
@@ -46,7 +46,7 @@ def test_no_transaction_is_open_while_the_relay_is_asked(
         with transaction(context.database) as db:
             db.execute(text("SELECT FROM recipient WHERE id = :id FOR UPDATE NOWAIT"), {"id": claimed.recipient_id})
         assert 0 == context.database.pool.checkedout()  # type: ignore[attr-defined] # it is a QueuePool
-        return Outcome(Kind.SENT)
+        return Outcome(OutcomeKind.SENT)
 
     relay.answer = answer
 
@@ -67,7 +67,7 @@ def test_a_bell_that_rings_while_the_letter_is_on_its_way_sends_nothing(
 ) -> None:
     def answer(claimed: ClaimedDelivery) -> Outcome:
         deliver(context, [claimed.recipient_id])
-        return Outcome(Kind.SENT)
+        return Outcome(OutcomeKind.SENT)
 
     relay.answer = answer
 
@@ -135,7 +135,7 @@ def test_a_retry_is_not_made_before_its_time(book: Book, context: StepContext, r
 def test_a_retry_is_made_in_its_time_and_forgets_the_failure(
     book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
-    relay.answer = lambda claimed: LATER if claimed.attempt == 1 else Outcome(Kind.SENT)
+    relay.answer = lambda claimed: LATER if claimed.attempt == 1 else Outcome(OutcomeKind.SENT)
     deliver(context, book.recipient_ids(queued))
     book.let_pass(SCHEDULE[0])
 
@@ -166,7 +166,7 @@ def test_after_the_last_attempt_it_is_given_up(
 
 
 def test_a_permanent_refusal_is_final(book: Book, context: StepContext, relay: FakeSender, queued: UUID) -> None:
-    relay.answer = lambda _: Outcome(Kind.PERMANENT, Reason.MAILBOX_REFUSED, "550 no such user")
+    relay.answer = lambda _: Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED, "550 no such user")
 
     deliver(context, book.recipient_ids(queued))
 
@@ -261,7 +261,7 @@ def test_an_unknown_outcome_is_resent_after_the_send_deadline(
 def test_an_unknown_outcome_is_held_where_the_policy_says_so(
     book: Book, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
-    relay.answer = lambda claimed: UNKNOWN if claimed.attempt == 1 else Outcome(Kind.SENT)
+    relay.answer = lambda claimed: UNKNOWN if claimed.attempt == 1 else Outcome(OutcomeKind.SENT)
     careful = replace(context, settings=context.settings.model_copy(update={"unknown_policy": "hold"}))
     deliver(careful, book.recipient_ids(queued))
     book.let_pass(timedelta(days=30))

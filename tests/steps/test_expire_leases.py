@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from delivery.records.pipeline.claims import ClaimedDelivery
-from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.rules.retry import SCHEDULE
 from delivery.vocabulary import Reason, State
 from tasks.context import StepContext
@@ -54,7 +54,7 @@ def test_a_late_outcome_is_fenced_by_the_lapse(book: Book, context: StepContext,
     book.let_pass(LEASE)
     lapse(context, book.recipient_ids(queued))
 
-    assert set() == record(book, late.attempted, Outcome(Kind.SENT))
+    assert set() == record(book, late.attempted, Outcome(OutcomeKind.SENT))
     assert ([State.UNKNOWN], (1, 0, "pending")) == (book.states(queued), book.counters(queued))
 
 
@@ -65,9 +65,9 @@ def test_a_late_outcome_is_fenced_by_the_next_attempt(book: Book, context: StepC
     book.let_pass(SCHEDULE[0])
     (current,) = claim(book, queued)
 
-    assert set() == record(book, late.attempted, Outcome(Kind.PERMANENT, Reason.MAILBOX_REFUSED))
+    assert set() == record(book, late.attempted, Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED))
     assert [State.CLAIMED] == book.states(queued)
-    assert {current.recipient_id} == record(book, current.attempted, Outcome(Kind.SENT))
+    assert {current.recipient_id} == record(book, current.attempted, Outcome(OutcomeKind.SENT))
     assert (0, 1, "sent") == book.counters(queued)
 
 
@@ -77,7 +77,7 @@ def test_a_step_that_was_fenced_leaves_the_record_as_it_is(
     def answer(letter: ClaimedDelivery) -> Outcome:
         book.let_pass(timedelta(days=1))
         lapse(context, [letter.recipient_id])
-        return Outcome(Kind.SENT)
+        return Outcome(OutcomeKind.SENT)
 
     relay.answer = answer
 
@@ -89,7 +89,7 @@ def test_a_step_that_was_fenced_leaves_the_record_as_it_is(
 def test_an_outcome_recorded_twice_counts_once(book: Book, queued: UUID) -> None:
     (letter,) = claim(book, queued)
 
-    recorded = [record(book, letter.attempted, Outcome(Kind.SENT)) for _ in range(2)]
+    recorded = [record(book, letter.attempted, Outcome(OutcomeKind.SENT)) for _ in range(2)]
 
     assert [{letter.recipient_id}, set()] == recorded
     assert (0, 1, "sent") == book.counters(queued)

@@ -11,7 +11,7 @@ from redis import Redis
 from uuid_utils.compat import uuid7
 
 from delivery.records.migrate import newest_revision
-from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, Channel, QueueName, Reason, Scope
 from tasks.context import StepContext
@@ -80,7 +80,7 @@ def test_a_flagged_message_is_pending_until_staff_let_it_go(
 def test_a_mail_that_must_be_tried_again_is_in_delivery(
     overdue: httpx2.Client, book: Book, key: Headers, relay: FakeSender
 ) -> None:
-    relay.answer = lambda _: Outcome(Kind.TEMPORARY, Reason.TRY_LATER, "451 a secret of the relay")
+    relay.answer = lambda _: Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER, "451 a secret of the relay")
     answer = post(overdue, key, book.account(Channel.EMAIL))
 
     read = overdue.get(answer.headers["Location"], headers=key)

@@ -14,7 +14,7 @@ from delivery.records.pipeline import claims, due
 from delivery.records.pipeline.vetting_cases import Ruling
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerIdentity
-from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.vocabulary import CaseState, Channel, QueueName, Reason, State, StepName
 from tasks.context import StepContext
 from tasks.runner import DECIDE, EXPIRE, VET
@@ -152,7 +152,7 @@ def test_a_late_outcome_of_the_dead_is_fenced(book: Book, context: StepContext, 
     (late,) = claim(book, queued, claims.make_token(DEAD))
     bury(context, DEAD)
 
-    assert set() == record(book, late.attempted, Outcome(Kind.SENT))
+    assert set() == record(book, late.attempted, Outcome(OutcomeKind.SENT))
     assert [State.RETRYING] == book.states(queued)
 
 

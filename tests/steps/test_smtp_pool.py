@@ -9,7 +9,7 @@ import pytest
 
 from delivery.attempt_journal import Entry, NoNotes
 from delivery.channels.email.sender import SmtpSender
-from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.vocabulary import Reason
 from tests.support import build
 from tests.support.smtp_server import Mailbox, hang_up, open_mailbox
@@ -44,7 +44,7 @@ def test_more_threads_than_lines_take_turns(mailbox: Mailbox, hire: Hire) -> Non
     with ThreadPoolExecutor(6) as pool:
         outcomes = list(pool.map(sender.send, [build.claimed(recipient_id=number) for number in range(1, 31)]))
 
-    assert [Outcome(Kind.SENT)] * 30 == outcomes
+    assert [Outcome(OutcomeKind.SENT)] * 30 == outcomes
     assert 30 == len({mail.sender for mail in mailbox.mails})
     assert mailbox.connections <= 2
 
@@ -65,9 +65,9 @@ def test_a_mail_for_which_no_line_comes_free_in_time_is_tried_later(mailbox: Mai
     with sender._lines.borrow(1):
         outcome = sender.send(build.claimed())
 
-    assert (Kind.TEMPORARY, Reason.TRY_LATER) == (outcome.kind, outcome.reason)
+    assert (OutcomeKind.TEMPORARY, Reason.TRY_LATER) == (outcome.kind, outcome.reason)
     assert [] == mailbox.commands
-    assert Outcome(Kind.SENT) == sender.send(build.claimed())
+    assert Outcome(OutcomeKind.SENT) == sender.send(build.claimed())
 
 
 class _BreaksOnce(NoNotes):
@@ -91,7 +91,7 @@ def test_after_a_defect_in_the_midst_of_a_mail_the_next_one_has_a_connection_of_
     with pytest.raises(ValueError, match="a defect of ours"):
         sender.send(build.claimed(recipient_id=1))
 
-    assert Outcome(Kind.SENT) == sender.send(build.claimed(recipient_id=2))
+    assert Outcome(OutcomeKind.SENT) == sender.send(build.claimed(recipient_id=2))
     assert (2, 1) == (mailbox.connections, len(mailbox.mails))
 
 

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from delivery.channels.email.sender import SmtpSender
-from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.unsubscribe_tokens import LIFETIME, Permit, read_token
 from delivery.vocabulary import Reason
 from tests.support import build
@@ -44,7 +44,7 @@ def _sender(mailbox: Mailbox, *, scheme: str = "smtp", **chosen: Any) -> SmtpSen
 
 
 def test_a_letter_is_one_mail_to_one_recipient(mailbox: Mailbox, sender: SmtpSender) -> None:
-    assert Outcome(Kind.SENT) == sender.send(build.claimed(recipient_id=12, address="ada@mail.example"))
+    assert Outcome(OutcomeKind.SENT) == sender.send(build.claimed(recipient_id=12, address="ada@mail.example"))
 
     (mail,) = mailbox.mails
     assert ("bounces+r12@postroom.example", ["ada@mail.example"]) == (mail.sender, mail.recipients)
@@ -109,36 +109,36 @@ def test_only_the_recipient_of_the_letter_is_in_the_envelope(mailbox: Mailbox, s
     ("stage", "answer", "kind"),
     [
         # About us, not about the mailbox: a setting that is wrong must fail nobody for good.
-        ("MAIL", "550 Who are you?", Kind.TEMPORARY),
-        ("MAIL", "451 Later", Kind.TEMPORARY),
-        ("MAIL", "421 Closing", Kind.TEMPORARY),
-        ("DATA", "554 Not you", Kind.TEMPORARY),
-        ("DATA", "451 Later", Kind.TEMPORARY),
-        ("DATA", "421 Closing", Kind.TEMPORARY),
-        ("CONNECT", "554 No", Kind.TEMPORARY),
-        ("CONNECT", "421 Busy", Kind.TEMPORARY),
-        ("EHLO", "421 Busy", Kind.TEMPORARY),
+        ("MAIL", "550 Who are you?", OutcomeKind.TEMPORARY),
+        ("MAIL", "451 Later", OutcomeKind.TEMPORARY),
+        ("MAIL", "421 Closing", OutcomeKind.TEMPORARY),
+        ("DATA", "554 Not you", OutcomeKind.TEMPORARY),
+        ("DATA", "451 Later", OutcomeKind.TEMPORARY),
+        ("DATA", "421 Closing", OutcomeKind.TEMPORARY),
+        ("CONNECT", "554 No", OutcomeKind.TEMPORARY),
+        ("CONNECT", "421 Busy", OutcomeKind.TEMPORARY),
+        ("EHLO", "421 Busy", OutcomeKind.TEMPORARY),
         # About the mailbox.
-        ("RCPT", "550 No such user", Kind.PERMANENT),
-        ("RCPT", "553 Not a name", Kind.PERMANENT),
-        ("RCPT", "450 Greylisted", Kind.TEMPORARY),
-        ("RCPT", "552 Too many recipients", Kind.TEMPORARY),
-        ("RCPT", "421 Closing", Kind.TEMPORARY),
-        ("RCPT", "599-Line one\r\n599 Line two", Kind.PERMANENT),
+        ("RCPT", "550 No such user", OutcomeKind.PERMANENT),
+        ("RCPT", "553 Not a name", OutcomeKind.PERMANENT),
+        ("RCPT", "450 Greylisted", OutcomeKind.TEMPORARY),
+        ("RCPT", "552 Too many recipients", OutcomeKind.TEMPORARY),
+        ("RCPT", "421 Closing", OutcomeKind.TEMPORARY),
+        ("RCPT", "599-Line one\r\n599 Line two", OutcomeKind.PERMANENT),
         # About the mail.
-        ("DOT", "550 Looks like spam", Kind.PERMANENT),
-        ("DOT", "554 No", Kind.PERMANENT),
-        ("DOT", "451 Later", Kind.TEMPORARY),
-        ("DOT", "421 Closing", Kind.TEMPORARY),
-        ("DOT", "552 Full", Kind.TEMPORARY),
+        ("DOT", "550 Looks like spam", OutcomeKind.PERMANENT),
+        ("DOT", "554 No", OutcomeKind.PERMANENT),
+        ("DOT", "451 Later", OutcomeKind.TEMPORARY),
+        ("DOT", "421 Closing", OutcomeKind.TEMPORARY),
+        ("DOT", "552 Full", OutcomeKind.TEMPORARY),
         # Nobody knows what a broken answer after the dot means.
-        ("DOT", "yes", Kind.UNKNOWN),
-        ("DOT", "354 Go on", Kind.UNKNOWN),
-        ("RCPT", "yes", Kind.TEMPORARY),
+        ("DOT", "yes", OutcomeKind.UNKNOWN),
+        ("DOT", "354 Go on", OutcomeKind.UNKNOWN),
+        ("RCPT", "yes", OutcomeKind.TEMPORARY),
     ],
 )
 def test_an_answer_means_what_its_stage_makes_of_it(
-    mailbox: Mailbox, sender: SmtpSender, stage: str, answer: str, kind: Kind
+    mailbox: Mailbox, sender: SmtpSender, stage: str, answer: str, kind: OutcomeKind
 ) -> None:
     mailbox.always(stage, answer)
 
@@ -148,7 +148,7 @@ def test_an_answer_means_what_its_stage_makes_of_it(
 def test_a_refusal_is_told_with_the_relays_own_words(mailbox: Mailbox, sender: SmtpSender) -> None:
     mailbox.always("RCPT", "550 No such user")
 
-    assert Outcome(Kind.PERMANENT, Reason.MAILBOX_REFUSED, "550 No such user") == sender.send(build.claimed())
+    assert Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED, "550 No such user") == sender.send(build.claimed())
 
 
 @pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "DOT"])
@@ -158,7 +158,7 @@ def test_after_a_refusal_the_next_letter_is_sent(mailbox: Mailbox, sender: SmtpS
     sender.send(build.claimed(recipient_id=1))
     mailbox.mails.clear()
 
-    assert Outcome(Kind.SENT) == sender.send(build.claimed(recipient_id=2))
+    assert Outcome(OutcomeKind.SENT) == sender.send(build.claimed(recipient_id=2))
     assert ["bounces+r2@postroom.example"] == [mail.sender for mail in mailbox.mails]
 
 
@@ -179,7 +179,7 @@ def test_commands_are_given_at_once_only_to_a_relay_that_takes_them_so(mailbox: 
     outcome = sender.send(build.claimed())
 
     takes_them = "PIPELINING" in str(mailbox._always["EHLO"])
-    assert (Kind.TEMPORARY, "451 Later") == (outcome.kind, outcome.detail)
+    assert (OutcomeKind.TEMPORARY, "451 Later") == (outcome.kind, outcome.detail)
     assert takes_them == any(command.startswith("RCPT") for command in mailbox.commands)
 
 
@@ -192,7 +192,7 @@ def test_a_refused_recipient_is_told_whatever_the_relay_says_to_the_data_behind_
 
     outcomes = [sender.send(build.claimed()) for _ in range(2)]
 
-    assert [(Kind.PERMANENT, "550 No such user")] * 2 == [(each.kind, each.detail) for each in outcomes]
+    assert [(OutcomeKind.PERMANENT, "550 No such user")] * 2 == [(each.kind, each.detail) for each in outcomes]
     assert [] == mailbox.mails
 
 
@@ -205,7 +205,7 @@ def test_a_connection_lost_before_the_dot_is_tried_again(
 
     outcome = sender.send(build.claimed())
 
-    assert (Kind.TEMPORARY, Reason.TRY_LATER) == (outcome.kind, outcome.reason)
+    assert (OutcomeKind.TEMPORARY, Reason.TRY_LATER) == (outcome.kind, outcome.reason)
     assert [] == mailbox.mails
 
 
@@ -216,7 +216,7 @@ def test_of_a_connection_lost_after_the_dot_nobody_knows_the_outcome(mailbox: Ma
 
     outcome = sender.send(build.claimed())
 
-    assert (Kind.UNKNOWN, Reason.INTERRUPTED) == (outcome.kind, outcome.reason)
+    assert (OutcomeKind.UNKNOWN, Reason.INTERRUPTED) == (outcome.kind, outcome.reason)
     assert 1 == len(mailbox.mails)
 
 
@@ -235,7 +235,7 @@ def test_a_relay_that_is_away_is_tried_again() -> None:
     with open_mailbox() as gone:
         sender = _sender(gone)
 
-    assert Kind.TEMPORARY is sender.send(build.claimed()).kind
+    assert OutcomeKind.TEMPORARY is sender.send(build.claimed()).kind
 
 
 @pytest.mark.parametrize("farewell", [b"", b"421 4.4.2 timeout exceeded\r\n"])
@@ -245,7 +245,7 @@ def test_a_kept_connection_that_died_is_replaced_within_the_same_attempt(
     sender.send(build.claimed(recipient_id=1))
     mailbox.hang_up(farewell)
 
-    assert Outcome(Kind.SENT) == sender.send(build.claimed(recipient_id=2))
+    assert Outcome(OutcomeKind.SENT) == sender.send(build.claimed(recipient_id=2))
     assert (2, 2) == (mailbox.connections, len(mailbox.mails))
 
 
@@ -259,13 +259,13 @@ def test_a_connection_is_replaced_after_a_hundred_mails(mailbox: Mailbox, sender
 def test_a_letter_that_no_mail_can_carry_is_refused_without_a_connection(mailbox: Mailbox, sender: SmtpSender) -> None:
     outcome = sender.send(build.claimed(address="ada@☃.example"))
 
-    assert (Kind.PERMANENT, Reason.NOT_EXPRESSIBLE, 0) == (outcome.kind, outcome.reason, mailbox.connections)
+    assert (OutcomeKind.PERMANENT, Reason.NOT_EXPRESSIBLE, 0) == (outcome.kind, outcome.reason, mailbox.connections)
 
 
 def test_nothing_is_said_in_the_clear_to_a_relay_without_tls(mailbox: Mailbox) -> None:
     sender = _sender(mailbox, scheme="smtp+starttls")
 
-    assert Kind.TEMPORARY is sender.send(build.claimed()).kind
+    assert OutcomeKind.TEMPORARY is sender.send(build.claimed()).kind
     assert {"ehlo"} == {command[:4] for command in mailbox.commands}
 
 
@@ -275,7 +275,7 @@ def test_a_relay_with_a_certificate_that_nobody_vouches_for_gets_nothing(mailbox
     mailbox.always("STARTTLS", "220 Go on")
     sender = _sender(mailbox, scheme="smtp+starttls")
 
-    assert Kind.TEMPORARY is sender.send(build.claimed()).kind
+    assert OutcomeKind.TEMPORARY is sender.send(build.claimed()).kind
     assert [] == mailbox.mails
 
 

@@ -13,7 +13,7 @@ from delivery.attempt_journal import Journal
 from delivery.records.database import transaction
 from delivery.records.pipeline import claims
 from delivery.records.pipeline.claims import ClaimedDelivery
-from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.vocabulary import Channel, Reason, State
 from tasks.context import StepContext
 from tasks.steps.decide import decide
@@ -119,7 +119,7 @@ def test_who_is_tried_alone_and_who_is_not_are_never_under_way_together(
         threading.Event().wait(0.1)  # Long enough for the second to come in, if it may.
         seen.append(len(set(under_way)))
         under_way.remove(letter.message_id)
-        return Outcome(Kind.SENT)
+        return Outcome(OutcomeKind.SENT)
 
     slow = replace(context, senders={Channel.EMAIL: FakeSender(send)})
     with ThreadPoolExecutor(1) as pool:

@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from delivery.records.database import transaction
 from delivery.records.pipeline import claims
 from delivery.records.pipeline.claims import ClaimedDelivery
-from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, QueueName, Reason, State
 from tasks.broker.backlog import Backlog
@@ -28,7 +28,7 @@ from tests.support.step_driver import FakeSender
 from tests.support.waiting import wait_until
 from worker.runtime.sweep import ROUNDS, Sweep, Work
 
-LATER = Outcome(Kind.TEMPORARY, Reason.TRY_LATER)
+LATER = Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_fresh_work_is_left_to_the_bell(book: Book, context: StepContext) -> Non
 
 
 def test_a_retry_is_made_when_it_is_due_and_not_before(book: Book, context: StepContext, relay: FakeSender) -> None:
-    relay.answer = lambda letter: LATER if letter.attempt == 1 else Outcome(Kind.SENT)
+    relay.answer = lambda letter: LATER if letter.attempt == 1 else Outcome(OutcomeKind.SENT)
     message_id = book.message(book.account(Channel.EMAIL))
     decide(context, [message_id])
     book.let_pass(timedelta(seconds=5))
@@ -170,7 +170,7 @@ def test_a_recipient_that_a_sender_breaks_on_is_set_aside_once(
     def answer(letter: ClaimedDelivery) -> Outcome:
         if letter.subject == "broken":
             raise ZeroDivisionError
-        return Outcome(Kind.SENT)
+        return Outcome(OutcomeKind.SENT)
 
     relay.answer = answer
     broken, good = (book.message(book.account(Channel.EMAIL), subject=subject) for subject in ("broken", "good"))
@@ -205,7 +205,7 @@ def test_a_letter_that_takes_long_holds_up_no_other(book: Book, context: StepCon
     def answer(letter: ClaimedDelivery) -> Outcome:
         if letter.subject == "slow":
             may_end.wait(10)
-        return Outcome(Kind.SENT)
+        return Outcome(OutcomeKind.SENT)
 
     relay.answer = answer
     slow = book.message(book.account(Channel.EMAIL), subject="slow")
@@ -243,7 +243,7 @@ def test_rows_whose_bell_still_waits_are_left_to_it_however_long_the_backlog(boo
 
 
 def test_what_is_due_by_the_clock_alone_waits_for_no_bell(book: Book, context: StepContext, relay: FakeSender) -> None:
-    relay.answer = lambda letter: LATER if letter.attempt == 1 else Outcome(Kind.SENT)
+    relay.answer = lambda letter: LATER if letter.attempt == 1 else Outcome(OutcomeKind.SENT)
     message_id = book.message(book.account(Channel.EMAIL))
     decide(context, [message_id])
     deliver(context, book.recipient_ids(message_id))

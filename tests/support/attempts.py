@@ -8,13 +8,13 @@ from uuid_utils.compat import uuid7
 from delivery.records.database import transaction
 from delivery.records.pipeline import claims, transitions
 from delivery.records.pipeline.claims import ClaimedDelivery
-from delivery.rules.outcomes import Attempt, Kind, Outcome, conclude
+from delivery.rules.outcomes import Attempt, Outcome, OutcomeKind, next_transition
 from delivery.vocabulary import Reason
 from tests.support.fixtures import Book
 
 LEASE = timedelta(seconds=60)
-LATER = Outcome(Kind.TEMPORARY, Reason.TRY_LATER, "451 later")
-UNKNOWN = Outcome(Kind.UNKNOWN, Reason.INTERRUPTED)
+LATER = Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER, "451 later")
+UNKNOWN = Outcome(OutcomeKind.UNKNOWN, Reason.INTERRUPTED)
 
 
 def claim(book: Book, message_id: UUID, token: UUID | None = None, *, is_alone: bool = False) -> list[ClaimedDelivery]:
@@ -27,4 +27,4 @@ def claim(book: Book, message_id: UUID, token: UUID | None = None, *, is_alone: 
 def record(book: Book, attempt: Attempt, outcome: Outcome) -> set[int]:
     """Record an outcome, without chance."""
     with transaction(book.database) as db:
-        return transitions.apply_transitions(db, [conclude(attempt, outcome, 0.0)])
+        return transitions.apply_transitions(db, [next_transition(attempt, outcome, 0.0)])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from delivery.records.pipeline.claims import ClaimedDelivery
-from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.vocabulary import QueueName, StepName
 from tasks.context import StepContext
 from tasks.runner import STEPS
@@ -44,7 +44,7 @@ class NotedBells:
 
 def _sent(claimed: ClaimedDelivery) -> Outcome:
     del claimed
-    return Outcome(Kind.SENT)
+    return Outcome(OutcomeKind.SENT)
 
 
 @dataclass

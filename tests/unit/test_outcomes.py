@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.rules.outcomes import Kind, Outcome, conclude, cut_off, settle
+from delivery.rules.outcomes import Outcome, OutcomeKind, interrupted_outcome, next_transition, resolve_without_network
 from delivery.rules.preferences import ChannelDecision
 from delivery.rules.retry import JITTER, SCHEDULE, next_try
 from delivery.rules.transitions import Transition
@@ -21,30 +21,30 @@ HALF_A_DAY = timedelta(hours=12)
 @pytest.mark.parametrize(
     ("kind", "number", "after", "reason", "due_in"),
     [
-        (Kind.SENT, FIRST, State.DELIVERED, None, None),
-        (Kind.SENT, LAST, State.DELIVERED, None, None),
-        (Kind.PERMANENT, FIRST, State.FAILED, Reason.MAILBOX_REFUSED, None),
-        (Kind.UNWANTED, FIRST, State.BLOCKED, Reason.CLOSED_TO_EVERYBODY, None),
-        (Kind.UNWANTED, LAST, State.BLOCKED, Reason.CLOSED_TO_EVERYBODY, None),
-        (Kind.TEMPORARY, FIRST, State.RETRYING, Reason.TRY_LATER, HALF_A_MINUTE),
-        (Kind.TEMPORARY, LAST - 1, State.RETRYING, Reason.TRY_LATER, HALF_A_DAY),
-        (Kind.TEMPORARY, LAST, State.FAILED, Reason.GAVE_UP, None),
-        (Kind.UNKNOWN, FIRST, State.UNKNOWN, Reason.INTERRUPTED, HALF_A_MINUTE),
-        (Kind.UNKNOWN, LAST, State.FAILED, Reason.GAVE_UP, None),
+        (OutcomeKind.SENT, FIRST, State.DELIVERED, None, None),
+        (OutcomeKind.SENT, LAST, State.DELIVERED, None, None),
+        (OutcomeKind.PERMANENT, FIRST, State.FAILED, Reason.MAILBOX_REFUSED, None),
+        (OutcomeKind.UNWANTED, FIRST, State.BLOCKED, Reason.CLOSED_TO_EVERYBODY, None),
+        (OutcomeKind.UNWANTED, LAST, State.BLOCKED, Reason.CLOSED_TO_EVERYBODY, None),
+        (OutcomeKind.TEMPORARY, FIRST, State.RETRYING, Reason.TRY_LATER, HALF_A_MINUTE),
+        (OutcomeKind.TEMPORARY, LAST - 1, State.RETRYING, Reason.TRY_LATER, HALF_A_DAY),
+        (OutcomeKind.TEMPORARY, LAST, State.FAILED, Reason.GAVE_UP, None),
+        (OutcomeKind.UNKNOWN, FIRST, State.UNKNOWN, Reason.INTERRUPTED, HALF_A_MINUTE),
+        (OutcomeKind.UNKNOWN, LAST, State.FAILED, Reason.GAVE_UP, None),
     ],
 )
 def test_every_outcome_has_its_consequence(
-    kind: Kind, number: int, after: State, reason: Reason | None, due_in: timedelta | None
+    kind: OutcomeKind, number: int, after: State, reason: Reason | None, due_in: timedelta | None
 ) -> None:
     reasons = {
-        Kind.PERMANENT: Reason.MAILBOX_REFUSED,
-        Kind.TEMPORARY: Reason.TRY_LATER,
-        Kind.UNKNOWN: Reason.INTERRUPTED,
-        Kind.UNWANTED: Reason.CLOSED_TO_EVERYBODY,
+        OutcomeKind.PERMANENT: Reason.MAILBOX_REFUSED,
+        OutcomeKind.TEMPORARY: Reason.TRY_LATER,
+        OutcomeKind.UNKNOWN: Reason.INTERRUPTED,
+        OutcomeKind.UNWANTED: Reason.CLOSED_TO_EVERYBODY,
     }
     attempt = build.attempt(number)
 
-    move = conclude(attempt, Outcome(kind, reasons.get(kind), "550 no"), chance=0)
+    move = next_transition(attempt, Outcome(kind, reasons.get(kind), "550 no"), chance=0)
 
     ids = attempt.recipient_id, attempt.message_id
     assert Transition(*ids, State.CLAIMED, after, number, None, reason, "550 no", due_in) == move
@@ -54,26 +54,30 @@ def test_every_outcome_has_its_consequence(
     ("choice", "waited_for", "expected"),
     [
         (ChannelDecision(Channel.EMAIL), Channel.EMAIL, Channel.EMAIL),
-        (ChannelDecision(Channel.INBOX), Channel.EMAIL, Outcome(Kind.SENT, channel=Channel.INBOX)),
-        (ChannelDecision(Channel.INBOX), Channel.INBOX, Outcome(Kind.SENT, channel=Channel.INBOX)),
-        (ChannelDecision(Channel.EMAIL), Channel.INBOX, Outcome(Kind.DEFERRED, channel=Channel.EMAIL)),
-        (ChannelDecision(None, State.BLOCKED, Reason.MUTED), Channel.EMAIL, Outcome(Kind.UNWANTED, Reason.MUTED)),
+        (ChannelDecision(Channel.INBOX), Channel.EMAIL, Outcome(OutcomeKind.SENT, channel=Channel.INBOX)),
+        (ChannelDecision(Channel.INBOX), Channel.INBOX, Outcome(OutcomeKind.SENT, channel=Channel.INBOX)),
+        (ChannelDecision(Channel.EMAIL), Channel.INBOX, Outcome(OutcomeKind.DEFERRED, channel=Channel.EMAIL)),
+        (
+            ChannelDecision(None, State.BLOCKED, Reason.MUTED),
+            Channel.EMAIL,
+            Outcome(OutcomeKind.UNWANTED, Reason.MUTED),
+        ),
         (
             ChannelDecision(None, State.FAILED, Reason.ACCOUNT_UNAVAILABLE),
             Channel.INBOX,
-            Outcome(Kind.PERMANENT, Reason.ACCOUNT_UNAVAILABLE),
+            Outcome(OutcomeKind.PERMANENT, Reason.ACCOUNT_UNAVAILABLE),
         ),
         (
             ChannelDecision(Channel.INBOX, State.RETRYING, Reason.QUIET_HOURS, HALF_A_DAY),
             Channel.EMAIL,
-            Outcome(Kind.DEFERRED, Reason.QUIET_HOURS, channel=Channel.INBOX, due_in=HALF_A_DAY),
+            Outcome(OutcomeKind.DEFERRED, Reason.QUIET_HOURS, channel=Channel.INBOX, due_in=HALF_A_DAY),
         ),
     ],
 )
 def test_an_attempt_ends_without_a_network_or_goes_out_by_the_channel_that_is_wanted_now(
     choice: ChannelDecision, waited_for: Channel, expected: Outcome | Channel
 ) -> None:
-    assert expected == settle(choice, waited_for)
+    assert expected == resolve_without_network(choice, waited_for)
 
 
 @pytest.mark.parametrize("number", [FIRST, LAST, 40])
@@ -84,10 +88,10 @@ def test_an_attempt_ends_without_a_network_or_goes_out_by_the_channel_that_is_wa
 def test_a_deferred_recipient_waits_as_long_as_it_must_but_a_day_at_most_and_is_never_given_up(
     asked: timedelta, due_in: timedelta, number: int
 ) -> None:
-    outcome = Outcome(Kind.DEFERRED, Reason.QUIET_HOURS, channel=Channel.INBOX, due_in=asked)
+    outcome = Outcome(OutcomeKind.DEFERRED, Reason.QUIET_HOURS, channel=Channel.INBOX, due_in=asked)
     attempt = build.attempt(number)
 
-    move = conclude(attempt, outcome, chance=0.5)
+    move = next_transition(attempt, outcome, chance=0.5)
 
     ids = attempt.recipient_id, attempt.message_id
     expected = Transition(*ids, State.CLAIMED, State.RETRYING, number, Channel.INBOX, Reason.QUIET_HOURS, None, due_in)
@@ -95,21 +99,21 @@ def test_a_deferred_recipient_waits_as_long_as_it_must_but_a_day_at_most_and_is_
 
 
 def test_an_attempt_that_was_cut_off_may_have_reached_a_mailbox_but_not_an_inbox() -> None:
-    mail, inbox = (cut_off(build.attempt(channel=channel)) for channel in (Channel.EMAIL, Channel.INBOX))
+    mail, inbox = (interrupted_outcome(build.attempt(channel=channel)) for channel in (Channel.EMAIL, Channel.INBOX))
 
-    assert (Kind.UNKNOWN, Reason.INTERRUPTED) == (mail.kind, mail.reason)
-    assert Outcome(Kind.DEFERRED) == inbox
+    assert (OutcomeKind.UNKNOWN, Reason.INTERRUPTED) == (mail.kind, mail.reason)
+    assert Outcome(OutcomeKind.DEFERRED) == inbox
 
 
 def test_a_recipient_reached_by_another_channel_than_it_was_queued_for_is_recorded_there() -> None:
-    move = conclude(build.attempt(), Outcome(Kind.SENT, channel=Channel.INBOX), chance=0)
+    move = next_transition(build.attempt(), Outcome(OutcomeKind.SENT, channel=Channel.INBOX), chance=0)
 
     assert (State.DELIVERED, Channel.INBOX) == (move.after, move.channel)
 
 
-@given(st.sampled_from(Kind), st.integers(1, 40), st.floats(0, 1, exclude_max=True))
-def test_an_open_recipient_is_always_due_and_a_final_one_never(kind: Kind, number: int, chance: float) -> None:
-    move = conclude(build.attempt(number), Outcome(kind), chance)
+@given(st.sampled_from(OutcomeKind), st.integers(1, 40), st.floats(0, 1, exclude_max=True))
+def test_an_open_recipient_is_always_due_and_a_final_one_never(kind: OutcomeKind, number: int, chance: float) -> None:
+    move = next_transition(build.attempt(number), Outcome(kind), chance)
 
     is_open = move.after in {"retrying", "unknown"}
     assert is_open is (move.due_in is not None)

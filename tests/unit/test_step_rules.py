@@ -7,7 +7,7 @@ import pytest
 
 from delivery.records.database import Database
 from delivery.records.pipeline.candidates import Content
-from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.rules.preferences import DeliveryPreferences, SenderContext
 from delivery.rules.quiet_hours import QuietHours
 from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, SenderRule, State
@@ -34,24 +34,24 @@ def test_a_letter_goes_out_by_the_channel_that_its_recipient_wants() -> None:
     [
         (
             DeliveryPreferences(channel=Channel.EMAIL, is_closed=True),
-            Outcome(Kind.UNWANTED, Reason.CLOSED_TO_EVERYBODY),
+            Outcome(OutcomeKind.UNWANTED, Reason.CLOSED_TO_EVERYBODY),
         ),
         (
             DeliveryPreferences(channel=Channel.EMAIL, accepted_types=frozenset({MessageType.JOB})),
-            Outcome(Kind.UNWANTED, Reason.TYPE_NOT_ACCEPTED),
+            Outcome(OutcomeKind.UNWANTED, Reason.TYPE_NOT_ACCEPTED),
         ),
         (
             DeliveryPreferences(channel=Channel.EMAIL, account_status=AccountStatus.CLOSED),
-            Outcome(Kind.PERMANENT, Reason.ACCOUNT_UNAVAILABLE),
+            Outcome(OutcomeKind.PERMANENT, Reason.ACCOUNT_UNAVAILABLE),
         ),
-        (DeliveryPreferences(channel=Channel.INBOX), Outcome(Kind.SENT, channel=Channel.INBOX)),
+        (DeliveryPreferences(channel=Channel.INBOX), Outcome(OutcomeKind.SENT, channel=Channel.INBOX)),
         (
             DeliveryPreferences(channel=Channel.EMAIL, sender_rule=SenderRule.ALLOW),
-            Outcome(Kind.UNWANTED, Reason.SENDER_NOT_WANTED),
+            Outcome(OutcomeKind.UNWANTED, Reason.SENDER_NOT_WANTED),
         ),
         (
             DeliveryPreferences(channel=Channel.EMAIL, quiet_hours=QuietHours(time(11), time(12, 30))),
-            Outcome(Kind.DEFERRED, Reason.QUIET_HOURS, channel=Channel.EMAIL, due_in=timedelta(minutes=30)),
+            Outcome(OutcomeKind.DEFERRED, Reason.QUIET_HOURS, channel=Channel.EMAIL, due_in=timedelta(minutes=30)),
         ),
     ],
 )

@@ -14,7 +14,7 @@ from delivery.channels.email.message import NotExpressible, ascii_address, compo
 from delivery.channels.email.pool import Line, Lines, NoFreeLine
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.pipeline.claims import ClaimedDelivery
-from delivery.rules.outcomes import Kind, Outcome
+from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.rules.smtp_replies import judge_answer
 from delivery.settings import Settings
 from delivery.unsubscribe_tokens import unsubscribe_address
@@ -62,12 +62,14 @@ class SmtpSender:
             written = _ended(compose(claimed, self._domain, unsubscribe_url=self._page_of(claimed)))
             address = ascii_address(claimed.address)
         except NotExpressible as error:
-            return Outcome(Kind.PERMANENT, Reason.NOT_EXPRESSIBLE, str(error))
+            return Outcome(OutcomeKind.PERMANENT, Reason.NOT_EXPRESSIBLE, str(error))
         try:
             with self._lines.borrow(until - self._now()) as line:
                 return self._send(line, _Mail(claimed, f"RCPT TO:<{address}>", written, until))
         except NoFreeLine:
-            return Outcome(Kind.TEMPORARY, Reason.TRY_LATER, "the relay was busy with other mails of ours all the time")
+            return Outcome(
+                OutcomeKind.TEMPORARY, Reason.TRY_LATER, "the relay was busy with other mails of ours all the time"
+            )
 
     def _send(self, line: Line, mail: _Mail) -> Outcome:
         try:
@@ -81,7 +83,7 @@ class SmtpSender:
             return _refused(line, refusal)
         except (OSError, smtplib.SMTPException) as error:
             line.drop()
-            return Outcome(Kind.TEMPORARY, Reason.TRY_LATER, _describe(error))
+            return Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER, _describe(error))
         return self._finish(line, connection, mail)
 
     def _page_of(self, claimed: ClaimedDelivery) -> str | None:
@@ -114,12 +116,12 @@ class SmtpSender:
             crash_here(CrashPoint.DOT_ANSWERED)
         except (OSError, smtplib.SMTPException) as error:
             line.drop()
-            return Outcome(Kind.UNKNOWN, Reason.INTERRUPTED, _describe(error))
+            return Outcome(OutcomeKind.UNKNOWN, Reason.INTERRUPTED, _describe(error))
         self._note_answer(mail, code)
         outcome = judge_answer(code, words(code, answer))
-        if outcome.kind is Kind.SENT:
+        if outcome.kind is OutcomeKind.SENT:
             connection.count()
-        elif outcome.kind is Kind.UNKNOWN:
+        elif outcome.kind is OutcomeKind.UNKNOWN:
             line.drop()
         else:
             line.reset(code)
@@ -147,8 +149,8 @@ def _refused(line: Line, refusal: Refused) -> Outcome:
     """Leave the connection ready for the next mail, and say what the refusal means for this one."""
     line.reset(refusal.code)
     if refusal.is_final:
-        return Outcome(Kind.PERMANENT, Reason.MAILBOX_REFUSED, refusal.detail)
-    return Outcome(Kind.TEMPORARY, Reason.TRY_LATER, refusal.detail)
+        return Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED, refusal.detail)
+    return Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER, refusal.detail)
 
 
 def _describe(error: Exception) -> str:
