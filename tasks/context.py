@@ -40,7 +40,7 @@ class StepContext:
     database: Database
     doorbell: Doorbell
     senders: Mapping[Channel, Sender] = field(default_factory=dict)
-    chance: Callable[[], float] = random.random
+    jitter: Callable[[], float] = random.random
     worker_id: UUID = field(default_factory=uuid4)
     """Who works here. Its random first half is in every claim and is the key of its lock, so it is no UUIDv7."""
     notes: Notes = field(default_factory=NoNotes)

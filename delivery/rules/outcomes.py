@@ -72,13 +72,13 @@ def interrupted_outcome(attempt: Attempt) -> Outcome:
 
 
 def next_transition(
-    attempt: Attempt, outcome: Outcome, chance: float, *, patience: timedelta = timedelta()
+    attempt: Attempt, outcome: Outcome, jitter: float, *, patience: timedelta = timedelta()
 ) -> Transition:
     """Say what follows this outcome. `chance` is what `retry.next_try` takes.
 
     `patience` is how long the relay may still be at work on a mail whose outcome nobody knows.
     """
-    after, reason, due_in = _follow(outcome, attempt.number, chance)
+    after, reason, due_in = _follow(outcome, attempt.number, jitter)
     if after is State.UNKNOWN and due_in is not None:
         due_in = max(due_in, patience)
     return Transition(
@@ -94,7 +94,7 @@ def next_transition(
     )
 
 
-def _follow(outcome: Outcome, number: int, chance: float) -> tuple[State, Reason | None, timedelta | None]:
+def _follow(outcome: Outcome, number: int, jitter: float) -> tuple[State, Reason | None, timedelta | None]:
     if outcome.kind in _FINAL:
         return _FINAL[outcome.kind], outcome.reason, None
     after = State.UNKNOWN if outcome.kind is OutcomeKind.UNKNOWN else State.RETRYING
@@ -102,7 +102,7 @@ def _follow(outcome: Outcome, number: int, chance: float) -> tuple[State, Reason
         return after, outcome.reason, PARKED
     if outcome.kind is OutcomeKind.DEFERRED:
         return State.RETRYING, outcome.reason, min(outcome.due_in, LONGEST_WAIT)
-    wait = next_try(number, chance)
+    wait = next_try(number, jitter)
     if wait is None:
         return State.FAILED, Reason.GAVE_UP, None
     return after, outcome.reason, wait

@@ -24,7 +24,7 @@ PARKED = timedelta(days=36_500)
 """How long a recipient waits that is set aside: until somebody releases it."""
 
 
-def next_try(attempt: int, chance: float) -> timedelta | None:
+def next_try(attempt: int, jitter: float) -> timedelta | None:
     """Say how long to wait after this attempt (from 1), or None when it was the last.
 
     `chance` is a number from 0 to below 1; 0 gives the full wait. Jitter only shortens, so that a bound on the
@@ -32,4 +32,4 @@ def next_try(attempt: int, chance: float) -> timedelta | None:
     """
     if attempt > len(SCHEDULE):
         return None
-    return SCHEDULE[attempt - 1] * (1 - JITTER * chance)
+    return SCHEDULE[attempt - 1] * (1 - JITTER * jitter)

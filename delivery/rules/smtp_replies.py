@@ -7,7 +7,7 @@ LATER_ALTHOUGH_FINAL = frozenset({552})
 """Of the codes from 500 on, RFC 5321 4.5.3.1.10 means "later" by 552."""
 
 
-def judge_answer(code: int, detail: str | None) -> Outcome:
+def classify_reply(code: int, detail: str | None) -> Outcome:
     """Say how an attempt ended whose final dot was answered so; `detail` is for staff."""
     if 200 <= code < 300:
         return Outcome(OutcomeKind.SENT)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from delivery.rules.outcomes import Attempt, Outcome, OutcomeKind, interrupted_outcome
-from delivery.rules.smtp_replies import judge_answer
+from delivery.rules.smtp_replies import classify_reply
 from delivery.vocabulary import Channel, Reason
 
 DEATHS_LIMIT = 3
@@ -49,7 +49,9 @@ def after_lease(attempt: Attempt, traces: Traces | None) -> Outcome:
     """Say how an attempt ended that lost its lease: whoever made it may only be frozen, so an answer alone is proof."""
     trace = (traces or {}).get((attempt.recipient_id, attempt.number))
     return (
-        interrupted_outcome(attempt) if trace is None or trace.code is None else judge_answer(trace.code, _words(trace))
+        interrupted_outcome(attempt)
+        if trace is None or trace.code is None
+        else classify_reply(trace.code, _words(trace))
     )
 
 
@@ -59,7 +61,7 @@ def _ending(attempt: Attempt, traces: Traces | None) -> Outcome:
     trace = traces.get((attempt.recipient_id, attempt.number))
     if trace is None:  # Before the final dot the relay has taken nothing (RFC 5321 4.1.1.4).
         return Outcome(OutcomeKind.DEFERRED)
-    return interrupted_outcome(attempt) if trace.code is None else judge_answer(trace.code, _words(trace))
+    return interrupted_outcome(attempt) if trace.code is None else classify_reply(trace.code, _words(trace))
 
 
 def _words(trace: Trace) -> str:

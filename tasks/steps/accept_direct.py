@@ -52,7 +52,7 @@ def accept(context: StepContext, envelopes: Sequence[bytes]) -> list[bytes]:
         if not direct_send_lock.try_lock_direct_sends(db):
             return []
         known = clients.find_credentials(db, [shown for each in readings.values() if (shown := _shown(each))])
-        sends = _first_of_each_message(_judge(*each, known, context.settings.pepper) for each in readings.items())
+        sends = _first_of_each_message(_validate(*each, known, context.settings.pepper) for each in readings.items())
         accepted = accept_messages(db, _arrivals(sends), grace=context.settings.grace)
         refusals = [refusal for each in sends if (refusal := _refusal(each, accepted))]
         refused_sends.record(db, refusals)
@@ -97,7 +97,7 @@ def _split_token(fields: Mapping[str, object]) -> tuple[str, str] | None:
     return split(token, _KIND) if isinstance(token, str) else None
 
 
-def _judge(envelope: bytes, reading: Mapping[str, object] | InvalidInput, known: _Known, pepper: SecretStr) -> _Send:
+def _validate(envelope: bytes, reading: Mapping[str, object] | InvalidInput, known: _Known, pepper: SecretStr) -> _Send:
     """Check as the door does, one stage after the other: credentials, scope, shape."""
     if isinstance(reading, InvalidInput):
         return _Send(envelope, faults=tuple(reading.faults))

@@ -28,7 +28,7 @@ def decide(context: StepContext, message_ids: Sequence[UUID]) -> None:
         crash_here(CrashPoint.DECIDE_LOCKED)
         for some in _portions(contents):
             waiting = candidates.candidates(db, [content.message_id for content in some], State.ACCEPTED)
-            placed = judge(context, some, waiting)
+            placed = apply_rules(context, some, waiting)
             transitions.apply_transitions(db, placed)
             handed_on += [move for move in placed if move.after in _HANDED_ON]
         vetting_ids = _vetting_ids(contents, handed_on)
@@ -46,7 +46,7 @@ def _portions(contents: Sequence[candidates.Content]) -> Iterator[Sequence[candi
     return (contents[start : start + AT_ONCE] for start in range(0, len(contents), AT_ONCE))
 
 
-def judge(
+def apply_rules(
     context: StepContext, contents: Sequence[candidates.Content], waiting: Sequence[PendingRecipient]
 ) -> list[Transition]:
     """Apply the rules to every candidate of these messages."""

@@ -39,14 +39,16 @@ def deliver_alone(context: StepContext, recipient_ids: Sequence[int]) -> None:
 
 def _attempt(context: StepContext, letters: Sequence[ClaimedDelivery]) -> None:
     crash_here(CrashPoint.CLAIM_COMMITTED)
-    judged = [(claimed, judge(claimed)) for claimed in letters]  # Those not claimed are settled or in other hands.
+    judged = [
+        (claimed, check_preferences(claimed)) for claimed in letters
+    ]  # Those not claimed are settled or in other hands.
     _record(context, [(claimed, outcome) for claimed, outcome in judged if isinstance(outcome, Outcome)])
     for claimed, channel in judged:
         if isinstance(channel, Channel):
             _record(context, [(claimed, context.senders[channel].send(claimed))])
 
 
-def judge(claimed: ClaimedDelivery) -> Outcome | Channel:
+def check_preferences(claimed: ClaimedDelivery) -> Outcome | Channel:
     """Ask the preferences of this very moment: how the attempt ends without a network, or the channel to send by."""
     choice = choose_channel(claimed.sender, claimed.preference, now=claimed.read_at)
     return resolve_without_network(choice, claimed.channel)
@@ -89,4 +91,4 @@ def _move(context: StepContext, made: Sequence[Sequence[Transition]]) -> list[se
 
 def _next_transition(context: StepContext, claimed: ClaimedDelivery, outcome: Outcome) -> Transition:
     ended = apply_unknown_policy(outcome, context.settings)
-    return next_transition(claimed.attempted, ended, context.chance(), patience=context.settings.send_deadline)
+    return next_transition(claimed.attempted, ended, context.jitter(), patience=context.settings.send_deadline)

@@ -23,7 +23,7 @@ def lapse(context: StepContext, recipient_ids: Sequence[int]) -> None:
         transitions.apply_transitions(
             db,
             [
-                next_transition(each, apply_unknown_policy(end, context.settings), context.chance())
+                next_transition(each, apply_unknown_policy(end, context.settings), context.jitter())
                 for each, end in ended
             ],
         )

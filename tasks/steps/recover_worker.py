@@ -39,7 +39,7 @@ def bury(context: StepContext, worker_id: UUID) -> None:
 
 def _conclude(context: StepContext, attempt: Attempt, deaths: int, traces: Traces | None) -> Transition:
     outcome = apply_unknown_policy(after_death(attempt, traces, deaths=deaths), context.settings)
-    return next_transition(attempt, outcome, context.chance(), patience=context.settings.send_deadline)
+    return next_transition(attempt, outcome, context.jitter(), patience=context.settings.send_deadline)
 
 
 def _ring(context: StepContext, ended: Sequence[Transition]) -> None:

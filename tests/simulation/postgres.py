@@ -27,7 +27,7 @@ from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, Reason, Scope, State, Status
 from tasks.context import StepContext, apply_unknown_policy
 from tasks.steps.decide import decide
-from tasks.steps.deliver import judge
+from tasks.steps.deliver import check_preferences
 from tasks.steps.expire_leases import lapse
 from tasks.steps.recover_worker import bury
 from tasks.steps.release import release
@@ -76,7 +76,7 @@ class Postgres:
 
     def _open_office(self, settings: Settings, folder: Path) -> StepContext:
         there = settings.model_copy(update={"journal_folder": str(folder)})
-        return StepContext(there, self._store, self._bells, chance=lambda: 0.0)
+        return StepContext(there, self._store, self._bells, jitter=lambda: 0.0)
 
     @property
     def _office(self) -> StepContext:
@@ -154,7 +154,7 @@ class Postgres:
         token, lease = self._tokens.setdefault(run, claims.make_token(_worker_id(run.worker))), self._settings.lease
         with transaction(self._store) as db:
             letters = claims.claim(db, self._ids(recipients), token=token, lease=lease, is_alone=is_alone)
-        claimed = [Claimed(self._named(letter), _whole(judge(letter))) for letter in letters]
+        claimed = [Claimed(self._named(letter), _whole(check_preferences(letter))) for letter in letters]
         return sorted(claimed, key=lambda each: each.attempt.recipient_id)
 
     def note(self, worker: int, attempt: Attempt, code: int | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from delivery.rules.outcomes import Attempt, Outcome, OutcomeKind
-from delivery.rules.smtp_replies import judge_answer
+from delivery.rules.smtp_replies import classify_reply
 from delivery.vocabulary import Channel, Reason, StepName
 from tests.simulation.invariants import Ledger, keep_promises
 from tests.simulation.store import Bell, Claimed, Question, Run, Store, View, Wish
@@ -152,7 +152,7 @@ class World:
             self._hand_over(work, reply or CUTS[1])
         else:
             self.ask(lambda store: store.note(work.worker, work.attempt, work.code))
-            work.outcome = judge_answer(work.code or -1, None)
+            work.outcome = classify_reply(work.code or -1, None)
 
     def _hand_over(self, work: Work, reply: Reply) -> None:
         work.phase, work.code = Phase.ANSWERED, reply.code

@@ -65,7 +65,7 @@ def relay() -> FakeSender:
 @pytest.fixture
 def context(settings: Settings, database: Database, bells: NotedBells, relay: FakeSender) -> StepContext:
     """Give an office without chance: every wait is the full wait."""
-    return StepContext(settings, database, bells, {Channel.EMAIL: relay}, chance=lambda: 0.0)
+    return StepContext(settings, database, bells, {Channel.EMAIL: relay}, jitter=lambda: 0.0)
 
 
 @pytest.fixture

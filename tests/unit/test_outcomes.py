@@ -44,7 +44,7 @@ def test_every_outcome_has_its_consequence(
     }
     attempt = build.attempt(number)
 
-    move = next_transition(attempt, Outcome(kind, reasons.get(kind), "550 no"), chance=0)
+    move = next_transition(attempt, Outcome(kind, reasons.get(kind), "550 no"), jitter=0)
 
     ids = attempt.recipient_id, attempt.message_id
     assert Transition(*ids, State.CLAIMED, after, number, None, reason, "550 no", due_in) == move
@@ -91,7 +91,7 @@ def test_a_deferred_recipient_waits_as_long_as_it_must_but_a_day_at_most_and_is_
     outcome = Outcome(OutcomeKind.DEFERRED, Reason.QUIET_HOURS, channel=Channel.INBOX, due_in=asked)
     attempt = build.attempt(number)
 
-    move = next_transition(attempt, outcome, chance=0.5)
+    move = next_transition(attempt, outcome, jitter=0.5)
 
     ids = attempt.recipient_id, attempt.message_id
     expected = Transition(*ids, State.CLAIMED, State.RETRYING, number, Channel.INBOX, Reason.QUIET_HOURS, None, due_in)
@@ -106,7 +106,7 @@ def test_an_attempt_that_was_cut_off_may_have_reached_a_mailbox_but_not_an_inbox
 
 
 def test_a_recipient_reached_by_another_channel_than_it_was_queued_for_is_recorded_there() -> None:
-    move = next_transition(build.attempt(), Outcome(OutcomeKind.SENT, channel=Channel.INBOX), chance=0)
+    move = next_transition(build.attempt(), Outcome(OutcomeKind.SENT, channel=Channel.INBOX), jitter=0)
 
     assert (State.DELIVERED, Channel.INBOX) == (move.after, move.channel)
 
@@ -120,7 +120,7 @@ def test_an_open_recipient_is_always_due_and_a_final_one_never(kind: OutcomeKind
 
 
 def test_ten_attempts_take_about_28_hours() -> None:
-    waits = [next_try(number, chance=0) for number in range(1, 11)]
+    waits = [next_try(number, jitter=0) for number in range(1, 11)]
 
     assert 9 == len([wait for wait in waits if wait is not None])
     assert None is waits[-1]
@@ -134,7 +134,7 @@ def test_waits_grow_and_the_first_is_half_a_minute() -> None:
 
 @given(st.integers(1, 9), st.floats(0, 1, exclude_max=True))
 def test_jitter_only_shortens_a_wait_and_by_a_fifth_at_most(number: int, chance: float) -> None:
-    full = next_try(number, chance=0)
+    full = next_try(number, jitter=0)
 
     wait = next_try(number, chance)
 

@@ -13,8 +13,8 @@ from delivery.rules.quiet_hours import QuietHours
 from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, SenderRule, State
 from tasks.broker.doorbell import SilentDoorbell
 from tasks.context import StepContext
-from tasks.steps.decide import judge
-from tasks.steps.deliver import judge as judge_letter
+from tasks.steps.decide import apply_rules
+from tasks.steps.deliver import check_preferences as judge_letter
 from tests.support import build
 
 JOB = SenderContext(MessageType.JOB, build.CLIENT_ID)
@@ -66,7 +66,7 @@ def test_a_phrase_in_any_text_that_a_recipient_sees_holds_the_message(field_name
     texts = dict.fromkeys(["subject", "body", "sender_name"], "harmless") | {field_name: "a GIFT  card"}
     content = Content(build.MESSAGE_ID, texts)
 
-    moves = judge(context(hold_phrases="gift card"), [content], [build.pending(), build.pending()])
+    moves = apply_rules(context(hold_phrases="gift card"), [content], [build.pending(), build.pending()])
 
     assert [State.HELD, State.HELD] == [move.after for move in moves]
 
@@ -84,6 +84,6 @@ def test_one_flagged_message_does_not_hold_its_neighbours() -> None:
         build.pending(message_id=neighbour, sender=JOB, preference=no_jobs),
     ]
 
-    moves = judge(context(hold_phrases="gift card"), contents, candidates)
+    moves = apply_rules(context(hold_phrases="gift card"), contents, candidates)
 
     assert [State.HELD, State.DELIVERED, State.BLOCKED] == [move.after for move in moves]

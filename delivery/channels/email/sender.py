@@ -15,7 +15,7 @@ from delivery.channels.email.pool import Line, Lines, NoFreeLine
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Outcome, OutcomeKind
-from delivery.rules.smtp_replies import judge_answer
+from delivery.rules.smtp_replies import classify_reply
 from delivery.settings import Settings
 from delivery.unsubscribe_tokens import unsubscribe_address
 from delivery.vocabulary import Reason
@@ -118,7 +118,7 @@ class SmtpSender:
             line.drop()
             return Outcome(OutcomeKind.UNKNOWN, Reason.INTERRUPTED, _describe(error))
         self._note_answer(mail, code)
-        outcome = judge_answer(code, words(code, answer))
+        outcome = classify_reply(code, words(code, answer))
         if outcome.kind is OutcomeKind.SENT:
             connection.count()
         elif outcome.kind is OutcomeKind.UNKNOWN:
