@@ -11,11 +11,11 @@ from chaos.schedule import Ending, Planned
 from chaos.site import Site
 from delivery.records.database import DATABASE_UNAVAILABLE, Database, open_database, transaction
 from delivery.records.pipeline import vetting_cases
-from delivery.records.pipeline.vetting_cases import Case, Ruling
+from delivery.records.pipeline.vetting_cases import CaseDecision, CaseView
 from delivery.vocabulary import CaseState
 from tasks.broker.doorbell import SilentDoorbell
 from tasks.context import StepContext
-from tasks.steps.review import NotOpen, rule
+from tasks.steps.review import CaseNotOpen, close_case
 
 _LOOK_EVERY_S = 0.3
 _CASES_AT_ONCE = 100
@@ -62,15 +62,17 @@ class Staff:
             if case.subject in self._planned:
                 self._decide(database, case, self._planned[case.subject])
 
-    def _decide(self, database: Database, case: Case, planned: Planned) -> None:
+    def _decide(self, database: Database, case: CaseView, planned: Planned) -> None:
         state = _RULINGS[planned.ending]
         self._ledger.note_decision(planned.number, state)
         if self._crash_at and not self._site.mark.exists():
             self._command(case.case_id, "approve" if state is CaseState.APPROVED else "reject")
             return
         try:
-            rule(StepContext(self._site.inside, database, SilentDoorbell()), case.case_id, Ruling(state, "staff"))
-        except NotOpen:  # A decision whose commit was not heard of.
+            close_case(
+                StepContext(self._site.inside, database, SilentDoorbell()), case.case_id, CaseDecision(state, "staff")
+            )
+        except CaseNotOpen:  # A decision whose commit was not heard of.
             return
 
     def _command(self, case_id: UUID, verb: str) -> None:

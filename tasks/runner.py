@@ -18,7 +18,7 @@ from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver, deliver_alone
 from tasks.steps.expire_leases import lapse
-from tasks.steps.review import expire
+from tasks.steps.review import expire_reviews
 from tasks.steps.vet import vet
 
 Id = TypeVar("Id", UUID, int)
@@ -114,7 +114,7 @@ def _read_recipient_id(item: object) -> int | None:
 
 DECIDE = Step(decide, _read_message_id, due.set_aside_messages)
 VET = Step(vet, _read_message_id, due.set_aside_messages)
-EXPIRE = Step(expire, _read_message_id, due.set_aside_messages)
+EXPIRE = Step(expire_reviews, _read_message_id, due.set_aside_messages)
 DELIVER = Step(deliver, _read_recipient_id, due.set_aside_recipients, QueueName.DELIVER_SMTP)
 DELIVER_ALONE = Step(deliver_alone, _read_recipient_id, due.set_aside_recipients)
 LAPSE = Step(lapse, _read_recipient_id, due.set_aside_recipients)

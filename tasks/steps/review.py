@@ -8,7 +8,7 @@ import structlog
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import transaction
 from delivery.records.pipeline import candidates, transitions, vetting_cases
-from delivery.records.pipeline.vetting_cases import Ruling
+from delivery.records.pipeline.vetting_cases import CaseDecision
 from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient, refuse
 from delivery.vocabulary import CaseState, Reason, State
 from tasks.broker.doorbell import ring_for_deliveries
@@ -19,37 +19,37 @@ _CLOCK = "the clock"
 _REFUSALS = {CaseState.REJECTED: Reason.REFUSED_BY_STAFF, CaseState.EXPIRED: Reason.EXPIRED_IN_REVIEW}
 
 
-class NotOpen(Exception):  # noqa: N818 - a fact about the case
+class CaseNotOpen(Exception):  # noqa: N818 - a fact about the case
     """The case cannot be decided: there is none, or somebody has decided it already."""
 
 
-def rule(context: StepContext, case_id: UUID, ruling: Ruling) -> None:
+def close_case(context: StepContext, case_id: UUID, decision: CaseDecision) -> None:
     """Decide an open case. On approval preferences are asked again: an opt-out during the review counts.
 
     Raises `NotOpen` when there is no such case, or it was decided before.
     """
     with transaction(context.database) as db:
-        decided = vetting_cases.decide(db, case_id, ruling)
+        decided = vetting_cases.close(db, case_id, decision)
         if decided is None:
-            raise NotOpen(_why_not_open(vetting_cases.find(db, case_id)))
+            raise CaseNotOpen(_why_not_open(vetting_cases.find(db, case_id)))
         crash_here(CrashPoint.RULE_CLOSED)
         held = candidates.candidates(db, [decided.message_id], State.HELD)
-        placed = _place(context, held, ruling.state)
+        placed = _place(context, held, decision.state)
         transitions.apply_transitions(db, placed)
         crash_here(CrashPoint.RULE_WRITTEN)
     crash_here(CrashPoint.RULE_COMMITTED)
     ring_for_deliveries(context.doorbell, placed)
-    _log.info("vetting_case_decided", case_id=str(case_id), state=ruling.state)
+    _log.info("vetting_case_decided", case_id=str(case_id), state=decision.state)
 
 
-def expire(context: StepContext, message_ids: Sequence[UUID]) -> None:
+def expire_reviews(context: StepContext, message_ids: Sequence[UUID]) -> None:
     """Refuse these held messages, which staff did not decide in time; one decided meanwhile stays as it is."""
     with transaction(context.database) as db:
         overdue = vetting_cases.overdue(db, message_ids)
     for case_id in overdue:
         try:
-            rule(context, case_id, Ruling(CaseState.EXPIRED, _CLOCK))
-        except NotOpen:
+            close_case(context, case_id, CaseDecision(CaseState.EXPIRED, _CLOCK))
+        except CaseNotOpen:
             _log.debug("vetting_case_decided_before_it_expired", case_id=str(case_id))
 
 
@@ -60,7 +60,7 @@ def _place(context: StepContext, held: Sequence[PendingRecipient], state: CaseSt
     return refuse(held, _REFUSALS[state])
 
 
-def _why_not_open(case: vetting_cases.Case | None) -> str:
+def _why_not_open(case: vetting_cases.CaseView | None) -> str:
     if case is None:
         return "There is no vetting case with this id. `postroom vetting list` shows those that wait."
     return f"This case is closed: {case.state} by {case.decided_by} at {case.decided_at:%Y-%m-%d %H:%M:%S} UTC."

@@ -19,7 +19,7 @@ from delivery.records.identities.accounts import AccountFacts
 from delivery.records.pipeline import accept, claims, due, transitions
 from delivery.records.pipeline.accept import Acceptance, IncomingMessage
 from delivery.records.pipeline.claims import ClaimedDelivery
-from delivery.records.pipeline.vetting_cases import Ruling
+from delivery.records.pipeline.vetting_cases import CaseDecision
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.rules.outcomes import Attempt, Outcome, next_transition
@@ -31,7 +31,7 @@ from tasks.steps.deliver import check_preferences
 from tasks.steps.expire_leases import lapse
 from tasks.steps.recover_worker import bury
 from tasks.steps.release import release
-from tasks.steps.review import NotOpen, expire, rule
+from tasks.steps.review import CaseNotOpen, close_case, expire_reviews
 from tasks.steps.vet import vet
 from tests.simulation.statements import EMPTY, FRESH, LET_PASS, LETTERS, MAKE_WHOLE, ROWS, SHEETS
 from tests.simulation.store import MACHINES, TICK, Bell, Claimed, Question, Row, Run, Sheet, View, Wish, in_order, ticks
@@ -140,14 +140,14 @@ class Postgres:
             found = text("SELECT vetting_id FROM message WHERE id = :message_id")
             vetting_id = db.scalar(found, {"message_id": message_id})
         try:
-            rule(self._office, vetting_id or message_id, Ruling(state, "staff"))
-        except NotOpen:
+            close_case(self._office, vetting_id or message_id, CaseDecision(state, "staff"))
+        except CaseNotOpen:
             return False
         return True
 
     def expire(self, message_ids: Sequence[UUID]) -> None:
         """Close the cases of these messages whose time is over."""
-        expire(self._office, message_ids)
+        expire_reviews(self._office, message_ids)
 
     def claim(self, run: Run, recipients: Sequence[int], *, is_alone: bool) -> list[Claimed]:
         """Claim those of these recipients that may be tried now, beside others or alone; ask their preferences."""

@@ -15,7 +15,7 @@ from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, Channel, QueueName, Reason, Scope
 from tasks.context import StepContext
-from tasks.steps.review import rule
+from tasks.steps.review import close_case
 from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_review import APPROVED
 from tests.support.api_client import Headers, key_of, post, status_of
@@ -69,7 +69,7 @@ def test_a_flagged_message_is_pending_until_staff_let_it_go(
     meta = answer.json()["meta"]
     wait_until(lambda: book.count("vetting_case") == 1)
 
-    rule(context, UUID(meta["message_vetting_id"]), APPROVED)
+    close_case(context, UUID(meta["message_vetting_id"]), APPROVED)
 
     later = overdue.get(answer.headers["Location"], headers=key).json()["meta"]
     assert ("pending", "in_review", 1) == (meta["status"], meta["status_reason"], len(meta["failed_recipients"]))

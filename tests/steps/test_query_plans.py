@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 from delivery.records.database import Database, open_database, transaction
 from delivery.records.identities import accounts
 from delivery.records.pipeline import claims, due, transitions, vetting_cases
-from delivery.records.pipeline.vetting_cases import Ruling
+from delivery.records.pipeline.vetting_cases import CaseDecision
 from delivery.records.views import inbox, messages
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerIdentity
@@ -28,7 +28,7 @@ from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
 from tasks.steps.expire_leases import lapse
-from tasks.steps.review import expire, rule
+from tasks.steps.review import close_case, expire_reviews
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
 from tests.support.fixtures import Book
@@ -206,9 +206,9 @@ def test_vetting_and_reviewing(large: Book, busy_office: StepContext) -> None:
 
     with counted(large.database) as statements:
         vet(busy_office, [approved, expired])
-        rule(busy_office, large.case(approved).case_id, Ruling(CaseState.APPROVED, "staff"))
+        close_case(busy_office, large.case(approved).case_id, CaseDecision(CaseState.APPROVED, "staff"))
         large.ask("UPDATE vetting_case SET expires_at = clock_timestamp() WHERE message_id = :id", id=expired)
-        expire(busy_office, [expired])
+        expire_reviews(busy_office, [expired])
 
     assert_by_key(large.database, statements)
 

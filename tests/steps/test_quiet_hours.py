@@ -19,7 +19,7 @@ from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
 from tasks.steps.expire_leases import lapse
-from tasks.steps.review import rule
+from tasks.steps.review import close_case
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_review import APPROVED
@@ -101,7 +101,7 @@ def test_what_staff_let_go_in_quiet_hours_waits_for_their_end(book: Book, contex
     held = book.states(message_id)
     vet(context, [message_id])
 
-    rule(context, book.case(message_id).case_id, APPROVED)
+    close_case(context, book.case(message_id).case_id, APPROVED)
 
     assert ([State.HELD], [State.RETRYING], [QUIET]) == (held, book.states(message_id), book.reasons(message_id))
 

@@ -11,7 +11,7 @@ import pytest
 from delivery.attempt_journal import Journal
 from delivery.records.database import transaction
 from delivery.records.pipeline import claims, due
-from delivery.records.pipeline.vetting_cases import Ruling
+from delivery.records.pipeline.vetting_cases import CaseDecision
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.rules.outcomes import Outcome, OutcomeKind
@@ -22,7 +22,7 @@ from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
 from tasks.steps.recover_worker import bury
 from tasks.steps.release import release
-from tasks.steps.review import rule
+from tasks.steps.review import close_case
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_sweep import sweeping
@@ -249,7 +249,7 @@ def test_a_held_message_whose_expiry_kills_is_set_aside_and_staff_may_still_deci
     with transaction(book.database) as db:
         due_now = due.expired(db, limit=10)
     after = book.reasons(message_id)
-    rule(context, book.case(message_id).case_id, Ruling(CaseState.APPROVED, "staff"))
+    close_case(context, book.case(message_id).case_id, CaseDecision(CaseState.APPROVED, "staff"))
 
     assert ([Reason.FLAGGED], [Reason.POISONED], []) == (before, after, due_now)
     assert [State.DELIVERED] == book.states(message_id)

@@ -11,20 +11,20 @@ from uuid_utils.compat import uuid7
 
 from delivery.records.database import transaction
 from delivery.records.pipeline import vetting_cases
-from delivery.records.pipeline.vetting_cases import Ruling
+from delivery.records.pipeline.vetting_cases import CaseDecision
 from delivery.rules.vetting import Finding
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, QueueName, Reason, State, StepName
 from tasks.context import StepContext
 from tasks.steps.decide import decide
-from tasks.steps.review import NotOpen, expire, rule
+from tasks.steps.review import CaseNotOpen, close_case, expire_reviews
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
 from tests.support.fixtures import Book
 from tests.support.step_driver import Bell, Crank, FakeSender, NotedBells
 
-APPROVED = Ruling(CaseState.APPROVED, "staff@example.com", "fine")
-REJECTED = Ruling(CaseState.REJECTED, "staff@example.com", "no")
+APPROVED = CaseDecision(CaseState.APPROVED, "staff@example.com", "fine")
+REJECTED = CaseDecision(CaseState.REJECTED, "staff@example.com", "no")
 Hold = Callable[..., UUID]
 
 
@@ -87,7 +87,7 @@ def test_a_message_that_is_not_held_gets_no_case(book: Book, context: StepContex
 
 def test_open_cases_wait_oldest_first(book: Book, hold: Hold, context: StepContext) -> None:
     first, decided, last = hold(book.account()), hold(book.account()), hold(book.account())
-    rule(context, book.case(decided).case_id, REJECTED)
+    close_case(context, book.case(decided).case_id, REJECTED)
 
     with transaction(book.database) as db:
         waiting = vetting_cases.open_cases(db, 10)
@@ -114,7 +114,7 @@ def test_approval_delivers_to_inboxes_and_queues_mail(
     inbox = book.account()
     message_id = hold(inbox, book.account(Channel.EMAIL))
 
-    rule(context, book.case(message_id).case_id, APPROVED)
+    close_case(context, book.case(message_id).case_id, APPROVED)
 
     _, queued = book.recipient_ids(message_id)
     assert [State.DELIVERED, State.QUEUED] == book.states(message_id)
@@ -126,7 +126,7 @@ def test_approval_delivers_to_inboxes_and_queues_mail(
 def test_approval_is_kept_with_who_decided_and_why(book: Book, hold: Hold, context: StepContext) -> None:
     message_id = hold(book.account())
 
-    rule(context, book.case(message_id).case_id, APPROVED)
+    close_case(context, book.case(message_id).case_id, APPROVED)
 
     case = book.case(message_id)
     assert (CaseState.APPROVED, "staff@example.com", "fine") == (case.state, case.decided_by, case.note)
@@ -139,7 +139,7 @@ def test_an_opt_out_during_the_review_counts(book: Book, hold: Hold, context: St
     book.change(left, is_closed=True)
     book.change(closed, status=AccountStatus.CLOSED)
 
-    rule(context, book.case(message_id).case_id, APPROVED)
+    close_case(context, book.case(message_id).case_id, APPROVED)
 
     assert [State.BLOCKED, State.FAILED, State.DELIVERED] == book.states(message_id)
     assert [] == book.inbox(left)
@@ -150,7 +150,7 @@ def test_a_recipient_blocked_before_the_review_stays_blocked(book: Book, hold: H
     message_id = hold(blocked, book.account())
     book.change(blocked, is_closed=False, channel=Channel.INBOX)
 
-    rule(context, book.case(message_id).case_id, APPROVED)
+    close_case(context, book.case(message_id).case_id, APPROVED)
 
     assert [State.BLOCKED, State.DELIVERED] == book.states(message_id)
     assert [] == book.inbox(blocked)
@@ -161,22 +161,24 @@ def test_rejection_refuses_every_held_recipient(
 ) -> None:
     message_id = hold(book.account(), book.account(Channel.EMAIL), book.account(is_closed=True))
 
-    rule(context, book.case(message_id).case_id, REJECTED)
+    close_case(context, book.case(message_id).case_id, REJECTED)
 
     assert [Reason.REFUSED_BY_STAFF, Reason.REFUSED_BY_STAFF, Reason.CLOSED_TO_EVERYBODY] == book.reasons(message_id)
     assert (0, 0, "rejected") == book.counters(message_id)
     assert [] == list(bells.rung)
 
 
-@pytest.mark.parametrize("second", [APPROVED, REJECTED, Ruling(CaseState.EXPIRED, "the clock")])
+@pytest.mark.parametrize("second", [APPROVED, REJECTED, CaseDecision(CaseState.EXPIRED, "the clock")])
 @pytest.mark.parametrize("first", [APPROVED, REJECTED])
-def test_a_case_is_decided_once(book: Book, hold: Hold, context: StepContext, first: Ruling, second: Ruling) -> None:
+def test_a_case_is_decided_once(
+    book: Book, hold: Hold, context: StepContext, first: CaseDecision, second: CaseDecision
+) -> None:
     message_id = hold(book.account())
-    rule(context, book.case(message_id).case_id, first)
+    close_case(context, book.case(message_id).case_id, first)
     states = book.states(message_id)
 
-    with pytest.raises(NotOpen, match=f"closed: {first.state} by staff@example.com"):
-        rule(context, book.case(message_id).case_id, second)
+    with pytest.raises(CaseNotOpen, match=f"closed: {first.state} by staff@example.com"):
+        close_case(context, book.case(message_id).case_id, second)
 
     assert (first.state, states) == (book.case(message_id).state, book.states(message_id))
 
@@ -188,11 +190,11 @@ def test_of_two_who_decide_at_once_one_is_told_that_it_is_too_late(
     case_id = book.case(message_id).case_id
     start = threading.Barrier(4)
 
-    def decide_case(ruling: Ruling) -> bool:
+    def decide_case(ruling: CaseDecision) -> bool:
         start.wait()
         try:
-            rule(context, case_id, ruling)
-        except NotOpen:
+            close_case(context, case_id, ruling)
+        except CaseNotOpen:
             return False
         return True
 
@@ -204,15 +206,15 @@ def test_of_two_who_decide_at_once_one_is_told_that_it_is_too_late(
 
 
 def test_a_case_that_never_was_is_not_open(context: StepContext) -> None:
-    with pytest.raises(NotOpen, match="no vetting case with this id"):
-        rule(context, uuid7(), APPROVED)
+    with pytest.raises(CaseNotOpen, match="no vetting case with this id"):
+        close_case(context, uuid7(), APPROVED)
 
 
 def test_the_clock_refuses_what_staff_did_not_decide(book: Book, hold: Hold, context: StepContext) -> None:
     message_id = hold(book.account())
     book.let_pass(timedelta(days=8))
 
-    expire(context, [message_id])
+    expire_reviews(context, [message_id])
 
     assert [Reason.EXPIRED_IN_REVIEW] == book.reasons(message_id)
     assert (CaseState.EXPIRED, "the clock") == (book.case(message_id).state, book.case(message_id).decided_by)
@@ -222,16 +224,16 @@ def test_a_case_does_not_expire_before_its_time(book: Book, hold: Hold, context:
     message_id = hold(book.account())
     book.let_pass(timedelta(days=6.9))
 
-    expire(context, [message_id])
+    expire_reviews(context, [message_id])
 
     assert ([State.HELD], CaseState.OPEN) == (book.states(message_id), book.case(message_id).state)
 
 
 def test_a_case_that_staff_decided_does_not_expire(book: Book, hold: Hold, context: StepContext) -> None:
     message_id = hold(book.account())
-    rule(context, book.case(message_id).case_id, APPROVED)
+    close_case(context, book.case(message_id).case_id, APPROVED)
     book.let_pass(timedelta(days=8))
 
-    expire(context, [message_id])
+    expire_reviews(context, [message_id])
 
     assert [State.DELIVERED] == book.states(message_id)

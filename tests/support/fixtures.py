@@ -15,7 +15,7 @@ from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
 from delivery.records.pipeline import accept, vetting_cases
 from delivery.records.pipeline.accept import Acceptance, IncomingMessage, Stored
-from delivery.records.pipeline.vetting_cases import Case
+from delivery.records.pipeline.vetting_cases import CaseView
 from delivery.records.views import inbox, messages
 from delivery.records.views.messages import MessageView
 from delivery.vocabulary import Channel, MessageType, Reason, Scope, State, Status
@@ -110,7 +110,7 @@ class Book:
         (row,) = self.ask("SELECT open_count, good_count, status FROM message WHERE id = :id", id=message_id)
         return row.open_count, row.good_count, Status(row.status)
 
-    def case(self, message_id: UUID) -> Case:
+    def case(self, message_id: UUID) -> CaseView:
         """Give the vetting case of a message."""
         vetting_id = self.view(message_id).vetting_id
         assert vetting_id is not None

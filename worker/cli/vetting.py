@@ -10,11 +10,11 @@ import typer
 from delivery.explain import ago, span
 from delivery.records.database import transaction
 from delivery.records.pipeline import vetting_cases
-from delivery.records.pipeline.vetting_cases import Case, Ruling
+from delivery.records.pipeline.vetting_cases import CaseDecision, CaseView
 from delivery.vocabulary import CaseState
 from tasks.broker.doorbell import BrokerDoorbell, SilentDoorbell
 from tasks.context import StepContext
-from tasks.steps.review import NotOpen, rule
+from tasks.steps.review import CaseNotOpen, close_case
 from worker.cli.console import AsJson, missing, opened, printable, read_id, settings, show_json
 
 vetting = typer.Typer(help="Review held messages: list, show, approve, reject.", no_args_is_help=True)
@@ -58,40 +58,40 @@ def show_case(case: CaseId, *, as_json: AsJson = False) -> None:
 @vetting.command("approve")
 def approve(case: CaseId, actor: Actor, note: Note = None) -> None:
     """Let a held message go to those recipients whose preferences still allow it."""
-    _rule(case, Ruling(CaseState.APPROVED, actor, note))
+    _rule(case, CaseDecision(CaseState.APPROVED, actor, note))
 
 
 @vetting.command("reject")
 def reject(case: CaseId, actor: Actor, note: Note = None) -> None:
     """Refuse a held message for all its recipients."""
-    _rule(case, Ruling(CaseState.REJECTED, actor, note))
+    _rule(case, CaseDecision(CaseState.REJECTED, actor, note))
 
 
-def _rule(case: str, ruling: Ruling) -> None:
+def _rule(case: str, decision: CaseDecision) -> None:
     case_id = read_id(case, "vetting case")
     asked = settings()
     doorbell = BrokerDoorbell(asked) if asked.bell else SilentDoorbell()
     with opened(asked) as database:
         try:
-            rule(StepContext(asked, database, doorbell), case_id, ruling)
-        except NotOpen as error:
+            close_case(StepContext(asked, database, doorbell), case_id, decision)
+        except CaseNotOpen as error:
             raise missing(str(error)) from error
         finally:
             doorbell.close()
-    typer.echo(f"postroom: case {case_id} is {ruling.state}")
+    typer.echo(f"postroom: case {case_id} is {decision.state}")
 
 
-def _found(case: Case) -> str:
+def _found(case: CaseView) -> str:
     return ", ".join(f'"{finding.phrase}" in {finding.field}' for finding in case.findings) or "-"
 
 
-def _summary(case: Case, now: datetime) -> str:
+def _summary(case: CaseView, now: datetime) -> str:
     clock = f"opened {ago(case.opened_at, now)}, expires in {span(case.expires_at - now)}"
     lines = (f"{case.sender_name}: {case.subject}", f"found {_found(case)}")
     return f"{case.case_id}  {clock}\n" + "\n".join(f"    {printable(line)}" for line in lines)
 
 
-def _describe(case: Case) -> str:
+def _describe(case: CaseView) -> str:
     decided = f"{case.decided_at:%Y-%m-%d %H:%M:%S} UTC by {case.decided_by}" if case.decided_at else "not yet"
     facts = {
         "Case": case.case_id,

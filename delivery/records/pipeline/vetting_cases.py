@@ -59,7 +59,7 @@ def open_case(db: Connection, held: HeldMessage, findings: Iterable[Finding], *,
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class CaseView:
     """A vetting case as staff see it."""
 
     case_id: UUID
@@ -88,19 +88,19 @@ _OPEN_CASES = text(f"{_CASES} WHERE state = '{CaseState.OPEN}' ORDER BY opened_a
 _ONE_CASE = text(f"{_CASES} WHERE vetting_case.id = :case_id")
 
 
-def open_cases(db: Connection, limit: int) -> list[Case]:
+def open_cases(db: Connection, limit: int) -> list[CaseView]:
     """List the cases that wait for staff, oldest first."""
     return [_case(row) for row in db.execute(_OPEN_CASES, {"limit": limit})]
 
 
-def find(db: Connection, case_id: UUID) -> Case | None:
+def find(db: Connection, case_id: UUID) -> CaseView | None:
     """Find one case, whatever its state."""
     row = db.execute(_ONE_CASE, {"case_id": case_id}).one_or_none()
     return None if row is None else _case(row)
 
 
-def _case(row: Row[tuple[object, ...]]) -> Case:
-    return Case(
+def _case(row: Row[tuple[object, ...]]) -> CaseView:
+    return CaseView(
         case_id=row.id,
         message_id=row.message_id,
         state=CaseState(row.state),
@@ -132,14 +132,14 @@ _LOCK_MESSAGE = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class ClosedCase:
     """The message whose case was just decided."""
 
     message_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
+class CaseDecision:
     """What somebody decides about a case, and what they say about it."""
 
     state: CaseState
@@ -147,13 +147,13 @@ class Ruling:
     note: str | None = None
 
 
-def decide(db: Connection, case_id: UUID, ruling: Ruling) -> Decided | None:
+def close(db: Connection, case_id: UUID, decision: CaseDecision) -> ClosedCase | None:
     """Close an open case with this ruling; None when there is no such case or it is not open any more."""
     # Messages are locked before all else (records/pipeline/transitions.py).
     db.execute(_LOCK_MESSAGE, {"case_id": case_id})
-    values = {"case_id": case_id, "state": ruling.state, "actor": ruling.actor, "note": ruling.note}
+    values = {"case_id": case_id, "state": decision.state, "actor": decision.actor, "note": decision.note}
     row = db.execute(_DECIDE, values).one_or_none()
-    return None if row is None else Decided(row.id)
+    return None if row is None else ClosedCase(row.id)
 
 
 _OVERDUE = text(f"""
