@@ -11,14 +11,14 @@ from delivery.rules.worker_deaths import after_lease
 from tasks.context import StepContext, apply_unknown_policy
 
 
-def lapse(context: StepContext, recipient_ids: Sequence[int]) -> None:
+def expire_leases(context: StepContext, recipient_ids: Sequence[int]) -> None:
     """Record how these attempts ended, as far as anybody can know; a late outcome of theirs is fenced out from now on.
 
     A worker that lives and could not reach the database may have noted the relay's answer in its journal.
     """
     folder = attempt_journal.journal_folder(context.settings.journal_folder)
     with transaction(context.database) as db:
-        attempts = claims.lapsed(db, recipient_ids)
+        attempts = claims.expired_leases(db, recipient_ids)
         ended = [(each, after_lease(each, attempt_journal.read_by_token(folder, token))) for each, token in attempts]
         transitions.apply_transitions(
             db,

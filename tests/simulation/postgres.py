@@ -28,7 +28,7 @@ from delivery.vocabulary import AccountStatus, CaseState, Channel, Reason, Scope
 from tasks.context import StepContext, apply_unknown_policy
 from tasks.steps.decide import decide
 from tasks.steps.deliver import check_preferences
-from tasks.steps.expire_leases import lapse
+from tasks.steps.expire_leases import expire_leases
 from tasks.steps.recover_worker import bury
 from tasks.steps.release import release
 from tasks.steps.review import CaseNotOpen, close_case, expire_reviews
@@ -178,7 +178,7 @@ class Postgres:
 
     def lapse(self, recipients: Sequence[int], machine: int) -> None:
         """End those attempts at these recipients whose lease ran out, as far as this machine knows."""
-        lapse(self._offices[machine], self._ids(recipients))
+        expire_leases(self._offices[machine], self._ids(recipients))
 
     def bury(self, worker: int, machine: int) -> None:
         """End what this worker had under way, as far as this machine knows."""

@@ -9,7 +9,7 @@ from delivery.rules.retry import SCHEDULE
 from delivery.vocabulary import Reason, State
 from tasks.context import StepContext
 from tasks.steps.deliver import deliver
-from tasks.steps.expire_leases import lapse
+from tasks.steps.expire_leases import expire_leases
 from tests.support.attempts import LEASE, claim, record
 from tests.support.fixtures import Book
 from tests.support.step_driver import FakeSender
@@ -19,7 +19,7 @@ def test_an_attempt_whose_lease_ran_out_is_of_unknown_outcome(book: Book, contex
     claim(book, queued)
     book.let_pass(LEASE)
 
-    lapse(context, book.recipient_ids(queued))
+    expire_leases(context, book.recipient_ids(queued))
 
     recipient = book.recipient(queued)
     assert (State.UNKNOWN, Reason.INTERRUPTED, 1) == (recipient.state, recipient.reason, recipient.attempt)
@@ -30,7 +30,7 @@ def test_an_attempt_whose_lease_ran_out_is_of_unknown_outcome(book: Book, contex
 def test_an_attempt_within_its_lease_does_not_lapse(book: Book, context: StepContext, queued: UUID) -> None:
     claim(book, queued)
 
-    lapse(context, book.recipient_ids(queued))
+    expire_leases(context, book.recipient_ids(queued))
 
     assert [State.CLAIMED] == book.states(queued)
 
@@ -40,7 +40,7 @@ def test_an_attempt_after_an_unknown_outcome_may_be_a_duplicate_and_says_so(
 ) -> None:
     claim(book, queued)
     book.let_pass(LEASE)
-    lapse(context, book.recipient_ids(queued))
+    expire_leases(context, book.recipient_ids(queued))
     book.let_pass(SCHEDULE[0])
 
     deliver(context, book.recipient_ids(queued))
@@ -52,7 +52,7 @@ def test_an_attempt_after_an_unknown_outcome_may_be_a_duplicate_and_says_so(
 def test_a_late_outcome_is_fenced_by_the_lapse(book: Book, context: StepContext, queued: UUID) -> None:
     (late,) = claim(book, queued)
     book.let_pass(LEASE)
-    lapse(context, book.recipient_ids(queued))
+    expire_leases(context, book.recipient_ids(queued))
 
     assert set() == record(book, late.attempted, Outcome(OutcomeKind.SENT))
     assert ([State.UNKNOWN], (1, 0, "pending")) == (book.states(queued), book.counters(queued))
@@ -61,7 +61,7 @@ def test_a_late_outcome_is_fenced_by_the_lapse(book: Book, context: StepContext,
 def test_a_late_outcome_is_fenced_by_the_next_attempt(book: Book, context: StepContext, queued: UUID) -> None:
     (late,) = claim(book, queued)
     book.let_pass(LEASE)
-    lapse(context, book.recipient_ids(queued))
+    expire_leases(context, book.recipient_ids(queued))
     book.let_pass(SCHEDULE[0])
     (current,) = claim(book, queued)
 
@@ -76,7 +76,7 @@ def test_a_step_that_was_fenced_leaves_the_record_as_it_is(
 ) -> None:
     def answer(letter: ClaimedDelivery) -> Outcome:
         book.let_pass(timedelta(days=1))
-        lapse(context, [letter.recipient_id])
+        expire_leases(context, [letter.recipient_id])
         return Outcome(OutcomeKind.SENT)
 
     relay.answer = answer

@@ -27,7 +27,7 @@ from delivery.vocabulary import CaseState, Channel, State
 from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
-from tasks.steps.expire_leases import lapse
+from tasks.steps.expire_leases import expire_leases
 from tasks.steps.review import close_case, expire_reviews
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
@@ -156,7 +156,7 @@ def test_lapsing(large: Book, busy_office: StepContext) -> None:
         claims.claim(db, large.recipient_ids(message_id), token=uuid7(), lease=timedelta(0))
 
     with counted(large.database) as statements:
-        lapse(busy_office, large.recipient_ids(message_id))
+        expire_leases(busy_office, large.recipient_ids(message_id))
 
     assert_by_index(large.database, statements)
 

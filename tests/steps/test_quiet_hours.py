@@ -18,7 +18,7 @@ from tasks.broker.doorbell import SilentDoorbell
 from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
-from tasks.steps.expire_leases import lapse
+from tasks.steps.expire_leases import expire_leases
 from tasks.steps.review import close_case
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
@@ -199,7 +199,7 @@ def test_an_inbox_delivery_that_was_cut_off_is_made_again_and_is_no_duplicate(bo
         claims.claim(db, book.recipient_ids(message_id), token=uuid7(), lease=AN_HOUR)
     book.let_pass(AN_HOUR)
 
-    lapse(context, book.recipient_ids(message_id))
+    expire_leases(context, book.recipient_ids(message_id))
     between = book.recipient(message_id)
     deliver(context, book.recipient_ids(message_id))
 

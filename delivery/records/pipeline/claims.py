@@ -121,7 +121,7 @@ _LAPSED = text(f"""
 """)
 
 
-def lapsed(db: Connection, recipient_ids: Sequence[int]) -> list[tuple[Attempt, UUID]]:
+def expired_leases(db: Connection, recipient_ids: Sequence[int]) -> list[tuple[Attempt, UUID]]:
     """Read those attempts at these recipients whose lease ran out, each with its claim token."""
     rows = db.execute(_LAPSED, {"recipient_ids": list(recipient_ids)})
     return [(Attempt(row.id, row.message_id, row.attempt, Channel(row.channel)), row.claim_token) for row in rows]
