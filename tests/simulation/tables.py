@@ -25,7 +25,7 @@ from tests.support import build
 
 PARKED_TICKS = ticks(PARKED)
 _UNTIL_TWO = QuietHours(time(11), time(14))
-_APPROACH = SenderContext(MessageType.OTHER, build.CLIENT_ID)
+_SENDER = SenderContext(MessageType.OTHER, build.CLIENT_ID)
 
 
 @cache
@@ -102,7 +102,7 @@ class Pages:
                 message_id=message_id,
                 state=state,
                 attempt=self.rows[number].attempt,
-                sender=_APPROACH,
+                sender=_SENDER,
                 preference=preference_of(self.preferences[self.rows[number].account_id]),
                 read_at=build.NOON,
             )
@@ -183,7 +183,7 @@ class Pages:
         attempt = self.attempt(number)
         preference = preference_of(self.preferences[self.rows[number].account_id])
         return Claimed(
-            attempt, resolve_without_network(choose_channel(_APPROACH, preference, now=build.NOON), attempt.channel)
+            attempt, resolve_without_network(choose_channel(_SENDER, preference, now=build.NOON), attempt.channel)
         )
 
     def conclude(self, attempt: Attempt, outcome: Outcome, patience: timedelta) -> Transition:

@@ -235,7 +235,7 @@ def test_the_sweep_delivers_what_was_put_off(book: Book, context: StepContext, r
 
 
 @pytest.mark.parametrize(
-    ("wishes", "reason"),
+    ("preferences", "reason"),
     [
         ({"sender_rule": SenderRule.BLOCK, "senders": ("Grace@Example.com",)}, Reason.SENDER_NOT_WANTED),
         ({"sender_rule": SenderRule.ALLOW, "senders": ("else@example.com",)}, Reason.SENDER_NOT_WANTED),

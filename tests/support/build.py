@@ -22,7 +22,7 @@ PEPPER = SecretStr("a pepper for tests, 32 characters or more")
 MESSAGE_ID = UUID("0199aaaa-0000-7000-8000-000000000000")
 CLIENT_ID = UUID("0199bbbb-0000-7000-8000-000000000000")
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-APPROACH = SenderContext(MessageType.OTHER, CLIENT_ID)
+SENDER = SenderContext(MessageType.OTHER, CLIENT_ID)
 
 _numbers = count(1)
 
@@ -53,7 +53,7 @@ def pending(state: State = State.ACCEPTED, **chosen: Any) -> PendingRecipient:
         "recipient_id": next(_numbers),
         "message_id": MESSAGE_ID,
         "attempt": 0,
-        "approach": APPROACH,
+        "sender": SENDER,
         "preference": DeliveryPreferences(),
         "read_at": NOON,
     }

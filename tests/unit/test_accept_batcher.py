@@ -21,7 +21,7 @@ GRACE = timedelta(seconds=5)
 AWAY = OperationalError("SELECT", {}, Exception("connection refused"))
 
 
-class FakeArchive:
+class FakeAcceptDatabase:
     """Stores in a list, once `is_open` lets it; refuses what it is told to refuse."""
 
     def __init__(self, *, unknown: Collection[UUID] = (), poison: UUID | None = None) -> None:
@@ -33,7 +33,7 @@ class FakeArchive:
         self._unknown = set(unknown)
         self._poison = poison
 
-    async def ask(self, question: Callable[..., Any], arrivals: Sequence[IncomingMessage], *, grace: timedelta) -> Any:
+    async def run(self, question: Callable[..., Any], arrivals: Sequence[IncomingMessage], *, grace: timedelta) -> Any:
         """Do what `accept` does with these arrivals, as one commit."""
         assert (accept, GRACE) == (question, grace)
         self.asked += 1
@@ -49,14 +49,14 @@ class FakeArchive:
         }
 
 
-def registrar_of(database: FakeArchive, *, waiting: int = 0) -> AcceptBatcher:
-    """Make a registrar that stores in this archive, while so many requests wait for their verdict."""
+def registrar_of(database: FakeAcceptDatabase, *, waiting: int = 0) -> AcceptBatcher:
+    """Make a registrar that stores in this database, while so many requests wait for their verdict."""
     return AcceptBatcher(cast(AsyncDatabase, database), GRACE, lambda: waiting)
 
 
 def test_an_idle_registrar_stores_a_draft_at_once_and_alone() -> None:
     async def test() -> None:
-        database = FakeArchive()
+        database = FakeAcceptDatabase()
 
         acceptance = await registrar_of(database).accept(build.incoming(1))
 
@@ -69,7 +69,7 @@ def test_an_idle_registrar_stores_a_draft_at_once_and_alone() -> None:
 
 def test_drafts_that_come_while_a_commit_is_under_way_share_the_next_one() -> None:
     async def test() -> None:
-        database = FakeArchive()
+        database = FakeAcceptDatabase()
         database.is_open.clear()
         accept_batcher = registrar_of(database)
         accepting = [asyncio.create_task(accept_batcher.accept(build.incoming(0)))]
@@ -87,7 +87,7 @@ def test_drafts_that_come_while_a_commit_is_under_way_share_the_next_one() -> No
 
 def test_in_a_crowd_drafts_that_come_right_after_a_shared_commit_began_share_the_next_one() -> None:
     async def test() -> None:
-        database = FakeArchive()
+        database = FakeAcceptDatabase()
         accept_batcher = registrar_of(database, waiting=8)
         await accept_together(accept_batcher, 2)
 
@@ -112,7 +112,7 @@ def test_in_a_crowd_drafts_that_come_right_after_a_shared_commit_began_share_the
 )
 def test_otherwise_what_comes_right_after_a_commit_is_stored_at_once(before: int, waiting: int, pause_s: float) -> None:
     async def test() -> None:
-        accept_batcher = registrar_of(FakeArchive(), waiting=waiting)
+        accept_batcher = registrar_of(FakeAcceptDatabase(), waiting=waiting)
         await accept_together(accept_batcher, before)
         await asyncio.sleep(pause_s)
 
@@ -125,7 +125,7 @@ def test_otherwise_what_comes_right_after_a_commit_is_stored_at_once(before: int
 
 def test_a_commit_has_at_most_200_drafts_and_every_draft_is_in_one_of_them() -> None:
     async def test() -> None:
-        database = FakeArchive()
+        database = FakeAcceptDatabase()
         accept_batcher = registrar_of(database)
 
         await asyncio.gather(*(accept_batcher.accept(build.incoming(number)) for number in range(450)))
@@ -138,7 +138,7 @@ def test_a_commit_has_at_most_200_drafts_and_every_draft_is_in_one_of_them() -> 
 
 def test_nobody_is_told_before_the_commit() -> None:
     async def test() -> None:
-        database = FakeArchive()
+        database = FakeAcceptDatabase()
         database.is_open.clear()
         accepting = asyncio.create_task(registrar_of(database).accept(build.incoming(1)))
 
@@ -156,7 +156,7 @@ def test_nobody_is_told_before_the_commit() -> None:
 def test_each_draft_hears_of_its_own_strangers_alone() -> None:
     async def test() -> None:
         known, stranger, other = (build.account_id() for _ in range(3))
-        accept_batcher = registrar_of(FakeArchive(unknown=[stranger, other]))
+        accept_batcher = registrar_of(FakeAcceptDatabase(unknown=[stranger, other]))
 
         answers = await asyncio.gather(
             accept_batcher.accept(build.incoming(1, [known])),
@@ -174,7 +174,7 @@ def test_each_draft_hears_of_its_own_strangers_alone() -> None:
 def test_one_draft_that_the_database_refuses_does_not_fail_the_others() -> None:
     async def test() -> None:
         bad = build.incoming(2)
-        database = FakeArchive(poison=bad.message_id)
+        database = FakeAcceptDatabase(poison=bad.message_id)
         accept_batcher = registrar_of(database)
 
         answers = await asyncio.gather(
@@ -192,7 +192,7 @@ def test_one_draft_that_the_database_refuses_does_not_fail_the_others() -> None:
 
 def test_while_the_database_is_away_everybody_is_told_and_afterwards_all_is_well() -> None:
     async def test() -> None:
-        database = FakeArchive()
+        database = FakeAcceptDatabase()
         database.breaks_with = AWAY
         accept_batcher = registrar_of(database)
 
@@ -211,7 +211,7 @@ def test_while_the_database_is_away_everybody_is_told_and_afterwards_all_is_well
 
 def test_who_waits_for_a_commit_whose_answer_was_cut_off_is_told_at_once(tmp_path: Path) -> None:
     async def test() -> None:
-        database = FakeArchive()
+        database = FakeAcceptDatabase()
         accept_batcher = registrar_of(database)
         arm(f"{CrashPoint.ACCEPT_COMMITTED}:1:cut:{tmp_path / 'mark'}")
 
@@ -229,7 +229,7 @@ def test_who_waits_for_a_commit_whose_answer_was_cut_off_is_told_at_once(tmp_pat
 
 def test_a_client_that_hangs_up_loses_neither_its_message_nor_those_of_others() -> None:
     async def test() -> None:
-        database = FakeArchive()
+        database = FakeAcceptDatabase()
         database.is_open.clear()
         accept_batcher = registrar_of(database)
         leaving, staying = (asyncio.create_task(accept_batcher.accept(build.incoming(number))) for number in (1, 2))

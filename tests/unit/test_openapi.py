@@ -9,6 +9,6 @@ def test_operations_are_named_as_a_person_would_name_them_and_each_once() -> Non
 
     named = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
 
-    assert {"send_message", "read_message", "parse_account", "put_preferences", "grant_token"} <= set(named)
+    assert {"send_message", "read_message", "read_account", "put_preferences", "grant_token"} <= set(named)
     assert len(set(named)) == len(named)
     assert all(name.replace("_", "").isalpha() and "uuid" not in name for name in named)

@@ -20,7 +20,7 @@ ONE, TWO, THREE = (UUID(int=number) for number in (1, 2, 3))
 DONE = Progress(tuple(build.standings(State.DELIVERED)), None)
 
 
-class FakeArchive:
+class FakeProgressDatabase:
     """Knows from what moment on which message is settled, and keeps every question."""
 
     def __init__(
@@ -31,7 +31,7 @@ class FakeArchive:
         self._away_until = away_until
         self._takes_s = takes_s
 
-    async def ask(self, question: Callable[..., Any], message_ids: Sequence[UUID]) -> dict[UUID, Progress]:
+    async def run(self, question: Callable[..., Any], message_ids: Sequence[UUID]) -> dict[UUID, Progress]:
         """Answer like `progress`."""
         assert isinstance(question, partial)
         assert progress is question.func
@@ -44,14 +44,14 @@ class FakeArchive:
         return {each: DONE for each in message_ids if now() >= self.settled_at.get(each, float("inf"))}
 
 
-def lookout_of(database: FakeArchive, limit: int = 10) -> VerdictWaiter:
-    """Make a lookout that asks this archive."""
+def lookout_of(database: FakeProgressDatabase, limit: int = 10) -> VerdictWaiter:
+    """Make a lookout that asks this database."""
     return VerdictWaiter(cast(AsyncDatabase, database), tick_s=TICK_S, limit=limit)
 
 
 def test_a_verdict_is_answered_at_the_tick_after_it_stands() -> None:
     async def test() -> None:
-        found = await lookout_of(FakeArchive({ONE: 0.5})).wait(ONE, 2)
+        found = await lookout_of(FakeProgressDatabase({ONE: 0.5})).wait(ONE, 2)
 
         assert DONE == found
         assert 0.5 <= now() < 0.5 + 2 * TICK_S
@@ -61,7 +61,7 @@ def test_a_verdict_is_answered_at_the_tick_after_it_stands() -> None:
 
 def test_a_verdict_that_takes_too_long_is_none() -> None:
     async def test() -> None:
-        found = await lookout_of(FakeArchive()).wait(ONE, 2)
+        found = await lookout_of(FakeProgressDatabase()).wait(ONE, 2)
 
         assert None is found
         assert 2 <= now() < 2 + 2 * TICK_S
@@ -71,7 +71,7 @@ def test_a_verdict_that_takes_too_long_is_none() -> None:
 
 def test_everybody_who_waits_is_in_one_query() -> None:
     async def test() -> None:
-        database = FakeArchive({ONE: 0.02, TWO: 0.05})
+        database = FakeProgressDatabase({ONE: 0.02, TWO: 0.05})
         verdict_waiter = lookout_of(database)
 
         found = await asyncio.gather(
@@ -88,7 +88,7 @@ def test_everybody_who_waits_is_in_one_query() -> None:
 
 def test_whoever_wants_no_wait_asks_nothing() -> None:
     async def test() -> None:
-        database = FakeArchive({ONE: 0})
+        database = FakeProgressDatabase({ONE: 0})
 
         found = await lookout_of(database).wait(ONE, 0)
 
@@ -100,7 +100,7 @@ def test_whoever_wants_no_wait_asks_nothing() -> None:
 
 def test_beyond_the_limit_nobody_waits() -> None:
     async def test() -> None:
-        verdict_waiter = lookout_of(FakeArchive({ONE: 0.5, TWO: 0.5}), limit=1)
+        verdict_waiter = lookout_of(FakeProgressDatabase({ONE: 0.5, TWO: 0.5}), limit=1)
         first = asyncio.create_task(verdict_waiter.wait(ONE, 2))
         await asyncio.sleep(0.1)
 
@@ -116,7 +116,7 @@ def test_beyond_the_limit_nobody_waits() -> None:
 
 def test_nobody_is_asked_for_once_nobody_waits() -> None:
     async def test() -> None:
-        database = FakeArchive({ONE: 0.05})
+        database = FakeProgressDatabase({ONE: 0.05})
         await lookout_of(database).wait(ONE, 1)
         asked = len(database.questions)
 
@@ -129,7 +129,7 @@ def test_nobody_is_asked_for_once_nobody_waits() -> None:
 
 def test_a_client_that_hangs_up_is_forgotten() -> None:
     async def test() -> None:
-        database = FakeArchive({TWO: 0.5})
+        database = FakeProgressDatabase({TWO: 0.5})
         verdict_waiter = lookout_of(database)
         leaving = asyncio.create_task(verdict_waiter.wait(ONE, 2))
         staying = asyncio.create_task(verdict_waiter.wait(TWO, 2))
@@ -146,7 +146,7 @@ def test_a_client_that_hangs_up_is_forgotten() -> None:
 
 def test_a_database_that_was_away_for_a_moment_costs_nobody_a_verdict() -> None:
     async def test() -> None:
-        found = await lookout_of(FakeArchive({ONE: 0}, away_until=0.7)).wait(ONE, 2)
+        found = await lookout_of(FakeProgressDatabase({ONE: 0}, away_until=0.7)).wait(ONE, 2)
 
         assert DONE == found
         assert 0.7 <= now() < 0.8
@@ -156,15 +156,15 @@ def test_a_database_that_was_away_for_a_moment_costs_nobody_a_verdict() -> None:
 
 def test_a_look_needs_no_verdict_and_with_the_database_away_it_is_none() -> None:
     async def test() -> None:
-        assert DONE == await lookout_of(FakeArchive()).read_now(ONE)
-        assert None is await lookout_of(FakeArchive(away_until=9)).read_now(ONE)
+        assert DONE == await lookout_of(FakeProgressDatabase()).read_now(ONE)
+        assert None is await lookout_of(FakeProgressDatabase(away_until=9)).read_now(ONE)
 
     run(test())
 
 
 def test_whoever_looks_while_a_query_is_under_way_shares_the_next_one() -> None:
     async def test() -> None:
-        database = FakeArchive(takes_s=0.1)
+        database = FakeProgressDatabase(takes_s=0.1)
         verdict_waiter = lookout_of(database)
 
         found = await asyncio.gather(
@@ -180,7 +180,7 @@ def test_whoever_looks_while_a_query_is_under_way_shares_the_next_one() -> None:
 
 def test_whoever_gathered_behind_a_look_that_failed_is_told_at_once() -> None:
     async def test() -> None:
-        database = FakeArchive(takes_s=1, away_until=9)
+        database = FakeProgressDatabase(takes_s=1, away_until=9)
         verdict_waiter = lookout_of(database)
         first = asyncio.create_task(verdict_waiter.read_now(ONE))
         await asyncio.sleep(0.5)

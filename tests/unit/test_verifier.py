@@ -18,7 +18,7 @@ KEY, TOKEN = CredentialKind.API_KEY, CredentialKind.ACCESS_TOKEN
 AWAY = OperationalError("UPDATE", {}, Exception("connection refused"))
 
 
-class FakeArchive:
+class FakeCredentialDatabase:
     """Knows some credentials, and counts what it is asked."""
 
     def __init__(self, *known: Minted, is_expired: bool = False) -> None:
@@ -27,7 +27,7 @@ class FakeArchive:
         self.noted: list[list[str]] = []
         self.is_away = False
 
-    async def ask(self, question: Callable[..., Any], values: list[Any]) -> Any:
+    async def run(self, question: Callable[..., Any], values: list[Any]) -> Any:
         """Do what the database does."""
         if question is note_use:
             self.noted.append(values)
@@ -44,8 +44,8 @@ def stored(minted: Minted, *, is_expired: bool) -> StoredCredential:
     return StoredCredential(build.CLIENT_ID, scopes, digest=minted.digest, is_expired=is_expired)
 
 
-def keyring_of(database: FakeArchive, clock: Callable[[], float] = lambda: 0.0) -> CredentialVerifier:
-    """Make a keyring over this archive."""
+def keyring_of(database: FakeCredentialDatabase, clock: Callable[[], float] = lambda: 0.0) -> CredentialVerifier:
+    """Make a keyring over this database."""
     return CredentialVerifier(cast(AsyncDatabase, database), build.PEPPER, clock)
 
 
@@ -57,7 +57,7 @@ def text_of(minted: Minted) -> str:
 def test_a_busy_key_costs_one_query_and_a_wrong_secret_is_refused_from_memory_too() -> None:
     async def scene() -> tuple[list[bool], int]:
         key = mint(KEY, build.PEPPER)
-        database = FakeArchive(key)
+        database = FakeCredentialDatabase(key)
         verifier = keyring_of(database)
         wrong = f"{key.prefix}_{'A' * 43}"
         found = [await verifier.verify(text, KEY) for text in (text_of(key), wrong, text_of(key), wrong)]
@@ -68,7 +68,7 @@ def test_a_busy_key_costs_one_query_and_a_wrong_secret_is_refused_from_memory_to
 
 def test_what_has_not_the_form_of_its_kind_costs_no_query() -> None:
     async def scene() -> tuple[list[object], int]:
-        database = FakeArchive()
+        database = FakeCredentialDatabase()
         verifier = keyring_of(database)
         shown = ["", "garbage", text_of(mint(TOKEN, build.PEPPER)), f"pk_{'0' * 16}_{'A' * 42}"]
         return [await verifier.verify(text, KEY) for text in shown], database.queries
@@ -79,7 +79,7 @@ def test_what_has_not_the_form_of_its_kind_costs_no_query() -> None:
 def test_no_secret_is_kept_in_the_clear() -> None:
     async def scene() -> bool:
         key = mint(KEY, build.PEPPER)
-        verifier = keyring_of(FakeArchive(key))
+        verifier = keyring_of(FakeCredentialDatabase(key))
         await verifier.verify(text_of(key), KEY)
         kept = repr([vars(each) for each in (verifier, verifier._credentials, verifier._uses)])
         return key.prefix in kept and text_of(key)[20:] not in kept
@@ -90,7 +90,7 @@ def test_no_secret_is_kept_in_the_clear() -> None:
 def test_a_use_is_noted_once_a_minute_and_all_at_the_end() -> None:
     async def scene() -> list[list[bool]]:
         key = mint(KEY, build.PEPPER)
-        database, now = FakeArchive(key), [0.0]
+        database, now = FakeCredentialDatabase(key), [0.0]
         verifier = keyring_of(database, lambda: now[0])
         for passed in (0.0, 1.0, USE_NOTED_EVERY.total_seconds() - 1.5, 1.0):
             now[0] += passed
@@ -104,7 +104,7 @@ def test_a_use_is_noted_once_a_minute_and_all_at_the_end() -> None:
 def test_neither_a_token_nor_an_expired_or_unproven_key_is_noted() -> None:
     async def scene() -> list[list[str]]:
         key, token = mint(KEY, build.PEPPER), mint(TOKEN, build.PEPPER)
-        expired, good = FakeArchive(key, is_expired=True), FakeArchive(key, token)
+        expired, good = FakeCredentialDatabase(key, is_expired=True), FakeCredentialDatabase(key, token)
         await keyring_of(expired).verify(text_of(key), KEY)
         verifier = keyring_of(good)
         await verifier.verify(f"{key.prefix}_{'A' * 43}", KEY)
@@ -118,7 +118,7 @@ def test_neither_a_token_nor_an_expired_or_unproven_key_is_noted() -> None:
 def test_a_use_that_cannot_be_noted_keeps_nobody_out() -> None:
     async def scene() -> StoredCredential | None:
         key = mint(KEY, build.PEPPER)
-        database = FakeArchive(key)
+        database = FakeCredentialDatabase(key)
         database.is_away = True
         verifier = keyring_of(database)
         found = await verifier.verify(text_of(key), KEY)

@@ -64,7 +64,7 @@ _CANDIDATES = text(f"""
 def candidates(db: Connection, message_ids: Sequence[UUID], state: State) -> list[PendingRecipient]:
     """Read the recipients of these messages that are in this state, each with its preferences, in one statement."""
     rows = db.execute(_CANDIDATES, {"message_ids": list(message_ids), "state": state}).all()
-    known = {message_id: _approach(row) for message_id, row in {row.message_id: row for row in rows}.items()}
+    known = {message_id: _sender(row) for message_id, row in {row.message_id: row for row in rows}.items()}
     return [
         PendingRecipient(
             recipient_id=row.id,
@@ -79,7 +79,7 @@ def candidates(db: Connection, message_ids: Sequence[UUID], state: State) -> lis
     ]
 
 
-def _approach(row: Row[tuple[object, ...]]) -> SenderContext:
+def _sender(row: Row[tuple[object, ...]]) -> SenderContext:
     return SenderContext(MessageType(row.type), row.client_id, row.sender_email)
 
 
