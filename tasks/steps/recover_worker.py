@@ -19,7 +19,7 @@ from tasks.queues import DELIVERY_QUEUES
 _log = structlog.get_logger()
 
 
-def bury(context: StepContext, worker_id: UUID) -> None:
+def recover_worker(context: StepContext, worker_id: UUID) -> None:
     """End the attempts of this dead worker as its journal tells, and count what it died of. Safe to repeat.
 
     Without its journal on this machine nobody knows whether a mail arrived: `traces` is None then.
@@ -32,9 +32,9 @@ def bury(context: StepContext, worker_id: UUID) -> None:
         ended = transitions.apply_transitions(db, wanted)
         claims.count_deaths(db, ended & accused)
     with transaction(context.database) as db:  # Of its own: messages are locked in the order of their ids.
-        parked = deaths.bury(db, worker_id)
+        parked = deaths.mark_dead(db, worker_id)
     _ring(context, [move for move in wanted if move.recipient_id in ended])
-    _tell(worker_id, wanted, parked)
+    _log_recovery(worker_id, wanted, parked)
 
 
 def _conclude(context: StepContext, attempt: Attempt, deaths: int, traces: Traces | None) -> Transition:
@@ -49,7 +49,7 @@ def _ring(context: StepContext, ended: Sequence[Transition]) -> None:
         context.doorbell.ring(StepName.DELIVER, queue_name, ready)
 
 
-def _tell(worker_id: UUID, wanted: Sequence[Transition], parked: set[UUID]) -> None:
+def _log_recovery(worker_id: UUID, wanted: Sequence[Transition], parked: set[UUID]) -> None:
     _log.warning("worker_buried", worker_id=str(worker_id), attempts=len(wanted))
     poisoned = sorted({move.message_id for move in wanted if move.reason is Reason.POISONED} | parked)
     if poisoned:

@@ -29,7 +29,7 @@ from tasks.context import StepContext, apply_unknown_policy
 from tasks.steps.decide import decide
 from tasks.steps.deliver import check_preferences
 from tasks.steps.expire_leases import expire_leases
-from tasks.steps.recover_worker import bury
+from tasks.steps.recover_worker import recover_worker
 from tasks.steps.release import release
 from tasks.steps.review import CaseNotOpen, close_case, expire_reviews
 from tasks.steps.vet import vet
@@ -182,7 +182,7 @@ class Postgres:
 
     def bury(self, worker: int, machine: int) -> None:
         """End what this worker had under way, as far as this machine knows."""
-        bury(self._offices[machine], _worker_id(worker))
+        recover_worker(self._offices[machine], _worker_id(worker))
 
     def begin_trying(self, worker: int, message_ids: Sequence[UUID]) -> None:
         """Note that the sweep of this worker works on these."""

@@ -173,7 +173,7 @@ def test_burying(large: Book, busy_office: StepContext) -> None:
         ((attempt, _),) = claims.under_way(db, worker_id)
         claims.count_deaths(db, [attempt.recipient_id])
         deaths.begin_trying(db, worker_id, [message_id])
-        deaths.bury(db, worker_id)
+        deaths.mark_dead(db, worker_id)
         deaths.parked(db, limit=20)
         deaths.release(db, message_id)
 

@@ -20,7 +20,7 @@ from tasks.context import StepContext
 from tasks.runner import DECIDE, EXPIRE, VET
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
-from tasks.steps.recover_worker import bury
+from tasks.steps.recover_worker import recover_worker
 from tasks.steps.release import release
 from tasks.steps.review import close_case
 from tasks.steps.vet import vet
@@ -73,7 +73,7 @@ def die_trying(book: Book, context: StepContext, *message_ids: UUID) -> None:
     enroll(book)
     with transaction(book.database) as db:
         deaths.begin_trying(db, DEAD, message_ids)
-    bury(context, DEAD)
+    recover_worker(context, DEAD)
 
 
 def test_without_a_journal_nobody_knows_and_it_is_resent_after_the_send_deadline(
@@ -81,7 +81,7 @@ def test_without_a_journal_nobody_knows_and_it_is_resent_after_the_send_deadline
 ) -> None:
     claim_by_the_dead(book, queued)
 
-    bury(context, DEAD)
+    recover_worker(context, DEAD)
 
     recipient = book.recipient(queued)
     assert (State.UNKNOWN, Reason.INTERRUPTED) == (recipient.state, recipient.reason)
@@ -96,7 +96,7 @@ def test_what_never_reached_the_dot_is_tried_again_at_once_without_a_flag(
     recipient_id, _ = claim_by_the_dead(book, queued)
     bells.rung.clear()
 
-    bury(context, DEAD)
+    recover_worker(context, DEAD)
     rung = list(bells.rung)
     deliver(context, [recipient_id])
 
@@ -111,7 +111,7 @@ def test_what_died_between_the_dot_and_its_answer_is_of_unknown_outcome(
 ) -> None:
     notes.note_dot(claim_by_the_dead(book, queued))
 
-    bury(context, DEAD)
+    recover_worker(context, DEAD)
 
     assert [State.UNKNOWN] == book.states(queued)
 
@@ -133,7 +133,7 @@ def test_an_answer_that_was_noted_is_the_outcome(  # noqa: PLR0917 - pytest hand
     notes.note_dot(entry)
     notes.note_answer(entry, code)
 
-    bury(context, DEAD)
+    recover_worker(context, DEAD)
 
     assert (state, reason) == (book.recipient(queued).state, book.recipient(queued).reason)
 
@@ -142,7 +142,7 @@ def test_an_answer_that_was_noted_is_the_outcome(  # noqa: PLR0917 - pytest hand
 def test_attempts_of_the_living_are_left_alone(book: Book, context: StepContext, queued: UUID) -> None:
     claim(book, queued, claims.make_token(uuid4()))
 
-    bury(context, DEAD)
+    recover_worker(context, DEAD)
 
     assert [State.CLAIMED] == book.states(queued)
 
@@ -150,7 +150,7 @@ def test_attempts_of_the_living_are_left_alone(book: Book, context: StepContext,
 @pytest.mark.usefixtures("notes")
 def test_a_late_outcome_of_the_dead_is_fenced(book: Book, context: StepContext, queued: UUID) -> None:
     (late,) = claim(book, queued, claims.make_token(DEAD))
-    bury(context, DEAD)
+    recover_worker(context, DEAD)
 
     assert set() == record(book, late.attempted, Outcome(OutcomeKind.SENT))
     assert [State.RETRYING] == book.states(queued)
@@ -163,8 +163,8 @@ def test_a_recipient_that_three_workers_died_of_is_set_aside_and_no_bell_brings_
     for _ in range(3):
         before = book.states(queued)
         claim_by_the_dead(book, queued)
-        bury(context, DEAD)
-        bury(context, DEAD)
+        recover_worker(context, DEAD)
+        recover_worker(context, DEAD)
     book.let_pass(timedelta(days=30))
 
     deliver(context, book.recipient_ids(queued))
@@ -178,7 +178,7 @@ def test_what_was_set_aside_is_sent_after_its_release_and_says_that_a_copy_may_e
 ) -> None:
     for _ in range(3):
         claim_by_the_dead(book, queued)
-        bury(context, DEAD)
+        recover_worker(context, DEAD)
         book.let_pass(timedelta(minutes=5))
 
     released = release(context, queued)

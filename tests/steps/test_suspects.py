@@ -18,7 +18,7 @@ from delivery.vocabulary import Channel, Reason, State
 from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver, deliver_alone
-from tasks.steps.recover_worker import bury
+from tasks.steps.recover_worker import recover_worker
 from tests.steps.test_sweep import sweeping
 from tests.support.attempts import LEASE, claim
 from tests.support.fixtures import Book
@@ -55,7 +55,7 @@ def die_of(book: Book, context: StepContext, message_id: UUID, *, times: int = 1
     """Let so many workers die, each with all recipients of a message under way."""
     for _ in range(times):
         claim(book, message_id, claims.make_token(DEAD), is_alone=True)
-        bury(context, DEAD)
+        recover_worker(context, DEAD)
 
 
 @pytest.mark.usefixtures("notes")
@@ -83,7 +83,7 @@ def test_neighbours_of_a_recipient_that_kills_are_delivered_and_it_alone_is_set_
     with transaction(book.database) as db:
         claims.claim(db, [poison], token=claims.make_token(DEAD), lease=LEASE, is_alone=True)
 
-    bury(context, DEAD)
+    recover_worker(context, DEAD)
     with sweeping(context):
         wait_until(lambda: [State.RETRYING, State.DELIVERED, State.DELIVERED] == book.states(message_id))
 

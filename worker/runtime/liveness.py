@@ -22,7 +22,7 @@ from delivery.records.workers import deaths, locks, registry
 from delivery.records.workers.locks import Absentee, Presence
 from delivery.records.workers.registry import WorkerIdentity
 from tasks.context import StepContext
-from tasks.steps.recover_worker import bury
+from tasks.steps.recover_worker import recover_worker
 
 _log = structlog.get_logger()
 _SETTLED_AFTER_S = 5.0
@@ -74,7 +74,7 @@ class Watch:
             absent = locks.absentees(db)
         for each in absent:
             if each.worker_id in self._suspects and self._is_dead(each, held_s):
-                self._bury(each)
+                self._recover(each)
         self._suspects = {each.worker_id for each in absent}
 
     def tidy(self) -> None:
@@ -111,12 +111,12 @@ class Watch:
         is_alive = attempt_journal.is_alive(self._folder, absentee.worker_id)
         return held_s >= self._settled_after_s if is_alive is None else not is_alive
 
-    def _bury(self, absentee: Absentee) -> None:
+    def _recover(self, absentee: Absentee) -> None:
         """End what it had under way, and forget it once nothing of it can come to light any more."""
         with transaction(self._office.database) as db:
             is_empty = not claims.under_way(db, absentee.worker_id)
             if absentee.is_long_dead and is_empty:
-                deaths.forget(db, absentee.worker_id)
+                deaths.delete_worker(db, absentee.worker_id)
                 attempt_journal.remove(self._folder, absentee.worker_id)
         if absentee.died_at is None or not is_empty:
-            bury(self._office, absentee.worker_id)
+            recover_worker(self._office, absentee.worker_id)

@@ -56,7 +56,7 @@ _MARK = text("""
 """)
 
 
-def bury(db: Connection, worker_id: UUID) -> set[UUID]:
+def mark_dead(db: Connection, worker_id: UUID) -> set[UUID]:
     """Mark this worker as dead and count its death against what its sweep was trying.
 
     Answers the messages that are parked for it.
@@ -67,12 +67,12 @@ def bury(db: Connection, worker_id: UUID) -> set[UUID]:
     return set(parked)
 
 
-_FORGET = text("DELETE FROM worker WHERE id = :worker_id")
+_DELETE_WORKER = text("DELETE FROM worker WHERE id = :worker_id")
 
 
-def forget(db: Connection, worker_id: UUID) -> None:
+def delete_worker(db: Connection, worker_id: UUID) -> None:
     """Forget a dead worker of which nothing is left."""
-    db.execute(_FORGET, {"worker_id": worker_id})
+    db.execute(_DELETE_WORKER, {"worker_id": worker_id})
 
 
 _RELEASE_MESSAGE = text("""
