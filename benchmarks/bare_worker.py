@@ -28,7 +28,7 @@ def main() -> None:
     # Names are bound where modules are imported: what is to be absent has to be gone before that.
     crash_points.crash_here = lambda point: None  # noqa: ARG005 - called as the real one is
     attempt_journal.Journal = _Absent  # type: ignore[misc, assignment]
-    vars(import_module("worker.runtime.liveness"))["Watch"] = _Absent
+    vars(import_module("worker.runtime.liveness"))["LivenessMonitor"] = _Absent
     process, lanes = import_module("worker.runtime.process"), import_module("tasks.lanes")
     process.run_worker(settings_from_environment(), lanes.LaneName(sys.argv[1]))
 

@@ -15,7 +15,7 @@ from delivery.attempt_journal import Journal
 from delivery.records.database import DATABASE_UNAVAILABLE, Database, open_database, transaction
 from delivery.records.pipeline import claims
 from delivery.records.workers import registry
-from delivery.records.workers.locks import Presence
+from delivery.records.workers.locks import WorkerLock
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.settings import Settings
 from delivery.vocabulary import State
@@ -23,7 +23,7 @@ from tasks.context import StepContext
 from tests.support.attempts import claim
 from tests.support.fixtures import Book
 from tests.support.waiting import wait_until
-from worker.runtime.liveness import FILES_KEPT, Watch
+from worker.runtime.liveness import FILES_KEPT, LivenessMonitor
 
 _CUT = """
     SELECT pg_terminate_backend(pid) FROM pg_locks
@@ -44,22 +44,22 @@ def context(context: StepContext, tmp_path: Path) -> StepContext:
 
 
 @pytest.fixture
-def watch(watches: Callable[..., Watch]) -> Watch:
+def monitor(watches: Callable[..., LivenessMonitor]) -> LivenessMonitor:
     """Give the watch of a worker that has been there for long."""
     return watches()
 
 
 @pytest.fixture
-def watches(context: StepContext, settings: Settings) -> Iterator[Callable[..., Watch]]:
+def watches(context: StepContext, settings: Settings) -> Iterator[Callable[..., LivenessMonitor]]:
     """Give what makes watches, each with a connection of its own."""
     with ExitStack() as stack:
 
-        def make(worker_id: UUID = context.worker_id, *, settled_after_s: float = 0.0) -> Watch:
+        def make(worker_id: UUID = context.worker_id, *, settled_after_s: float = 0.0) -> LivenessMonitor:
             database = open_database(settings, connections=1)
             stack.callback(database.dispose)
-            watch = Watch(context, identity(worker_id), database, settled_after_s=settled_after_s)
-            stack.callback(watch._presence.release)
-            return watch
+            monitor = LivenessMonitor(context, identity(worker_id), database, settled_after_s=settled_after_s)
+            stack.callback(monitor._presence.release)
+            return monitor
 
         yield make
 
@@ -78,87 +78,91 @@ def claim_by(book: Book, message_id: UUID, worker_id: UUID) -> None:
     assert claim(book, message_id, claims.make_token(worker_id))
 
 
-def test_a_dead_worker_is_buried_at_the_second_look(book: Book, watch: Watch, dead: UUID, queued: UUID) -> None:
+def test_a_dead_worker_is_buried_at_the_second_look(
+    book: Book, monitor: LivenessMonitor, dead: UUID, queued: UUID
+) -> None:
     claim_by(book, queued, dead)
 
-    watch.look()
+    monitor.check()
     after_one = book.states(queued)
-    watch.look()
+    monitor.check()
 
     assert ([State.CLAIMED], [State.UNKNOWN]) == (after_one, book.states(queued))
 
 
 def test_a_worker_that_holds_its_lock_is_left_alone(
-    book: Book, watches: Callable[..., Watch], watch: Watch, queued: UUID
+    book: Book, watches: Callable[..., LivenessMonitor], monitor: LivenessMonitor, queued: UUID
 ) -> None:
     other = uuid4()
-    watches(other).look()
+    watches(other).check()
     claim_by(book, queued, other)
 
     for _ in range(3):
-        watch.look()
+        monitor.check()
 
     assert [State.CLAIMED] == book.states(queued)
 
 
 def test_a_worker_of_this_machine_lives_while_its_sign_does_although_its_lock_is_free(
-    book: Book, watch: Watch, dead: UUID, queued: UUID, tmp_path: Path
+    book: Book, monitor: LivenessMonitor, dead: UUID, queued: UUID, tmp_path: Path
 ) -> None:
     claim_by(book, queued, dead)
     living = Journal(tmp_path, dead)
 
     for _ in range(3):
-        watch.look()
+        monitor.check()
     before = book.states(queued)
     living.note_dot((0, 0))  # So that its files stay.
     living.close()
-    watch.look()
+    monitor.check()
 
     assert ([State.CLAIMED], [State.RETRYING]) == (before, book.states(queued))
 
 
 def test_after_the_database_began_anew_others_have_time_to_show_that_they_live(
-    book: Book, watches: Callable[..., Watch], dead: UUID, queued: UUID
+    book: Book, watches: Callable[..., LivenessMonitor], dead: UUID, queued: UUID
 ) -> None:
     claim_by(book, queued, dead)
     fresh = watches(settled_after_s=60.0)
 
     for _ in range(3):
-        fresh.look()
+        fresh.check()
 
     assert [State.CLAIMED] == book.states(queued)
 
 
 def test_a_watch_that_was_cut_off_takes_its_lock_again_and_suspects_nobody_for_that_time(
-    book: Book, watch: Watch, dead: UUID, queued: UUID
+    book: Book, monitor: LivenessMonitor, dead: UUID, queued: UUID
 ) -> None:
     claim_by(book, queued, dead)
-    watch.look()
+    monitor.check()
     book.ask(_CUT)
 
-    watch._try(watch.look)
-    watch.look()
+    monitor._try(monitor.check)
+    monitor.check()
     after_one = book.states(queued)
-    watch.look()
+    monitor.check()
 
     assert ([State.CLAIMED], [State.UNKNOWN]) == (after_one, book.states(queued))
 
 
 def test_a_worker_of_an_earlier_version_is_never_taken_for_dead(
-    book: Book, watch: Watch, dead: UUID, queued: UUID
+    book: Book, monitor: LivenessMonitor, dead: UUID, queued: UUID
 ) -> None:
     claim_by(book, queued, dead)
     book.ask("UPDATE worker SET lock_key = NULL")
 
     for _ in range(3):
-        watch.look()
+        monitor.check()
 
     assert [State.CLAIMED] == book.states(queued)
 
 
-def test_a_worker_that_was_taken_for_dead_and_lives_is_alive_again(book: Book, watch: Watch, dead: UUID) -> None:
-    watch.look()
-    watch.look()
+def test_a_worker_that_was_taken_for_dead_and_lives_is_alive_again(
+    book: Book, monitor: LivenessMonitor, dead: UUID
+) -> None:
+    monitor.check()
+    monitor.check()
     died = book.ask("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at
 
     with transaction(book.database) as db:
@@ -169,34 +173,36 @@ def test_a_worker_that_was_taken_for_dead_and_lives_is_alive_again(book: Book, w
 
 
 def test_what_comes_to_light_of_a_buried_worker_ends_as_well(
-    book: Book, watch: Watch, dead: UUID, queued: UUID
+    book: Book, monitor: LivenessMonitor, dead: UUID, queued: UUID
 ) -> None:
-    watch.look()
-    watch.look()
+    monitor.check()
+    monitor.check()
 
     claim_by(book, queued, dead)
-    watch.look()
+    monitor.check()
 
     assert [State.UNKNOWN] == book.states(queued)
 
 
-def test_a_long_dead_worker_and_its_files_are_forgotten(book: Book, watch: Watch, dead: UUID, tmp_path: Path) -> None:
+def test_a_long_dead_worker_and_its_files_are_forgotten(
+    book: Book, monitor: LivenessMonitor, dead: UUID, tmp_path: Path
+) -> None:
     ended = Journal(tmp_path, dead)
     ended.note_dot((7, 1))
     ended.close()
-    watch.look()
-    watch.look()
+    monitor.check()
+    monitor.check()
     kept = len(list(tmp_path.iterdir()))
     book.ask("UPDATE worker SET died_at = died_at - INTERVAL '2 minutes' WHERE id = :id", id=dead)
 
-    watch.look()
+    monitor.check()
 
     assert (2, []) == (kept, list(tmp_path.iterdir()))
     assert [] == book.ask("SELECT FROM worker WHERE id = :id", id=dead)
 
 
 def test_a_start_removes_old_files_of_workers_that_nobody_knows_any_more(
-    book: Book, watch: Watch, dead: UUID, queued: UUID, tmp_path: Path
+    book: Book, monitor: LivenessMonitor, dead: UUID, queued: UUID, tmp_path: Path
 ) -> None:
     """Of one that is known, lives, was here lately or has an attempt under way, the files stay."""
     forgotten, living, young, claiming = (uuid4() for _ in range(4))
@@ -212,62 +218,62 @@ def test_a_start_removes_old_files_of_workers_that_nobody_knows_any_more(
     (tmp_path / "notes.journal").touch()
     os.utime(tmp_path / "notes.journal", times=(0, 0))
 
-    watch.tidy()
+    monitor.remove_old_journals()
 
     journals[living].close()
     kept = {path.stem for path in tmp_path.iterdir()}
     assert {*map(str, (living, young, claiming, dead)), "notes"} == kept
 
 
-def test_a_watch_tidies_when_it_starts(watch: Watch, tmp_path: Path) -> None:
+def test_a_watch_tidies_when_it_starts(monitor: LivenessMonitor, tmp_path: Path) -> None:
     ended = Journal(tmp_path, uuid4())
     ended.note_dot((7, 1))
     ended.close()
     for path in tmp_path.glob("*.journal"):
         os.utime(path, times=(0, 0))
 
-    watch.start()
+    monitor.start()
 
     wait_until(lambda: not list(tmp_path.iterdir()))
-    watch.close()
+    monitor.close()
 
 
-def test_a_worker_is_known_from_its_start_to_its_end(book: Book, watch: Watch) -> None:
-    watch.start()
+def test_a_worker_is_known_from_its_start_to_its_end(book: Book, monitor: LivenessMonitor) -> None:
+    monitor.start()
     wait_until(lambda: book.count("worker") == 1)
 
-    watch.close()
+    monitor.close()
 
     assert 0 == book.count("worker")
     assert [] == book.ask(_CUT.replace("pg_terminate_backend(pid)", ""))
 
 
 def test_what_a_worker_leaves_under_way_at_its_end_is_found_by_the_others(
-    book: Book, watch: Watch, watches: Callable[..., Watch], queued: UUID, context: StepContext
+    book: Book, monitor: LivenessMonitor, watches: Callable[..., LivenessMonitor], queued: UUID, context: StepContext
 ) -> None:
-    watch.start()
+    monitor.start()
     wait_until(lambda: book.count("worker") == 1)
     claim_by(book, queued, context.worker_id)
-    watch.close()
+    monitor.close()
     other = watches(uuid4())
 
-    other.look()
-    other.look()
+    other.check()
+    other.check()
 
     assert [State.UNKNOWN] == book.states(queued)
 
 
 def test_a_presence_without_a_database_says_so(settings: Settings, database: Database) -> None:
     own = open_database(settings, connections=1)
-    presence = Presence(own, identity(uuid4(), socket.gethostname()))
-    presence.hold()
+    lock = WorkerLock(own, identity(uuid4(), socket.gethostname()))
+    lock.hold()
     with transaction(database) as db:
         db.exec_driver_sql(_CUT)
 
     with pytest.raises(DATABASE_UNAVAILABLE):
-        presence.hold()
-    held_s = presence.hold()
+        lock.hold()
+    held_s = lock.hold()
 
-    presence.release()
+    lock.release()
     own.dispose()
     assert held_s < 1.0

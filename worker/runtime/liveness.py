@@ -19,7 +19,7 @@ from delivery import attempt_journal
 from delivery.records.database import DATABASE_UNAVAILABLE, Database, transaction
 from delivery.records.pipeline import claims
 from delivery.records.workers import deaths, locks, registry
-from delivery.records.workers.locks import Absentee, Presence
+from delivery.records.workers.locks import MissingWorker, WorkerLock
 from delivery.records.workers.registry import WorkerIdentity
 from tasks.context import StepContext
 from tasks.steps.recover_worker import recover_worker
@@ -30,7 +30,7 @@ FILES_KEPT = timedelta(days=1)
 """A start leaves files of the dead alone that were written within this time."""
 
 
-class Watch:
+class LivenessMonitor:
     """The watching thread of one worker. It goes on while the worker drains, until `close`."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Watch:
         self._settled_after_s = settled_after_s
         self._office = context
         self._identity = identity
-        self._presence = Presence(own_store, identity)
+        self._presence = WorkerLock(own_store, identity)
         self._folder = attempt_journal.journal_folder(context.settings.journal_folder)
         self._suspects: set[UUID] = set()
         self._is_stopping = threading.Event()
@@ -66,18 +66,18 @@ class Watch:
             _log.warning("store_unavailable", what_now="the others will notice that this worker is gone")
         self._presence.release()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Look once. Raises one of `STORE_UNAVAILABLE`."""
         held_s = self._presence.hold()
         with transaction(self._office.database) as db:
             registry.report_alive(db, self._identity)
-            absent = locks.absentees(db)
+            absent = locks.missing_workers(db)
         for each in absent:
             if each.worker_id in self._suspects and self._is_dead(each, held_s):
                 self._recover(each)
         self._suspects = {each.worker_id for each in absent}
 
-    def tidy(self) -> None:
+    def remove_old_journals(self) -> None:
         """Remove what is left on this machine of workers that nobody knows any more. Raises as `look` does."""
         for worker_id in attempt_journal.silent(self._folder, since=datetime.now(UTC) - FILES_KEPT):
             with transaction(self._office.database) as db:
@@ -87,9 +87,9 @@ class Watch:
 
     def _run(self) -> None:
         try:
-            self._try(self.tidy)
+            self._try(self.remove_old_journals)
             while True:
-                self._try(self.look)
+                self._try(self.check)
                 if self._is_stopping.wait(self._office.settings.sweep_tick_s):
                     return
         except BaseException:
@@ -105,13 +105,13 @@ class Watch:
             self._suspects = set()
             _log.warning("store_unavailable", error=type(error).__name__, what_now="the watch looks again")
 
-    def _is_dead(self, absentee: Absentee, held_s: float) -> bool:
+    def _is_dead(self, absentee: MissingWorker, held_s: float) -> bool:
         if absentee.worker_id == self._identity.worker_id:
             return False
         is_alive = attempt_journal.is_alive(self._folder, absentee.worker_id)
         return held_s >= self._settled_after_s if is_alive is None else not is_alive
 
-    def _recover(self, absentee: Absentee) -> None:
+    def _recover(self, absentee: MissingWorker) -> None:
         """End what it had under way, and forget it once nothing of it can come to light any more."""
         with transaction(self._office.database) as db:
             is_empty = not claims.under_way(db, absentee.worker_id)

@@ -24,7 +24,7 @@ from tasks.lanes import LANES, THREADS, Lane, LaneName
 from tasks.queues import LETTERBOX
 from tasks.runner import register
 from worker.runtime.direct_reader import Reader
-from worker.runtime.liveness import Watch
+from worker.runtime.liveness import LivenessMonitor
 from worker.runtime.sweep import Pool, Sweep, Work
 
 # Beside those of the pool: one for the sweep's questions, one for the watch's, one to spare.
@@ -47,14 +47,14 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
     app.steps["worker"].add(_sweep_step(context, lane))
     if LETTERBOX in lane.queues:
         app.steps["worker"].add(_reader_step(context))
-    watch = Watch(context, identity, open_database(settings, connections=1))
-    watch.start()
+    monitor = LivenessMonitor(context, identity, open_database(settings, connections=1))
+    monitor.start()
     _spare_the_collector()
     try:
         _serve(app, settings, lane_name, lane)
     finally:  # Only now is everything done that this worker was seen to do.
         context.doorbell.close()
-        watch.close()
+        monitor.close()
         notes.close()
 
 

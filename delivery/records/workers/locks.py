@@ -30,7 +30,7 @@ _ABSENT = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Absentee:
+class MissingWorker:
     """A worker that does not hold its lock."""
 
     worker_id: UUID
@@ -40,7 +40,7 @@ class Absentee:
     """Say whether it was found dead more than a minute ago, so that nothing of it can still come to light."""
 
 
-class Presence:
+class WorkerLock:
     """The lock of one worker, on a connection that is used for nothing else."""
 
     def __init__(self, database: Database, identity: WorkerIdentity) -> None:
@@ -77,6 +77,6 @@ class Presence:
             self.release()
 
 
-def absentees(db: Connection) -> Sequence[Absentee]:
+def missing_workers(db: Connection) -> Sequence[MissingWorker]:
     """List the workers that should hold a lock and do not. Workers of versions without locks are never listed."""
-    return [Absentee(row.id, row.host, row.died_at, bool(row.is_long_dead)) for row in db.execute(_ABSENT)]
+    return [MissingWorker(row.id, row.host, row.died_at, bool(row.is_long_dead)) for row in db.execute(_ABSENT)]
