@@ -108,7 +108,7 @@ class Postgres:
         folder = Path(self._offices[worker % MACHINES].settings.journal_folder)
         self._journals[worker] = Journal(folder, identity.worker_id)
         with transaction(self._store) as db:
-            registry.report_alive(db, identity)
+            registry.heartbeat(db, identity)
 
     def let_pass(self, passed: int) -> None:
         """Let so many ticks go by."""

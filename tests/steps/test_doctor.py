@@ -86,7 +86,7 @@ def alive(book: Book) -> None:
     """Let a worker of every lane be seen."""
     for lane in LANES.values():
         with transaction(book.database) as db:
-            registry.report_alive(db, WorkerIdentity(uuid7(), "here", 1, lane.queues))
+            registry.heartbeat(db, WorkerIdentity(uuid7(), "here", 1, lane.queues))
 
 
 @pytest.fixture

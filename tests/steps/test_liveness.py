@@ -69,7 +69,7 @@ def dead(book: Book) -> UUID:
     """Give a worker of another machine that is dead."""
     worker_id = uuid4()
     with transaction(book.database) as db:
-        registry.report_alive(db, identity(worker_id, "elsewhere"))
+        registry.heartbeat(db, identity(worker_id, "elsewhere"))
     return worker_id
 
 
@@ -166,7 +166,7 @@ def test_a_worker_that_was_taken_for_dead_and_lives_is_alive_again(
     died = book.ask("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at
 
     with transaction(book.database) as db:
-        registry.report_alive(db, identity(dead, "elsewhere"))
+        registry.heartbeat(db, identity(dead, "elsewhere"))
 
     assert died is not None
     assert book.ask("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at is None

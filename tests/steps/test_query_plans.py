@@ -167,7 +167,7 @@ def test_burying(large: Book, busy_office: StepContext) -> None:
     worker_id = uuid4()
     with transaction(large.database) as db:
         claims.claim(db, large.recipient_ids(message_id), token=claims.make_token(worker_id), lease=timedelta(hours=1))
-        registry.report_alive(db, WorkerIdentity(worker_id, "here", 1, ("decide",)))
+        registry.heartbeat(db, WorkerIdentity(worker_id, "here", 1, ("decide",)))
 
     with counted(large.database) as statements, transaction(large.database) as db:
         ((attempt, _),) = claims.under_way(db, worker_id)

@@ -59,7 +59,7 @@ def enrolled(book: Book) -> None:
 def enroll(book: Book) -> None:
     """Let the dead worker be known, as if it lived."""
     with transaction(book.database) as db:
-        registry.report_alive(db, WorkerIdentity(DEAD, "here", 1, ("decide",)))
+        registry.heartbeat(db, WorkerIdentity(DEAD, "here", 1, ("decide",)))
 
 
 def claim_by_the_dead(book: Book, message_id: UUID) -> tuple[int, int]:
@@ -285,7 +285,7 @@ def test_a_death_after_the_decision_counts_against_nobody(book: Book, context: S
 def test_a_sweep_that_survives_takes_its_note_back(book: Book, context: StepContext) -> None:
     message_id = book.message(book.account())
     with transaction(book.database) as db:
-        registry.report_alive(db, WorkerIdentity(context.worker_id, "here", 1, ("decide",)))
+        registry.heartbeat(db, WorkerIdentity(context.worker_id, "here", 1, ("decide",)))
     book.let_pass(timedelta(seconds=5))
 
     with sweeping(context):

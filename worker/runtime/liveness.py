@@ -61,7 +61,7 @@ class LivenessMonitor:
         try:
             with transaction(self._office.database) as db:
                 if not claims.under_way(db, self._identity.worker_id):
-                    registry.report_gone(db, self._identity)
+                    registry.deregister(db, self._identity)
         except DATABASE_UNAVAILABLE:
             _log.warning("store_unavailable", what_now="the others will notice that this worker is gone")
         self._presence.release()
@@ -70,7 +70,7 @@ class LivenessMonitor:
         """Look once. Raises one of `STORE_UNAVAILABLE`."""
         held_s = self._presence.hold()
         with transaction(self._office.database) as db:
-            registry.report_alive(db, self._identity)
+            registry.heartbeat(db, self._identity)
             absent = locks.missing_workers(db)
         for each in absent:
             if each.worker_id in self._suspects and self._is_dead(each, held_s):

@@ -45,13 +45,13 @@ class WorkerView:
     seen_at: datetime
 
 
-def report_alive(db: Connection, worker: WorkerIdentity) -> None:
+def heartbeat(db: Connection, worker: WorkerIdentity) -> None:
     """Say that this worker is alive now."""
     facts = {"worker_id": worker.worker_id, "host": worker.host, "pid": worker.pid, "queues": list(worker.queues)}
     db.execute(_SEEN, {**facts, "lock_key": worker.lock_key})
 
 
-def report_gone(db: Connection, worker: WorkerIdentity) -> None:
+def deregister(db: Connection, worker: WorkerIdentity) -> None:
     """Say that this worker stops, and forget those that vanished without saying so a day ago."""
     db.execute(_FORGET, {"worker_id": worker.worker_id})
 
