@@ -16,7 +16,7 @@ from delivery.records.pipeline import due
 from delivery.vocabulary import QueueName, StepName
 from tasks.context import StepContext
 from tasks.steps.decide import decide
-from tasks.steps.deliver import deliver, deliver_alone
+from tasks.steps.deliver import deliver, deliver_isolated
 from tasks.steps.expire_leases import expire_leases
 from tasks.steps.review import expire_reviews
 from tasks.steps.vet import vet
@@ -116,7 +116,7 @@ DECIDE = Step(decide, _read_message_id, due.set_aside_messages)
 VET = Step(vet, _read_message_id, due.set_aside_messages)
 EXPIRE = Step(expire_reviews, _read_message_id, due.set_aside_messages)
 DELIVER = Step(deliver, _read_recipient_id, due.set_aside_recipients, QueueName.DELIVER_SMTP)
-DELIVER_ALONE = Step(deliver_alone, _read_recipient_id, due.set_aside_recipients)
+DELIVER_ISOLATED = Step(deliver_isolated, _read_recipient_id, due.set_aside_recipients)
 LAPSE = Step(expire_leases, _read_recipient_id, due.set_aside_recipients)
 
 STEPS: Mapping[StepName, Step[Any]] = {StepName.DECIDE: DECIDE, StepName.VET: VET, StepName.DELIVER: DELIVER}

@@ -25,7 +25,7 @@ Traces = Mapping[tuple[int, int], Trace]
 """By the id of the recipient and the number of the attempt."""
 
 
-def accuse(under_way: Sequence[tuple[Attempt, int]]) -> set[int]:
+def blame(under_way: Sequence[tuple[Attempt, int]]) -> set[int]:
     """Say of which recipients a worker has died, given what it had under way and how many died of each before.
 
     Whoever was suspect was tried alone, and it is the one; among all others nobody can tell.

@@ -24,7 +24,7 @@ def deliver(context: StepContext, recipient_ids: Sequence[int]) -> None:
         _attempt(context, context.claim_commits.submit(recipient_ids, partial(_claim, context)))
 
 
-def deliver_alone(context: StepContext, recipient_ids: Sequence[int]) -> None:
+def deliver_isolated(context: StepContext, recipient_ids: Sequence[int]) -> None:
     """Try each of these once, while this worker has nothing else under way: workers have died of them.
 
     Once the worker leaves, the rest stays due.
@@ -33,7 +33,7 @@ def deliver_alone(context: StepContext, recipient_ids: Sequence[int]) -> None:
         if context.fan_out.is_stopping:
             return
         with context.isolation_gate.exclusive():
-            (letters,) = _claim(context, [[recipient_id]], is_alone=True)
+            (letters,) = _claim(context, [[recipient_id]], is_isolated=True)
             _attempt(context, letters)
 
 
@@ -55,13 +55,13 @@ def check_preferences(claimed: ClaimedDelivery) -> Outcome | Channel:
 
 
 def _claim(
-    context: StepContext, asked: Sequence[Sequence[int]], *, is_alone: bool = False
+    context: StepContext, asked: Sequence[Sequence[int]], *, is_isolated: bool = False
 ) -> list[list[ClaimedDelivery]]:
     """Claim in one transaction what several runs ask for. Whoever asks second for a recipient does not get it."""
     wanted = sorted({each for recipient_ids in asked for each in recipient_ids})
     with transaction(context.database) as db:
         token = claims.make_token(context.worker_id)
-        letters = claims.claim(db, wanted, token=token, lease=context.settings.lease, is_alone=is_alone)
+        letters = claims.claim(db, wanted, token=token, lease=context.settings.lease, is_isolated=is_isolated)
         crash_here(CrashPoint.CLAIM_WRITTEN)
     claimed = {claimed.recipient_id: claimed for claimed in letters}
     return [[claimed.pop(each) for each in recipient_ids if each in claimed] for recipient_ids in asked]

@@ -11,7 +11,7 @@ from delivery.records.pipeline import claims, transitions
 from delivery.records.workers import deaths
 from delivery.rules.outcomes import Attempt, next_transition
 from delivery.rules.transitions import Transition
-from delivery.rules.worker_deaths import Traces, accuse, after_death
+from delivery.rules.worker_deaths import Traces, after_death, blame
 from delivery.vocabulary import Reason, State, StepName
 from tasks.context import StepContext, apply_unknown_policy
 from tasks.queues import DELIVERY_QUEUES
@@ -27,7 +27,7 @@ def recover_worker(context: StepContext, worker_id: UUID) -> None:
     traces = attempt_journal.read(attempt_journal.journal_folder(context.settings.journal_folder), worker_id)
     with transaction(context.database) as db:
         tried = claims.under_way(db, worker_id)
-        accused = accuse(tried)
+        accused = blame(tried)
         wanted = [_conclude(context, each, earlier + (each.recipient_id in accused), traces) for each, earlier in tried]
         ended = transitions.apply_transitions(db, wanted)
         claims.count_deaths(db, ended & accused)

@@ -70,8 +70,8 @@ def hear(world: World, dice: Dice) -> None:
     if not world.bells:
         return
     first, worker = dice.pick(world.bells), dice.pick(world.crew)
-    is_alone = dice.pick((True, False))
-    together = [each for each in world.bells if each == first or (each.step is first.step and not is_alone)]
+    is_isolated = dice.pick((True, False))
+    together = [each for each in world.bells if each == first or (each.step is first.step and not is_isolated)]
     if dice.pick((True, True, False)):
         world.bells = [each for each in world.bells if each not in together]
     world.run(first.step, worker, [each.about for each in together])

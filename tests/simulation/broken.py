@@ -31,10 +31,10 @@ class FencedByStateAlone(Model):
 class WithoutFlag(Model):
     """Nobody notes that an attempt ended in the dark."""
 
-    def claim(self, run: Run, recipients: Sequence[int], *, is_alone: bool) -> list[Claimed]:
+    def claim(self, run: Run, recipients: Sequence[int], *, is_isolated: bool) -> list[Claimed]:
         """Claim, and take the flags back."""
         before = dict(self.rows)
-        claimed = super().claim(run, recipients, is_alone=is_alone)
+        claimed = super().claim(run, recipients, is_isolated=is_isolated)
         for each in claimed:
             number = each.attempt.recipient_id
             self.change([number], possibly_duplicated=before[number].possibly_duplicated)

@@ -14,7 +14,7 @@ from delivery.rules.outcomes import Attempt, Outcome
 from delivery.rules.states import WAITING_STATES
 from delivery.rules.transitions import refuse
 from delivery.rules.vetting import find_phrases
-from delivery.rules.worker_deaths import DEATHS_LIMIT, Trace, accuse, after_lease
+from delivery.rules.worker_deaths import DEATHS_LIMIT, Trace, after_lease, blame
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, Reason, State, StepName
 from tests.simulation.store import CHOSEN, Bell, Claimed, Policy, Question, Run, Sheet, View, Wish, in_order, ticks
@@ -106,9 +106,9 @@ class Model(Pages):
             if expires is not None and expires <= self.now:
                 self.rule(message_id, CaseState.EXPIRED)
 
-    def claim(self, run: Run, recipients: Sequence[int], *, is_alone: bool) -> list[Claimed]:
+    def claim(self, run: Run, recipients: Sequence[int], *, is_isolated: bool) -> list[Claimed]:
         """Claim those of these recipients that may be tried now, beside others or alone; ask their preferences."""
-        fit = [number for number in sorted(set(recipients)) if is_alone or not self.is_suspect(number)]
+        fit = [number for number in sorted(set(recipients)) if is_isolated or not self.is_suspect(number)]
         claimed = [number for number in fit if self.is_claimable(number, run)]
         for number in claimed:
             row = self.rows[number]
@@ -144,7 +144,7 @@ class Model(Pages):
         traces = self.traces(worker, machine)
         held = [number for number in sorted(self.tokens) if self.tokens[number].worker == worker]
         under_way = [number for number in held if self.rows[number].state is State.CLAIMED]
-        accused = accuse([(self.attempt(number), self.rows[number].deaths) for number in under_way])
+        accused = blame([(self.attempt(number), self.rows[number].deaths) for number in under_way])
         for number in under_way:
             self.end_of_the_dead(self.attempt(number), traces, is_accused=number in accused)
         for message_id in self.trying[worker]:

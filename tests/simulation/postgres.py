@@ -149,11 +149,11 @@ class Postgres:
         """Close the cases of these messages whose time is over."""
         expire_reviews(self._office, message_ids)
 
-    def claim(self, run: Run, recipients: Sequence[int], *, is_alone: bool) -> list[Claimed]:
+    def claim(self, run: Run, recipients: Sequence[int], *, is_isolated: bool) -> list[Claimed]:
         """Claim those of these recipients that may be tried now, beside others or alone; ask their preferences."""
         token, lease = self._tokens.setdefault(run, claims.make_token(_worker_id(run.worker))), self._settings.lease
         with transaction(self._store) as db:
-            letters = claims.claim(db, self._ids(recipients), token=token, lease=lease, is_alone=is_alone)
+            letters = claims.claim(db, self._ids(recipients), token=token, lease=lease, is_isolated=is_isolated)
         claimed = [Claimed(self._named(letter), _whole(check_preferences(letter))) for letter in letters]
         return sorted(claimed, key=lambda each: each.attempt.recipient_id)
 

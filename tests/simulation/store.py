@@ -172,7 +172,7 @@ class Store(Protocol):
     def expire(self, message_ids: Sequence[UUID]) -> None:
         """Close the cases of these messages whose time is over."""
 
-    def claim(self, run: Run, recipients: Sequence[int], *, is_alone: bool) -> list[Claimed]:
+    def claim(self, run: Run, recipients: Sequence[int], *, is_isolated: bool) -> list[Claimed]:
         """Claim those of these recipients that may be tried now, beside others or alone; ask their preferences."""
 
     def note(self, worker: int, attempt: Attempt, code: int | None) -> None:

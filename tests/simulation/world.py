@@ -128,11 +128,11 @@ class World:
         else:
             self.claim(Run(worker, len(self.runs)), about)
 
-    def claim(self, run: Run, recipients: Sequence[int], *, is_alone: bool = False) -> None:
+    def claim(self, run: Run, recipients: Sequence[int], *, is_isolated: bool = False) -> None:
         """Let a run claim these, or claim them once more."""
         if run not in self.runs:
             self.runs.append(run)
-        for claimed in self.ask(lambda store: store.claim(run, recipients, is_alone=is_alone)):
+        for claimed in self.ask(lambda store: store.claim(run, recipients, is_isolated=is_isolated)):
             entry = (claimed.attempt.recipient_id, claimed.attempt.number)
             assert run == self.ledger.claims.setdefault(entry, run), "One attempt is in the hands of two."
             if all(entry != (each.attempt.recipient_id, each.attempt.number) for each in self.work):
@@ -188,7 +188,7 @@ class World:
         elif question in {Question.LAPSED_INBOX, Question.LAPSED_EMAIL}:
             self.ask(lambda store: store.lapse(found, machine))
         else:
-            self.claim(Run(worker, len(self.runs)), found, is_alone=question in Question.of_suspects())
+            self.claim(Run(worker, len(self.runs)), found, is_isolated=question in Question.of_suspects())
 
     def _try(self, step: StepName, worker: int, found: Sequence[UUID], dies: str) -> None:
         """Run a step that workers die of, as the sweep does: with a note of what is tried."""

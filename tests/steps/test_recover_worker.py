@@ -64,7 +64,7 @@ def enroll(book: Book) -> None:
 
 def claim_by_the_dead(book: Book, message_id: UUID) -> tuple[int, int]:
     """Let the dead worker claim the only recipient of a message."""
-    (letter,) = claim(book, message_id, claims.make_token(DEAD), is_alone=True)
+    (letter,) = claim(book, message_id, claims.make_token(DEAD), is_isolated=True)
     return letter.recipient_id, letter.attempt
 
 

@@ -17,7 +17,7 @@ from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.vocabulary import Channel, Reason, State
 from tasks.context import StepContext
 from tasks.steps.decide import decide
-from tasks.steps.deliver import deliver, deliver_alone
+from tasks.steps.deliver import deliver, deliver_isolated
 from tasks.steps.recover_worker import recover_worker
 from tests.steps.test_sweep import sweeping
 from tests.support.attempts import LEASE, claim
@@ -54,7 +54,7 @@ def waiting_message(book: Book, context: StepContext, channel: Channel) -> UUID:
 def die_of(book: Book, context: StepContext, message_id: UUID, *, times: int = 1) -> None:
     """Let so many workers die, each with all recipients of a message under way."""
     for _ in range(times):
-        claim(book, message_id, claims.make_token(DEAD), is_alone=True)
+        claim(book, message_id, claims.make_token(DEAD), is_isolated=True)
         recover_worker(context, DEAD)
 
 
@@ -66,7 +66,7 @@ def test_a_recipient_that_two_workers_died_of_is_tried_by_none_that_has_others_u
 
     deliver(context, book.recipient_ids(queued))
     before = list(relay.letters)
-    deliver_alone(context, book.recipient_ids(queued))
+    deliver_isolated(context, book.recipient_ids(queued))
 
     assert ([], 1) == (before, len(relay.letters))
     assert [State.DELIVERED] == book.states(queued)
@@ -81,7 +81,7 @@ def test_neighbours_of_a_recipient_that_kills_are_delivered_and_it_alone_is_set_
     die_of(book, context, message_id, times=2)
     (poison, *_) = book.recipient_ids(message_id)
     with transaction(book.database) as db:
-        claims.claim(db, [poison], token=claims.make_token(DEAD), lease=LEASE, is_alone=True)
+        claims.claim(db, [poison], token=claims.make_token(DEAD), lease=LEASE, is_isolated=True)
 
     recover_worker(context, DEAD)
     with sweeping(context):
@@ -104,7 +104,7 @@ def test_a_death_counts_against_the_suspect_that_was_tried_alone_and_not_against
     assert [3, 0, 0, 0] == [row.deaths for row in book.ask("SELECT deaths FROM recipient ORDER BY id")]
 
 
-@pytest.mark.parametrize(("first", "second"), [(deliver, deliver_alone), (deliver_alone, deliver)])
+@pytest.mark.parametrize(("first", "second"), [(deliver, deliver_isolated), (deliver_isolated, deliver)])
 def test_who_is_tried_alone_and_who_is_not_are_never_under_way_together(
     book: Book, context: StepContext, first: Callable[..., None], second: Callable[..., None]
 ) -> None:
@@ -133,6 +133,6 @@ def test_a_worker_that_leaves_begins_with_no_suspect(
 ) -> None:
     context.fan_out.stop()
 
-    deliver_alone(context, book.recipient_ids(queued))
+    deliver_isolated(context, book.recipient_ids(queued))
 
     assert ([], [State.QUEUED]) == (relay.letters, book.states(queued))

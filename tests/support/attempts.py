@@ -17,11 +17,13 @@ LATER = Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER, "451 later")
 UNKNOWN = Outcome(OutcomeKind.UNKNOWN, Reason.INTERRUPTED)
 
 
-def claim(book: Book, message_id: UUID, token: UUID | None = None, *, is_alone: bool = False) -> list[ClaimedDelivery]:
+def claim(
+    book: Book, message_id: UUID, token: UUID | None = None, *, is_isolated: bool = False
+) -> list[ClaimedDelivery]:
     """Claim what can be claimed of a message."""
     recipient_ids = book.recipient_ids(message_id)
     with transaction(book.database) as db:
-        return claims.claim(db, recipient_ids, token=token or uuid7(), lease=LEASE, is_alone=is_alone)
+        return claims.claim(db, recipient_ids, token=token or uuid7(), lease=LEASE, is_isolated=is_isolated)
 
 
 def record(book: Book, attempt: Attempt, outcome: Outcome) -> set[int]:

@@ -24,7 +24,7 @@ from delivery.records.workers import deaths
 from delivery.vocabulary import Channel, QueueName
 from tasks.broker.backlog import Backlog, NoBacklog
 from tasks.context import StepContext
-from tasks.runner import DECIDE, DELIVER, DELIVER_ALONE, EXPIRE, LAPSE, VET, Step, StepFailed
+from tasks.runner import DECIDE, DELIVER, DELIVER_ISOLATED, EXPIRE, LAPSE, VET, Step, StepFailed
 
 Work = Callable[[], None]
 # Has the worker's pool do one piece of work, at once or soon.
@@ -56,7 +56,7 @@ ROUNDS: dict[QueueName, tuple[Round, ...]] = {
         # The inbox needs no network and so no lane of its own: these were put off by quiet hours, and all at once.
         Round(partial(due.lapsed, channel=Channel.INBOX), LAPSE),
         Round(partial(due.waiting, channel=Channel.INBOX), DELIVER),
-        Round(partial(due.waiting, channel=Channel.INBOX, is_suspect=True), DELIVER_ALONE),
+        Round(partial(due.waiting, channel=Channel.INBOX, is_suspect=True), DELIVER_ISOLATED),
     ),
     QueueName.VETTING: (
         # Few are held, and each expires in a transaction of its own anyway. Alone, none is counted for what its
@@ -67,7 +67,7 @@ ROUNDS: dict[QueueName, tuple[Round, ...]] = {
     QueueName.DELIVER_SMTP: (
         Round(partial(due.lapsed, channel=Channel.EMAIL), LAPSE),
         Round(partial(due.waiting, channel=Channel.EMAIL), DELIVER, size=1, has_bells=True),
-        Round(partial(due.waiting, channel=Channel.EMAIL, is_suspect=True), DELIVER_ALONE),
+        Round(partial(due.waiting, channel=Channel.EMAIL, is_suspect=True), DELIVER_ISOLATED),
     ),
 }
 """What the sweep of a worker does for each queue that the worker serves."""

@@ -81,14 +81,14 @@ _CLAIM = text(f"""
 
 
 def claim(
-    db: Connection, recipient_ids: Sequence[int], *, token: UUID, lease: timedelta, is_alone: bool = False
+    db: Connection, recipient_ids: Sequence[int], *, token: UUID, lease: timedelta, is_isolated: bool = False
 ) -> list[ClaimedDelivery]:
     """Claim those of these recipients that may be tried now. `token` is made by the run that claims.
 
     A recipient that is missing from the answer is settled, not due yet, in other hands, or suspect
     (`rules/worker_deaths.py`): a suspect is claimed for a delivery without company.
     """
-    asked = {"recipient_ids": list(recipient_ids), "token": token, "lease": lease, "is_alone": is_alone}
+    asked = {"recipient_ids": list(recipient_ids), "token": token, "lease": lease, "is_alone": is_isolated}
     rows = db.execute(_CLAIM, asked)
     return [
         ClaimedDelivery(
