@@ -45,7 +45,7 @@ def check(settings: Settings, database: Database, scope: Scope, *, timeout: time
         parked = deaths.parked(db, scope.limit)
     lanes = list(_lanes(workers))
     broker = _broker(settings)
-    return [*(_line(each, [*lanes, broker]) for each in findings), _set_aside(parked), *lanes, broker]
+    return [*(_line(each, [*lanes, broker]) for each in findings), _parked(parked), *lanes, broker]
 
 
 def _line(finding: Finding, living: Sequence[Line]) -> Line:
@@ -67,7 +67,7 @@ def _advice(invariant: invariants.Invariant, living: Sequence[Line]) -> str:
     return f"{likely} {invariant.advice}"
 
 
-def _set_aside(message_ids: Sequence[UUID]) -> Line:
+def _parked(message_ids: Sequence[UUID]) -> Line:
     sentence = "nothing is set aside"
     if not message_ids:
         return Line(Mark.OK, sentence)

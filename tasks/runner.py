@@ -37,7 +37,7 @@ class Step(Generic[Id]):
 
     run: Callable[[StepContext, Sequence[Id]], None]
     read_id: Callable[[object], Id | None]
-    set_aside: Callable[..., None]
+    postpone: Callable[..., None]
     shared_queue: QueueName | None = None
     """Set where a step waits for a network: the ids of a bell from this queue are shared among the worker's hands."""
 
@@ -69,7 +69,7 @@ class Step(Generic[Id]):
             if len(ids) > 1:
                 self._work_one_by_one(context, ids)
             else:
-                self._set_aside(context, ids, error)
+                self._postpone(context, ids, error)
                 raise StepFailed(f"{self.name} broke on {ids[0]}, which is set aside.") from error
 
     @property
@@ -96,10 +96,10 @@ class Step(Generic[Id]):
         if failed:
             raise StepFailed(f"{self.name} broke on {failed} of {len(ids)} rows, which are set aside.")
 
-    def _set_aside(self, context: StepContext, ids: Sequence[Id], error: Exception) -> None:
+    def _postpone(self, context: StepContext, ids: Sequence[Id], error: Exception) -> None:
         _log.error("step_failed", step=self.name, error=type(error).__name__, ids=[str(each) for each in ids])
         with transaction(context.database) as db:
-            self.set_aside(db, ids, timedelta(seconds=context.settings.step_pause_s))
+            self.postpone(db, ids, timedelta(seconds=context.settings.step_pause_s))
 
 
 def _read_message_id(item: object) -> UUID | None:
@@ -112,12 +112,12 @@ def _read_recipient_id(item: object) -> int | None:
     return item if 0 < item < _BIGINT_LIMIT else None
 
 
-DECIDE = Step(decide, _read_message_id, due.set_aside_messages)
-VET = Step(vet, _read_message_id, due.set_aside_messages)
-EXPIRE = Step(expire_reviews, _read_message_id, due.set_aside_messages)
-DELIVER = Step(deliver, _read_recipient_id, due.set_aside_recipients, QueueName.DELIVER_SMTP)
-DELIVER_ISOLATED = Step(deliver_isolated, _read_recipient_id, due.set_aside_recipients)
-LAPSE = Step(expire_leases, _read_recipient_id, due.set_aside_recipients)
+DECIDE = Step(decide, _read_message_id, due.postpone_messages)
+VET = Step(vet, _read_message_id, due.postpone_messages)
+EXPIRE = Step(expire_reviews, _read_message_id, due.postpone_messages)
+DELIVER = Step(deliver, _read_recipient_id, due.postpone_recipients, QueueName.DELIVER_SMTP)
+DELIVER_ISOLATED = Step(deliver_isolated, _read_recipient_id, due.postpone_recipients)
+LAPSE = Step(expire_leases, _read_recipient_id, due.postpone_recipients)
 
 STEPS: Mapping[StepName, Step[Any]] = {StepName.DECIDE: DECIDE, StepName.VET: VET, StepName.DELIVER: DELIVER}
 """The steps that have bells. The others follow the clock alone, and only the sweep starts them."""

@@ -201,10 +201,10 @@ def break_step(world: World, dice: Dice) -> None:
         return
     if dice.pick((False, True)):
         number = dice.pick(list(world.view.rows))
-        world.ask(lambda store: store.set_aside_recipients([number]))
+        world.ask(lambda store: store.postpone_recipients([number]))
     else:
         message_id = dice.pick(list(world.view.sheets))
-        world.ask(lambda store: store.set_aside_messages([message_id]))
+        world.ask(lambda store: store.postpone_messages([message_id]))
 
 
 def release(world: World, dice: Dice) -> None:

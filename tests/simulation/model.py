@@ -159,12 +159,12 @@ class Model(Pages):
         """Note that it survived."""
         self.trying[worker] -= set(message_ids)
 
-    def set_aside_messages(self, message_ids: Sequence[UUID]) -> None:
+    def postpone_messages(self, message_ids: Sequence[UUID]) -> None:
         """Keep the sweep from these: a step broke on them."""
         members = [number for message_id in self.known(message_ids) for number in self.members[message_id]]
         self.set_aside(members, (State.ACCEPTED, State.HELD))
 
-    def set_aside_recipients(self, recipients: Sequence[int]) -> None:
+    def postpone_recipients(self, recipients: Sequence[int]) -> None:
         """Keep the sweep from these: a step broke on them."""
         self.set_aside(recipients, (*WAITING_STATES, State.CLAIMED))
 

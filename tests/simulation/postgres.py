@@ -194,15 +194,15 @@ class Postgres:
         with transaction(self._store) as db:
             deaths.end_trying(db, _worker_id(worker), message_ids)
 
-    def set_aside_messages(self, message_ids: Sequence[UUID]) -> None:
+    def postpone_messages(self, message_ids: Sequence[UUID]) -> None:
         """Keep the sweep from these: a step broke on them."""
         with transaction(self._store) as db:
-            due.set_aside_messages(db, message_ids, timedelta(seconds=self._settings.step_pause_s))
+            due.postpone_messages(db, message_ids, timedelta(seconds=self._settings.step_pause_s))
 
-    def set_aside_recipients(self, recipients: Sequence[int]) -> None:
+    def postpone_recipients(self, recipients: Sequence[int]) -> None:
         """Keep the sweep from these: a step broke on them."""
         with transaction(self._store) as db:
-            due.set_aside_recipients(db, self._ids(recipients), timedelta(seconds=self._settings.step_pause_s))
+            due.postpone_recipients(db, self._ids(recipients), timedelta(seconds=self._settings.step_pause_s))
 
     def release(self, message_id: UUID) -> int:
         """Let what is parked of this message be tried again; answer how many recipients that are."""

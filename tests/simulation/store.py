@@ -193,10 +193,10 @@ class Store(Protocol):
     def end_trying(self, worker: int, message_ids: Sequence[UUID]) -> None:
         """Note that it survived."""
 
-    def set_aside_messages(self, message_ids: Sequence[UUID]) -> None:
+    def postpone_messages(self, message_ids: Sequence[UUID]) -> None:
         """Keep the sweep from these: a step broke on them."""
 
-    def set_aside_recipients(self, recipients: Sequence[int]) -> None:
+    def postpone_recipients(self, recipients: Sequence[int]) -> None:
         """Keep the sweep from these: a step broke on them."""
 
     def release(self, message_id: UUID) -> int:

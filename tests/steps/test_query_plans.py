@@ -241,8 +241,8 @@ def test_setting_aside(large: Book) -> None:
     message_id = large.message(large.account())
 
     with counted(large.database) as statements, transaction(large.database) as db:
-        due.set_aside_messages(db, [message_id], timedelta(hours=1))
-        due.set_aside_recipients(db, [1, 2, 3], timedelta(hours=1))
+        due.postpone_messages(db, [message_id], timedelta(hours=1))
+        due.postpone_recipients(db, [1, 2, 3], timedelta(hours=1))
 
     assert_by_key(large.database, statements)
 

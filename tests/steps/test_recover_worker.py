@@ -266,7 +266,7 @@ def test_a_held_message_that_waits_for_staff_is_not_counted_for_a_death(book: Bo
 
 
 def test_every_round_over_whole_messages_is_noted_and_what_is_held_is_worked_on_alone() -> None:
-    rounds = [each for queue in ROUNDS.values() for each in queue if each.step.set_aside is due.set_aside_messages]
+    rounds = [each for queue in ROUNDS.values() for each in queue if each.step.postpone is due.postpone_messages]
 
     assert {DECIDE, VET, EXPIRE} == {each.step for each in rounds if each.is_noted}
     assert [] == [each for each in rounds if not each.is_noted]

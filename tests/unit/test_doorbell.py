@@ -78,7 +78,7 @@ def context(doorbell: FakeDoorbell | None = None) -> StepContext:
 
 def a_step(like: Step[Any], work: Work) -> Step[Any]:
     """Make a step that reads ids like this one and does this work."""
-    return replace(like, run=work.run, set_aside=work.set_aside)
+    return replace(like, run=work.run, postpone=work.set_aside)
 
 
 def bell(step: StepName, queue_name: QueueName, *ids: str | int) -> _Bell:

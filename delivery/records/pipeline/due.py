@@ -108,11 +108,11 @@ _SET_ASIDE_RECIPIENTS = text(f"""
 """)
 
 
-def set_aside_messages(db: Connection, message_ids: Sequence[UUID], pause: timedelta) -> None:
+def postpone_messages(db: Connection, message_ids: Sequence[UUID], pause: timedelta) -> None:
     """Keep the sweep from these undecided or held messages for a while: a step broke on them."""
     db.execute(_SET_ASIDE_MESSAGES, {"message_ids": list(message_ids), "pause": pause})
 
 
-def set_aside_recipients(db: Connection, recipient_ids: Sequence[int], pause: timedelta) -> None:
+def postpone_recipients(db: Connection, recipient_ids: Sequence[int], pause: timedelta) -> None:
     """Keep the sweep from these recipients for a while: a step broke on them."""
     db.execute(_SET_ASIDE_RECIPIENTS, {"recipient_ids": list(recipient_ids), "pause": pause})
