@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from delivery.rules.worker_deaths import Trace
+from delivery.rules.worker_deaths import JournalEntry
 
 _LONGEST_BYTES = 1024 * 1024
 _KEY_CHARACTERS = 18  # Eight bytes of a UUID, as text with its hyphens.
@@ -27,37 +27,37 @@ _ANY_ID = "-".join("[0-9a-f]" * digits for digits in (8, 4, 4, 4, 12))
 # A line that a full disk cut short has no end, and counts for nothing.
 _END = "."
 
-Entry = tuple[int, int]
+AttemptKey = tuple[int, int]
 """The id of a recipient and the number of an attempt at it."""
 
 
-class Notes(Protocol):
+class AttemptJournal(Protocol):
     """What is told of an attempt while it is under way."""
 
-    def note_dot(self, entry: Entry) -> None:
+    def record_data_end(self, entry: AttemptKey) -> None:
         """Note that the final dot is about to be sent. Raises `OSError` when it cannot be noted: do not send it."""
 
-    def note_answer(self, entry: Entry, code: int) -> None:
+    def record_reply(self, entry: AttemptKey, code: int) -> None:
         """Note how the relay answered the final dot."""
 
-    def forget(self, entry: Entry) -> None:
+    def forget(self, entry: AttemptKey) -> None:
         """Take note that the outcome of this attempt is recorded elsewhere, for good."""
 
 
-class NoNotes:
+class NoJournal:
     """Notes of a process that nobody will look for."""
 
-    def note_dot(self, entry: Entry) -> None:
+    def record_data_end(self, entry: AttemptKey) -> None:
         """Note nothing."""
 
-    def note_answer(self, entry: Entry, code: int) -> None:
+    def record_reply(self, entry: AttemptKey, code: int) -> None:
         """Note nothing."""
 
-    def forget(self, entry: Entry) -> None:
+    def forget(self, entry: AttemptKey) -> None:
         """Forget nothing."""
 
 
-class Journal:
+class FileJournal:
     """The notes of this process, in files of its own below `folder`."""
 
     def __init__(self, folder: Path, worker_id: UUID) -> None:
@@ -65,22 +65,22 @@ class Journal:
         self._path = folder / f"{worker_id}{_JOURNAL}"
         self._sign_path = folder / f"{worker_id}{_SIGN}"
         self._head = f"\nboot {_this_boot()} {_END}\n"
-        self._open: dict[Entry, str] = {}
+        self._open: dict[AttemptKey, str] = {}
         self._turn = threading.Lock()
         self._file = _append_to(self._path)
         os.write(self._file, self._head.encode())
         self._sign = _append_to(self._sign_path)
         fcntl.flock(self._sign, fcntl.LOCK_EX)
 
-    def note_dot(self, entry: Entry) -> None:
+    def record_data_end(self, entry: AttemptKey) -> None:
         """Note that the final dot is about to be sent. Raises `OSError` when it cannot be noted: do not send it."""
         self._write(entry, f"{entry[0]} {entry[1]} dot {_END}")
 
-    def note_answer(self, entry: Entry, code: int) -> None:
+    def record_reply(self, entry: AttemptKey, code: int) -> None:
         """Note how the relay answered the final dot."""
         self._write(entry, f"{entry[0]} {entry[1]} answer {code} {_END}")
 
-    def forget(self, entry: Entry) -> None:
+    def forget(self, entry: AttemptKey) -> None:
         """Take note that the outcome of this attempt is recorded elsewhere, for good."""
         with self._turn:
             self._open.pop(entry, None)
@@ -97,7 +97,7 @@ class Journal:
             os.close(self._file)
             os.close(self._sign)
 
-    def _write(self, entry: Entry, line: str) -> None:
+    def _write(self, entry: AttemptKey, line: str) -> None:
         # One write() on a file opened to append; it begins a new line whatever became of the last one.
         with self._turn:
             text = f"\n{line}\n"
@@ -146,7 +146,7 @@ def is_alive(folder: Path, worker_id: UUID) -> bool | None:
     return False
 
 
-def read(folder: Path, worker_id: UUID) -> Mapping[Entry, Trace] | None:
+def read(folder: Path, worker_id: UUID) -> Mapping[AttemptKey, JournalEntry] | None:
     """Read what this worker noted; None when its journal is not on this machine, or is of an earlier boot of it."""
     try:
         lines = (folder / f"{worker_id}{_JOURNAL}").read_text().splitlines()
@@ -158,7 +158,7 @@ def read(folder: Path, worker_id: UUID) -> Mapping[Entry, Trace] | None:
     return {entry: trace for line in lines if (read_line := _read(line)) for entry, trace in [read_line]}
 
 
-def read_by_token(folder: Path, token: UUID) -> Mapping[Entry, Trace] | None:
+def read_by_token(folder: Path, token: UUID) -> Mapping[AttemptKey, JournalEntry] | None:
     """Read what the worker noted that made this claim token, which begins as the worker's id does."""
     for path in folder.glob(f"{str(token)[:_KEY_CHARACTERS]}*{_JOURNAL}"):
         return read(folder, UUID(path.stem))
@@ -185,12 +185,12 @@ def _written_at(path: Path) -> float:
         return math.inf
 
 
-def _read(line: str) -> tuple[Entry, Trace] | None:
+def _read(line: str) -> tuple[AttemptKey, JournalEntry] | None:
     words = line.split()
     if len(words) < 4 or words[-1] != _END or not all(each.isdecimal() for each in words[:2]):
         return None
     code = int(words[3]) if words[2] == "answer" and words[3].lstrip("-").isdecimal() else None
-    return (int(words[0]), int(words[1])), Trace(code)
+    return (int(words[0]), int(words[1])), JournalEntry(code)
 
 
 def _this_boot() -> str:

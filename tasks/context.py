@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 from uuid import UUID, uuid4
 
-from delivery.attempt_journal import NoNotes, Notes
+from delivery.attempt_journal import AttemptJournal, NoJournal
 from delivery.records.database import Database
 from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Outcome, OutcomeKind
@@ -43,7 +43,7 @@ class StepContext:
     jitter: Callable[[], float] = random.random
     worker_id: UUID = field(default_factory=uuid4)
     """Who works here. Its random first half is in every claim and is the key of its lock, so it is no UUIDv7."""
-    notes: Notes = field(default_factory=NoNotes)
+    journal: AttemptJournal = field(default_factory=NoJournal)
     claim_commits: GroupCommit[Sequence[int], list[ClaimedDelivery]] = field(default_factory=GroupCommit)
     """Where runs of `deliver` claim together."""
     outcome_commits: GroupCommit[Sequence[Transition], set[int]] = field(default_factory=GroupCommit)

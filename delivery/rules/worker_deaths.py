@@ -15,13 +15,13 @@ SUSPECT_FROM = DEATHS_LIMIT - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class JournalEntry:
     """What a journal says of an attempt that reached the final dot: the code that answered it, or None before that."""
 
     code: int | None = None
 
 
-Traces = Mapping[tuple[int, int], Trace]
+JournalEntries = Mapping[tuple[int, int], JournalEntry]
 """By the id of the recipient and the number of the attempt."""
 
 
@@ -34,35 +34,35 @@ def blame(under_way: Sequence[tuple[Attempt, int]]) -> set[int]:
     return suspects or {attempt.recipient_id for attempt, _ in under_way}
 
 
-def after_death(attempt: Attempt, traces: Traces | None, *, deaths: int) -> Outcome:
+def after_death(attempt: Attempt, entries: JournalEntries | None, *, deaths: int) -> Outcome:
     """Say how an attempt ended whose worker is dead; `traces` is None where its journal cannot be read.
 
     `deaths` counts the workers that died of this recipient, this one among them if it did.
     """
-    outcome = _ending(attempt, traces)
+    outcome = _ending(attempt, entries)
     if outcome.kind in {OutcomeKind.SENT, OutcomeKind.PERMANENT} or deaths < DEATHS_LIMIT:
         return outcome
     return replace(outcome, reason=Reason.POISONED, is_parked=True)
 
 
-def after_lease(attempt: Attempt, traces: Traces | None) -> Outcome:
+def after_lease(attempt: Attempt, entries: JournalEntries | None) -> Outcome:
     """Say how an attempt ended that lost its lease: whoever made it may only be frozen, so an answer alone is proof."""
-    trace = (traces or {}).get((attempt.recipient_id, attempt.number))
+    entry = (entries or {}).get((attempt.recipient_id, attempt.number))
     return (
         interrupted_outcome(attempt)
-        if trace is None or trace.code is None
-        else classify_reply(trace.code, _words(trace))
+        if entry is None or entry.code is None
+        else classify_reply(entry.code, _words(entry))
     )
 
 
-def _ending(attempt: Attempt, traces: Traces | None) -> Outcome:
-    if traces is None or attempt.channel is Channel.INBOX:
+def _ending(attempt: Attempt, entries: JournalEntries | None) -> Outcome:
+    if entries is None or attempt.channel is Channel.INBOX:
         return interrupted_outcome(attempt)
-    trace = traces.get((attempt.recipient_id, attempt.number))
-    if trace is None:  # Before the final dot the relay has taken nothing (RFC 5321 4.1.1.4).
+    entry = entries.get((attempt.recipient_id, attempt.number))
+    if entry is None:  # Before the final dot the relay has taken nothing (RFC 5321 4.1.1.4).
         return Outcome(OutcomeKind.DEFERRED)
-    return interrupted_outcome(attempt) if trace.code is None else classify_reply(trace.code, _words(trace))
+    return interrupted_outcome(attempt) if entry.code is None else classify_reply(entry.code, _words(entry))
 
 
-def _words(trace: Trace) -> str:
-    return f"{trace.code} (its words were lost with the worker)"
+def _words(entry: JournalEntry) -> str:
+    return f"{entry.code} (its words were lost with the worker)"

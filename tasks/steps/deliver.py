@@ -75,7 +75,7 @@ def _record(context: StepContext, ended: Sequence[tuple[ClaimedDelivery, Outcome
     recorded = context.outcome_commits.submit(made, partial(_move, context))
     crash_here(CrashPoint.OUTCOME_COMMITTED)
     for claimed, _ in ended:
-        context.notes.forget((claimed.recipient_id, claimed.attempt))
+        context.journal.forget((claimed.recipient_id, claimed.attempt))
         if claimed.recipient_id not in recorded:  # Its lease ran out meanwhile and somebody else answers for it now.
             _log.warning("outcome_fenced", recipient_id=claimed.recipient_id, attempt=claimed.attempt)
 

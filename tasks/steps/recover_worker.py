@@ -11,7 +11,7 @@ from delivery.records.pipeline import claims, transitions
 from delivery.records.workers import deaths
 from delivery.rules.outcomes import Attempt, next_transition
 from delivery.rules.transitions import Transition
-from delivery.rules.worker_deaths import Traces, after_death, blame
+from delivery.rules.worker_deaths import JournalEntries, after_death, blame
 from delivery.vocabulary import Reason, State, StepName
 from tasks.context import StepContext, apply_unknown_policy
 from tasks.queues import DELIVERY_QUEUES
@@ -24,11 +24,13 @@ def recover_worker(context: StepContext, worker_id: UUID) -> None:
 
     Without its journal on this machine nobody knows whether a mail arrived: `traces` is None then.
     """
-    traces = attempt_journal.read(attempt_journal.journal_folder(context.settings.journal_folder), worker_id)
+    entries = attempt_journal.read(attempt_journal.journal_folder(context.settings.journal_folder), worker_id)
     with transaction(context.database) as db:
         tried = claims.under_way(db, worker_id)
         accused = blame(tried)
-        wanted = [_conclude(context, each, earlier + (each.recipient_id in accused), traces) for each, earlier in tried]
+        wanted = [
+            _conclude(context, each, earlier + (each.recipient_id in accused), entries) for each, earlier in tried
+        ]
         ended = transitions.apply_transitions(db, wanted)
         claims.count_deaths(db, ended & accused)
     with transaction(context.database) as db:  # Of its own: messages are locked in the order of their ids.
@@ -37,8 +39,8 @@ def recover_worker(context: StepContext, worker_id: UUID) -> None:
     _log_recovery(worker_id, wanted, parked)
 
 
-def _conclude(context: StepContext, attempt: Attempt, deaths: int, traces: Traces | None) -> Transition:
-    outcome = apply_unknown_policy(after_death(attempt, traces, deaths=deaths), context.settings)
+def _conclude(context: StepContext, attempt: Attempt, deaths: int, entries: JournalEntries | None) -> Transition:
+    outcome = apply_unknown_policy(after_death(attempt, entries, deaths=deaths), context.settings)
     return next_transition(attempt, outcome, context.jitter(), patience=context.settings.send_deadline)
 
 

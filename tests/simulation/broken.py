@@ -6,7 +6,7 @@ from uuid import UUID
 
 from delivery.records.pipeline.accept import Acceptance, IncomingMessage
 from delivery.rules.transitions import Transition
-from delivery.rules.worker_deaths import Trace
+from delivery.rules.worker_deaths import JournalEntry
 from delivery.vocabulary import State
 from tests.simulation.model import Model
 from tests.simulation.store import Claimed, Question, Run
@@ -53,7 +53,7 @@ class ClaimingTheClaimed(Model):
 class BelievingEveryJournal(Model):
     """A journal that cannot be read is taken for one in which nothing stands."""
 
-    def traces(self, worker: int, machine: int) -> Mapping[tuple[int, int], Trace] | None:
+    def traces(self, worker: int, machine: int) -> Mapping[tuple[int, int], JournalEntry] | None:
         """Read nothing as nothing done."""
         return super().traces(worker, machine) or {}
 

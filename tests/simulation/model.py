@@ -14,7 +14,7 @@ from delivery.rules.outcomes import Attempt, Outcome
 from delivery.rules.states import WAITING_STATES
 from delivery.rules.transitions import refuse
 from delivery.rules.vetting import find_phrases
-from delivery.rules.worker_deaths import DEATHS_LIMIT, Trace, after_lease, blame
+from delivery.rules.worker_deaths import DEATHS_LIMIT, JournalEntry, after_lease, blame
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, Reason, State, StepName
 from tests.simulation.store import CHOSEN, Bell, Claimed, Policy, Question, Run, Sheet, View, Wish, in_order, ticks
@@ -124,7 +124,7 @@ class Model(Pages):
 
     def note(self, worker: int, attempt: Attempt, code: int | None) -> None:
         """Note in the worker's journal that the final dot is near (no code), or how it was answered."""
-        self.notes[worker][attempt.recipient_id, attempt.number] = Trace(code)
+        self.notes[worker][attempt.recipient_id, attempt.number] = JournalEntry(code)
 
     def record(self, attempt: Attempt, outcome: Outcome) -> bool:
         """Record how an attempt ended; answer whether its writer was still entitled to."""

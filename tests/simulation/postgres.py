@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from delivery.attempt_journal import Journal
+from delivery.attempt_journal import FileJournal
 from delivery.records import database
 from delivery.records.database import transaction
 from delivery.records.identities import accounts, clients
@@ -66,7 +66,7 @@ class Postgres:
         self._settings = settings
         self._recipients: list[int] = []
         self._numbers: dict[int, int] = {}
-        self._journals: dict[int, Journal] = {}
+        self._journals: dict[int, FileJournal] = {}
         self._tokens: dict[Run, UUID] = {}
         self._passed = 0
         self._seen_at = monotonic()
@@ -106,7 +106,7 @@ class Postgres:
         """Let a worker be known. Its journal lies on the machine `worker % MACHINES`."""
         identity = WorkerIdentity(_worker_id(worker), "here", worker, ("decide",))
         folder = Path(self._offices[worker % MACHINES].settings.journal_folder)
-        self._journals[worker] = Journal(folder, identity.worker_id)
+        self._journals[worker] = FileJournal(folder, identity.worker_id)
         with transaction(self._store) as db:
             registry.heartbeat(db, identity)
 
@@ -161,9 +161,9 @@ class Postgres:
         """Note in the worker's journal that the final dot is near (no code), or how it was answered."""
         journal, entry = self._journals[worker], (self._recipients[attempt.recipient_id], attempt.number)
         if code is None:
-            journal.note_dot(entry)
+            journal.record_data_end(entry)
         else:
-            journal.note_answer(entry, code)
+            journal.record_reply(entry, code)
 
     def record(self, attempt: Attempt, outcome: Outcome) -> bool:
         """Record how an attempt ended; answer whether its writer was still entitled to."""

@@ -16,7 +16,7 @@ from delivery.rules.retry import PARKED
 from delivery.rules.states import STATE_CLASSES, StateClass
 from delivery.rules.status import RecipientStatus, reduce_status
 from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient
-from delivery.rules.worker_deaths import DEATHS_LIMIT, SUSPECT_FROM, Trace, after_death
+from delivery.rules.worker_deaths import DEATHS_LIMIT, SUSPECT_FROM, JournalEntry, after_death
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, MessageType, Reason, State, StepName
 from tasks.context import apply_unknown_policy
@@ -53,7 +53,7 @@ class Pages:
         self.members: dict[UUID, list[int]] = {}
         self.preferences: dict[UUID, Wish] = {}
         self.trying: dict[int, set[UUID]] = {}
-        self.notes: dict[int, dict[tuple[int, int], Trace]] = {}
+        self.notes: dict[int, dict[tuple[int, int], JournalEntry]] = {}
         self.bells: list[Bell] = []
 
     def take_in(self, arrival: IncomingMessage, before: Mapping[UUID, IncomingMessage]) -> Acceptance:
@@ -190,12 +190,12 @@ class Pages:
         """Say what follows this outcome under these settings, without chance."""
         return next_transition(attempt, apply_unknown_policy(outcome, self.settings), 0.0, patience=patience)
 
-    def traces(self, worker: int, machine: int) -> Mapping[tuple[int, int], Trace] | None:
+    def traces(self, worker: int, machine: int) -> Mapping[tuple[int, int], JournalEntry] | None:
         """Read the journal of this worker, on this machine."""
         return self.notes[worker] if worker % MACHINES == machine else None
 
     def end_of_the_dead(
-        self, attempt: Attempt, traces: Mapping[tuple[int, int], Trace] | None, *, is_accused: bool
+        self, attempt: Attempt, traces: Mapping[tuple[int, int], JournalEntry] | None, *, is_accused: bool
     ) -> None:
         """End an attempt whose worker is dead, and ring for a recipient that may be tried again at once."""
         deaths = self.rows[attempt.recipient_id].deaths + is_accused

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from delivery.attempt_journal import Journal
+from delivery.attempt_journal import FileJournal
 from delivery.records.database import DATABASE_UNAVAILABLE, Database, open_database, transaction
 from delivery.records.pipeline import claims
 from delivery.records.workers import registry
@@ -107,12 +107,12 @@ def test_a_worker_of_this_machine_lives_while_its_sign_does_although_its_lock_is
     book: Book, monitor: LivenessMonitor, dead: UUID, queued: UUID, tmp_path: Path
 ) -> None:
     claim_by(book, queued, dead)
-    living = Journal(tmp_path, dead)
+    living = FileJournal(tmp_path, dead)
 
     for _ in range(3):
         monitor.check()
     before = book.states(queued)
-    living.note_dot((0, 0))  # So that its files stay.
+    living.record_data_end((0, 0))  # So that its files stay.
     living.close()
     monitor.check()
 
@@ -187,8 +187,8 @@ def test_what_comes_to_light_of_a_buried_worker_ends_as_well(
 def test_a_long_dead_worker_and_its_files_are_forgotten(
     book: Book, monitor: LivenessMonitor, dead: UUID, tmp_path: Path
 ) -> None:
-    ended = Journal(tmp_path, dead)
-    ended.note_dot((7, 1))
+    ended = FileJournal(tmp_path, dead)
+    ended.record_data_end((7, 1))
     ended.close()
     monitor.check()
     monitor.check()
@@ -206,10 +206,10 @@ def test_a_start_removes_old_files_of_workers_that_nobody_knows_any_more(
 ) -> None:
     """Of one that is known, lives, was here lately or has an attempt under way, the files stay."""
     forgotten, living, young, claiming = (uuid4() for _ in range(4))
-    journals = {each: Journal(tmp_path, each) for each in (forgotten, living, young, claiming, dead)}
-    journals[living].note_dot((7, 1))
+    journals = {each: FileJournal(tmp_path, each) for each in (forgotten, living, young, claiming, dead)}
+    journals[living].record_data_end((7, 1))
     for each in (forgotten, young, claiming, dead):
-        journals[each].note_dot((7, 1))
+        journals[each].record_data_end((7, 1))
         journals[each].close()
     claim_by(book, queued, claiming)
     for each in (forgotten, living, claiming, dead):
@@ -226,8 +226,8 @@ def test_a_start_removes_old_files_of_workers_that_nobody_knows_any_more(
 
 
 def test_a_watch_tidies_when_it_starts(monitor: LivenessMonitor, tmp_path: Path) -> None:
-    ended = Journal(tmp_path, uuid4())
-    ended.note_dot((7, 1))
+    ended = FileJournal(tmp_path, uuid4())
+    ended.record_data_end((7, 1))
     ended.close()
     for path in tmp_path.glob("*.journal"):
         os.utime(path, times=(0, 0))

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from delivery.attempt_journal import Journal
+from delivery.attempt_journal import FileJournal
 from delivery.records.database import transaction
 from delivery.records.pipeline import claims, due
 from delivery.records.pipeline.vetting_cases import CaseDecision
@@ -43,9 +43,9 @@ def context(context: StepContext, tmp_path: Path) -> StepContext:
 
 
 @pytest.fixture
-def notes(tmp_path: Path) -> Iterator[Journal]:
+def notes(tmp_path: Path) -> Iterator[FileJournal]:
     """Give the journal of the dead worker."""
-    notes = Journal(tmp_path, DEAD)
+    notes = FileJournal(tmp_path, DEAD)
     yield notes
     notes.close()
 
@@ -107,9 +107,9 @@ def test_what_never_reached_the_dot_is_tried_again_at_once_without_a_flag(
 
 
 def test_what_died_between_the_dot_and_its_answer_is_of_unknown_outcome(
-    book: Book, context: StepContext, notes: Journal, queued: UUID
+    book: Book, context: StepContext, notes: FileJournal, queued: UUID
 ) -> None:
-    notes.note_dot(claim_by_the_dead(book, queued))
+    notes.record_data_end(claim_by_the_dead(book, queued))
 
     recover_worker(context, DEAD)
 
@@ -127,11 +127,11 @@ def test_what_died_between_the_dot_and_its_answer_is_of_unknown_outcome(
     ],
 )
 def test_an_answer_that_was_noted_is_the_outcome(  # noqa: PLR0917 - pytest hands them in by name
-    book: Book, context: StepContext, notes: Journal, queued: UUID, code: int, state: State, reason: Reason | None
+    book: Book, context: StepContext, notes: FileJournal, queued: UUID, code: int, state: State, reason: Reason | None
 ) -> None:
     entry = claim_by_the_dead(book, queued)
-    notes.note_dot(entry)
-    notes.note_answer(entry, code)
+    notes.record_data_end(entry)
+    notes.record_reply(entry, code)
 
     recover_worker(context, DEAD)
 

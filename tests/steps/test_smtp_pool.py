@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from delivery.attempt_journal import Entry, NoNotes
+from delivery.attempt_journal import AttemptKey, NoJournal
 from delivery.channels.email.sender import SmtpSender
 from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.vocabulary import Reason
@@ -70,12 +70,12 @@ def test_a_mail_for_which_no_line_comes_free_in_time_is_tried_later(mailbox: Mai
     assert Outcome(OutcomeKind.SENT) == sender.send(build.claimed())
 
 
-class _BreaksOnce(NoNotes):
+class _BreaksOnce(NoJournal):
     """A journal with a defect that shows once."""
 
     is_broken = True
 
-    def note_dot(self, entry: Entry) -> None:
+    def record_data_end(self, entry: AttemptKey) -> None:
         """Break, the first time."""
         was_broken, self.is_broken = self.is_broken, False
         if was_broken:
@@ -86,7 +86,7 @@ def test_after_a_defect_in_the_midst_of_a_mail_the_next_one_has_a_connection_of_
     mailbox: Mailbox, hire: Hire
 ) -> None:
     sender = hire(smtp_concurrency=1, smtp_timeout_s=0.4, send_deadline_s=0.4)
-    sender._notes = _BreaksOnce()
+    sender._journal = _BreaksOnce()
 
     with pytest.raises(ValueError, match="a defect of ours"):
         sender.send(build.claimed(recipient_id=1))

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from delivery.attempt_journal import Journal
+from delivery.attempt_journal import FileJournal
 from delivery.records.database import transaction
 from delivery.records.pipeline import claims
 from delivery.records.pipeline.claims import ClaimedDelivery
@@ -36,9 +36,9 @@ def context(context: StepContext, tmp_path: Path) -> StepContext:
 
 
 @pytest.fixture
-def notes(tmp_path: Path) -> Iterator[Journal]:
+def notes(tmp_path: Path) -> Iterator[FileJournal]:
     """Give the journal of the dead worker."""
-    notes = Journal(tmp_path, DEAD)
+    notes = FileJournal(tmp_path, DEAD)
     yield notes
     notes.close()
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from celery import Celery, bootsteps
 
-from delivery.attempt_journal import Journal, journal_folder
+from delivery.attempt_journal import FileJournal, journal_folder
 from delivery.channels.email.sender import SmtpSender
 from delivery.records.database import open_database
 from delivery.records.workers.registry import WorkerIdentity
@@ -40,8 +40,8 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
     app = make_app(settings)
     # Its first half has to be chance alone: it is in every claim, and it is the key of the worker's lock.
     identity = WorkerIdentity(uuid4(), socket.gethostname(), os.getpid(), lane.queues)
-    notes = Journal(journal_folder(settings.journal_folder), identity.worker_id)
-    context = _furnish(settings, lane, identity.worker_id, notes)
+    journal = FileJournal(journal_folder(settings.journal_folder), identity.worker_id)
+    context = _furnish(settings, lane, identity.worker_id, journal)
     register(app, context)
     app.conf.worker_consumer = "tasks.broker.bell_consumer:BellConsumer"
     app.steps["worker"].add(_sweep_step(context, lane))
@@ -55,7 +55,7 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
     finally:  # Only now is everything done that this worker was seen to do.
         context.doorbell.close()
         monitor.close()
-        notes.close()
+        journal.close()
 
 
 def _spare_the_collector() -> None:
@@ -65,15 +65,15 @@ def _spare_the_collector() -> None:
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
 
 
-def _furnish(settings: Settings, lane: Lane, worker_id: UUID, notes: Journal) -> StepContext:
+def _furnish(settings: Settings, lane: Lane, worker_id: UUID, journal: FileJournal) -> StepContext:
     doorbell: Doorbell = BrokerDoorbell(settings) if settings.bell else SilentDoorbell()
     return StepContext(
         settings=settings,
         database=open_database(settings, connections=_connections(settings, lane)),
         doorbell=doorbell,
-        senders={Channel.EMAIL: SmtpSender(settings, notes=notes)},
+        senders={Channel.EMAIL: SmtpSender(settings, journal=journal)},
         worker_id=worker_id,
-        notes=notes,
+        journal=journal,
     )
 
 

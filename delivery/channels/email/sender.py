@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
-from delivery.attempt_journal import Entry, NoNotes, Notes
+from delivery.attempt_journal import AttemptJournal, AttemptKey, NoJournal
 from delivery.channels.email.connection import CLOSING, Connection, Refused, storable, words
 from delivery.channels.email.message import NotExpressible, ascii_address, compose, envelope_sender
 from delivery.channels.email.pool import Line, Lines, NoFreeLine
@@ -36,7 +36,7 @@ class _Mail:
     until: float
 
     @property
-    def entry(self) -> Entry:
+    def entry(self) -> AttemptKey:
         """What the journal calls this attempt."""
         return self.claimed.recipient_id, self.claimed.attempt
 
@@ -44,8 +44,10 @@ class _Mail:
 class SmtpSender:
     """Sends letters to the relay, at most `smtp_concurrency` at once, whatever number of threads asks."""
 
-    def __init__(self, settings: Settings, now: Callable[[], float] = monotonic, *, notes: Notes | None = None) -> None:
-        self._notes = notes or NoNotes()
+    def __init__(
+        self, settings: Settings, now: Callable[[], float] = monotonic, *, journal: AttemptJournal | None = None
+    ) -> None:
+        self._journal = journal or NoJournal()
         self._lines = Lines(settings)
         self._domain = settings.mail_domain
         self._public_url = settings.public_url
@@ -77,7 +79,7 @@ class SmtpSender:
             # Until the final dot the relay has taken nothing (RFC 5321 4.1.1.4).
             connection.say(_LINE_WITH_LEADING_DOT.sub(b"..", mail.written), self._remaining(mail.until))
             self._remaining(mail.until)
-            self._notes.note_dot(mail.entry)
+            self._journal.record_data_end(mail.entry)
             crash_here(CrashPoint.DOT_AHEAD)
         except Refused as refusal:
             return _refused(line, refusal)
@@ -130,7 +132,7 @@ class SmtpSender:
     def _note_answer(self, mail: _Mail, code: int) -> None:
         # Without this note a death before the outcome is recorded costs a second copy, with a flag; nothing is lost.
         with suppress(OSError):
-            self._notes.note_answer(mail.entry, code)
+            self._journal.record_reply(mail.entry, code)
 
     def _remaining(self, until: float) -> float:
         """Say how long the next command may take. Raises `TimeoutError` past the deadline of the attempt."""
