@@ -17,7 +17,7 @@ import redis
 
 from chaos.mailhost import Mailhost
 from chaos.valve import Valve
-from delivery.crash_points import CrashPoint, obeyed_file
+from delivery.crash_points import CrashPoint, acknowledgement_file
 from delivery.records.database import answers
 from delivery.settings import Settings, environment_name
 from tasks.lanes import LaneName
@@ -156,7 +156,7 @@ class Site:
         draft.replace(self._orders(name))
 
     def _has_obeyed(self, name: str) -> bool:
-        orders, obeyed = self._orders(name), obeyed_file(self._orders(name))
+        orders, obeyed = self._orders(name), acknowledgement_file(self._orders(name))
         return obeyed.exists() and obeyed.read_bytes() == orders.read_bytes()
 
     def _orders(self, name: str) -> Path:

@@ -69,40 +69,40 @@ class CrashAction(StrEnum):
 
 
 @dataclass(slots=True)
-class Trap:
+class ArmedCrash:
     """An armed crash point: springs at the `countdown`-th hit, once for as long as the file `mark` exists."""
 
     point: CrashPoint
     countdown: int
     action: CrashAction
-    mark: Path
+    sentinel: Path
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def hit(self) -> None:
         """Count, and spring. The mark tells the trial that it did, and keeps a restarted process alive."""
         with self._lock:
             self.countdown -= 1
-            if self.countdown != 0 or self.mark.exists():
+            if self.countdown != 0 or self.sentinel.exists():
                 return
-            self.mark.touch()
+            self.sentinel.touch()
         if self.action is CrashAction.CUT:
             raise ConnectionResetError(f"cut at the crash point {self.point}")
         os.kill(os.getpid(), signal.SIGKILL if self.action is CrashAction.KILL else signal.SIGSTOP)
 
 
-class _Floor:
+class _Armed:
     """Where a trap lies in this process, or nothing."""
 
-    trap: Trap | None = None
+    crash: ArmedCrash | None = None
 
 
-_floor = _Floor()
+_armed = _Armed()
 
 
 def crash_here(point: CrashPoint) -> None:
     """Do nothing, unless a trial armed this very point."""
-    if _floor.trap is not None and _floor.trap.point is point:
-        _floor.trap.hit()
+    if _armed.crash is not None and _armed.crash.point is point:
+        _armed.crash.hit()
 
 
 def arm(crash_at: str) -> None:
@@ -112,33 +112,33 @@ def arm(crash_at: str) -> None:
     process anew to arm it would spend most of its time on that. Raises `ValueError` for what is none.
     """
     if crash_at.startswith("@"):
-        orders = Path(crash_at[1:])
-        known = _obey(orders, before=None)
-        threading.Thread(target=_keep_obeying, args=(orders, known), name="crash orders", daemon=True).start()
+        command_file = Path(crash_at[1:])
+        known = _apply_command(command_file, before=None)
+        threading.Thread(target=_follow_commands, args=(command_file, known), name="crash orders", daemon=True).start()
         return
-    _floor.trap = read_trap(crash_at) if crash_at else None
+    _armed.crash = read_armed_crash(crash_at) if crash_at else None
 
 
-def obeyed_file(orders: Path) -> Path:
+def acknowledgement_file(command_file: Path) -> Path:
     """Name the file in which a process that is armed by a file says what it obeys now."""
-    return orders.with_suffix(".obeyed")
+    return command_file.with_suffix(".obeyed")
 
 
-def _keep_obeying(orders: Path, known: str) -> None:
+def _follow_commands(command_file: Path, known: str) -> None:
     pause = threading.Event()
     while not pause.wait(_ORDERS_EVERY_S):
-        known = _obey(orders, before=known)
+        known = _apply_command(command_file, before=known)
 
 
-def _obey(orders: Path, before: str | None) -> str:
-    order = orders.read_text(encoding="utf-8")
+def _apply_command(command_file: Path, before: str | None) -> str:
+    order = command_file.read_text(encoding="utf-8")
     if order != before:
         arm(order)
-        obeyed_file(orders).write_text(order, encoding="utf-8")
+        acknowledgement_file(command_file).write_text(order, encoding="utf-8")
     return order
 
 
-def read_trap(crash_at: str) -> Trap:
+def read_armed_crash(crash_at: str) -> ArmedCrash:
     """Read `POINT:HIT:ACTION:MARK`. HIT counts from 1, MARK is the path of a file. Raises `ValueError`."""
     point, hit, action, mark = crash_at.split(":", 3)
-    return Trap(CrashPoint(point), int(hit), CrashAction(action), Path(mark))
+    return ArmedCrash(CrashPoint(point), int(hit), CrashAction(action), Path(mark))

@@ -9,7 +9,7 @@ from threading import Event
 
 import pytest
 
-from delivery.crash_points import CrashPoint, arm, crash_here, obeyed_file, read_trap
+from delivery.crash_points import CrashPoint, acknowledgement_file, arm, crash_here, read_armed_crash
 
 HERE, ELSEWHERE = CrashPoint.DOT_SENT, CrashPoint.DOT_AHEAD
 PROGRAM = "import sys; from delivery.crash_points import *; arm(sys.argv[1]); crash_here(CrashPoint.DOT_SENT)"
@@ -72,7 +72,7 @@ def test_a_process_that_is_armed_by_a_file_obeys_what_it_says_next(tmp_path: Pat
 def await_obeyed(orders: Path) -> None:
     """Wait until these orders are obeyed."""
     for _ in range(500):
-        if obeyed_file(orders).read_text() == orders.read_text():
+        if acknowledgement_file(orders).read_text() == orders.read_text():
             return
         Event().wait(0.01)
     raise AssertionError("It was never obeyed.")
@@ -81,4 +81,4 @@ def await_obeyed(orders: Path) -> None:
 @pytest.mark.parametrize("nonsense", ["dot_sent", "nowhere:1:kill:/x", "dot_sent:x:kill:/x", "dot_sent:1:dance:/x"])
 def test_what_names_no_crash_is_an_error(nonsense: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        read_trap(nonsense)
+        read_armed_crash(nonsense)
