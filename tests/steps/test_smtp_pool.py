@@ -62,7 +62,7 @@ def test_threads_that_send_one_after_the_other_keep_one_connection(mailbox: Mail
 def test_a_mail_for_which_no_line_comes_free_in_time_is_tried_later(mailbox: Mailbox, hire: Hire) -> None:
     sender = hire(smtp_concurrency=1, send_deadline_s=0.2)
 
-    with sender._lines.borrow(1):
+    with sender._pool.borrow(1):
         outcome = sender.send(build.claimed())
 
     assert (OutcomeKind.TEMPORARY, Reason.TRY_LATER) == (outcome.kind, outcome.reason)
@@ -96,7 +96,7 @@ def test_after_a_defect_in_the_midst_of_a_mail_the_next_one_has_a_connection_of_
 
 
 def test_what_a_burst_left_open_is_hung_up_once_it_has_idled_for_too_long(hire: Hire) -> None:
-    lines = hire(smtp_concurrency=3)._lines
+    lines = hire(smtp_concurrency=3)._pool
     with lines.borrow(1) as first, lines.borrow(1) as second, lines.borrow(1) as third:
         for line in (first, second, third):
             line.connect(1)[0].count()
@@ -112,7 +112,7 @@ def test_what_a_burst_left_open_is_hung_up_once_it_has_idled_for_too_long(hire: 
 
 
 def test_the_final_dot_does_not_wait_for_an_acknowledgement(hire: Hire) -> None:
-    with hire()._lines.borrow(1) as line:
+    with hire()._pool.borrow(1) as line:
         connection, _ = line.connect(1)
         assert connection.smtp.sock is not None
         assert connection.smtp.sock.getsockopt(IPPROTO_TCP, TCP_NODELAY)

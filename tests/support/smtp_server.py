@@ -101,7 +101,7 @@ def open_mailbox() -> Iterator[Mailbox]:
 
 def hang_up(sender: SmtpSender) -> None:
     """Close every connection that this sender keeps."""
-    for line in sender._lines._kept:
+    for line in sender._pool._kept:
         line.drop()
 
 

@@ -21,7 +21,7 @@ _IDLE_LIMIT_S = 30.0
 _DETAIL_LIMIT = 500
 
 
-class Refused(Exception):  # noqa: N818 - it is the relay's answer
+class RefusedByRelay(Exception):  # noqa: N818 - it is the relay's answer
     """The relay answered with a code that ends this attempt.
 
     Only an answer about the mailbox or the mail can be final. A 5xx to MAIL or DATA is about us (no login, an unknown
@@ -35,7 +35,7 @@ class Refused(Exception):  # noqa: N818 - it is the relay's answer
         super().__init__(code)
 
 
-class _Ear(io.RawIOBase):
+class _DeadlineReader(io.RawIOBase):
     """Hears the relay until a deadline; a timeout of the socket alone begins anew with each byte that drips in."""
 
     def __init__(self, smtp: "_Smtp") -> None:
@@ -62,7 +62,7 @@ class _Smtp(smtplib.SMTP):
 
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None:
-            self.file = io.BufferedReader(_Ear(self))
+            self.file = io.BufferedReader(_DeadlineReader(self))
         return super().getreply()
 
 
@@ -105,7 +105,7 @@ class Connection:
         self._mails += 1
         self._used_at = monotonic()
 
-    def announce(self, sender: str, recipient: str, left_s: Callable[[], float]) -> None:
+    def send_envelope(self, sender: str, recipient: str, left_s: Callable[[], float]) -> None:
         """Say whom the mail is from and for, and get leave to send it. Raises `Refused` when it is not given."""
         about_us = {sender: True, recipient: False, "DATA": True}
         if not self._may_pipeline:
@@ -113,19 +113,21 @@ class Connection:
                 self.command(line, left_s(), is_about_us=is_about_us)
             return
         # At once, where the relay can take that (RFC 2920): one packet and one turn to speak instead of three.
-        self.say("".join(f"{line}\r\n" for line in about_us).encode("ascii"), left_s())
-        refusal, waits_for_mail = self._hear_all(about_us.values(), left_s)
+        self.send("".join(f"{line}\r\n" for line in about_us).encode("ascii"), left_s())
+        refusal, waits_for_mail = self._read_replies(about_us.values(), left_s)
         if refusal is not None:
             if waits_for_mail:  # For one to nobody; it cannot be told otherwise.
                 self.smtp.close()
             raise refusal
 
-    def _hear_all(self, about_us: Iterable[bool], left_s: Callable[[], float]) -> tuple[Refused | None, bool]:
+    def _read_replies(
+        self, about_us: Iterable[bool], left_s: Callable[[], float]
+    ) -> tuple[RefusedByRelay | None, bool]:
         """Hear the answers to commands that were given at once: the first refusal, and whether the last was none."""
         refusal = latest = None
         for is_about_us in about_us:
             try:
-                latest = self._hear_refusal(left_s(), is_about_us=is_about_us)
+                latest = self._read_refusal(left_s(), is_about_us=is_about_us)
             except (OSError, smtplib.SMTPException):
                 if refusal is None:
                     raise
@@ -137,22 +139,22 @@ class Connection:
 
     def command(self, line: str, timeout_s: float, *, is_about_us: bool = True) -> None:
         """Give one command that the relay has to accept. Raises `Refused` when it does not."""
-        self.say(f"{line}\r\n".encode("ascii"), timeout_s)
-        refusal = self._hear_refusal(timeout_s, is_about_us=is_about_us)
+        self.send(f"{line}\r\n".encode("ascii"), timeout_s)
+        refusal = self._read_refusal(timeout_s, is_about_us=is_about_us)
         if refusal is not None:
             raise refusal
 
-    def _hear_refusal(self, timeout_s: float, *, is_about_us: bool) -> Refused | None:
-        code, answer = self.hear(timeout_s)
-        return None if 200 <= code < 400 else Refused(code, answer, is_about_us=is_about_us)
+    def _read_refusal(self, timeout_s: float, *, is_about_us: bool) -> RefusedByRelay | None:
+        code, answer = self.read_reply(timeout_s)
+        return None if 200 <= code < 400 else RefusedByRelay(code, answer, is_about_us=is_about_us)
 
-    def say(self, what: bytes, timeout_s: float) -> None:
+    def send(self, what: bytes, timeout_s: float) -> None:
         """Send this within the time, or raise `OSError` or `SMTPException`."""
         if self.smtp.sock is not None:
             self.smtp.sock.settimeout(timeout_s)
         self.smtp.send(what)
 
-    def hear(self, timeout_s: float) -> tuple[int, bytes]:
+    def read_reply(self, timeout_s: float) -> tuple[int, bytes]:
         """Hear a whole answer within the time, or raise `OSError` or `SMTPException`. A broken one has the code -1."""
         self.smtp.hear_until = monotonic() + timeout_s
         return self.smtp.getreply()

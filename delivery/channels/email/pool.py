@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from delivery.channels.email.connection import HANGING_UP, Connection, Refused
+from delivery.channels.email.connection import HANGING_UP, Connection, RefusedByRelay
 from delivery.channels.email.relay import read_relay
 from delivery.settings import Settings
 
 _RESET_TIMEOUT_S = 2.0
 
 
-class NoFreeLine(Exception):  # noqa: N818 - it says how things are at the relay
+class PoolTimeout(Exception):  # noqa: N818 - it says how things are at the relay
     """All lines were taken for as long as this attempt may last."""
 
 
-class Line:
+class PooledConnection:
     """One connection to the relay: opened when a mail needs it, and kept for the next."""
 
     def __init__(self, settings: Settings, context: ssl.SSLContext | None) -> None:
@@ -46,7 +46,7 @@ class Line:
                 self.drop()
             else:
                 self.connection.command("RSET", _RESET_TIMEOUT_S)
-        except (OSError, smtplib.SMTPException, Refused):
+        except (OSError, smtplib.SMTPException, RefusedByRelay):
             self.drop()
 
     def drop(self) -> None:
@@ -56,7 +56,7 @@ class Line:
             connection.smtp.close()
 
 
-class Lines:
+class SmtpPool:
     """Shared by all hands of a worker, so that those who claim or record hold no connection meanwhile."""
 
     def __init__(self, settings: Settings) -> None:
@@ -65,13 +65,13 @@ class Lines:
         self._context = None if read_relay(settings.smtp_url).scheme == "smtp" else ssl.create_default_context()
         self._turns = threading.BoundedSemaphore(settings.smtp_concurrency)
         self._lock = threading.Lock()
-        self._kept: deque[Line] = deque()
+        self._kept: deque[PooledConnection] = deque()
 
     @contextmanager
-    def borrow(self, timeout_s: float) -> Iterator[Line]:
+    def borrow(self, timeout_s: float) -> Iterator[PooledConnection]:
         """Wait for a line that is free, and have it alone. Raises `NoFreeLine`."""
         if not self._turns.acquire(timeout=max(timeout_s, 0.0)):
-            raise NoFreeLine
+            raise PoolTimeout
         line = self._take()
         try:
             yield line
@@ -82,12 +82,12 @@ class Lines:
             self._keep(line)
             self._turns.release()
 
-    def _take(self) -> Line:
+    def _take(self) -> PooledConnection:
         """Take the one that was used last: few are used in quiet times, and those are fresh."""
         with self._lock:
-            return self._kept.pop() if self._kept else Line(self._settings, self._context)
+            return self._kept.pop() if self._kept else PooledConnection(self._settings, self._context)
 
-    def _keep(self, line: Line) -> None:
+    def _keep(self, line: PooledConnection) -> None:
         """Keep it for the next, and hang up the one that nobody has used for longest, once that is too long."""
         with self._lock:
             self._kept.append(line)

@@ -9,9 +9,9 @@ from functools import partial
 from time import monotonic
 
 from delivery.attempt_journal import AttemptJournal, AttemptKey, NoJournal
-from delivery.channels.email.connection import CLOSING, Connection, Refused, storable, words
+from delivery.channels.email.connection import CLOSING, Connection, RefusedByRelay, storable, words
 from delivery.channels.email.message import NotExpressible, ascii_address, compose, envelope_sender
-from delivery.channels.email.pool import Line, Lines, NoFreeLine
+from delivery.channels.email.pool import PooledConnection, PoolTimeout, SmtpPool
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Outcome, OutcomeKind
@@ -48,7 +48,7 @@ class SmtpSender:
         self, settings: Settings, now: Callable[[], float] = monotonic, *, journal: AttemptJournal | None = None
     ) -> None:
         self._journal = journal or NoJournal()
-        self._lines = Lines(settings)
+        self._pool = SmtpPool(settings)
         self._domain = settings.mail_domain
         self._public_url = settings.public_url
         self._pepper = settings.pepper
@@ -66,67 +66,67 @@ class SmtpSender:
         except NotExpressible as error:
             return Outcome(OutcomeKind.PERMANENT, Reason.NOT_EXPRESSIBLE, str(error))
         try:
-            with self._lines.borrow(until - self._now()) as line:
-                return self._send(line, _Mail(claimed, f"RCPT TO:<{address}>", written, until))
-        except NoFreeLine:
+            with self._pool.borrow(until - self._now()) as pooled:
+                return self._send(pooled, _Mail(claimed, f"RCPT TO:<{address}>", written, until))
+        except PoolTimeout:
             return Outcome(
                 OutcomeKind.TEMPORARY, Reason.TRY_LATER, "the relay was busy with other mails of ours all the time"
             )
 
-    def _send(self, line: Line, mail: _Mail) -> Outcome:
+    def _send(self, pooled: PooledConnection, mail: _Mail) -> Outcome:
         try:
-            connection = self._announce(line, mail)
+            connection = self._send_envelope(pooled, mail)
             # Until the final dot the relay has taken nothing (RFC 5321 4.1.1.4).
-            connection.say(_LINE_WITH_LEADING_DOT.sub(b"..", mail.written), self._remaining(mail.until))
+            connection.send(_LINE_WITH_LEADING_DOT.sub(b"..", mail.written), self._remaining(mail.until))
             self._remaining(mail.until)
             self._journal.record_data_end(mail.entry)
             crash_here(CrashPoint.DOT_AHEAD)
-        except Refused as refusal:
-            return _refused(line, refusal)
+        except RefusedByRelay as refusal:
+            return _refused(pooled, refusal)
         except (OSError, smtplib.SMTPException) as error:
-            line.drop()
+            pooled.drop()
             return Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER, _describe(error))
-        return self._finish(line, connection, mail)
+        return self._finish(pooled, connection, mail)
 
     def _page_of(self, claimed: ClaimedDelivery) -> str | None:
         return unsubscribe_address(self._public_url, claimed.account_id, claimed.read_at, self._pepper)
 
-    def _announce(self, line: Line, mail: _Mail) -> Connection:
+    def _send_envelope(self, pooled: PooledConnection, mail: _Mail) -> Connection:
         """Say whom the mail is from and for, and get leave to send it; a kept connection may have died meanwhile."""
         left = partial(self._remaining, mail.until)
-        connection, is_kept = line.connect(left())
+        connection, is_kept = pooled.connect(left())
         sender = f"MAIL FROM:<{envelope_sender(mail.claimed.recipient_id, self._domain)}>"
         try:
-            connection.announce(sender, mail.recipient, left)
-        except (smtplib.SMTPServerDisconnected, ConnectionError, Refused) as error:
+            connection.send_envelope(sender, mail.recipient, left)
+        except (smtplib.SMTPServerDisconnected, ConnectionError, RefusedByRelay) as error:
             # Before it hangs up on an idle connection a relay says 421, and that is what we hear first.
-            if not is_kept or (isinstance(error, Refused) and error.code != CLOSING):
+            if not is_kept or (isinstance(error, RefusedByRelay) and error.code != CLOSING):
                 raise
-            line.drop()
-            connection, _ = line.connect(left())
-            connection.announce(sender, mail.recipient, left)
+            pooled.drop()
+            connection, _ = pooled.connect(left())
+            connection.send_envelope(sender, mail.recipient, left)
         return connection
 
-    def _finish(self, line: Line, connection: Connection, mail: _Mail) -> Outcome:
+    def _finish(self, pooled: PooledConnection, connection: Connection, mail: _Mail) -> Outcome:
         """Send the final dot. From here on, silence means that nobody knows whether the relay has it (RFC 1047)."""
         patience_s = max(mail.until - self._now(), min(self._timeout_s, _LAST_ANSWER_S))
         ends_at = self._now() + patience_s  # For both: a relay that reads no more makes us wait with the dot itself.
         try:
-            connection.say(b".\r\n", patience_s)
+            connection.send(b".\r\n", patience_s)
             crash_here(CrashPoint.DOT_SENT)
-            code, answer = connection.hear(ends_at - self._now())
+            code, answer = connection.read_reply(ends_at - self._now())
             crash_here(CrashPoint.DOT_ANSWERED)
         except (OSError, smtplib.SMTPException) as error:
-            line.drop()
+            pooled.drop()
             return Outcome(OutcomeKind.UNKNOWN, Reason.INTERRUPTED, _describe(error))
         self._note_answer(mail, code)
         outcome = classify_reply(code, words(code, answer))
         if outcome.kind is OutcomeKind.SENT:
             connection.count()
         elif outcome.kind is OutcomeKind.UNKNOWN:
-            line.drop()
+            pooled.drop()
         else:
-            line.reset(code)
+            pooled.reset(code)
         return outcome
 
     def _note_answer(self, mail: _Mail, code: int) -> None:
@@ -147,9 +147,9 @@ def _ended(mail: bytes) -> bytes:
     return mail if mail.endswith(b"\r\n") else mail + b"\r\n"
 
 
-def _refused(line: Line, refusal: Refused) -> Outcome:
+def _refused(pooled: PooledConnection, refusal: RefusedByRelay) -> Outcome:
     """Leave the connection ready for the next mail, and say what the refusal means for this one."""
-    line.reset(refusal.code)
+    pooled.reset(refusal.code)
     if refusal.is_final:
         return Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED, refusal.detail)
     return Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER, refusal.detail)
