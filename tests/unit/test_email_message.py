@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from delivery.channels.email.message import NotExpressible, ascii_address, compose, envelope_sender, message_id
+from delivery.channels.email.message import CannotEncode, ascii_address, compose, envelope_sender, message_id
 from delivery.intake.errors import InvalidInput
 from delivery.intake.messages import read_draft
 from tests.support import build
@@ -75,7 +75,7 @@ def test_a_mail_with_a_page_can_be_unsubscribed_from_with_one_click() -> None:
 
 @pytest.mark.parametrize("url", ["https://b\u00fccher.example/", "https://x/" + "y" * 2000])
 def test_an_address_that_cannot_stand_in_a_header_is_not_expressible(url: str) -> None:
-    with pytest.raises(NotExpressible):
+    with pytest.raises(CannotEncode):
         compose(build.claimed(), DOMAIN, unsubscribe_url=url)
 
 
@@ -195,9 +195,9 @@ def test_an_international_domain_is_written_in_ascii(address: str, expected: str
     ],
 )
 def test_nothing_but_an_address_gets_into_a_header_or_a_command(address: str) -> None:
-    with pytest.raises(NotExpressible):
+    with pytest.raises(CannotEncode):
         ascii_address(address)
-    with pytest.raises(NotExpressible):
+    with pytest.raises(CannotEncode):
         compose(build.claimed(address=address), DOMAIN)
 
 
@@ -215,7 +215,7 @@ def test_any_legal_message_arrives_whole_or_is_not_expressible_and_never_gains_a
     claimed = build.claimed(subject=draft.subject, sender_name=draft.sender_name, body=draft.body)
     try:
         written = compose(claimed, DOMAIN)
-    except NotExpressible:
+    except CannotEncode:
         return
 
     mail = read(written)
@@ -229,7 +229,7 @@ def test_any_legal_message_arrives_whole_or_is_not_expressible_and_never_gains_a
 def test_whatever_name_an_account_has_it_adds_no_header(name: str) -> None:
     try:
         written = compose(build.claimed(account_name=name), DOMAIN)
-    except NotExpressible:
+    except CannotEncode:
         return
 
     assert sorted(HEADERS) == sorted(read(written).keys())

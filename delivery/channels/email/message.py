@@ -27,7 +27,7 @@ People: TypeAlias = dict[str, tuple[str, str]]
 """Address headers with display name and address."""
 
 
-class NotExpressible(Exception):  # noqa: N818 - it is a fact about the letter
+class CannotEncode(Exception):  # noqa: N818 - it is a fact about the letter
     """Raised for a letter that no e-mail can carry as it was meant; the message names the header."""
 
 
@@ -71,9 +71,9 @@ def _write(headers: Mapping[str, str], body: str) -> bytes:
     try:
         written = f"{head}\r\n{encoded}".encode("ascii")
     except UnicodeEncodeError as error:
-        raise NotExpressible("A header is not in ASCII.") from error
+        raise CannotEncode("A header is not in ASCII.") from error
     if max(map(len, written.split(b"\r\n"))) > _LINE_LIMIT:
-        raise NotExpressible("A header is longer than a line may be.")
+        raise CannotEncode("A header is longer than a line may be.")
     return written
 
 
@@ -97,9 +97,9 @@ def ascii_address(address: str) -> str:
     try:
         written = f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode('ascii')}"
     except idna.IDNAError as error:
-        raise NotExpressible("The address has a domain that cannot be written in ASCII.") from error
+        raise CannotEncode("The address has a domain that cannot be written in ASCII.") from error
     if _ADDRESS.fullmatch(written) is None:
-        raise NotExpressible("The address is not of the form name@example.com in ASCII.")
+        raise CannotEncode("The address is not of the form name@example.com in ASCII.")
     return written
 
 
@@ -153,13 +153,13 @@ def _lines(text: str) -> str:
 def _compare(read: Message, headers: Mapping[str, str], people: People, claimed: ClaimedDelivery) -> None:
     """Raise `NotExpressible` unless these headers were read and no others, and each says what was meant."""
     if read.keys() != list(headers):
-        raise NotExpressible("A header appeared that nobody wrote.")
+        raise CannotEncode("A header appeared that nobody wrote.")
     for name, written in headers.items():
         if not _is_meant(name, read[name], written, people, claimed):
-            raise NotExpressible(f"The header {name} would not read as it was meant.")
+            raise CannotEncode(f"The header {name} would not read as it was meant.")
     body = read.get_payload(decode=True)
     if not isinstance(body, bytes) or _lines(body.decode()) != _lines(claimed.body):
-        raise NotExpressible("The body would not read as it was meant.")
+        raise CannotEncode("The body would not read as it was meant.")
 
 
 def _is_meant(name: str, read: str, written: str, people: People, claimed: ClaimedDelivery) -> bool:

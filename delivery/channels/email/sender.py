@@ -10,7 +10,7 @@ from time import monotonic
 
 from delivery.attempt_journal import AttemptJournal, AttemptKey, NoJournal
 from delivery.channels.email.connection import CLOSING, Connection, RefusedByRelay, storable, words
-from delivery.channels.email.message import NotExpressible, ascii_address, compose, envelope_sender
+from delivery.channels.email.message import CannotEncode, ascii_address, compose, envelope_sender
 from delivery.channels.email.pool import PooledConnection, PoolTimeout, SmtpPool
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.pipeline.claims import ClaimedDelivery
@@ -63,7 +63,7 @@ class SmtpSender:
         try:
             written = _ended(compose(claimed, self._domain, unsubscribe_url=self._page_of(claimed)))
             address = ascii_address(claimed.address)
-        except NotExpressible as error:
+        except CannotEncode as error:
             return Outcome(OutcomeKind.PERMANENT, Reason.NOT_EXPRESSIBLE, str(error))
         try:
             with self._pool.borrow(until - self._now()) as pooled:
