@@ -7,7 +7,7 @@ from math import ceil
 
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
-from tasks.queues import LETTERBOX
+from tasks.queues import DIRECT_SENDS
 
 THREADS = "threads"
 # While some talk to the relay, others claim the next recipients or record outcomes, and hold none of its lines. With
@@ -32,7 +32,7 @@ class Lane:
     @property
     def bell_queues(self) -> tuple[QueueName, ...]:
         """The queues that Celery consumes: all but the letterbox of direct sends, which a reader empties."""
-        return tuple(name for name in self.queues if name is not LETTERBOX)
+        return tuple(name for name in self.queues if name is not DIRECT_SENDS)
 
     def concurrency(self, settings: Settings) -> int:
         """How many steps run at once in one process."""

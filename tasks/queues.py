@@ -2,11 +2,11 @@
 
 from delivery.vocabulary import Channel, QueueName, StepName
 
-LETTERBOX = QueueName.ACCEPT
+DIRECT_SENDS = QueueName.ACCEPT
 """The one queue that holds whole messages and no bells: nothing in it may be lost, so Celery does not consume it."""
 
 ROUTES = {
-    StepName.ACCEPT: (LETTERBOX,),
+    StepName.ACCEPT: (DIRECT_SENDS,),
     StepName.DECIDE: (QueueName.DECIDE,),
     StepName.VET: (QueueName.VETTING,),
     StepName.DELIVER: (QueueName.DELIVER_SMTP,),

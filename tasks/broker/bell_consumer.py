@@ -18,11 +18,11 @@ from kombu.transport.virtual import Message
 from delivery.intake.uuids import read_uuid
 from delivery.vocabulary import QueueName, StepName
 from tasks.broker.bell_format import RUNG_AT
-from tasks.queues import LETTERBOX
+from tasks.queues import DIRECT_SENDS
 
 _log = structlog.get_logger()
 _STEPS = frozenset(StepName) - {StepName.ACCEPT}
-_QUEUES = frozenset(QueueName) - {LETTERBOX}
+_QUEUES = frozenset(QueueName) - {DIRECT_SENDS}
 
 
 class GarbledBell(ValueError):  # noqa: N818 - a fact about what a stranger pushed

@@ -20,7 +20,7 @@ _AT_ONCE = 50
 _BYTES_AT_ONCE = 4 * 1024 * 1024
 
 
-class Letterbox:
+class DirectSendQueue:
     """The lists of direct sends at the broker. Every method raises `redis.RedisError` while that does not answer."""
 
     def __init__(self, settings: Settings) -> None:
@@ -31,7 +31,7 @@ class Letterbox:
         # Moving the oldest from the end of a list to the same end changes nothing: a look that blocks.
         self._client.blmove(LISTS[0], LISTS[0], timeout_s, "RIGHT", "RIGHT")  # type: ignore[arg-type] # fractions work
 
-    def look(self, name: str) -> list[bytes]:
+    def peek(self, name: str) -> list[bytes]:
         """Give the oldest envelopes of one list, oldest first, and leave them there."""
         found = cast(list[bytes], self._client.lrange(name, -_AT_ONCE, -1))[::-1]
         sizes = accumulate(map(len, found))

@@ -64,7 +64,7 @@ def accept(context: StepContext, envelopes: Sequence[bytes]) -> list[bytes]:
     return [each.envelope for each in sends]
 
 
-def take(context: StepContext, envelopes: Sequence[bytes]) -> list[bytes]:
+def accept_or_refuse(context: StepContext, envelopes: Sequence[bytes]) -> list[bytes]:
     """Do what `accept` does; when it breaks, find out on which envelopes, and refuse those.
 
     Raises one of `STORE_UNAVAILABLE` or `ConnectionError`, which no envelope can cause: it is to be taken again, and is
@@ -76,7 +76,7 @@ def take(context: StepContext, envelopes: Sequence[bytes]) -> list[bytes]:
         raise
     except Exception as error:  # noqa: BLE001 - whatever one envelope does to us, the others must get through
         if len(envelopes) > 1:
-            return [done for each in envelopes for done in take(context, [each])]
+            return [done for each in envelopes for done in accept_or_refuse(context, [each])]
         return _give_up(context, envelopes[0], error)
 
 

@@ -26,7 +26,7 @@ from tasks.app import make_app
 from tasks.broker.doorbell import SilentDoorbell
 from tasks.context import StepContext
 from tasks.lanes import LANES, LaneName
-from tasks.queues import DELIVERY_QUEUES, LETTERBOX, ROUTES
+from tasks.queues import DELIVERY_QUEUES, DIRECT_SENDS, ROUTES
 from tasks.runner import STEPS, register
 from tests.shape.codebase import ROOT, files
 from tests.support import build
@@ -97,10 +97,10 @@ def test_step_names_routes_and_registered_tasks_are_the_same() -> None:
 
 
 def test_what_other_programs_send_is_read_by_one_lane_and_never_by_celery() -> None:
-    lanes = [lane for lane in LANES.values() if LETTERBOX in lane.queues]
+    lanes = [lane for lane in LANES.values() if DIRECT_SENDS in lane.queues]
 
-    assert (LETTERBOX,) == ROUTES[StepName.ACCEPT]
-    assert [False] == [LETTERBOX in lane.bell_queues for lane in lanes]
+    assert (DIRECT_SENDS,) == ROUTES[StepName.ACCEPT]
+    assert [False] == [DIRECT_SENDS in lane.bell_queues for lane in lanes]
 
 
 def test_the_compose_file_runs_every_lane_and_no_other() -> None:

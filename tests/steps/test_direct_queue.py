@@ -7,7 +7,7 @@ from redis import Redis
 from delivery.records.database import open_database, transaction
 from delivery.records.pipeline import direct_send_lock
 from delivery.settings import Settings
-from tasks.broker.direct_queue import LISTS, Letterbox
+from tasks.broker.direct_queue import LISTS, DirectSendQueue
 from tasks.context import StepContext
 from tasks.steps.accept_direct import accept
 from tests.support import build
@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.usefixtures("broker")
 
 
-class WatchedLetterbox(Letterbox):
+class WatchedLetterbox(DirectSendQueue):
     """A letterbox that counts how often somebody looked into it."""
 
     looks = 0
@@ -27,7 +27,7 @@ class WatchedLetterbox(Letterbox):
     def look(self, name: str) -> list[bytes]:
         """Look, and count it."""
         self.looks += 1
-        return super().look(name)
+        return super().peek(name)
 
 
 def test_while_the_database_is_away_sends_stay_where_they_are(
@@ -35,11 +35,11 @@ def test_while_the_database_is_away_sends_stay_where_they_are(
 ) -> None:
     away = context.settings.model_copy(update={"database_url": SecretStr("postgresql+psycopg://127.0.0.1:1/none")})
     closed = StepContext(context.settings, open_database(away, connections=1), bells)
-    letterbox = WatchedLetterbox(context.settings)
+    queue = WatchedLetterbox(context.settings)
     broker.lpush(LISTS[0], envelope(fields(book.account(), token=token)))
 
-    with reading(closed, letterbox):
-        wait_until(lambda: letterbox.looks > 1)
+    with reading(closed, queue):
+        wait_until(lambda: queue.looks > 1)
         waiting = broker.llen(LISTS[0])
     with reading(context):
         wait_until(lambda: bells.rung)
@@ -85,50 +85,50 @@ def test_only_one_process_has_the_turn(book: Book, token: str, context: StepCont
 def test_what_was_pushed_after_the_broker_lost_everything_is_not_removed_unread(
     settings: Settings, broker: Redis
 ) -> None:
-    letterbox = Letterbox(settings)
+    queue = DirectSendQueue(settings)
     broker.lpush(LISTS[0], b"first", b"second", b"first")
-    seen = letterbox.look(LISTS[0])
+    seen = queue.peek(LISTS[0])
     broker.flushdb()
     broker.lpush(LISTS[0], b"third", b"second")
 
-    letterbox.remove(LISTS[0], seen)
+    queue.remove(LISTS[0], seen)
 
     assert ([b"first", b"second", b"first"], [b"third"]) == (seen, broker.lrange(LISTS[0], 0, -1))
-    letterbox.close()
+    queue.close()
 
 
 def test_a_look_that_waits_changes_nothing(settings: Settings, broker: Redis) -> None:
-    letterbox = Letterbox(settings)
+    queue = DirectSendQueue(settings)
     broker.lpush(LISTS[0], b"1", b"2", b"3")
 
-    letterbox.wait(1.0)
+    queue.wait(1.0)
 
     assert [b"3", b"2", b"1"] == broker.lrange(LISTS[0], 0, -1)
-    letterbox.close()
+    queue.close()
 
 
 def test_large_envelopes_are_read_a_few_at_a_time(settings: Settings, broker: Redis) -> None:
-    letterbox = Letterbox(settings)
+    queue = DirectSendQueue(settings)
     broker.lpush(LISTS[0], b"x" * 5_000_000, *[b"y" * 1_500_000] * 3)
 
-    first = letterbox.look(LISTS[0])
-    letterbox.remove(LISTS[0], first)
+    first = queue.peek(LISTS[0])
+    queue.remove(LISTS[0], first)
 
     assert ([5_000_000], [1_500_000] * 2) == (
         [len(each) for each in first],
-        [len(each) for each in letterbox.look(LISTS[0])],
+        [len(each) for each in queue.peek(LISTS[0])],
     )
-    letterbox.close()
+    queue.close()
 
 
 def test_a_letterbox_that_is_no_list_breaks_nothing(
     context: StepContext, broker: Redis, book: Book, token: str
 ) -> None:
     broker.set(LISTS[0], "nonsense")
-    letterbox = WatchedLetterbox(context.settings)
+    queue = WatchedLetterbox(context.settings)
 
-    with reading(context, letterbox):
-        wait_until(lambda: letterbox.looks > 0)
+    with reading(context, queue):
+        wait_until(lambda: queue.looks > 0)
         broker.delete(LISTS[0])
         broker.lpush(LISTS[0], envelope(fields(book.account(), token=token)))
         wait_until(lambda: not broker.llen(LISTS[0]))

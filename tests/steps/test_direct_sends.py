@@ -21,7 +21,7 @@ from delivery.vocabulary import AccountStatus, CredentialKind, QueueName, Scope,
 from tasks.app import celery_url
 from tasks.broker.direct_queue import LISTS
 from tasks.context import StepContext
-from tasks.steps.accept_direct import take
+from tasks.steps.accept_direct import accept_or_refuse
 from tests.support.direct_sends import codes, credential, envelope, fields, reading, refusals
 from tests.support.fixtures import Book
 from tests.support.step_driver import NotedBells
@@ -263,9 +263,9 @@ def test_a_send_whose_connection_was_cut_is_taken_again_and_not_refused(
     arm(f"{point}:1:cut:{tmp_path / 'mark'}")
 
     with pytest.raises(ConnectionResetError):
-        take(context, envelopes)
+        accept_or_refuse(context, envelopes)
     arm("")
-    done = take(context, envelopes)
+    done = accept_or_refuse(context, envelopes)
 
     assert (envelopes, 1, []) == (done, book.count("message"), codes(book))
 
@@ -276,7 +276,7 @@ def test_a_send_that_breaks_the_step_is_refused_and_the_rest_gets_through(
     sends = [fields(book.account(), token=token, subject=subject) for subject in ("good", poison, "as good")]
     envelopes = [envelope(each) for each in sends]
 
-    done = take(context, envelopes)
+    done = accept_or_refuse(context, envelopes)
 
     assert (envelopes, 2, [["internal_error"]]) == (done, book.count("message"), codes(book))
     assert [UUID(sends[1]["message_uuid"])] == [each.message_id for each in refusals(book)]

@@ -16,11 +16,11 @@ from delivery.records.identities import clients
 from delivery.records.pipeline import refused_sends
 from delivery.records.pipeline.refused_sends import RefusedView
 from delivery.vocabulary import CredentialKind, Scope
-from tasks.broker.direct_queue import Letterbox
+from tasks.broker.direct_queue import DirectSendQueue
 from tasks.context import StepContext
 from tests.support import build
 from tests.support.fixtures import Book
-from worker.runtime.direct_reader import Reader
+from worker.runtime.direct_reader import DirectSendReader
 
 AN_HOUR = timedelta(hours=1)
 
@@ -65,9 +65,9 @@ def sealed(content: bytes, /, **outside: Any) -> bytes:
 
 
 @contextmanager
-def reading(context: StepContext, letterbox: Letterbox | None = None) -> Iterator[None]:
+def reading(context: StepContext, queue: DirectSendQueue | None = None) -> Iterator[None]:
     """Have a reader empty the letterbox meanwhile."""
-    reader = Reader(context, letterbox or Letterbox(context.settings))
+    reader = DirectSendReader(context, queue or DirectSendQueue(context.settings))
     reader.start()
     yield
     reader.stop()

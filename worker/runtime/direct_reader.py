@@ -9,9 +9,9 @@ import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import DATABASE_UNAVAILABLE
-from tasks.broker.direct_queue import LISTS, Letterbox
+from tasks.broker.direct_queue import LISTS, DirectSendQueue
 from tasks.context import StepContext
-from tasks.steps.accept_direct import take
+from tasks.steps.accept_direct import accept_or_refuse
 
 _log = structlog.get_logger()
 _LOOK_EVERY_S = 1.0
@@ -20,12 +20,12 @@ _PAUSE_S = 1.0
 _TURN_PAUSE_S = 0.1
 
 
-class Reader:
+class DirectSendReader:
     """Reads one batch after the other. What it has not dealt with stays where it is, whatever happens to it."""
 
-    def __init__(self, context: StepContext, letterbox: Letterbox) -> None:
+    def __init__(self, context: StepContext, queue: DirectSendQueue) -> None:
         self._office = context
-        self._letterbox = letterbox
+        self._queue = queue
         self._is_stopping = threading.Event()
         self._is_broker_down = False
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
@@ -38,7 +38,7 @@ class Reader:
         """Stop after the batch that is under way."""
         self._is_stopping.set()
         self._thread.join(timeout_s)
-        self._letterbox.close()
+        self._queue.close()
 
     def _run(self) -> None:
         try:
@@ -55,7 +55,7 @@ class Reader:
         try:
             batches = [self._read(name) for name in LISTS]
             if not any(seen for seen, _ in batches):
-                self._letterbox.wait(_LOOK_EVERY_S)
+                self._queue.wait(_LOOK_EVERY_S)
         except redis.RedisError as error:
             if not self._is_broker_down:
                 _log.warning("letterbox_unreachable", error=type(error).__name__, what_now="direct sends wait there")
@@ -70,12 +70,12 @@ class Reader:
 
     def _read(self, name: str) -> tuple[int, int]:
         """Deal with the oldest of one list; answer how many were seen, and how many of them are dealt with."""
-        seen = self._letterbox.look(name)
+        seen = self._queue.peek(name)
         if not seen:
             return 0, 0
-        done = set(take(self._office, seen))
+        done = set(accept_or_refuse(self._office, seen))
         # A copy has the fate of what it is a copy of.
         removed = [each for each in seen if each in done]
         crash_here(CrashPoint.DIRECT_UNREMOVED)
-        self._letterbox.remove(name, removed)
+        self._queue.remove(name, removed)
         return len(seen), len(removed)

@@ -17,13 +17,13 @@ from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tasks.app import make_app
 from tasks.broker.backlog import Backlog, BrokerBacklog, NoBacklog
-from tasks.broker.direct_queue import Letterbox
+from tasks.broker.direct_queue import DirectSendQueue
 from tasks.broker.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
 from tasks.context import StepContext
 from tasks.lanes import LANES, THREADS, Lane, LaneName
-from tasks.queues import LETTERBOX
+from tasks.queues import DIRECT_SENDS
 from tasks.runner import register
-from worker.runtime.direct_reader import Reader
+from worker.runtime.direct_reader import DirectSendReader
 from worker.runtime.liveness import LivenessMonitor
 from worker.runtime.sweep import Pool, Sweep, Work
 
@@ -45,7 +45,7 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
     register(app, context)
     app.conf.worker_consumer = "tasks.broker.bell_consumer:BellConsumer"
     app.steps["worker"].add(_sweep_step(context, lane))
-    if LETTERBOX in lane.queues:
+    if DIRECT_SENDS in lane.queues:
         app.steps["worker"].add(_reader_step(context))
     monitor = LivenessMonitor(context, identity, open_database(settings, connections=1))
     monitor.start()
@@ -78,7 +78,7 @@ def _furnish(settings: Settings, lane: Lane, worker_id: UUID, journal: FileJourn
 
 
 def _connections(settings: Settings, lane: Lane) -> int:
-    readers = 1 if LETTERBOX in lane.queues else 0
+    readers = 1 if DIRECT_SENDS in lane.queues else 0
     return lane.concurrency(settings) + readers + _CONNECTIONS_BESIDE_THE_POOL
 
 
@@ -109,7 +109,7 @@ def _reader_step(context: StepContext) -> type[bootsteps.StartStopStep]:
 
     class ReaderStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships no types
         def start(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
-            self.reader = Reader(context, Letterbox(context.settings))
+            self.reader = DirectSendReader(context, DirectSendQueue(context.settings))
             self.reader.start()
 
         def stop(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
