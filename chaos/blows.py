@@ -15,7 +15,7 @@ from chaos.schedule import Blow, Fault
 from chaos.site import API, DECIDE, OTHER_SMTP, OURS, POSTGRES, SMTP, VALKEY, Site
 from chaos.valve import Valve, Way
 from delivery.vocabulary import QueueName, StepName
-from tasks.broker.bell_format import write_envelope
+from tasks.broker.bell_format import write_payload
 
 _DELAY_S = 0.15
 _MARK_EVERY_S = 0.05
@@ -96,7 +96,7 @@ def _leap(site: Site, blow: Blow, is_over: threading.Event) -> bool:
 
 
 def _push_bells(site: Site, messages: list[str], recipients: list[int]) -> None:
-    write = partial(write_envelope, rung_at=datetime.now(UTC))
+    write = partial(write_payload, rung_at=datetime.now(UTC))
     with site.broker() as broker:
         for queue in (QueueName.DECIDE, QueueName.VETTING, QueueName.DELIVER_SMTP):
             broker.lpush(queue, *_GARBAGE)

@@ -10,17 +10,17 @@ from delivery.vocabulary import StepName
 
 BODY_LIMIT_BYTES = 1024 * 1024
 # Base64 makes four bytes of three; the rest is for headers, in which Celery repeats the arguments shortened.
-ENVELOPE_LIMIT_BYTES = 2 * BODY_LIMIT_BYTES
+TASK_LIMIT_BYTES = 2 * BODY_LIMIT_BYTES
 
 
-def read_envelope(envelope: bytes) -> Mapping[str, object]:
+def read_celery_task(task: bytes) -> Mapping[str, object]:
     """Give the keyword arguments of a task `messages.accept`. Callbacks, ETA, expiry and retries are not looked at.
 
     Raises `Unacceptable` with one fault of the envelope as a whole.
     """
-    if len(envelope) > ENVELOPE_LIMIT_BYTES:
+    if len(task) > TASK_LIMIT_BYTES:
         raise _too_long()
-    outside = read_object(envelope)
+    outside = read_object(task)
     _check_headers(outside)
     body = _body(outside)
     if len(body) > BODY_LIMIT_BYTES:
@@ -32,42 +32,42 @@ def read_envelope(envelope: bytes) -> Mapping[str, object]:
 def _check_headers(outside: Mapping[str, object]) -> None:
     headers = outside.get("headers")
     if not isinstance(headers, dict) or "task" not in headers:
-        raise _no_envelope("It has no headers with a task name: send Celery's task protocol 2.")
+        raise _no_celery_task("It has no headers with a task name: send Celery's task protocol 2.")
     if headers["task"] != StepName.ACCEPT:
-        raise _no_envelope(f"This queue takes the task {StepName.ACCEPT} and no other.")
+        raise _no_celery_task(f"This queue takes the task {StepName.ACCEPT} and no other.")
     if headers.get("compression"):
-        raise _no_envelope("Compressed tasks are not taken.")
+        raise _no_celery_task("Compressed tasks are not taken.")
     if outside.get("content-type") != "application/json":
-        raise _no_envelope("Only the serializer json is taken.")
+        raise _no_celery_task("Only the serializer json is taken.")
     if str(outside.get("content-encoding") or "utf-8").lower() != "utf-8":
-        raise _no_envelope("Only the encoding utf-8 is taken.")
+        raise _no_celery_task("Only the encoding utf-8 is taken.")
 
 
 def _body(outside: Mapping[str, object]) -> bytes:
     body, properties = outside.get("body"), outside.get("properties")
     encoding = properties.get("body_encoding") if isinstance(properties, dict) else None
     if not isinstance(body, str):
-        raise _no_envelope("It has no body.")
+        raise _no_celery_task("It has no body.")
     if encoding != "base64":
         return body.encode()
     try:
         return b64decode("".join(body.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise _no_envelope("Its body is not base64, as body_encoding says.") from error
+        raise _no_celery_task("Its body is not base64, as body_encoding says.") from error
 
 
 def _keywords(arguments: object) -> Mapping[str, object]:
     if not isinstance(arguments, list) or len(arguments) not in {2, 3}:
-        raise _no_envelope("Its body is not a list of args, kwargs and embed.")
+        raise _no_celery_task("Its body is not a list of args, kwargs and embed.")
     positional, keywords = arguments[:2]
     if positional != []:
-        raise _no_envelope("Give every field by its name (kwargs) and none by position (args).")
+        raise _no_celery_task("Give every field by its name (kwargs) and none by position (args).")
     if not isinstance(keywords, dict):
-        raise _no_envelope("Its kwargs are not an object.")
+        raise _no_celery_task("Its kwargs are not an object.")
     return keywords
 
 
-def _no_envelope(why: str) -> InvalidInput:
+def _no_celery_task(why: str) -> InvalidInput:
     return body_fault("invalid_request", f"The task cannot be read. {why}")
 
 

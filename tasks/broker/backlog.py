@@ -49,7 +49,7 @@ class NoBacklog:
 class _Tail:
     """The oldest bell of a queue, and since when it has been that."""
 
-    envelope: bytes
+    payload: bytes
     seen_at: float
 
 
@@ -79,7 +79,7 @@ class BrokerBacklog:
             return {}
         self._mind(epoch)
         waiting = zip(self._queues, envelopes, strict=True)
-        return {name: rung_at for name, envelope in waiting if (rung_at := self._oldest(name, envelope))}
+        return {name: rung_at for name, payload in waiting if (rung_at := self._oldest(name, payload))}
 
     def _ask(self) -> tuple[bytes, list[bytes | None]]:
         with self._client.pipeline(transaction=True) as asked:
@@ -97,16 +97,16 @@ class BrokerBacklog:
             _log.warning("broker_lost_everything", what_now="the sweep does the work")
         self._epoch = epoch
 
-    def _oldest(self, name: QueueName, envelope: bytes | None) -> datetime | None:
+    def _oldest(self, name: QueueName, payload: bytes | None) -> datetime | None:
         """Give the bound up to which rows of this queue are without a bell; None when no bell holds them back."""
-        rung_at = read_rung_at(envelope)
-        if envelope is None or rung_at is None or rung_at.tzinfo is None or self._stands_still(name, envelope):
+        rung_at = read_rung_at(payload)
+        if payload is None or rung_at is None or rung_at.tzinfo is None or self._stands_still(name, payload):
             return None
         return rung_at if self._lost_at is None else max(rung_at, self._lost_at + self._grace)
 
-    def _stands_still(self, name: QueueName, envelope: bytes) -> bool:
+    def _stands_still(self, name: QueueName, payload: bytes) -> bool:
         now = self._now()
         tail = self._tails.get(name)
-        if tail is None or tail.envelope != envelope:
-            self._tails[name] = tail = _Tail(envelope, now)
+        if tail is None or tail.payload != payload:
+            self._tails[name] = tail = _Tail(payload, now)
         return now - tail.seen_at > _STANDSTILL_S

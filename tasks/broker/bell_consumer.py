@@ -25,7 +25,7 @@ _STEPS = frozenset(StepName) - {StepName.ACCEPT}
 _QUEUES = frozenset(QueueName) - {DIRECT_SENDS}
 
 
-class GarbledBell(ValueError):  # noqa: N818 - a fact about what a stranger pushed
+class InvalidBell(ValueError):  # noqa: N818 - a fact about what a stranger pushed
     """What was in a queue is no bell."""
 
 
@@ -65,11 +65,11 @@ def read_bell(payload: object) -> dict[str, Any]:
     headers, properties = _part(payload, "headers"), _part(payload, "properties")
     step, task_id, delivery_tag = headers.get("task"), headers.get("id"), properties.get("delivery_tag")
     if step not in list(_STEPS) or not _is_id(task_id) or not _is_id(delivery_tag):
-        raise GarbledBell("headers")
+        raise InvalidBell("headers")
     body = _check_body(payload)
     queue_name = _part(properties, "delivery_info").get("routing_key")
     if queue_name not in list(_QUEUES):
-        raise GarbledBell("queue")
+        raise InvalidBell("queue")
     return {
         "body": body,
         "content-type": "application/json",
@@ -87,7 +87,7 @@ def read_bell(payload: object) -> dict[str, Any]:
 def _part(payload: object, name: str) -> dict[str, Any]:
     part = payload.get(name) if isinstance(payload, dict) else None
     if not isinstance(part, dict):
-        raise GarbledBell(name)
+        raise InvalidBell(name)
     return part
 
 
@@ -103,16 +103,16 @@ def _check_body(payload: object) -> str:
     """Give the body of a bell, still as base64: one list of ids and nothing else."""
     body = payload.get("body") if isinstance(payload, dict) else None
     if not isinstance(body, str):
-        raise GarbledBell("body")
+        raise InvalidBell("body")
     try:
         arguments = json.loads(b64decode(body, validate=True).decode())
     except binascii.Error as error:
-        raise GarbledBell("body") from error
+        raise InvalidBell("body") from error
     if not isinstance(arguments, list) or len(arguments) != 3 or arguments[1] != {}:
-        raise GarbledBell("arguments")
+        raise InvalidBell("arguments")
     positional = arguments[0]
     if not isinstance(positional, list) or len(positional) != 1 or not isinstance(positional[0], list):
-        raise GarbledBell("arguments")
+        raise InvalidBell("arguments")
     if not isinstance(arguments[2], dict) or any(arguments[2].values()):
-        raise GarbledBell("callbacks")
+        raise InvalidBell("callbacks")
     return body

@@ -39,21 +39,21 @@ _SAME_IN_ALL: dict[str, Any] = {
 }
 
 
-def write_envelope(
+def write_payload(
     step: StepName, queue_name: QueueName, ids: Sequence[str] | Sequence[int], *, rung_at: datetime
 ) -> str:
     """Write a bell, ready to be pushed to the list of its queue. Raises `TypeError` for an id that JSON cannot say."""
     task_id = str(uuid4())
     body = json.dumps([[list(ids)], {}, _EMBEDDED]).encode()
     headers = {"task": step, "id": task_id, "root_id": task_id, RUNG_AT: rung_at.isoformat()}
-    envelope = {
+    payload = {
         "body": b64encode(body).decode("ascii"),
         "content-encoding": "utf-8",
         "content-type": "application/json",
         "headers": {**_SAME_IN_ALL, **headers},
         "properties": {**_properties(queue_name), "correlation_id": task_id, "delivery_tag": str(uuid4())},
     }
-    return json.dumps(envelope)
+    return json.dumps(payload)
 
 
 @cache

@@ -40,8 +40,8 @@ class DirectSendQueue:
     def remove(self, name: str, envelopes: Iterable[bytes]) -> None:
         """Take these envelopes from a list, each as often as it is given, beginning with the oldest."""
         with self._client.pipeline(transaction=False) as asked:
-            for envelope, count in Counter(envelopes).items():
-                asked.lrem(name, -count, envelope)  # type: ignore[arg-type] # bytes work
+            for payload, count in Counter(envelopes).items():
+                asked.lrem(name, -count, payload)  # type: ignore[arg-type] # bytes work
             asked.execute()
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from delivery.crash_points import CrashPoint, crash_here
 from delivery.rules.transitions import Transition
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName, State, StepName
-from tasks.broker.bell_format import write_envelope
+from tasks.broker.bell_format import write_payload
 from tasks.broker.client import open_broker
 from tasks.queues import DELIVERY_QUEUES
 
@@ -145,7 +145,7 @@ class BrokerDoorbell:
         rung_at = datetime.now(UTC)
         envelopes: dict[QueueName, list[str]] = {}
         for bell in merge(bells):
-            written = write_envelope(bell.step, bell.queue_name, bell.ids, rung_at=rung_at)
+            written = write_payload(bell.step, bell.queue_name, bell.ids, rung_at=rung_at)
             envelopes.setdefault(bell.queue_name, []).append(written)
         crash_here(CrashPoint.BELL_UNFLUSHED)
         for queue_name, some in envelopes.items():

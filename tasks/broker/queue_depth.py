@@ -43,9 +43,9 @@ def _views(client: redis.Redis) -> Iterable[QueueView]:
         yield QueueView(name, depth, read_rung_at(oldest))
 
 
-def read_rung_at(envelope: bytes | None) -> datetime | None:
+def read_rung_at(payload: bytes | None) -> datetime | None:
     """Read when a bell was rung. Anybody can push anything into a queue, so nothing about it is taken for granted."""
     try:
-        return datetime.fromisoformat(json.loads(envelope or b"")["headers"][RUNG_AT])
+        return datetime.fromisoformat(json.loads(payload or b"")["headers"][RUNG_AT])
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

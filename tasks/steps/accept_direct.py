@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.credentials import is_match, split
-from delivery.intake.celery_task import read_envelope
+from delivery.intake.celery_task import read_celery_task
 from delivery.intake.direct_sends import DirectSend, find_message_id, read_direct_send
 from delivery.intake.errors import FieldError, InvalidInput, body_fault
 from delivery.logs import place_of
@@ -33,21 +33,21 @@ _Known = Mapping[tuple[str, CredentialKind], StoredCredential]
 class _Send:
     """One envelope as far as it could be understood; `sent` and `client_id` stand together only in a faultless one."""
 
-    envelope: bytes
+    task: bytes
     message_id: UUID | None = None
     client_id: UUID | None = None
     sent: DirectSend | None = None
     faults: tuple[FieldError, ...] = ()
 
 
-def accept(context: StepContext, envelopes: Sequence[bytes]) -> list[bytes]:
+def accept(context: StepContext, tasks: Sequence[bytes]) -> list[bytes]:
     """Take these direct sends in or record why not; answer those that are dealt with, for good.
 
     A second envelope for one message is left for the next time, when the first one's fate is known; while another
     process has the turn, all are. Raises one of `STORE_UNAVAILABLE`; nothing is half-done then.
     """
     crash_here(CrashPoint.DIRECT_SEEN)
-    readings = {envelope: _read(envelope) for envelope in envelopes}
+    readings = {task: _read(task) for task in tasks}
     with transaction(context.database) as db:
         if not direct_send_lock.try_lock_direct_sends(db):
             return []
@@ -61,28 +61,28 @@ def accept(context: StepContext, envelopes: Sequence[bytes]) -> list[bytes]:
     stored = [message_id for message_id, each in accepted.items() if isinstance(each, Stored)]
     context.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, stored)
     _tell(refusals)
-    return [each.envelope for each in sends]
+    return [each.task for each in sends]
 
 
-def accept_or_refuse(context: StepContext, envelopes: Sequence[bytes]) -> list[bytes]:
+def accept_or_refuse(context: StepContext, tasks: Sequence[bytes]) -> list[bytes]:
     """Do what `accept` does; when it breaks, find out on which envelopes, and refuse those.
 
     Raises one of `STORE_UNAVAILABLE` or `ConnectionError`, which no envelope can cause: it is to be taken again, and is
     known by its id if its commit came about all the same.
     """
     try:
-        return accept(context, envelopes)
+        return accept(context, tasks)
     except (*DATABASE_UNAVAILABLE, ConnectionError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever one envelope does to us, the others must get through
-        if len(envelopes) > 1:
-            return [done for each in envelopes for done in accept_or_refuse(context, [each])]
-        return _give_up(context, envelopes[0], error)
+        if len(tasks) > 1:
+            return [done for each in tasks for done in accept_or_refuse(context, [each])]
+        return _give_up(context, tasks[0], error)
 
 
-def _read(envelope: bytes) -> Mapping[str, object] | InvalidInput:
+def _read(task: bytes) -> Mapping[str, object] | InvalidInput:
     try:
-        return read_envelope(envelope)
+        return read_celery_task(task)
     except InvalidInput as unacceptable:
         return unacceptable
 
@@ -97,20 +97,20 @@ def _split_token(fields: Mapping[str, object]) -> tuple[str, str] | None:
     return split(token, _KIND) if isinstance(token, str) else None
 
 
-def _validate(envelope: bytes, reading: Mapping[str, object] | InvalidInput, known: _Known, pepper: SecretStr) -> _Send:
+def _validate(task: bytes, reading: Mapping[str, object] | InvalidInput, known: _Known, pepper: SecretStr) -> _Send:
     """Check as the door does, one stage after the other: credentials, scope, shape."""
     if isinstance(reading, InvalidInput):
-        return _Send(envelope, faults=tuple(reading.faults))
+        return _Send(task, faults=tuple(reading.faults))
     message_id = find_message_id(reading)
     credential = _genuine(_split_token(reading), known, pepper)
     client_id = credential.client_id if credential else None
     fault = _fault_of(credential, is_shown=reading.get("token") is not None)
     if fault:
-        return _Send(envelope, message_id, client_id, faults=(fault,))
+        return _Send(task, message_id, client_id, faults=(fault,))
     try:
-        return _Send(envelope, message_id, client_id, read_direct_send(reading))
+        return _Send(task, message_id, client_id, read_direct_send(reading))
     except InvalidInput as unacceptable:
-        return _Send(envelope, message_id, client_id, faults=tuple(unacceptable.faults))
+        return _Send(task, message_id, client_id, faults=tuple(unacceptable.faults))
 
 
 def _genuine(parts: tuple[str, str] | None, known: _Known, pepper: SecretStr) -> StoredCredential | None:
@@ -181,13 +181,13 @@ def _tell(refusals: Iterable[Refusal]) -> None:
         _log.info("direct_send_refused", client_id=each.client_id and str(each.client_id), codes=codes)
 
 
-def _give_up(context: StepContext, envelope: bytes, error: Exception) -> list[bytes]:
+def _give_up(context: StepContext, task: bytes, error: Exception) -> list[bytes]:
     """Refuse an envelope that a step of ours broke on: kept in the queue it would break the step for ever."""
     _log.error("step_failed", step="accept", error=type(error).__name__, where=place_of(error))
-    reading = _read(envelope)
+    reading = _read(task)
     message_id = None if isinstance(reading, InvalidInput) else find_message_id(reading)
     why = body_fault("internal_error", "Taking this in failed for a reason of our own. It is in the worker's log.")
     client_id = _client_of(context, reading)
     with transaction(context.database) as db:
         refused_sends.record(db, [Refusal(message_id, client_id, tuple(why.faults))])
-    return [envelope]
+    return [task]

@@ -21,7 +21,7 @@ from delivery.crash_points import CrashPoint, arm
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, QueueName, State, StepName
 from tasks.app import make_app
-from tasks.broker.bell_format import RUNG_AT, write_envelope
+from tasks.broker.bell_format import RUNG_AT, write_payload
 from tasks.broker.doorbell import BrokerDoorbell
 from tasks.context import StepContext
 from tasks.runner import STEPS, register
@@ -81,7 +81,7 @@ def test_a_bell_is_to_the_letter_what_celery_would_have_pushed(
     with app.producer_pool.acquire(block=True) as producer:
         headers = {RUNG_AT: rung_at.isoformat()}
         app.send_task(step, (ids,), queue=queue_name, producer=producer, retry=False, headers=headers)
-    broker.lpush(queue_name, write_envelope(step, queue_name, ids, rung_at=rung_at))
+    broker.lpush(queue_name, write_payload(step, queue_name, ids, rung_at=rung_at))
 
     (ours, theirs) = _bells(broker, queue_name)
 

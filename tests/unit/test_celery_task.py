@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from delivery.intake.celery_task import BODY_LIMIT_BYTES, ENVELOPE_LIMIT_BYTES, read_envelope
+from delivery.intake.celery_task import BODY_LIMIT_BYTES, TASK_LIMIT_BYTES, read_celery_task
 from delivery.intake.direct_sends import read_direct_send
 from delivery.intake.errors import InvalidInput
 from tests.support import build
@@ -48,7 +48,7 @@ NOT_READABLE: dict[str, tuple[bytes, str]] = {
     "keywords of a list": (envelope([]), "invalid_request"),
     "keywords of nothing": (envelope(None), "invalid_request"),
     "a long body": (envelope({"body": "a" * BODY_LIMIT_BYTES}), "too_long"),
-    "a long envelope": (b" " * (ENVELOPE_LIMIT_BYTES + 1), "too_long"),
+    "a long envelope": (b" " * (TASK_LIMIT_BYTES + 1), "too_long"),
 }
 
 
@@ -57,7 +57,7 @@ def test_what_is_no_envelope_has_one_fault_as_a_whole(case: str) -> None:
     raw, code = NOT_READABLE[case]
 
     with pytest.raises(InvalidInput) as refused:
-        read_envelope(raw)
+        read_celery_task(raw)
 
     assert [("", code)] == [(fault.field, fault.code) for fault in refused.value.faults]
 
@@ -74,13 +74,13 @@ def test_what_is_no_envelope_has_one_fault_as_a_whole(case: str) -> None:
     ids=["honest", "in capitals", "without base64", "a line break in base64", "odd headers"],
 )
 def test_what_is_an_envelope_gives_its_keyword_arguments(outside: dict[str, Any]) -> None:
-    assert {"body": "b"} == read_envelope(envelope({"body": "b"}, **outside))
+    assert {"body": "b"} == read_celery_task(envelope({"body": "b"}, **outside))
 
 
 def test_a_nesting_that_a_request_may_have_is_allowed_here_too() -> None:
     nested = json.loads("[" * 7 + "]" * 7)
 
-    assert {"extra": nested} == read_envelope(envelope({"extra": nested}))
+    assert {"extra": nested} == read_celery_task(envelope({"extra": nested}))
 
 
 def test_all_faults_of_the_fields_and_of_the_id_are_told_at_once() -> None:
