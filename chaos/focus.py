@@ -17,14 +17,14 @@ _LAPSING = (
 )
 _MESSAGES, _SHORT_LOAD_S = 40, 1.0
 _BEFORE = {
-    CrashPoint.LAPSE_WRITTEN: _LAPSING,
-    CrashPoint.LAPSE_COMMITTED: _LAPSING,
+    CrashPoint.LEASE_EXPIRY_WRITTEN: _LAPSING,
+    CrashPoint.LEASE_EXPIRY_COMMITTED: _LAPSING,
     CrashPoint.SWEEP_FOUND: (Blow(Fault.CUT_VALKEY, 0.3), Blow(Fault.DEAF_VALKEY, 0.4, 2.0)),
     CrashPoint.SWEEP_WORKED: (Blow(Fault.CUT_VALKEY, 0.3), Blow(Fault.DEAF_VALKEY, 0.4, 2.0)),
 }
 
 
-_FROZEN = Blow(Fault.CRASH_POINT, 0.0, 6.0, CrashPoint.DOT_ANSWERED, 1, CrashAction.FREEZE)
+_FROZEN = Blow(Fault.CRASH_POINT, 0.0, 6.0, CrashPoint.DATA_END_ANSWERED, 1, CrashAction.FREEZE)
 _OFTEN = (0.7, 1.1, 1.5, 1.9, 2.3, 2.7)
 SCENES = {
     # A worker freezes before it can record that its mail was taken, another sends it again, and the first one wakes.

@@ -105,7 +105,7 @@ async def _accept(services: Services, incoming: IncomingMessage) -> Acceptance:
 def _ring_or_reject(services: Services, incoming: IncomingMessage, acceptance: Stored | Duplicate) -> UUID:
     """Ring for a message that is stored now, and name the one that the answer is about."""
     if isinstance(acceptance, Stored):
-        crash_here(CrashPoint.ACCEPT_UNRUNG)
+        crash_here(CrashPoint.ACCEPT_BEFORE_BELL)
         services.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [incoming.message_id])
         crash_here(CrashPoint.ACCEPT_RUNG)
         return incoming.message_id

@@ -27,5 +27,5 @@ def expire_leases(context: StepContext, recipient_ids: Sequence[int]) -> None:
                 for each, end in ended
             ],
         )
-        crash_here(CrashPoint.LAPSE_WRITTEN)
-    crash_here(CrashPoint.LAPSE_COMMITTED)
+        crash_here(CrashPoint.LEASE_EXPIRY_WRITTEN)
+    crash_here(CrashPoint.LEASE_EXPIRY_COMMITTED)

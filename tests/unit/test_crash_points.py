@@ -11,8 +11,8 @@ import pytest
 
 from delivery.crash_points import CrashPoint, acknowledgement_file, arm, crash_here, read_armed_crash
 
-HERE, ELSEWHERE = CrashPoint.DOT_SENT, CrashPoint.DOT_AHEAD
-PROGRAM = "import sys; from delivery.crash_points import *; arm(sys.argv[1]); crash_here(CrashPoint.DOT_SENT)"
+HERE, ELSEWHERE = CrashPoint.DATA_END_SENT, CrashPoint.DATA_END_AHEAD
+PROGRAM = "import sys; from delivery.crash_points import *; arm(sys.argv[1]); crash_here(CrashPoint.DATA_END_SENT)"
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def test_an_armed_point_springs_at_the_hit_that_was_asked_for(tmp_path: Path) ->
     crash_here(HERE)
     is_early = mark.exists()
 
-    with pytest.raises(ConnectionResetError, match="dot_sent"):
+    with pytest.raises(ConnectionResetError, match="data_end_sent"):
         crash_here(HERE)
     assert (False, True) == (is_early, mark.exists())
 
@@ -78,7 +78,9 @@ def await_obeyed(orders: Path) -> None:
     raise AssertionError("It was never obeyed.")
 
 
-@pytest.mark.parametrize("nonsense", ["dot_sent", "nowhere:1:kill:/x", "dot_sent:x:kill:/x", "dot_sent:1:dance:/x"])
+@pytest.mark.parametrize(
+    "nonsense", ["data_end_sent", "nowhere:1:kill:/x", "data_end_sent:x:kill:/x", "data_end_sent:1:dance:/x"]
+)
 def test_what_names_no_crash_is_an_error(nonsense: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         read_armed_crash(nonsense)

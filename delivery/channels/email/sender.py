@@ -80,7 +80,7 @@ class SmtpSender:
             connection.send(_LINE_WITH_LEADING_DOT.sub(b"..", mail.written), self._remaining(mail.until))
             self._remaining(mail.until)
             self._journal.record_data_end(mail.entry)
-            crash_here(CrashPoint.DOT_AHEAD)
+            crash_here(CrashPoint.DATA_END_AHEAD)
         except RefusedByRelay as refusal:
             return _refused(pooled, refusal)
         except (OSError, smtplib.SMTPException) as error:
@@ -113,9 +113,9 @@ class SmtpSender:
         ends_at = self._now() + patience_s  # For both: a relay that reads no more makes us wait with the dot itself.
         try:
             connection.send(b".\r\n", patience_s)
-            crash_here(CrashPoint.DOT_SENT)
+            crash_here(CrashPoint.DATA_END_SENT)
             code, answer = connection.read_reply(ends_at - self._now())
-            crash_here(CrashPoint.DOT_ANSWERED)
+            crash_here(CrashPoint.DATA_END_ANSWERED)
         except (OSError, smtplib.SMTPException) as error:
             pooled.drop()
             return Outcome(OutcomeKind.UNKNOWN, Reason.INTERRUPTED, _describe(error))
