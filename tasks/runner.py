@@ -35,13 +35,15 @@ class StepFailed(Exception):  # noqa: N818 - it says what happened, and it was d
 class Step(Generic[Id]):
     """A step with what surrounds it: how ids are read from a bell, and how a row is set aside."""
 
-    run: Callable[[StepContext, Sequence[Id]], None]
+    name: str
+    """What logs call this step."""
+    function: Callable[[StepContext, Sequence[Id]], None]
     read_id: Callable[[object], Id | None]
     postpone: Callable[..., None]
     shared_queue: QueueName | None = None
     """Set where a step waits for a network: the ids of a bell from this queue are shared among the worker's hands."""
 
-    def take(self, context: StepContext, ids: object) -> None:
+    def run_bell(self, context: StepContext, ids: object) -> None:
         """Run the step for the ids of a bell. A bell is nobody's word: what is not an id in it has no effect."""
         crash_here(CrashPoint.BELL_HEARD)
         items = ids if isinstance(ids, list | tuple) else []
@@ -54,7 +56,7 @@ class Step(Generic[Id]):
             left = context.fan_out.run(known, lambda each: self._attempt(context, [each]))
             context.doorbell.ring(StepName.DELIVER, self.shared_queue, left)
 
-    def work(self, context: StepContext, ids: Sequence[Id]) -> None:
+    def run(self, context: StepContext, ids: Sequence[Id]) -> None:
         """Run the step; when it breaks, find out on which rows, and set those aside.
 
         Raises `StepFailed` then. While the database is away its error is raised and the rows simply stay due.
@@ -62,35 +64,30 @@ class Step(Generic[Id]):
         if not ids:
             return
         try:
-            self.run(context, ids)
+            self.function(context, ids)
         except DATABASE_UNAVAILABLE:
             raise
         except Exception as error:
             if len(ids) > 1:
-                self._work_one_by_one(context, ids)
+                self._run_one_by_one(context, ids)
             else:
                 self._postpone(context, ids, error)
                 raise StepFailed(f"{self.name} broke on {ids[0]}, which is set aside.") from error
 
-    @property
-    def name(self) -> str:
-        """What logs call this step."""
-        return self.run.__name__
-
     def _attempt(self, context: StepContext, ids: Sequence[Id]) -> None:
         """Run the step for ids of a bell; how it ends is nothing to the rest, and nothing that Celery need tell."""
         try:
-            self.work(context, ids)
+            self.run(context, ids)
         except StepFailed:
             return  # It has been logged and set aside.
         except DATABASE_UNAVAILABLE as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep asks again")
 
-    def _work_one_by_one(self, context: StepContext, ids: Sequence[Id]) -> None:
+    def _run_one_by_one(self, context: StepContext, ids: Sequence[Id]) -> None:
         failed = 0
         for each in ids:
             try:
-                self.work(context, [each])
+                self.run(context, [each])
             except StepFailed:
                 failed += 1
         if failed:
@@ -112,12 +109,12 @@ def _read_recipient_id(item: object) -> int | None:
     return item if 0 < item < _BIGINT_LIMIT else None
 
 
-DECIDE = Step(decide, _read_message_id, due.postpone_messages)
-VET = Step(vet, _read_message_id, due.postpone_messages)
-EXPIRE = Step(expire_reviews, _read_message_id, due.postpone_messages)
-DELIVER = Step(deliver, _read_recipient_id, due.postpone_recipients, QueueName.DELIVER_SMTP)
-DELIVER_ISOLATED = Step(deliver_isolated, _read_recipient_id, due.postpone_recipients)
-LAPSE = Step(expire_leases, _read_recipient_id, due.postpone_recipients)
+DECIDE = Step("decide", decide, _read_message_id, due.postpone_messages)
+VET = Step("vet", vet, _read_message_id, due.postpone_messages)
+EXPIRE_REVIEWS = Step("expire", expire_reviews, _read_message_id, due.postpone_messages)
+DELIVER = Step("deliver", deliver, _read_recipient_id, due.postpone_recipients, QueueName.DELIVER_SMTP)
+DELIVER_ISOLATED = Step("deliver_alone", deliver_isolated, _read_recipient_id, due.postpone_recipients)
+EXPIRE_LEASES = Step("lapse", expire_leases, _read_recipient_id, due.postpone_recipients)
 
 STEPS: Mapping[StepName, Step[Any]] = {StepName.DECIDE: DECIDE, StepName.VET: VET, StepName.DELIVER: DELIVER}
 """The steps that have bells. The others follow the clock alone, and only the sweep starts them."""
@@ -132,6 +129,6 @@ def register(app: Celery, context: StepContext) -> None:
 
 def _task(step: Step[Any], context: StepContext) -> Callable[[object], None]:
     def run(ids: object) -> None:
-        step.take(context, ids)
+        step.run_bell(context, ids)
 
     return run

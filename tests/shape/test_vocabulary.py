@@ -30,7 +30,7 @@ from tasks.queues import DELIVERY_QUEUES, DIRECT_SENDS, ROUTES
 from tasks.runner import STEPS, register
 from tests.shape.codebase import ROOT, files
 from tests.support import build
-from worker.runtime.sweep import ROUNDS
+from worker.runtime.sweep import SWEEP_QUERIES
 
 # Every column that holds a word of the vocabulary.
 WORDS: dict[str, type[StrEnum]] = {
@@ -72,7 +72,7 @@ def test_every_queue_is_rung_and_every_queue_is_consumed_by_one_lane() -> None:
 
 
 def test_every_queue_is_swept_by_whoever_consumes_it() -> None:
-    assert set(QueueName) == set(ROUNDS)
+    assert set(QueueName) == set(SWEEP_QUERIES)
 
 
 def test_celery_knows_exactly_these_queues() -> None:

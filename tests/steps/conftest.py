@@ -23,7 +23,7 @@ from tests.support.api_server import open_door
 from tests.support.direct_sends import credential
 from tests.support.fixtures import Book
 from tests.support.step_driver import Crank, FakeSender, NotedBells
-from worker.runtime.sweep import ROUNDS, Sweep
+from worker.runtime.sweep import SWEEP_QUERIES, Sweep
 
 HELD_PHRASE = "wire the money"
 
@@ -90,7 +90,7 @@ def key(book: Book, settings: Settings) -> Headers:
 def working(context: StepContext) -> Iterator[None]:
     """Start a worker that takes up everything at once."""
     brisk = context.settings.model_copy(update={"sweep_tick_s": 0.02, "bell_grace_s": 0.001})
-    sweep = Sweep(replace(context, settings=brisk), tuple(ROUNDS), lambda work: work() or (lambda: None))  # type: ignore[func-returns-value] # it runs first
+    sweep = Sweep(replace(context, settings=brisk), tuple(SWEEP_QUERIES), lambda work: work() or (lambda: None))  # type: ignore[func-returns-value] # it runs first
     sweep.start()
     yield
     sweep.stop()

@@ -260,7 +260,7 @@ def test_a_garbled_bell_does_nothing(  # noqa: PLR0917 - pytest hands them in by
 def test_the_good_ids_of_a_garbled_bell_are_worked_on(context: StepContext, book: Book) -> None:
     message_id = book.message(book.account())
 
-    STEPS[StepName.DECIDE].take(context, ["nonsense", str(message_id).upper(), 7])
+    STEPS[StepName.DECIDE].run_bell(context, ["nonsense", str(message_id).upper(), 7])
 
     assert [State.DELIVERED] == book.states(message_id)
 

@@ -27,7 +27,7 @@ from tests.support.fixtures import Book
 from tests.support.statements import counted
 from tests.support.step_driver import FakeSender, NotedBells
 from tests.support.waiting import wait_until
-from worker.runtime.sweep import ROUNDS, Sweep, Work
+from worker.runtime.sweep import SWEEP_QUERIES, Sweep, Work
 
 AN_HOUR = timedelta(hours=1)
 QUIET = Reason.QUIET_HOURS
@@ -220,7 +220,7 @@ def test_the_sweep_delivers_what_was_put_off(book: Book, context: StepContext, r
     wake(book)
     sweep = Sweep(
         replace(context, settings=brisk, doorbell=SilentDoorbell()),
-        tuple(ROUNDS),
+        tuple(SWEEP_QUERIES),
         _run_on_a_thread,
     )
 

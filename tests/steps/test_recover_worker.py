@@ -17,7 +17,7 @@ from delivery.records.workers.registry import WorkerIdentity
 from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.vocabulary import CaseState, Channel, QueueName, Reason, State, StepName
 from tasks.context import StepContext
-from tasks.runner import DECIDE, EXPIRE, VET
+from tasks.runner import DECIDE, EXPIRE_REVIEWS, VET
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
 from tasks.steps.recover_worker import recover_worker
@@ -30,7 +30,7 @@ from tests.support.attempts import claim, record
 from tests.support.fixtures import Book
 from tests.support.step_driver import Bell, FakeSender, NotedBells
 from tests.support.waiting import wait_until
-from worker.runtime.sweep import ROUNDS
+from worker.runtime.sweep import SWEEP_QUERIES
 
 DEAD = uuid4()
 
@@ -266,11 +266,11 @@ def test_a_held_message_that_waits_for_staff_is_not_counted_for_a_death(book: Bo
 
 
 def test_every_round_over_whole_messages_is_noted_and_what_is_held_is_worked_on_alone() -> None:
-    rounds = [each for queue in ROUNDS.values() for each in queue if each.step.postpone is due.postpone_messages]
+    rounds = [each for queue in SWEEP_QUERIES.values() for each in queue if each.step.postpone is due.postpone_messages]
 
-    assert {DECIDE, VET, EXPIRE} == {each.step for each in rounds if each.is_noted}
+    assert {DECIDE, VET, EXPIRE_REVIEWS} == {each.step for each in rounds if each.is_noted}
     assert [] == [each for each in rounds if not each.is_noted]
-    assert {1} == {each.size for each in rounds if each.step in {VET, EXPIRE}}
+    assert {1} == {each.size for each in rounds if each.step in {VET, EXPIRE_REVIEWS}}
 
 
 def test_a_death_after_the_decision_counts_against_nobody(book: Book, context: StepContext) -> None:

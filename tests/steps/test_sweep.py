@@ -26,7 +26,7 @@ from tests.support.fixtures import Book
 from tests.support.statements import counted
 from tests.support.step_driver import FakeSender
 from tests.support.waiting import wait_until
-from worker.runtime.sweep import ROUNDS, Sweep, Work
+from worker.runtime.sweep import SWEEP_QUERIES, Sweep, Work
 
 LATER = Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER)
 
@@ -41,7 +41,7 @@ def context(context: StepContext, settings: Settings) -> StepContext:
 @contextmanager
 def sweeping(context: StepContext, backlog: Backlog | None = None) -> Iterator[None]:
     """Let a worker of all queues sweep while the block runs."""
-    sweep = Sweep(context, tuple(ROUNDS), _run_on_a_thread, backlog)
+    sweep = Sweep(context, tuple(SWEEP_QUERIES), _run_on_a_thread, backlog)
     sweep.start()
     try:
         yield

@@ -70,7 +70,7 @@ class Crank:
     def turn(self) -> Bell:
         """Take the oldest bell to its step, by way of JSON as over the wire."""
         bell = self.bells.rung.popleft()
-        STEPS[bell.step].take(self._office, json.loads(json.dumps(bell.ids, default=str)))
+        STEPS[bell.step].run_bell(self._office, json.loads(json.dumps(bell.ids, default=str)))
         return bell
 
     def run_until_quiet(self) -> None:

@@ -78,7 +78,7 @@ def context(doorbell: FakeDoorbell | None = None) -> StepContext:
 
 def a_step(like: Step[Any], work: Work) -> Step[Any]:
     """Make a step that reads ids like this one and does this work."""
-    return replace(like, run=work.run, postpone=work.set_aside)
+    return replace(like, function=work.run, postpone=work.set_aside)
 
 
 def bell(step: StepName, queue_name: QueueName, *ids: str | int) -> _Bell:
@@ -157,7 +157,7 @@ def test_a_bell_is_nobodys_word_and_what_is_no_id_in_it_has_no_effect(
 ) -> None:
     work = Work()
 
-    a_step(like, work).take(context(), rung)
+    a_step(like, work).run_bell(context(), rung)
 
     assert read == work.done
 
@@ -172,7 +172,7 @@ any_json: st.SearchStrategy[Any] = st.recursive(
 def test_no_bell_breaks_a_step(rung: object, name: StepName) -> None:
     work = Work()
 
-    a_step(STEPS[name], work).take(context(), rung)
+    a_step(STEPS[name], work).run_bell(context(), rung)
 
     kind = int if name is StepName.DELIVER else UUID
     assert all(type(each) is kind for each in work.done)
@@ -183,7 +183,7 @@ def test_a_step_that_breaks_sets_aside_the_rows_it_breaks_on_and_does_the_others
     work = Work(broken=frozenset({2, 4}))
 
     with pytest.raises(StepFailed, match="2 of 5 rows"):
-        a_step(DELIVER, work).work(context(), [1, 2, 3, 4, 5])
+        a_step(DELIVER, work).run(context(), [1, 2, 3, 4, 5])
 
     assert [1, 3, 5] == work.done
     assert [2, 4] == work.aside
@@ -193,7 +193,7 @@ def test_a_step_that_breaks_on_its_only_row_keeps_the_cause() -> None:
     work = Work(broken=frozenset({2}))
 
     with pytest.raises(StepFailed) as failed:
-        a_step(DELIVER, work).work(context(), [2])
+        a_step(DELIVER, work).run(context(), [2])
 
     assert work.error is failed.value.__cause__
     assert [2] == work.aside
@@ -203,7 +203,7 @@ def test_while_the_database_is_away_nothing_is_set_aside_and_the_rows_stay_due()
     work = Work(broken=frozenset({1}), error=OperationalError("SELECT", {}, Exception("connection refused")))
 
     with pytest.raises(OperationalError):
-        a_step(DELIVER, work).work(context(), [1, 2])
+        a_step(DELIVER, work).run(context(), [1, 2])
 
     assert ([], []) == (work.done, work.aside)
 
@@ -212,7 +212,7 @@ def test_a_delivery_that_breaks_or_finds_no_database_is_nothing_to_the_others_of
     for error in (ValueError("a step's own defect"), OperationalError("SELECT", {}, Exception("refused"))):
         work = Work(broken=frozenset({2}), error=error)
 
-        a_step(DELIVER, work).take(context(), [1, 2, 3])
+        a_step(DELIVER, work).run_bell(context(), [1, 2, 3])
 
         assert [1, 3] == work.done
 
@@ -222,7 +222,7 @@ def test_a_bell_that_finds_no_database_is_told_in_one_line_and_celery_hears_of_n
     work = Work(broken=frozenset({UUID(ONE)}), error=away)
 
     with capture_logs() as logged:
-        a_step(DECIDE, work).take(context(), [ONE])
+        a_step(DECIDE, work).run_bell(context(), [ONE])
 
     assert ["store_unavailable"] == [line["event"] for line in logged]
     assert [] == work.aside
@@ -233,7 +233,7 @@ def test_what_a_worker_has_not_begun_of_a_bell_when_it_leaves_is_rung_for_again(
     leaving = context(doorbell)
     leaving.fan_out.stop()
 
-    a_step(DELIVER, work).take(leaving, [1, 2])
+    a_step(DELIVER, work).run_bell(leaving, [1, 2])
 
     assert [] == work.done
     assert [(StepName.DELIVER, QueueName.DELIVER_SMTP, [1, 2])] == doorbell.rung
@@ -242,7 +242,7 @@ def test_what_a_worker_has_not_begun_of_a_bell_when_it_leaves_is_rung_for_again(
 def test_a_step_without_rows_does_not_run() -> None:
     work = Work(broken=frozenset({None}))
 
-    a_step(DELIVER, work).work(context(), [])
+    a_step(DELIVER, work).run(context(), [])
 
     assert [] == work.done
 

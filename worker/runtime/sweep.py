@@ -24,7 +24,7 @@ from delivery.records.workers import deaths
 from delivery.vocabulary import Channel, QueueName
 from tasks.broker.backlog import Backlog, NoBacklog
 from tasks.context import StepContext
-from tasks.runner import DECIDE, DELIVER, DELIVER_ISOLATED, EXPIRE, LAPSE, VET, Step, StepFailed
+from tasks.runner import DECIDE, DELIVER, DELIVER_ISOLATED, EXPIRE_LEASES, EXPIRE_REVIEWS, VET, Step, StepFailed
 
 Work = Callable[[], None]
 # Has the worker's pool do one piece of work, at once or soon.
@@ -36,7 +36,7 @@ _LAST_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class SweepQuery:
     """One question of the sweep, and the step that takes its answers, `size` of them in one piece of work."""
 
     find: Callable[..., Sequence[Any]]
@@ -48,26 +48,26 @@ class Round:
     """The worker notes in the database what it works on; a death counts against it (records/workers/deaths.py)."""
 
 
-ROUNDS: dict[QueueName, tuple[Round, ...]] = {
+SWEEP_QUERIES: dict[QueueName, tuple[SweepQuery, ...]] = {
     QueueName.ACCEPT: (),  # Whatever lies there is no row yet.
     QueueName.DECIDE: (
-        Round(due.undecided, DECIDE, size=100, has_bells=True, is_noted=True),
-        Round(partial(due.undecided, is_suspect=True), DECIDE, size=1, has_bells=True, is_noted=True),
+        SweepQuery(due.undecided, DECIDE, size=100, has_bells=True, is_noted=True),
+        SweepQuery(partial(due.undecided, is_suspect=True), DECIDE, size=1, has_bells=True, is_noted=True),
         # The inbox needs no network and so no lane of its own: these were put off by quiet hours, and all at once.
-        Round(partial(due.lapsed, channel=Channel.INBOX), LAPSE),
-        Round(partial(due.waiting, channel=Channel.INBOX), DELIVER),
-        Round(partial(due.waiting, channel=Channel.INBOX, is_suspect=True), DELIVER_ISOLATED),
+        SweepQuery(partial(due.lapsed, channel=Channel.INBOX), EXPIRE_LEASES),
+        SweepQuery(partial(due.waiting, channel=Channel.INBOX), DELIVER),
+        SweepQuery(partial(due.waiting, channel=Channel.INBOX, is_suspect=True), DELIVER_ISOLATED),
     ),
     QueueName.VETTING: (
         # Few are held, and each expires in a transaction of its own anyway. Alone, none is counted for what its
         # neighbour did.
-        Round(due.unopened, VET, size=1, has_bells=True, is_noted=True),
-        Round(due.expired, EXPIRE, size=1, is_noted=True),
+        SweepQuery(due.unopened, VET, size=1, has_bells=True, is_noted=True),
+        SweepQuery(due.expired, EXPIRE_REVIEWS, size=1, is_noted=True),
     ),
     QueueName.DELIVER_SMTP: (
-        Round(partial(due.lapsed, channel=Channel.EMAIL), LAPSE),
-        Round(partial(due.waiting, channel=Channel.EMAIL), DELIVER, size=1, has_bells=True),
-        Round(partial(due.waiting, channel=Channel.EMAIL, is_suspect=True), DELIVER_ISOLATED),
+        SweepQuery(partial(due.lapsed, channel=Channel.EMAIL), EXPIRE_LEASES),
+        SweepQuery(partial(due.waiting, channel=Channel.EMAIL), DELIVER, size=1, has_bells=True),
+        SweepQuery(partial(due.waiting, channel=Channel.EMAIL, is_suspect=True), DELIVER_ISOLATED),
     ),
 }
 """What the sweep of a worker does for each queue that the worker serves."""
@@ -80,7 +80,7 @@ class Sweep:
         self._office = context
         self._pool = pool
         self._backlog = backlog or NoBacklog()
-        self._rounds = [(QueueName(name), each) for name in queues for each in ROUNDS[QueueName(name)]]
+        self._queries = [(QueueName(name), each) for name in queues for each in SWEEP_QUERIES[QueueName(name)]]
         self._under_way: dict[tuple[str, Any], threading.Event] = {}
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
@@ -110,12 +110,12 @@ class Sweep:
     def _tick(self) -> int:
         try:
             rung = self._backlog.oldest_bells()
-            return max([self._sweep(each, rung.get(name)) for name, each in self._rounds], default=0)
+            return max([self._sweep(each, rung.get(name)) for name, each in self._queries], default=0)
         except DATABASE_UNAVAILABLE as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep asks again")
             return 0
 
-    def _sweep(self, each: Round, rung_at: datetime | None) -> int:
+    def _sweep(self, each: SweepQuery, rung_at: datetime | None) -> int:
         bells = {"rung_at": rung_at} if each.has_bells else {}
         with transaction(self._office.database) as db:
             found = each.find(db, limit=_ROWS_AT_ONCE, **bells)
@@ -130,7 +130,7 @@ class Sweep:
             _log.info("swept", step=each.step.name, rows=len(fresh))
         return len(fresh)
 
-    def _begin(self, each: Round, piece: Sequence[Any]) -> threading.Event:
+    def _begin(self, each: SweepQuery, piece: Sequence[Any]) -> threading.Event:
         """Have the pool do a piece of work; answer what tells its end."""
         names = [(each.step.name, row) for row in piece]
         done = threading.Event()
@@ -147,20 +147,20 @@ class Sweep:
         self._pool(work)
         return done
 
-    def _attempt(self, each: Round, piece: Sequence[Any]) -> None:
+    def _attempt(self, each: SweepQuery, piece: Sequence[Any]) -> None:
         """Do one piece of work. A step that broke has logged and set its rows aside; the sweep goes on."""
         if self._is_stopping.is_set():
             return
         try:
             with self._noted(each, piece):
-                each.step.work(self._office, piece)
+                each.step.run(self._office, piece)
         except StepFailed:
             return
         except DATABASE_UNAVAILABLE as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep asks again")
 
     @contextmanager
-    def _noted(self, each: Round, piece: Sequence[Any]) -> Iterator[None]:
+    def _noted(self, each: SweepQuery, piece: Sequence[Any]) -> Iterator[None]:
         """Note what is worked on, where that matters; whoever survives the work takes the note back."""
         if not each.is_noted:
             yield
