@@ -70,10 +70,10 @@ class Child:
                 start_new_session=True,
             )
 
-    def tend(self) -> None:
+    def restart_if_dead(self) -> None:
         """Notice a death, and start the program again when its time has come."""
         if self._process is not None and self._process.poll() is not None:
-            delay_s = self._note_death()
+            delay_s = self._schedule_restart()
             ending = _describe_ending(self._process.returncode)
             self._tell(f"{self.program.name} {ending}; it is started again in {delay_s:.1f} s (log: {self.log_path})")
             self._process = None
@@ -103,13 +103,13 @@ class Child:
             return False
         return True
 
-    def last_words(self, lines: int = 15) -> str:
+    def log_tail(self, lines: int = 15) -> str:
         """Give the end of the child's log."""
         if not self.log_path.exists():
             return ""
         return "\n".join(self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
-    def _note_death(self) -> float:
+    def _schedule_restart(self) -> float:
         now = self._now()
         self._deaths.append(now)
         while self._deaths[0] < now - _WINDOW_S:

@@ -34,7 +34,7 @@ class Mail:
     raw: str
 
 
-class Mailroom:
+class MailStore:
     """The accepted mails, kept in one file: a mail is in it before the sink says 250."""
 
     def __init__(self, folder: Path) -> None:
@@ -62,8 +62,8 @@ class Mailroom:
 class _Receiver:
     """What aiosmtpd asks: whom to accept, and what to do with a mail."""
 
-    def __init__(self, mailroom: Mailroom) -> None:
-        self._mailroom = mailroom
+    def __init__(self, mail_store: MailStore) -> None:
+        self._mailroom = mail_store
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name and signature
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -87,23 +87,23 @@ class _Receiver:
 
 async def run_sink(folder: Path, smtp: socket.socket, http: socket.socket) -> None:
     """Serve SMTP and HTTP on these bound sockets until SIGTERM; mails are kept in `folder`."""
-    mailroom = Mailroom(folder)
-    receiver = _Receiver(mailroom)
+    mail_store = MailStore(folder)
+    receiver = _Receiver(mail_store)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
         lambda: SMTP(receiver, data_size_limit=_MAIL_LIMIT_BYTES, hostname="sink", enable_SMTPUTF8=True), sock=smtp
     )
-    config = uvicorn.Config(make_sink_app(mailroom), log_config=None, access_log=False)
+    config = uvicorn.Config(make_sink_app(mail_store), log_config=None, access_log=False)
     await uvicorn.Server(config).serve(sockets=[http])
     server.close()
 
 
-def make_sink_app(mailroom: Mailroom) -> Starlette:
+def make_sink_app(mail_store: MailStore) -> Starlette:
     """Make the pages: `/mails` for programs, `/` and `/mails/ID` for people."""
 
     async def list_mails(request: Request) -> Response:
         del request
-        return JSONResponse({"mails": [asdict(mail) for mail in mailroom.mails()]})
+        return JSONResponse({"mails": [asdict(mail) for mail in mail_store.mails()]})
 
     async def is_alive(request: Request) -> Response:
         del request
@@ -111,11 +111,11 @@ def make_sink_app(mailroom: Mailroom) -> Starlette:
 
     async def show_mails(request: Request) -> Response:
         del request
-        return HTMLResponse(_list_page(mailroom.mails()))
+        return HTMLResponse(_list_page(mail_store.mails()))
 
     async def show_mail(request: Request) -> Response:
         number = int(request.path_params["number"])
-        mails = mailroom.mails()
+        mails = mail_store.mails()
         if not 1 <= number <= len(mails):
             return HTMLResponse(_page("No such mail", "<p>The sink has no mail of this number.</p>"), 404)
         return HTMLResponse(_mail_page(mails[number - 1]))

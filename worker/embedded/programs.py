@@ -47,7 +47,7 @@ class Sockets:
     smtp: socket.socket
 
 
-class Plant:
+class EmbeddedStack:
     """Every program of one embedded Postroom."""
 
     def __init__(self, data: Path, sockets: Sockets, pepper: str) -> None:

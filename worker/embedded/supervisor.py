@@ -19,11 +19,11 @@ from delivery.settings import DEMO_ENVIRONMENT_FILE
 from worker.embedded import demo, programs
 from worker.embedded.child import Child, Program
 from worker.embedded.leftovers import stop_leftovers
-from worker.embedded.programs import Plant
+from worker.embedded.programs import EmbeddedStack
 from worker.embedded.servers import NotInstalled
 
 _START_TIMEOUT_S = 30.0
-_TEND_EVERY_S = 0.1
+_CHECK_EVERY_S = 0.1
 # The API answers what is under way for 12 s; with the servers' time it is less than 20 s in all.
 _STOP_TIMEOUT_S = 12.5
 _SERVER_STOP_TIMEOUT_S = 5.0
@@ -67,23 +67,23 @@ class Supervisor:
         with _listening(self._port) as sockets:
             try:
                 self._start_all(sockets)
-                while not self._stopping.wait(_TEND_EVERY_S):
-                    self._tend()
+                while not self._stopping.wait(_CHECK_EVERY_S):
+                    self._restart_dead()
             finally:
                 self._stop_all()
 
     def _start_all(self, sockets: programs.Sockets) -> None:
         _say("[1/4] starting PostgreSQL, Valkey and the mail sink")
-        works = Plant(self._data, sockets, self._pepper())
-        self._start(*works.servers())
+        stack = EmbeddedStack(self._data, sockets, self._pepper())
+        self._start(*stack.servers())
         _say("[2/4] preparing the database")
-        demo.write_atomically(self._data / DEMO_ENVIRONMENT_FILE.name, works.environment_file())
-        database = self._prepare(works)
+        demo.write_atomically(self._data / DEMO_ENVIRONMENT_FILE.name, stack.environment_file())
+        database = self._prepare(stack)
         _say("[3/4] starting the API and the workers")
-        self._start(*works.workers())
+        self._start(*stack.workers())
         if self._stopping.is_set():
             return
-        facts = self._facts(works, database)
+        facts = self._facts(stack, database)
         database.dispose()
         _say(f"[4/4] everything is up ({monotonic() - self._began_at:.1f} s)")
         _tell(facts, self._data)
@@ -95,18 +95,18 @@ class Supervisor:
             demo.write_atomically(path, secrets.token_hex(32))
         return path.read_text(encoding="ascii")
 
-    def _prepare(self, works: Plant) -> Database:
-        create_database(works.maintenance_url, programs.DATABASE)
-        database = open_database(works.settings, connections=2)
+    def _prepare(self, stack: EmbeddedStack) -> Database:
+        create_database(stack.maintenance_url, programs.DATABASE)
+        database = open_database(stack.settings, connections=2)
         migrate(database)
         demo.seed(database)
         return database
 
-    def _facts(self, works: Plant, database: Database) -> dict[str, object]:
+    def _facts(self, stack: EmbeddedStack, database: Database) -> dict[str, object]:
         path = self._data / "demo.json"
         facts: dict[str, object] = {
-            **works.addresses(),
-            **demo.credentials(database, works.settings.pepper, path),
+            **stack.addresses(),
+            **demo.credentials(database, stack.settings.pepper, path),
             "accounts": demo.account_list(database),
         }
         demo.write_facts(path, facts)
@@ -122,15 +122,15 @@ class Supervisor:
             child.start()
         until = monotonic() + _START_TIMEOUT_S
         while not all(child.is_healthy for child in children):
-            if self._stopping.wait(_TEND_EVERY_S):
+            if self._stopping.wait(_CHECK_EVERY_S):
                 return
-            self._tend()
+            self._restart_dead()
             if monotonic() > until:
                 raise CannotStart(_why_not_up([child for child in children if not child.is_healthy]))
 
-    def _tend(self) -> None:
+    def _restart_dead(self) -> None:
         for child in self._children:
-            child.tend()
+            child.restart_if_dead()
 
     def _stop_all(self) -> None:
         """Ask everything to stop, the database and the broker when nobody needs them any more."""
@@ -152,8 +152,7 @@ def _stop(children: list[Child], timeout_s: float) -> None:
 
 def _why_not_up(children: list[Child]) -> str:
     told = [
-        f"{child.program.name} did not come up. The end of {child.log_path}:\n{child.last_words()}"
-        for child in children
+        f"{child.program.name} did not come up. The end of {child.log_path}:\n{child.log_tail()}" for child in children
     ]
     return "\n".join(told)
 
