@@ -8,7 +8,7 @@ from uuid import UUID
 
 from delivery.records.database import Database, snapshot
 from delivery.records.views import invariants
-from delivery.records.views.invariants import Finding, Scope
+from delivery.records.views.invariants import CheckScope, Violation
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerView
 from delivery.settings import Settings
@@ -18,7 +18,7 @@ from tasks.lanes import LANES
 _SEEN_WITHIN = timedelta(seconds=15)
 
 
-class Mark(StrEnum):
+class Severity(StrEnum):
     """How one line of the check-up came out."""
 
     OK = "ok"
@@ -27,71 +27,71 @@ class Mark(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CheckResult:
     """One thing that was checked: what must hold, and where it does not the rows at fault and what to do."""
 
-    mark: Mark
+    severity: Severity
     name: str
     count: int | None = 0
     rows: tuple[str, ...] = ()
     advice: str = ""
 
 
-def check(settings: Settings, database: Database, scope: Scope, *, timeout: timedelta) -> list[Line]:
+def check(settings: Settings, database: Database, scope: CheckScope, *, timeout: timedelta) -> list[CheckResult]:
     """Check everything, read-only. Raises one of `STORE_UNAVAILABLE` when the database cannot be asked."""
     with snapshot(database, timeout=timeout) as db:
         workers = registry.workers(db, within=_SEEN_WITHIN)
-        findings = list(invariants.ask(db, scope))
+        violations = list(invariants.ask(db, scope))
         parked = deaths.parked(db, scope.limit)
     lanes = list(_lanes(workers))
     broker = _broker(settings)
-    return [*(_line(each, [*lanes, broker]) for each in findings), _parked(parked), *lanes, broker]
+    return [*(_line(each, [*lanes, broker]) for each in violations), _parked(parked), *lanes, broker]
 
 
-def _line(finding: Finding, living: Sequence[Line]) -> Line:
-    invariant = finding.invariant
-    if finding.count == 0:
-        return Line(Mark.OK, invariant.name)
-    if finding.count is None:
+def _line(violation: Violation, living: Sequence[CheckResult]) -> CheckResult:
+    invariant = violation.invariant
+    if violation.count == 0:
+        return CheckResult(Severity.OK, invariant.name)
+    if violation.count is None:
         advice = "It was not answered in time: give --timeout, or ask when the database is less busy."
-        return Line(Mark.FAULT, invariant.name, None, (), advice)
-    return Line(Mark.FAULT, invariant.name, finding.count, finding.rows, _advice(invariant, living))
+        return CheckResult(Severity.FAULT, invariant.name, None, (), advice)
+    return CheckResult(Severity.FAULT, invariant.name, violation.count, violation.rows, _advice(invariant, living))
 
 
-def _advice(invariant: invariants.Invariant, living: Sequence[Line]) -> str:
+def _advice(invariant: invariants.Invariant, living: Sequence[CheckResult]) -> str:
     """Say what to do; where work is stuck, begin with the likely reason: a part that is not there."""
     if not invariant.is_about_stuck_work:
         return invariant.advice
-    missing = [each.name for each in living if each.mark is not Mark.OK]
+    missing = [each.name for each in living if each.severity is not Severity.OK]
     likely = f"Likely because this does not hold: {'; '.join(missing)}." if missing else "All parts are alive."
     return f"{likely} {invariant.advice}"
 
 
-def _parked(message_ids: Sequence[UUID]) -> Line:
+def _parked(message_ids: Sequence[UUID]) -> CheckResult:
     sentence = "nothing is set aside"
     if not message_ids:
-        return Line(Mark.OK, sentence)
+        return CheckResult(Severity.OK, sentence)
     advice = "Mend the cause that `postroom why MESSAGE` tells, then `postroom release MESSAGE`."
-    return Line(Mark.WARNING, sentence, len(message_ids), tuple(map(str, message_ids)), advice)
+    return CheckResult(Severity.WARNING, sentence, len(message_ids), tuple(map(str, message_ids)), advice)
 
 
-def _lanes(workers: Sequence[WorkerView]) -> Iterator[Line]:
+def _lanes(workers: Sequence[WorkerView]) -> Iterator[CheckResult]:
     for name, lane in LANES.items():
         is_alive = any(set(lane.queues) <= set(worker.queues) for worker in workers)
         sentence = f"a worker of the lane {name} is alive"
         yield (
-            Line(Mark.OK, sentence)
+            CheckResult(Severity.OK, sentence)
             if is_alive
-            else Line(
-                Mark.FAULT, sentence, None, (), f"Start one: `postroom worker {name}`; its log says why it ended."
+            else CheckResult(
+                Severity.FAULT, sentence, None, (), f"Start one: `postroom worker {name}`; its log says why it ended."
             )
         )
 
 
-def _broker(settings: Settings) -> Line:
+def _broker(settings: Settings) -> CheckResult:
     sentence = "the broker answers"
     if not settings.bell or look(settings) is not None:
-        return Line(Mark.OK, sentence)
-    return Line(
-        Mark.WARNING, sentence, None, (), "Without it everything is delivered, only later. Is BROKER_URL right?"
+        return CheckResult(Severity.OK, sentence)
+    return CheckResult(
+        Severity.WARNING, sentence, None, (), "Without it everything is delivered, only later. Is BROKER_URL right?"
     )

@@ -99,7 +99,7 @@ def test_old_rows_are_such_as_deciding_would_have_left(judged: Judged, aged: Pop
 def test_old_rows_break_no_invariant(book: Book, aged: Population) -> None:
     del aged
     with transaction(book.database) as db:
-        found = list(invariants.ask(db, invariants.Scope(is_everything=True)))
+        found = list(invariants.ask(db, invariants.CheckScope(is_everything=True)))
 
     assert found
     assert [] == [each for each in found if each.count != 0]

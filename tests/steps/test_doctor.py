@@ -16,13 +16,13 @@ from uuid_utils.compat import uuid7
 
 from delivery.records.database import snapshot, transaction
 from delivery.records.views import invariants
-from delivery.records.views.invariants import INVARIANTS, Finding, Scope
+from delivery.records.views.invariants import INVARIANTS, CheckScope, Violation
 from delivery.records.workers import registry
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.settings import Settings, settings_from_environment
 from delivery.vocabulary import Channel
 from tasks.context import StepContext
-from tasks.health_checks import Mark
+from tasks.health_checks import Severity
 from tasks.lanes import LANES
 from tasks.steps.decide import decide
 from tasks.steps.vet import vet
@@ -32,7 +32,7 @@ from tests.support.fixtures import Book
 from worker.cli.doctor import doctor as doctor_command
 
 TIMEOUT = timedelta(seconds=10)
-ALL = Scope(is_everything=True)
+ALL = CheckScope(is_everything=True)
 # What breaks each invariant; a second statement where the schema guards it as well. Undone after the question.
 BREAKS: dict[str, tuple[str, ...]] = {
     "counters": ("UPDATE message SET good_count = 3 WHERE id = :id",),
@@ -110,7 +110,7 @@ def doctor(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     settings_from_environment.cache_clear()
 
 
-def findings(book: Book, *statements: str, scope: Scope = ALL, **values: object) -> list[Finding]:
+def findings(book: Book, *statements: str, scope: CheckScope = ALL, **values: object) -> list[Violation]:
     """Ask after these statements, none of which lasts."""
     with book.database.connect() as db:
         for each in statements:
@@ -119,8 +119,8 @@ def findings(book: Book, *statements: str, scope: Scope = ALL, **values: object)
 
 
 @pytest.mark.usefixtures("settled")
-@pytest.mark.parametrize("scope", [Scope(), ALL], ids=["recent", "all"])
-def test_a_live_system_with_every_kind_of_row_is_well(book: Book, context: StepContext, scope: Scope) -> None:
+@pytest.mark.parametrize("scope", [CheckScope(), ALL], ids=["recent", "all"])
+def test_a_live_system_with_every_kind_of_row_is_well(book: Book, context: StepContext, scope: CheckScope) -> None:
     held = book.message(book.account(), subject=HELD_PHRASE)
     queued, claimed = (book.message(book.account(Channel.EMAIL), book.account(is_closed=True)) for _ in range(2))
     decide(context, [held, queued, claimed])
@@ -133,9 +133,9 @@ def test_a_live_system_with_every_kind_of_row_is_well(book: Book, context: StepC
     assert [(0, ())] * len(INVARIANTS) == [(each.count, each.rows) for each in found]
 
 
-@pytest.mark.parametrize("scope", [Scope(), ALL], ids=["recent", "all"])
+@pytest.mark.parametrize("scope", [CheckScope(), ALL], ids=["recent", "all"])
 @pytest.mark.parametrize("name", BREAKS)
-def test_every_broken_invariant_is_found_with_the_row(book: Book, settled: UUID, name: str, scope: Scope) -> None:
+def test_every_broken_invariant_is_found_with_the_row(book: Book, settled: UUID, name: str, scope: CheckScope) -> None:
     found = findings(book, *BREAKS[name], scope=scope, id=settled, other=uuid7())
 
     (fault,) = [each for each in found if each.invariant.name.startswith(name)]
@@ -159,7 +159,7 @@ def test_only_some_of_the_rows_at_fault_are_named_and_all_are_counted(book: Book
     message_ids = [book.message(book.account()) for _ in range(7)]
     decide(context, message_ids)
 
-    found = findings(book, "DELETE FROM inbox_letter", scope=Scope(limit=3))
+    found = findings(book, "DELETE FROM inbox_letter", scope=CheckScope(limit=3))
 
     assert [(7, 3)] == [(each.count, len(each.rows)) for each in found if each.count]
 
@@ -175,7 +175,7 @@ def test_a_question_that_takes_too_long_is_a_fault_and_the_others_are_asked(book
         db.execute(text("SET LOCAL statement_timeout = 100"))
         with transaction(book.database) as other:
             other.execute(text("LOCK TABLE inbox_letter"))
-            found = list(invariants.ask(db, Scope()))
+            found = list(invariants.ask(db, CheckScope()))
 
     assert [None] == [each.count for each in found if each.count != 0]
 
@@ -202,7 +202,7 @@ def test_the_command_ends_with_1_and_says_what_to_do_when_something_is_broken(
     assert (True, True) == (head.startswith("FAULT"), str(settled) in head)
     assert advice.strip()
     answer = json.loads(for_programs.output)
-    (fault,) = [each for each in answer["checks"] if each["mark"] == Mark.FAULT]
+    (fault,) = [each for each in answer["checks"] if each["mark"] == Severity.FAULT]
     assert (False, 1, [str(settled)]) == (answer["is_well"], fault["count"], fault["rows"])
 
 

@@ -16,9 +16,9 @@ import psutil
 from sqlalchemy import text
 
 from delivery.records.database import DATABASE_UNAVAILABLE, Database, transaction
-from delivery.records.views.invariants import Scope
+from delivery.records.views.invariants import CheckScope
 from delivery.settings import Settings, environment_name
-from tasks.health_checks import Mark, check
+from tasks.health_checks import Severity, check
 from tests.support.api_client import Headers
 from tests.support.api_client import post as post_to
 from tests.support.platform import ROOT, free_port
@@ -144,8 +144,8 @@ def crew_at(folder: Path, settings: Settings, **chosen: Any) -> Iterator[Crew]:
 
 def faults(settings: Settings, database: Database) -> list[str]:
     """Name what `postroom doctor` finds at fault."""
-    lines = check(settings, database, Scope(is_everything=True), timeout=timedelta(seconds=_ANSWER_S))
-    return [line.name for line in lines if line.mark is Mark.FAULT]
+    lines = check(settings, database, CheckScope(is_everything=True), timeout=timedelta(seconds=_ANSWER_S))
+    return [line.name for line in lines if line.severity is Severity.FAULT]
 
 
 def _spell(value: Any) -> str:

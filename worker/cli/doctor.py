@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from delivery.records.views.invariants import Scope
-from tasks.health_checks import Line, Mark, check
+from delivery.records.views.invariants import CheckScope
+from tasks.health_checks import CheckResult, Severity, check
 from worker.cli.console import AsJson, opened, settings, show_json
 
 _VIOLATED = 1
@@ -22,27 +22,31 @@ def doctor(
 ) -> None:
     """Check every invariant on the live system, read-only. Ends with 0 when all hold, 1 when one does not, 3 when the
     database cannot be asked."""  # noqa: D205, D209 - typer shows it as one paragraph
-    scope = Scope(is_everything=everything, patience=timedelta(minutes=patience_min))
+    scope = CheckScope(is_everything=everything, patience=timedelta(minutes=patience_min))
     asked = settings()
     with opened(asked) as database:
-        lines = check(asked, database, scope, timeout=timedelta(seconds=timeout_s))
-    is_well = all(each.mark is not Mark.FAULT for each in lines)
+        results = check(asked, database, scope, timeout=timedelta(seconds=timeout_s))
+    is_well = all(each.severity is not Severity.FAULT for each in results)
     if as_json:
-        show_json({"is_well": is_well, "checks": [asdict(each) for each in lines]})
+        show_json({"is_well": is_well, "checks": [asdict(each) for each in results]})
     else:
-        typer.echo("\n".join(map(_tell, lines)))
+        typer.echo("\n".join(map(_tell, results)))
     if not is_well:
         raise typer.Exit(_VIOLATED)
 
 
-def _tell(line: Line) -> str:
+def _tell(result: CheckResult) -> str:
     """Write one line, and what to do below it where something does not hold."""
-    head = f"{line.mark:<7}  {line.name}"
-    if line.mark is Mark.OK:
+    head = f"{result.severity:<7}  {result.name}"
+    if result.severity is Severity.OK:
         return head
-    rows = f": {line.count} at fault: {', '.join(line.rows)}{', ...' if _is_cut(line) else ''}" if line.rows else ""
-    return f"{head}{rows}\n         {line.advice}"
+    rows = (
+        f": {result.count} at fault: {', '.join(result.rows)}{', ...' if _is_cut(result) else ''}"
+        if result.rows
+        else ""
+    )
+    return f"{head}{rows}\n         {result.advice}"
 
 
-def _is_cut(line: Line) -> bool:
-    return line.count is not None and line.count > len(line.rows)
+def _is_cut(result: CheckResult) -> bool:
+    return result.count is not None and result.count > len(result.rows)

@@ -40,7 +40,7 @@ class Invariant:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class CheckScope:
     """What is looked at: everything, or what is open or recent; and how late work may be before it is stuck."""
 
     is_everything: bool = False
@@ -50,7 +50,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Violation:
     """What came of one invariant: how many rows are at fault, and the first of them by name.
 
     `count` is None when the question was not answered in time.
@@ -192,7 +192,7 @@ _SINCE = text("""
 """)
 
 
-def ask(db: Connection, scope: Scope) -> Iterator[Finding]:
+def ask(db: Connection, scope: CheckScope) -> Iterator[Violation]:
     """Ask every invariant, one after the other, in the snapshot of this transaction (`engine.snapshot`)."""
     values = _values(db, scope)
     for each in INVARIANTS:
@@ -202,12 +202,12 @@ def ask(db: Connection, scope: Scope) -> Iterator[Finding]:
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
-            yield Finding(each, None)
+            yield Violation(each, None)
         else:
-            yield Finding(each, rows[0].total if rows else 0, tuple(row.name for row in rows))
+            yield Violation(each, rows[0].total if rows else 0, tuple(row.name for row in rows))
 
 
-def _values(db: Connection, scope: Scope) -> dict[str, object]:
+def _values(db: Connection, scope: CheckScope) -> dict[str, object]:
     facts = {"is_everything": scope.is_everything, "recent": _RECENT, "recipients": _RECENT_RECIPIENTS}
     found = db.execute(_SINCE, facts).one()
     return {"since": found.since, "after": found.after, "patience": scope.patience, "limit": scope.limit}
