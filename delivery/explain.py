@@ -39,7 +39,7 @@ _NEXT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class Explanation:
     """Where one recipient stands, why, and what happens next and when; the last two may be empty."""
 
     recipient: RecipientView
@@ -47,12 +47,12 @@ class Telling:
     next: str
 
 
-def tell_recipients(message: MessageView, now: datetime) -> list[Telling]:
+def explain_recipients(message: MessageView, now: datetime) -> list[Explanation]:
     """Explain every recipient of a message."""
-    return [Telling(each, _why(each), _next(each, now)) for each in message.recipients]
+    return [Explanation(each, _why(each), _next(each, now)) for each in message.recipients]
 
 
-def tell_message(message: MessageView) -> str:
+def explain_message(message: MessageView) -> str:
     """Explain a message in one sentence or two, as its client reads it."""
     standings = [each.standing for each in message.recipients]
     return describe(reduce_status(standings), standings)
@@ -106,12 +106,12 @@ def count(number: int, unit: str) -> str:
     return f"{number:,} {unit}" if number == 1 else f"{number:,} {unit}s"
 
 
-def paragraph(told: Telling, now: datetime) -> str:
+def paragraph(explanations: Explanation, now: datetime) -> str:
     """Write what is known of one recipient: who, where it stands and since when, why, and what happens next."""
-    each = told.recipient
+    each = explanations.recipient
     channel = f" by {_CHANNELS[each.channel]}" if each.channel else ""
     attempts = f", {count(each.attempt, 'attempt')}" if each.attempt else ""
     text = f"{each.account_id}  {each.state}{channel}{attempts}, {ago(each.changed_at, now)}"
-    follow = [f"why: {told.why}"] if told.why else []
-    follow += [f"next: {told.next}"] if told.next else []
+    follow = [f"why: {explanations.why}"] if explanations.why else []
+    follow += [f"next: {explanations.next}"] if explanations.next else []
     return "\n".join([text, *(f"    {line}" for line in follow)])

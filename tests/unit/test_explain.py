@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from delivery.explain import paragraph, tell_recipients
+from delivery.explain import explain_recipients, paragraph
 from delivery.records.views.messages import MessageView, RecipientView
 from delivery.rules.retry import PARKED
 from delivery.vocabulary import Channel, MessageType, Reason, State
@@ -40,8 +40,8 @@ def told(recipient: RecipientView) -> str:
         vetting_id=None,
         recipients=(recipient,),
     )
-    (telling,) = tell_recipients(message, build.NOON)
-    return paragraph(telling, build.NOON)
+    (explanation,) = explain_recipients(message, build.NOON)
+    return paragraph(explanation, build.NOON)
 
 
 @pytest.mark.parametrize("reason", list(Reason))

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from delivery.explain import ago, channel_name, count, paragraph, span, tell_message, tell_recipients
+from delivery.explain import ago, channel_name, count, explain_message, explain_recipients, paragraph, span
 from delivery.records.database import transaction
 from delivery.records.views import messages, open_counts
 from delivery.records.views.messages import MessageView
@@ -38,10 +38,10 @@ def why(message: Annotated[str, typer.Argument(help="The id of a message.")], *,
     if as_json:
         show_json(_why_as_json(view, now))
         return
-    typer.echo(f"Message {view.message_id}, taken in {ago(view.created_at, now)}. {tell_message(view)}")
+    typer.echo(f"Message {view.message_id}, taken in {ago(view.created_at, now)}. {explain_message(view)}")
     if view.vetting_id:
         typer.echo(f"Its review: postroom vetting show {view.vetting_id}")
-    for told in tell_recipients(view, now):
+    for told in explain_recipients(view, now):
         typer.echo(f"\n{printable(paragraph(told, now))}")
 
 
@@ -92,7 +92,7 @@ def _why_as_json(view: MessageView, now: datetime) -> dict[str, object]:
         "message_uuid": view.message_id,
         "status": verdict.status,
         "status_reason": verdict.reason,
-        "status_message": tell_message(view),
+        "status_message": explain_message(view),
         "message_vetting_id": view.vetting_id,
         "time_created": view.created_at,
         "recipients": [
@@ -108,7 +108,7 @@ def _why_as_json(view: MessageView, now: datetime) -> dict[str, object]:
                 "why": told.why,
                 "next": told.next,
             }
-            for told in tell_recipients(view, now)
+            for told in explain_recipients(view, now)
         ],
     }
 
