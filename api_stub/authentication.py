@@ -13,7 +13,7 @@ from api_stub.credentials.issuer_claims import ExpiredToken, InvalidToken, Issue
 from api_stub.requests.body import refuse_declared_length
 from api_stub.server.errors import ApiError
 from api_stub.services import Services, services_of
-from delivery.credentials import split
+from delivery.credentials import parse_credential
 from delivery.intake.errors import FieldError
 from delivery.records.identities.clients import KnownClient
 from delivery.vocabulary import CredentialKind, Scope
@@ -104,7 +104,7 @@ async def _authenticate_by_key(services: Services, key: str) -> KnownClient:
 
 
 async def _authenticate_by_token(services: Services, token: str) -> KnownClient:
-    if split(token, CredentialKind.ACCESS_TOKEN) is None:
+    if parse_credential(token, CredentialKind.ACCESS_TOKEN) is None:
         return await _authenticate_by_issuer(services, token)
     known = await services.verifier.verify(token, CredentialKind.ACCESS_TOKEN)
     if known is None:

@@ -31,7 +31,7 @@ from benchmarks.ours import Ours
 from benchmarks.population import BODY, Order, Population, populate
 from benchmarks.programs import ROOT, Servers, busy_cpu_seconds, cpu_seconds, free_port, open_servers, running
 from benchmarks.rivals import Peer, textbook
-from delivery.credentials import Minted, mint
+from delivery.credentials import NewCredential, generate_credential
 from delivery.records.database import transaction
 from delivery.records.identities import clients
 from delivery.settings import Settings
@@ -120,7 +120,7 @@ def main() -> None:
 def _enter(contender: Ours | Peer, door: str, population: Population) -> Entrant:
     """Make a contender's database, with the accounts and a key for its door."""
     contender.furnish(population)
-    minted = mint(CredentialKind.API_KEY, _settings_of(contender).pepper)
+    minted = generate_credential(CredentialKind.API_KEY, _settings_of(contender).pepper)
     _enroll(contender, population, minted)
     return Entrant(contender, door, minted.text.get_secret_value())
 
@@ -175,7 +175,7 @@ def _settings_environment(contender: Ours | Peer) -> dict[str, str]:
     return {} if isinstance(contender, Ours) else Ours(contender.servers, 1, database_url=contender.url).environment
 
 
-def _enroll(contender: Ours | Peer, population: Population, minted: Minted) -> None:
+def _enroll(contender: Ours | Peer, population: Population, minted: NewCredential) -> None:
     if isinstance(contender, Ours):
         with transaction(contender.database) as db:
             clients.add_credentials(db, population.client_id, [minted])

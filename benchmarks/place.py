@@ -14,7 +14,7 @@ import redis
 from uuid_utils.compat import uuid7
 
 from benchmarks.programs import cpu_seconds, free_port, open_servers, running
-from delivery.credentials import mint
+from delivery.credentials import generate_credential
 from delivery.records.database import open_database, transaction
 from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
@@ -112,7 +112,7 @@ def _furnish(settings: Settings) -> tuple[str, list[str]]:
     """Make the tables, a client and accounts. Answers the client's key and the accounts."""
     database = open_database(settings, connections=1)
     migrate(database)
-    client_id, minted = uuid7(), mint(CredentialKind.API_KEY, settings.pepper)
+    client_id, minted = uuid7(), generate_credential(CredentialKind.API_KEY, settings.pepper)
     facts = [AccountFacts(account_id=uuid7(), name=f"Nr {i}", email=f"nr{i}@example.com") for i in range(_ACCOUNTS)]
     with transaction(database) as db:
         clients.put(db, client_id, "a client", scopes=tuple(Scope))

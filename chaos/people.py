@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from chaos.ledger import Answer, Ledger
 from chaos.schedule import Ending, Planned, Pool
 from chaos.site import HELD_PHRASE, Site
-from delivery.credentials import mint
+from delivery.credentials import generate_credential
 from delivery.records.database import open_database, transaction
 from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
@@ -64,7 +64,9 @@ def furnish(site: Site) -> dict[CredentialKind, str]:
         for pool in Pool
         for number in range(_IN_A_POOL)
     ]
-    minted = [mint(kind, site.inside.pepper) for kind in (CredentialKind.API_KEY, CredentialKind.ACCESS_TOKEN)]
+    minted = [
+        generate_credential(kind, site.inside.pepper) for kind in (CredentialKind.API_KEY, CredentialKind.ACCESS_TOKEN)
+    ]
     with transaction(database) as db:
         clients.put(db, CLIENT_ID, "Trials", scopes=tuple(Scope))
         for each in minted:

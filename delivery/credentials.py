@@ -18,7 +18,7 @@ _SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Minted:
+class NewCredential:
     """A fresh credential. `text` is what the client gets, this once; `prefix` and `digest` are what is stored."""
 
     kind: CredentialKind
@@ -27,14 +27,14 @@ class Minted:
     digest: bytes
 
 
-def mint(kind: CredentialKind, pepper: SecretStr) -> Minted:
+def generate_credential(kind: CredentialKind, pepper: SecretStr) -> NewCredential:
     """Make a new credential with 256 bits of chance; that needs no slow hash, only a keyed one."""
     prefix = f"{_MARKS[kind]}_{secrets.token_hex(_PREFIX_BYTES)}"
     secret = secrets.token_urlsafe(_SECRET_BYTES)
-    return Minted(kind, SecretStr(f"{prefix}_{secret}"), prefix, digest(secret, pepper))
+    return NewCredential(kind, SecretStr(f"{prefix}_{secret}"), prefix, digest(secret, pepper))
 
 
-def split(text: str, kind: CredentialKind | None = None) -> tuple[str, str] | None:
+def parse_credential(text: str, kind: CredentialKind | None = None) -> tuple[str, str] | None:
     """Part a credential into its public prefix and its secret; None for a text that has not its form.
 
     Where a kind is given, a credential of another kind is none either.

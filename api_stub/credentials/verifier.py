@@ -8,7 +8,7 @@ import structlog
 from pydantic import SecretStr
 
 from api_stub.batching.cached_lookup import CachedLookup
-from delivery.credentials import is_match, split
+from delivery.credentials import is_match, parse_credential
 from delivery.records.database import DATABASE_UNAVAILABLE, AsyncDatabase, LockTimeout
 from delivery.records.identities.clients import KnownClient, StoredCredential, find_clients, find_credentials
 from delivery.records.identities.credentials import USE_NOTED_EVERY, note_use
@@ -33,7 +33,7 @@ class CredentialVerifier:
 
         Raises what `Archive.ask` raises.
         """
-        parts = split(text, kind)
+        parts = parse_credential(text, kind)
         if parts is None:
             return None
         prefix, secret = parts

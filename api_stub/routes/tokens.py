@@ -18,7 +18,7 @@ from api_stub.openapi import BY_CLIENT, errors
 from api_stub.requests.body import read_form, refuse_declared_length
 from api_stub.server.errors import ApiError
 from api_stub.services import Services, services_of
-from delivery.credentials import mint
+from delivery.credentials import generate_credential
 from delivery.intake.errors import InvalidInput
 from delivery.intake.uuids import read_uuid
 from delivery.records.identities.clients import StoredCredential
@@ -163,7 +163,7 @@ def _choose_scopes(asked: str | None, allowed: frozenset[Scope]) -> list[Scope]:
 
 async def _issue(services: Services, client: StoredCredential, scopes: list[Scope]) -> JSONResponse:
     lifetime_s = services.settings.token_lifetime_s
-    minted = mint(CredentialKind.ACCESS_TOKEN, services.settings.pepper)
+    minted = generate_credential(CredentialKind.ACCESS_TOKEN, services.settings.pepper)
     lifetime = timedelta(seconds=lifetime_s)
     await services.database.run(issue_token, client.client_id, minted, scopes=scopes, lifetime=lifetime)
     token = minted.text.get_secret_value()

@@ -8,7 +8,7 @@ import structlog
 from pydantic import SecretStr
 
 from delivery.crash_points import CrashPoint, crash_here
-from delivery.credentials import is_match, split
+from delivery.credentials import is_match, parse_credential
 from delivery.intake.celery_task import read_celery_task
 from delivery.intake.direct_sends import DirectSend, find_message_id, read_direct_send
 from delivery.intake.errors import FieldError, InvalidInput, body_fault
@@ -94,7 +94,7 @@ def _shown(reading: Mapping[str, object] | InvalidInput) -> tuple[str, Credentia
 
 def _split_token(fields: Mapping[str, object]) -> tuple[str, str] | None:
     token = fields.get("token")
-    return split(token, _KIND) if isinstance(token, str) else None
+    return parse_credential(token, _KIND) if isinstance(token, str) else None
 
 
 def _validate(task: bytes, reading: Mapping[str, object] | InvalidInput, known: _Known, pepper: SecretStr) -> _Send:

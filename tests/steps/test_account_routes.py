@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 from uuid_utils.compat import uuid7
 
-from delivery.credentials import mint
+from delivery.credentials import generate_credential
 from delivery.records.database import transaction
 from delivery.records.identities import clients
 from delivery.settings import Settings
@@ -229,7 +229,7 @@ def _codes(answer: httpx2.Response) -> dict[str, str]:
 
 
 def _key(book: Book, settings: Settings, client_id: UUID) -> str:
-    minted = mint(CredentialKind.API_KEY, settings.pepper)
+    minted = generate_credential(CredentialKind.API_KEY, settings.pepper)
     with transaction(book.database) as db:
         clients.add_credentials(db, client_id, [minted])
     return minted.text.get_secret_value()

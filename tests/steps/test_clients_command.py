@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from delivery.credentials import is_match, split
+from delivery.credentials import is_match, parse_credential
 from delivery.records.database import transaction
 from delivery.records.identities import clients
 from delivery.settings import Settings
@@ -41,7 +41,7 @@ def listed(run: Run) -> list[dict[str, Any]]:
 
 def is_open(book: Book, settings: Settings, text: str, kind: CredentialKind = CredentialKind.API_KEY) -> bool:
     """Say whether a credential gets in."""
-    prefix, secret = split(text) or ("", "")
+    prefix, secret = parse_credential(text) or ("", "")
     with transaction(book.database) as db:
         found = clients.find_credential(db, prefix, kind)
     return found is not None and is_match(secret, found.digest, settings.pepper)

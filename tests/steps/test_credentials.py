@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from delivery.credentials import Minted, mint
+from delivery.credentials import NewCredential, generate_credential
 from delivery.records.database import transaction
 from delivery.records.identities import clients, credentials
 from delivery.records.identities.credentials import NotRotated
@@ -18,21 +18,21 @@ KEY, SECRET, TOKEN = CredentialKind.API_KEY, CredentialKind.CLIENT_SECRET, Crede
 DAY = timedelta(days=1)
 
 
-def find(book: Book, credential: Minted, kind: CredentialKind = KEY) -> clients.StoredCredential | None:
+def find(book: Book, credential: NewCredential, kind: CredentialKind = KEY) -> clients.StoredCredential | None:
     """Look a credential up."""
     with transaction(book.database) as db:
         return clients.find_credential(db, credential.prefix, kind)
 
 
-def rotate(book: Book, settings: Settings, **chosen: Any) -> Minted:
+def rotate(book: Book, settings: Settings, **chosen: Any) -> NewCredential:
     """Rotate the API keys of the book's client."""
-    fresh = mint(KEY, settings.pepper)
+    fresh = generate_credential(KEY, settings.pepper)
     with transaction(book.database) as db:
         credentials.rotate(db, book.client_id, fresh, **{"overlap": DAY, **chosen})
     return fresh
 
 
-def column(book: Book, credential: Minted, expression: str) -> Any:
+def column(book: Book, credential: NewCredential, expression: str) -> Any:
     """Ask one thing about a credential."""
     return book.ask(f"SELECT {expression} FROM credential WHERE prefix = :prefix", prefix=credential.prefix)[0][0]
 
@@ -181,7 +181,7 @@ def test_a_new_token_makes_those_forgotten_that_expired_more_than_a_day_ago(book
     long_past = minted(book, settings, TOKEN, lifetime=-2 * DAY)
     old_key = minted(book, settings, KEY, lifetime=-2 * DAY)
     past = minted(book, settings, TOKEN, lifetime=PAST)
-    fresh = mint(TOKEN, settings.pepper)
+    fresh = generate_credential(TOKEN, settings.pepper)
 
     with transaction(book.database) as db:
         credentials.issue_token(db, book.client_id, fresh, scopes=[Scope.MESSAGE_SEND], lifetime=DAY)
@@ -247,6 +247,6 @@ def test_rotating_a_secret_ends_its_tokens_with_the_overlap(book: Book, settings
     token = minted(book, settings, TOKEN, lifetime=DAY)
 
     with transaction(book.database) as db:
-        credentials.rotate(db, book.client_id, mint(SECRET, settings.pepper), overlap=timedelta())
+        credentials.rotate(db, book.client_id, generate_credential(SECRET, settings.pepper), overlap=timedelta())
 
     assert None is find(book, token, TOKEN)

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from uuid_utils.compat import uuid7
 
-from delivery.credentials import mint
+from delivery.credentials import generate_credential
 from delivery.records.database import transaction
 from delivery.records.identities import clients
 from delivery.settings import Settings
@@ -27,7 +27,7 @@ _ASYNC = {"Prefer": "respond-async"}
 @pytest.fixture
 def key(book: Book, settings: Settings) -> Headers:
     """Give the credential of a client that may do everything."""
-    minted = mint(CredentialKind.API_KEY, settings.pepper)
+    minted = generate_credential(CredentialKind.API_KEY, settings.pepper)
     with transaction(book.database) as db:
         clients.add_credentials(db, book.client_id, [minted])
     return {"X-Proz-API-Key": minted.text.get_secret_value()}

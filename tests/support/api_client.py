@@ -4,7 +4,7 @@ from uuid import UUID
 
 import httpx2
 
-from delivery.credentials import mint
+from delivery.credentials import generate_credential
 from delivery.records.database import transaction
 from delivery.records.identities import clients
 from delivery.settings import Settings
@@ -31,7 +31,7 @@ def status_of(answer: httpx2.Response) -> tuple[str, str]:
 
 def key_of(book: Book, settings: Settings, client_id: UUID) -> Headers:
     """Make a client an API key."""
-    minted = mint(CredentialKind.API_KEY, settings.pepper)
+    minted = generate_credential(CredentialKind.API_KEY, settings.pepper)
     with transaction(book.database) as db:
         clients.add_credentials(db, client_id, [minted])
     return {"X-Proz-API-Key": minted.text.get_secret_value()}

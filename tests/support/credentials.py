@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from delivery.credentials import Minted, mint
+from delivery.credentials import NewCredential, generate_credential
 from delivery.records.database import transaction
 from delivery.records.identities import clients
 from delivery.settings import Settings
@@ -14,15 +14,17 @@ from tests.support.fixtures import Book
 PAST = timedelta(hours=-1)
 
 
-def minted(book: Book, settings: Settings, kind: CredentialKind = CredentialKind.API_KEY, **chosen: Any) -> Minted:
+def minted(
+    book: Book, settings: Settings, kind: CredentialKind = CredentialKind.API_KEY, **chosen: Any
+) -> NewCredential:
     """Give the client of the book, or the one chosen here, a credential."""
     client_id: UUID = chosen.pop("client_id", book.client_id)
-    fresh = mint(kind, settings.pepper)
+    fresh = generate_credential(kind, settings.pepper)
     with transaction(book.database) as db:
         clients.add_credentials(db, client_id, [fresh], **chosen)
     return fresh
 
 
-def text_of(credential: Minted) -> str:
+def text_of(credential: NewCredential) -> str:
     """Give what its client shows."""
     return credential.text.get_secret_value()

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from pydantic import SecretStr
 
-from delivery.credentials import mint
+from delivery.credentials import generate_credential
 from delivery.records.database import transaction
 from delivery.records.identities import clients
 from delivery.records.pipeline import refused_sends
@@ -35,7 +35,7 @@ def credential(
     lifetime: timedelta = AN_HOUR,
 ) -> str:
     """Give a client something to show: an access token, unless another kind is asked for."""
-    minted = mint(kind, pepper)
+    minted = generate_credential(kind, pepper)
     with transaction(book.database) as db:
         clients.add_credentials(db, client_id or book.client_id, [minted], scopes=scopes, lifetime=lifetime)
     return minted.text.get_secret_value()

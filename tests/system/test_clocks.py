@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from delivery.credentials import mint
+from delivery.credentials import generate_credential
 from delivery.records.database import transaction
 from delivery.records.identities import clients
 from delivery.settings import Settings
@@ -87,7 +87,7 @@ def _sleeper(book: Book) -> UUID:
 
 
 def _token(crew: Crew, book: Book, settings: Settings) -> dict[str, str]:
-    secret = mint(CredentialKind.CLIENT_SECRET, settings.pepper)
+    secret = generate_credential(CredentialKind.CLIENT_SECRET, settings.pepper)
     with transaction(book.database) as db:
         clients.add_credentials(db, book.client_id, [secret])
     form = {

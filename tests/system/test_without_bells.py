@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 import httpx2
 import pytest
 
-from delivery.credentials import mint
+from delivery.credentials import generate_credential
 from delivery.records.database import Database, transaction
 from delivery.records.identities import clients
 from delivery.settings import Settings
@@ -52,7 +52,7 @@ def _reason(base_url: str, sent: httpx2.Response, key: str) -> str:
 
 
 def _key(book: Book, settings: Settings) -> str:
-    minted = mint(CredentialKind.API_KEY, settings.pepper)
+    minted = generate_credential(CredentialKind.API_KEY, settings.pepper)
     with transaction(book.database) as db:
         clients.add_credentials(db, book.client_id, [minted])
     return minted.text.get_secret_value()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from delivery.credentials import is_match, mint, split
+from delivery.credentials import generate_credential, is_match, parse_credential
 from delivery.vocabulary import CredentialKind
 from tests.support import build
 
@@ -14,9 +14,9 @@ OTHER_PEPPER = SecretStr("another pepper for tests, 32 or more characters")
 
 @pytest.mark.parametrize(("kind", "mark"), [(CredentialKind.API_KEY, "pk_"), (CredentialKind.CLIENT_SECRET, "cs_")])
 def test_a_fresh_credential_is_recognized_by_what_is_stored_of_it(kind: CredentialKind, mark: str) -> None:
-    minted = mint(kind, build.PEPPER)
+    minted = generate_credential(kind, build.PEPPER)
 
-    prefix, secret = split(minted.text.get_secret_value()) or ("", "")
+    prefix, secret = parse_credential(minted.text.get_secret_value()) or ("", "")
 
     assert minted.prefix == prefix
     assert prefix.startswith(mark)
@@ -24,8 +24,8 @@ def test_a_fresh_credential_is_recognized_by_what_is_stored_of_it(kind: Credenti
 
 
 def test_another_secret_or_another_pepper_does_not_match() -> None:
-    minted = mint(CredentialKind.API_KEY, build.PEPPER)
-    _, secret = split(minted.text.get_secret_value()) or ("", "")
+    minted = generate_credential(CredentialKind.API_KEY, build.PEPPER)
+    _, secret = parse_credential(minted.text.get_secret_value()) or ("", "")
 
     assert not is_match(secret, minted.digest, OTHER_PEPPER)
     assert not is_match(secret[:-1], minted.digest, build.PEPPER)
@@ -33,14 +33,14 @@ def test_another_secret_or_another_pepper_does_not_match() -> None:
 
 
 def test_no_two_credentials_are_alike() -> None:
-    minted = [mint(CredentialKind.API_KEY, build.PEPPER) for _ in range(50)]
+    minted = [generate_credential(CredentialKind.API_KEY, build.PEPPER) for _ in range(50)]
 
     assert 50 == len({each.prefix for each in minted}) == len({each.digest for each in minted})
 
 
 def test_neither_what_is_stored_nor_what_is_printed_holds_the_secret() -> None:
-    minted = mint(CredentialKind.API_KEY, build.PEPPER)
-    _, secret = split(minted.text.get_secret_value()) or ("", "")
+    minted = generate_credential(CredentialKind.API_KEY, build.PEPPER)
+    _, secret = parse_credential(minted.text.get_secret_value()) or ("", "")
 
     assert secret not in minted.prefix
     assert secret.encode() not in minted.digest
@@ -62,13 +62,13 @@ def test_neither_what_is_stored_nor_what_is_printed_holds_the_secret() -> None:
     ],
 )
 def test_a_text_of_another_form_is_no_credential(spoil) -> None:  # type: ignore[no-untyped-def] # a lambda of the table
-    text = mint(CredentialKind.API_KEY, build.PEPPER).text.get_secret_value()
+    text = generate_credential(CredentialKind.API_KEY, build.PEPPER).text.get_secret_value()
 
-    assert None is split(spoil(text))
+    assert None is parse_credential(spoil(text))
 
 
 @given(st.text())
 def test_any_text_is_a_credential_or_none_and_never_an_error(text: str) -> None:
-    parts = split(text)
+    parts = parse_credential(text)
 
     assert parts is None or "_".join(parts) == text

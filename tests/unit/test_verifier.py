@@ -7,7 +7,7 @@ from typing import Any, cast
 from sqlalchemy.exc import OperationalError
 
 from api_stub.credentials.verifier import CredentialVerifier
-from delivery.credentials import Minted, mint
+from delivery.credentials import NewCredential, generate_credential
 from delivery.records.database import AsyncDatabase
 from delivery.records.identities.clients import StoredCredential
 from delivery.records.identities.credentials import USE_NOTED_EVERY, note_use
@@ -21,7 +21,7 @@ AWAY = OperationalError("UPDATE", {}, Exception("connection refused"))
 class FakeCredentialDatabase:
     """Knows some credentials, and counts what it is asked."""
 
-    def __init__(self, *known: Minted, is_expired: bool = False) -> None:
+    def __init__(self, *known: NewCredential, is_expired: bool = False) -> None:
         self.known = {(each.prefix, each.kind): stored(each, is_expired=is_expired) for each in known}
         self.queries = 0
         self.noted: list[list[str]] = []
@@ -38,7 +38,7 @@ class FakeCredentialDatabase:
         return {key: self.known[key] for key in values if key in self.known}
 
 
-def stored(minted: Minted, *, is_expired: bool) -> StoredCredential:
+def stored(minted: NewCredential, *, is_expired: bool) -> StoredCredential:
     """Make what is stored of a credential."""
     scopes = frozenset({Scope.MESSAGE_SEND})
     return StoredCredential(build.CLIENT_ID, scopes, digest=minted.digest, is_expired=is_expired)
@@ -49,14 +49,14 @@ def keyring_of(database: FakeCredentialDatabase, clock: Callable[[], float] = la
     return CredentialVerifier(cast(AsyncDatabase, database), build.PEPPER, clock)
 
 
-def text_of(minted: Minted) -> str:
+def text_of(minted: NewCredential) -> str:
     """Give what a client shows."""
     return minted.text.get_secret_value()
 
 
 def test_a_busy_key_costs_one_query_and_a_wrong_secret_is_refused_from_memory_too() -> None:
     async def scene() -> tuple[list[bool], int]:
-        key = mint(KEY, build.PEPPER)
+        key = generate_credential(KEY, build.PEPPER)
         database = FakeCredentialDatabase(key)
         verifier = keyring_of(database)
         wrong = f"{key.prefix}_{'A' * 43}"
@@ -70,7 +70,7 @@ def test_what_has_not_the_form_of_its_kind_costs_no_query() -> None:
     async def scene() -> tuple[list[object], int]:
         database = FakeCredentialDatabase()
         verifier = keyring_of(database)
-        shown = ["", "garbage", text_of(mint(TOKEN, build.PEPPER)), f"pk_{'0' * 16}_{'A' * 42}"]
+        shown = ["", "garbage", text_of(generate_credential(TOKEN, build.PEPPER)), f"pk_{'0' * 16}_{'A' * 42}"]
         return [await verifier.verify(text, KEY) for text in shown], database.queries
 
     assert ([None] * 4, 0) == asyncio.run(scene())
@@ -78,7 +78,7 @@ def test_what_has_not_the_form_of_its_kind_costs_no_query() -> None:
 
 def test_no_secret_is_kept_in_the_clear() -> None:
     async def scene() -> bool:
-        key = mint(KEY, build.PEPPER)
+        key = generate_credential(KEY, build.PEPPER)
         verifier = keyring_of(FakeCredentialDatabase(key))
         await verifier.verify(text_of(key), KEY)
         kept = repr([vars(each) for each in (verifier, verifier._credentials, verifier._uses)])
@@ -89,7 +89,7 @@ def test_no_secret_is_kept_in_the_clear() -> None:
 
 def test_a_use_is_noted_once_a_minute_and_all_at_the_end() -> None:
     async def scene() -> list[list[bool]]:
-        key = mint(KEY, build.PEPPER)
+        key = generate_credential(KEY, build.PEPPER)
         database, now = FakeCredentialDatabase(key), [0.0]
         verifier = keyring_of(database, lambda: now[0])
         for passed in (0.0, 1.0, USE_NOTED_EVERY.total_seconds() - 1.5, 1.0):
@@ -103,7 +103,7 @@ def test_a_use_is_noted_once_a_minute_and_all_at_the_end() -> None:
 
 def test_neither_a_token_nor_an_expired_or_unproven_key_is_noted() -> None:
     async def scene() -> list[list[str]]:
-        key, token = mint(KEY, build.PEPPER), mint(TOKEN, build.PEPPER)
+        key, token = generate_credential(KEY, build.PEPPER), generate_credential(TOKEN, build.PEPPER)
         expired, good = FakeCredentialDatabase(key, is_expired=True), FakeCredentialDatabase(key, token)
         await keyring_of(expired).verify(text_of(key), KEY)
         verifier = keyring_of(good)
@@ -117,7 +117,7 @@ def test_neither_a_token_nor_an_expired_or_unproven_key_is_noted() -> None:
 
 def test_a_use_that_cannot_be_noted_keeps_nobody_out() -> None:
     async def scene() -> StoredCredential | None:
-        key = mint(KEY, build.PEPPER)
+        key = generate_credential(KEY, build.PEPPER)
         database = FakeCredentialDatabase(key)
         database.is_away = True
         verifier = keyring_of(database)

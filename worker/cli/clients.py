@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 from uuid_utils.compat import uuid7
 
-from delivery.credentials import Minted, is_prefix, mint, split
+from delivery.credentials import NewCredential, generate_credential, is_prefix, parse_credential
 from delivery.explain import ago, count, span
 from delivery.intake.messages import RECIPIENT_LIMIT
 from delivery.records.database import Database, transaction
@@ -48,7 +48,7 @@ def create(
     """Create a client and print its API key, this once: only a digest of it is kept."""
     asked = settings()
     client_id = uuid7()
-    minted = mint(CredentialKind.API_KEY, asked.pepper)
+    minted = generate_credential(CredentialKind.API_KEY, asked.pepper)
     limits = RateLimits(requests_per_minute, recipients_per_minute)
     with opened(asked) as database, transaction(database) as db:
         records.put(db, client_id, name, scopes=scope, limits=limits)
@@ -79,7 +79,7 @@ def add_key(
 ) -> None:
     """Give a client another key or secret and print it, this once. The ones it has go on working."""
     asked = settings()
-    minted = mint(CredentialKind(kind), asked.pepper)
+    minted = generate_credential(CredentialKind(kind), asked.pepper)
     with opened(asked) as database:
         client_id = _identify(database, client)
         with transaction(database) as db:
@@ -97,7 +97,7 @@ def rotate(
 ) -> None:
     """Give a client a new key and print it, this once. The old ones of its kind end after the overlap."""
     asked = settings()
-    minted = mint(CredentialKind(kind), asked.pepper)
+    minted = generate_credential(CredentialKind(kind), asked.pepper)
     overlap = timedelta(hours=overlap_hours)
     with opened(asked) as database:
         client_id = _identify(database, client)
@@ -149,7 +149,7 @@ def _identify(database: Database, text: str) -> UUID:
 
 def _read_prefix(text: str) -> str | None:
     """Read a prefix. Of a whole key, pasted by somebody in a hurry, the prefix is enough."""
-    parts = split(text.strip())
+    parts = parse_credential(text.strip())
     prefix = parts[0] if parts else text.strip()
     return prefix if is_prefix(prefix) else None
 
@@ -158,7 +158,7 @@ def _days(days: float | None) -> timedelta | None:
     return None if days is None else timedelta(days=days)
 
 
-def _show_secret(client_id: UUID, minted: Minted) -> None:
+def _show_secret(client_id: UUID, minted: NewCredential) -> None:
     name = _NAMES[minted.kind]
     typer.echo(f"client         {client_id}\n{name:<13}  {minted.text.get_secret_value()}")
     typer.echo(f"Keep the {name} now: it is not shown again.")

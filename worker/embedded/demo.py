@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 
 from pydantic import SecretStr
 
-from delivery.credentials import is_match, mint, split
+from delivery.credentials import generate_credential, is_match, parse_credential
 from delivery.records.database import Database, transaction
 from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
@@ -70,12 +70,12 @@ def credentials(database: Database, pepper: SecretStr, facts_path: Path) -> dict
     answer = {"client_id": str(CLIENT_ID)}
     with transaction(database) as db:
         for field, kind in {"api_key": CredentialKind.API_KEY, "client_secret": CredentialKind.CLIENT_SECRET}.items():
-            parts = split(str(told.get(field, "")))
+            parts = parse_credential(str(told.get(field, "")))
             known = clients.find_credential(db, parts[0], kind) if parts else None
             if parts and known and known.client_id == CLIENT_ID and is_match(parts[1], known.digest, pepper):
                 answer[field] = str(told[field])
                 continue
-            minted = mint(kind, pepper)
+            minted = generate_credential(kind, pepper)
             clients.add_credentials(db, CLIENT_ID, [minted])
             answer[field] = minted.text.get_secret_value()
     return answer

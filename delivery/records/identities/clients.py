@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, false, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from delivery.credentials import Minted
+from delivery.credentials import NewCredential
 from delivery.intake.uuids import read_uuid
 from delivery.records.schema import Client, Credential
 from delivery.vocabulary import CredentialKind, Scope
@@ -80,7 +80,7 @@ def identify(db: Connection, text: str) -> list[UUID]:
 def add_credentials(
     db: Connection,
     client_id: UUID,
-    minted: Sequence[Minted],
+    minted: Sequence[NewCredential],
     *,
     scopes: Iterable[Scope] | None = None,
     lifetime: timedelta | None = None,

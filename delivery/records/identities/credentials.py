@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from delivery.credentials import Minted
+from delivery.credentials import NewCredential
 from delivery.records.identities.clients import add_credentials
 from delivery.vocabulary import CredentialKind, Scope
 
@@ -110,7 +110,7 @@ def overview(db: Connection) -> list[ClientView]:
 
 
 def rotate(
-    db: Connection, client_id: UUID, minted: Minted, *, overlap: timedelta, lifetime: timedelta | None = None
+    db: Connection, client_id: UUID, minted: NewCredential, *, overlap: timedelta, lifetime: timedelta | None = None
 ) -> int:
     """Store a fresh key, and let the live ones of its kind end after the overlap. Answer how many these are.
 
@@ -143,7 +143,7 @@ def note_use(db: Connection, prefixes: Sequence[str]) -> None:
 
 
 def issue_token(
-    db: Connection, client_id: UUID, minted: Minted, *, scopes: Collection[Scope], lifetime: timedelta
+    db: Connection, client_id: UUID, minted: NewCredential, *, scopes: Collection[Scope], lifetime: timedelta
 ) -> None:
     """Store a fresh access token, and forget those of its client that expired more than a day ago."""
     db.execute(_FORGET, {"client_id": client_id, "kept": TOKEN_KEPT_FOR})
