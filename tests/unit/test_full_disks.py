@@ -18,18 +18,18 @@ print("still at work")
 _KEEPS = """
 import resource, sys
 from pathlib import Path
-from worker.embedded.mail_sink import Mailroom
+from worker.embedded.mail_sink import MailStore
 folder = Path(sys.argv[1])
-mailroom = Mailroom(folder)
+mail_store = MailStore(folder)
 limit = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
 try:
-    mailroom.keep(["ada@example.com"], b"x" * 2000)
+    mail_store.keep(["ada@example.com"], b"x" * 2000)
 except OSError:
     print("refused")
 resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-mailroom.keep(["ada@example.com"], b"small")
-print([mail.raw for mail in Mailroom(folder).mails()])
+mail_store.keep(["ada@example.com"], b"small")
+print([mail.raw for mail in MailStore(folder).mails()])
 """
 
 
