@@ -19,12 +19,12 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.usefixtures("broker")
 
 
-class WatchedLetterbox(DirectSendQueue):
+class WatchedQueue(DirectSendQueue):
     """A letterbox that counts how often somebody looked into it."""
 
     looks = 0
 
-    def look(self, name: str) -> list[bytes]:
+    def peek(self, name: str) -> list[bytes]:
         """Look, and count it."""
         self.looks += 1
         return super().peek(name)
@@ -35,7 +35,7 @@ def test_while_the_database_is_away_sends_stay_where_they_are(
 ) -> None:
     away = context.settings.model_copy(update={"database_url": SecretStr("postgresql+psycopg://127.0.0.1:1/none")})
     closed = StepContext(context.settings, open_database(away, connections=1), bells)
-    queue = WatchedLetterbox(context.settings)
+    queue = WatchedQueue(context.settings)
     broker.lpush(LISTS[0], envelope(fields(book.account(), token=token)))
 
     with reading(closed, queue):
@@ -125,7 +125,7 @@ def test_a_letterbox_that_is_no_list_breaks_nothing(
     context: StepContext, broker: Redis, book: Book, token: str
 ) -> None:
     broker.set(LISTS[0], "nonsense")
-    queue = WatchedLetterbox(context.settings)
+    queue = WatchedQueue(context.settings)
 
     with reading(context, queue):
         wait_until(lambda: queue.looks > 0)

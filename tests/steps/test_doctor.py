@@ -206,7 +206,7 @@ def test_the_command_ends_with_1_and_says_what_to_do_when_something_is_broken(
     assert (False, 1, [str(settled)]) == (answer["is_well"], fault["count"], fault["rows"])
 
 
-@pytest.mark.usefixtures("broker", "store")
+@pytest.mark.usefixtures("broker", "database")
 def test_a_lane_without_a_worker_is_a_fault(doctor: Callable[..., Any]) -> None:
     ended = doctor()
 
@@ -236,7 +236,7 @@ def test_stuck_work_is_told_with_its_likely_reason(doctor: Callable[..., Any], b
     assert "Likely because this does not hold: a worker of the lane decide is alive" in said
 
 
-@pytest.mark.usefixtures("alive", "store")
+@pytest.mark.usefixtures("alive", "database")
 def test_a_broker_that_is_away_is_a_warning_only(doctor: Callable[..., Any]) -> None:
     ended = doctor(BROKER_URL="redis://127.0.0.1:1/0")
 

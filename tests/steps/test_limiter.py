@@ -111,7 +111,7 @@ def test_what_is_kept_in_redis_expires_and_names_no_address(settings: Settings, 
 
 def test_our_arithmetic_is_that_of_the_library(settings: Settings, broker: Redis) -> None:
     rate_limit = RateLimit(10, 60)
-    key = f"{KEY_PREFIX}:{{rate_limit/subject/10/60/second}}"
+    key = f"{KEY_PREFIX}:{{quota/subject/10/60/second}}"
     # In the middle of a window: 10 used in the one before, 3 in this one.
     broker.set(f"{key}/-1", 10, px=30_000)
     broker.set(key, 3, px=90_000)
