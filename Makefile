@@ -58,7 +58,7 @@ bench-latency: dev ## Measure one message from POST to verdict, idle and at half
 	@exec $(BIN)/python -m benchmarks.latency $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-door: dev ## Compare the API with a textbook one (6 min)
-	@exec $(BIN)/python -m benchmarks.door $(if $(SHORT),--short)
+	@exec $(BIN)/python -m benchmarks.api $(if $(SHORT),--short)
 
 bench-growth: dev ## Measure the drain with a long backlog, old rows, many clients, more workers (15 min)
 	@exec $(BIN)/python -m benchmarks.growth $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))
@@ -69,7 +69,7 @@ chaos: dev ## Try to break the promises with real processes and seeded faults
 		$(if $(ACTION),--action $(ACTION)) $(if $(JOBS),--jobs $(JOBS))
 
 chaos-broken: dev ## Prove that the trials catch deliberately broken builds
-	@exec $(BIN)/python -m chaos.breaking $(BUILD) $(if $(JOBS),--jobs $(JOBS))
+	@exec $(BIN)/python -m chaos.mutants $(BUILD) $(if $(JOBS),--jobs $(JOBS))
 
 simulate: dev ## Run thousands of seeded schedules on a model of the database
 	@exec $(BIN)/python -m tests.simulation $(or $(N),5000) $(or $(SEED),0)

@@ -5,8 +5,8 @@ import statistics
 from collections.abc import Sequence
 from html import escape
 
-from benchmarks.draining import Run
-from benchmarks.standings import rates
+from benchmarks.drain_report import rates
+from benchmarks.drain_run import Run
 
 _WIDTH, _LEFT, _RIGHT = 860, 170, 140
 _BAR, _GAP, _TOP = 22, 8, 46

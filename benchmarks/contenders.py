@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 
 from benchmarks.population import Order, Population
-from benchmarks.programs import Servers
+from benchmarks.processes import Servers
 
 EVER = UUID(int=0)
 """No message has a lesser id."""

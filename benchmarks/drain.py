@@ -18,12 +18,12 @@ import psutil
 
 from benchmarks.chart import draw
 from benchmarks.contenders import Contender
-from benchmarks.draining import Case, Run, drain
-from benchmarks.ours import Ours
+from benchmarks.drain_report import describe
+from benchmarks.drain_run import Case, Run, drain
+from benchmarks.peer_contenders import PEERS
 from benchmarks.population import Population, populate
-from benchmarks.programs import ROOT, Servers, open_servers
-from benchmarks.rivals import PEERS
-from benchmarks.standings import describe
+from benchmarks.postroom import Ours
+from benchmarks.processes import ROOT, Servers, open_servers
 
 _FOLDER = ROOT / "var" / "bench"
 # So many messages that a run takes about ten seconds; what is compared are rates. By recipients a message.

@@ -17,12 +17,12 @@ import psycopg
 from uuid_utils.compat import uuid7
 
 from benchmarks.drain import save, tell
-from benchmarks.draining import Case, Run, drain
+from benchmarks.drain_report import spread
+from benchmarks.drain_run import Case, Run, drain
 from benchmarks.old_rows import RECIPIENTS, fill
-from benchmarks.ours import Ours
 from benchmarks.population import Population, populate
-from benchmarks.programs import Servers, open_servers
-from benchmarks.standings import spread
+from benchmarks.postroom import Ours
+from benchmarks.processes import Servers, open_servers
 
 _CLIENTS = 10_000
 _CLIENTS_TOO = """

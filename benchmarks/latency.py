@@ -24,13 +24,13 @@ import psycopg
 from benchmarks import contenders
 from benchmarks.contenders import Contender, module
 from benchmarks.drain import save, tell
-from benchmarks.draining import working
+from benchmarks.drain_run import working
+from benchmarks.latency_report import Measured, describe
 from benchmarks.load import Job, Seen
-from benchmarks.measured import Measured, describe
-from benchmarks.ours import Ours
+from benchmarks.peer_contenders import Peer, textbook
 from benchmarks.population import BODY, Order, Population, populate
-from benchmarks.programs import ROOT, Servers, busy_cpu_seconds, cpu_seconds, free_port, open_servers, running
-from benchmarks.rivals import Peer, textbook
+from benchmarks.postroom import Ours
+from benchmarks.processes import ROOT, Servers, busy_cpu_seconds, cpu_seconds, free_port, open_servers, running
 from delivery.credentials import NewCredential, generate_credential
 from delivery.records.database import transaction
 from delivery.records.identities import clients
@@ -105,7 +105,7 @@ def main() -> None:
     with open_servers() as servers:
         entrants = [
             _enter(Ours(servers, 1), "api_stub", population),
-            _enter(textbook(servers), "benchmarks.textbook_door", population),
+            _enter(textbook(servers), "benchmarks.textbook_api", population),
         ]
         for round_ in range(1, rounds + 1):
             for measured in _round(servers, entrants, population, round_, share):

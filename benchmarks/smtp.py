@@ -17,12 +17,12 @@ from pathlib import Path
 from benchmarks import contenders
 from benchmarks.contenders import module
 from benchmarks.drain import save, tell
-from benchmarks.draining import Case, Run, Watch, await_open, working
-from benchmarks.ours import Ours
+from benchmarks.drain_report import spread
+from benchmarks.drain_run import Case, Run, Watch, await_open, working
+from benchmarks.peer_contenders import Peer, textbook
 from benchmarks.population import Order, Population, populate
-from benchmarks.programs import Servers, free_port, open_servers, running
-from benchmarks.rivals import Peer, textbook
-from benchmarks.standings import spread
+from benchmarks.postroom import Ours
+from benchmarks.processes import Servers, free_port, open_servers, running
 from delivery.vocabulary import Channel, QueueName
 from tasks.lanes import LaneName
 

@@ -11,10 +11,10 @@ from contextlib import suppress
 from functools import partial
 from itertools import cycle
 
-from chaos.focus import SCENES, point_schedules, scene
 from chaos.jobs import Task, play_all
+from chaos.runner import Result
+from chaos.scenarios import SCENES, point_schedules, scene
 from chaos.schedule import LARGEST, Schedule, draw
-from chaos.trial import Result
 from delivery.crash_points import CrashAction, CrashPoint
 from delivery.logs import configure_logs
 

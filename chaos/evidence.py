@@ -8,9 +8,9 @@ from typing import Any
 from psycopg import Connection, connect
 from psycopg.rows import dict_row
 
-from chaos.ledger import Ledger
-from chaos.mailhost import Copy
-from chaos.people import subject
+from chaos.clients import subject
+from chaos.history import Ledger
+from chaos.mail_relay import Copy
 from chaos.schedule import Ending, Schedule
 
 _MESSAGES = """

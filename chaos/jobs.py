@@ -8,8 +8,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from chaos.runner import Result, Stage, open_stage
 from chaos.schedule import Schedule
-from chaos.trial import Result, Stage, open_stage
 
 # Forked before there is any thread: what a job is to do need not be pickled.
 _FORK = get_context("fork")

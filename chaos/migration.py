@@ -6,8 +6,8 @@ from pathlib import Path
 
 from psycopg import connect
 
+from chaos.cluster import DATABASE, Site
 from chaos.schedule import Blow
-from chaos.site import DATABASE, Site
 from delivery.records.database import open_database, transaction
 from delivery.records.migrate import create_database, is_current
 from delivery.settings import Settings

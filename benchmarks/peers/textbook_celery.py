@@ -10,7 +10,7 @@ from celery import Celery, chord
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from benchmarks.peers.book import NOW, Account, InboxLetter, Message, Preference, Recipient, open_engine, told
+from benchmarks.peers.records import NOW, Account, InboxLetter, Message, Preference, Recipient, open_engine, told
 
 app = Celery("textbook", broker=told("CELERY_URL"), backend=told("CELERY_URL"))
 app.conf.update(task_acks_late=True, result_expires=600)

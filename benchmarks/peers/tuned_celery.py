@@ -3,7 +3,7 @@
 from celery import Celery
 from sqlalchemy import text
 
-from benchmarks.peers.book import COUNT_DOWN, open_engine, told
+from benchmarks.peers.records import COUNT_DOWN, open_engine, told
 
 app = Celery("tuned", broker=told("CELERY_URL"))
 app.conf.update(task_ignore_result=True, worker_prefetch_multiplier=32, worker_send_task_events=False)

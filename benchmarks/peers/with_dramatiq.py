@@ -9,7 +9,7 @@ from dramatiq.rate_limits.backends import RedisBackend
 from sqlalchemy import select
 from sqlalchemy.orm import sessionmaker
 
-from benchmarks.peers.book import NOW, InboxLetter, Message, Preference, Recipient, open_engine, told
+from benchmarks.peers.records import NOW, InboxLetter, Message, Preference, Recipient, open_engine, told
 
 _client = redis.Redis.from_url(told("REDIS_URL"))
 broker = RedisBroker(client=_client)

@@ -4,7 +4,7 @@ from huey import RedisHuey
 from sqlalchemy import select
 from sqlalchemy.orm import sessionmaker
 
-from benchmarks.peers.book import COUNT_DOWN, InboxLetter, Preference, Recipient, open_engine, told
+from benchmarks.peers.records import COUNT_DOWN, InboxLetter, Preference, Recipient, open_engine, told
 
 huey = RedisHuey("bench", url=told("REDIS_URL"), results=False)
 sessions = sessionmaker(open_engine())

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 from uuid_utils.compat import uuid7
 
-from chaos.valve import Valve, valve_before
+from chaos.fault_proxy import Valve, valve_before
 from delivery.settings import Settings
 from tests.support.api_client import Headers, post, status_of
 from tests.support.api_server import open_door

@@ -7,8 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from benchmarks import contenders, old_rows
-from benchmarks.ours import Ours
 from benchmarks.population import Order, Population
+from benchmarks.postroom import Ours
 from delivery.records.database import transaction
 from delivery.records.views import invariants
 from delivery.settings import Settings

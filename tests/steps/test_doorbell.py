@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from redis import Redis
 from uuid_utils.compat import uuid7
 
-from chaos.valve import Valve, valve_before
+from chaos.fault_proxy import Valve, valve_before
 from delivery.crash_points import CrashPoint, arm
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, QueueName, State, StepName

@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 from api_stub.ratelimit.limiter import Limiter
 from api_stub.ratelimit.redis_counter import KEY_PREFIX, PATIENCE_S, RedisCounter, RedisSlidingWindow
 from api_stub.ratelimit.window import RateLimit, WindowUsage
-from chaos.valve import Valve, valve_before
+from chaos.fault_proxy import Valve, valve_before
 from delivery.settings import Settings
 from tests.support.rate_limits import Call, admitted
 

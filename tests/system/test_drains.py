@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from chaos.valve import Valve, valve_before
+from chaos.fault_proxy import Valve, valve_before
 from delivery.records.database import disable_idle_timeout, transaction
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, State

@@ -11,7 +11,7 @@ from tests.support.platform import ROOT
 
 _BENCHMARK = """
 import threading
-from benchmarks.programs import open_servers, running
+from benchmarks.processes import open_servers, running
 with open_servers(), running(("sleep", "600"), lambda: True):
     print("ready", flush=True)
     threading.Event().wait()

@@ -7,13 +7,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import growth, measured, standings
+from benchmarks import drain_report, growth, latency_report
+from benchmarks.api_report import describe
 from benchmarks.chart import draw
-from benchmarks.draining import Memory
-from benchmarks.draining import Run as DrainRun
+from benchmarks.drain_run import Memory
+from benchmarks.drain_run import Run as DrainRun
+from benchmarks.latency_report import Measured
 from benchmarks.load import Job, Run
-from benchmarks.measured import Measured
-from benchmarks.report import describe
 from delivery.intake.messages import read_draft
 from tests.support import build
 
@@ -54,14 +54,14 @@ def test_the_load_sends_as_many_requests_as_it_is_told_and_all_are_legal_message
 
 
 def test_latencies_of_several_rounds_are_told_by_their_median_and_compared_within_a_round() -> None:
-    ours, theirs = "Postroom, 1 worker", standings.REFERENCE
+    ours, theirs = "Postroom, 1 worker", drain_report.REFERENCE
     rates = [(1, ours, 900.0), (1, theirs, 10.0), (2, ours, 800.0), (2, theirs, 20.0)]
     runs = [
         Measured(number, name, "through the door", 25, 100, rate, 50.0 + number, 90.0, {"door": 600}, 0.01, None)
         for number, name, rate in rates
     ]
 
-    table = measured.describe([*runs, replace(runs[0], messages_per_s=1e6, fault="a letter too many")])
+    table = latency_report.describe([*runs, replace(runs[0], messages_per_s=1e6, fault="a letter too many")])
 
     row = next(line for line in table.splitlines() if ours in line)
     assert "| 850 (800 to 900) | 65 (40 to 90) | 51.5 (51.0 to 52.0) |" in row
@@ -103,7 +103,7 @@ def test_the_standings_compare_the_runs_of_one_round() -> None:
     runs = [drained("floor", i, each) for i, each in enumerate((1000, 2000, 3000))]
     runs += [drained("Celery, textbook", i, each) for i, each in enumerate((10, 20, 10))]
 
-    table = standings.describe(runs)
+    table = drain_report.describe(runs)
 
     assert "| floor | 2,000 (1,000 to 3,000) | 80 (40 to 120) | 100.0 (100.0 to 300.0) | 100% (100% to 100%) |" in table
 
@@ -111,7 +111,7 @@ def test_the_standings_compare_the_runs_of_one_round() -> None:
 def test_a_run_that_was_not_right_is_told_of_and_does_not_count() -> None:
     runs = [drained("floor", 1, 1000), drained("floor", 2, 9000, "outcomes: 3 of 4")]
 
-    table = standings.describe(runs)
+    table = drain_report.describe(runs)
 
     assert "| floor | 1,000 |" in table
     assert "Not counted: floor, round 2: outcomes: 3 of 4." in table

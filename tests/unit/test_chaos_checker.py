@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from chaos.checker import violations
+from chaos.clients import account_id, address
 from chaos.evidence import Evidence
-from chaos.judge import violations
-from chaos.ledger import Answer, Ledger
-from chaos.mailhost import Copy
-from chaos.people import account_id, address
+from chaos.history import Answer, Ledger
+from chaos.mail_relay import Copy
 from chaos.schedule import Blow, Ending, Fault, Planned, Pool, Schedule
 from delivery.vocabulary import CaseState
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chaos.focus import SCENES, point_schedules, scene
+from chaos.scenarios import SCENES, point_schedules, scene
 from chaos.schedule import Fault, draw
 from delivery.crash_points import CrashPoint
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from chaos.valve import COMMIT, Valve, Way, valve_before
+from chaos.fault_proxy import COMMIT, Valve, Way, valve_before
 
 _TIMEOUT_S = 5.0
 _MOMENT_S = 0.05

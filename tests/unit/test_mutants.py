@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.breaking import ROOT, Broken, break_tree, broken_builds
+from chaos.mutants import ROOT, Broken, break_tree, broken_builds
 
 ASKED = {
     "sweep_off",

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.standings import REFERENCE, spread
+from benchmarks.drain_report import REFERENCE, spread
 
 
 @dataclass(frozen=True, slots=True)

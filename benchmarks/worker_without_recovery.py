@@ -1,6 +1,6 @@
 """A worker without its guards: no crash points, no journal, no watch. What a worker costs more than this, they cost.
 
-`python -m benchmarks.bare_worker LANE`, with the settings of the environment.
+`python -m benchmarks.worker_without_recovery LANE`, with the settings of the environment.
 """
 
 import sys

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.api_report import describe
+from benchmarks.api_servers import Door, Place, open_place
 from benchmarks.load import Job, Seen
-from benchmarks.place import Door, Place, open_place
-from benchmarks.programs import busy_cpu_seconds
-from benchmarks.report import describe
+from benchmarks.processes import busy_cpu_seconds
 
 _ROOT = Path(__file__).resolve().parent.parent
 _FOLDER = _ROOT / "var" / "bench"

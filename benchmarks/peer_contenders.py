@@ -12,9 +12,9 @@ import redis
 from sqlalchemy import create_engine
 
 from benchmarks.contenders import module, program
-from benchmarks.peers.book import Base
+from benchmarks.peers.records import Base
 from benchmarks.population import BODY, Order, Population
-from benchmarks.programs import ROOT, Servers, socket_of
+from benchmarks.processes import ROOT, Servers, socket_of
 from delivery.records.migrate import create_database
 from worker.embedded.servers import named_database
 

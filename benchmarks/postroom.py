@@ -9,7 +9,7 @@ from uuid import UUID
 
 from benchmarks.contenders import module
 from benchmarks.population import BODY, Order, Population
-from benchmarks.programs import Servers
+from benchmarks.processes import Servers
 from delivery.intake.messages import Draft
 from delivery.records.database import Database, open_database, transaction
 from delivery.records.identities import accounts, clients
@@ -83,7 +83,11 @@ class Ours:
 
     def commands(self) -> list[tuple[str, ...]]:
         """Its worker processes."""
-        command = module("benchmarks.bare_worker", self.lane) if self.is_bare else module("worker", "worker", self.lane)
+        command = (
+            module("benchmarks.worker_without_recovery", self.lane)
+            if self.is_bare
+            else module("worker", "worker", self.lane)
+        )
         return [command] * self.workers
 
     @cached_property

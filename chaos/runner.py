@@ -14,15 +14,15 @@ from time import monotonic
 import redis
 from psycopg import Error, connect
 
-from chaos.blows import strike
+from chaos.checker import violations
+from chaos.clients import Clients, furnish
+from chaos.cluster import API, DATABASE, OURS, Site, processes_of
 from chaos.evidence import Left, empty, gather, let_pass, look
-from chaos.judge import violations
-from chaos.ledger import Ledger
+from chaos.faults import strike
+from chaos.history import Ledger
 from chaos.migration import migrate_and_crash
-from chaos.people import Clients, furnish
+from chaos.reviewers import Staff
 from chaos.schedule import LOAD_S, Blow, Fault, Schedule
-from chaos.site import API, DATABASE, OURS, Site, processes_of
-from chaos.staff import Staff
 from delivery.records.database import open_database
 from delivery.records.migrate import create_database, migrate
 from delivery.vocabulary import CredentialKind, QueueName

@@ -1,6 +1,6 @@
 """Tests of the test: builds that are broken on purpose, each of which must turn its trial red.
 
-`chaos/broken/*.toml` says of each what it breaks, by which edits to a copy of the tree, and which trial must see it.
+`chaos/mutations/*.toml` says of each what it breaks, by which edits to a copy of the tree, and which trial must see it.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
-_BROKEN = Path(__file__).parent / "broken"
+_BROKEN = Path(__file__).parent / "mutations"
 _PACKAGES = ("api_stub", "chaos", "delivery", "tasks", "worker")
 _RED = 1
 _TRIES = 3
@@ -68,7 +68,7 @@ def break_tree(build: Broken, source: Path, target: Path) -> None:
 
 def main() -> int:
     """Play the trial of every broken build; end with 1 when one of them passed for sound."""
-    parser = argparse.ArgumentParser(prog="python -m chaos.breaking", description="Show that the trials see defects.")
+    parser = argparse.ArgumentParser(prog="python -m chaos.mutants", description="Show that the trials see defects.")
     parser.add_argument("name", nargs="*", help="these builds only")
     parser.add_argument("--jobs", type=int, default=1, help="so many builds at once")
     asked = parser.parse_args()

@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import redis
 
-from chaos.mailhost import Mailhost
-from chaos.valve import Valve
+from chaos.fault_proxy import Valve
+from chaos.mail_relay import Mailhost
 from delivery.crash_points import CrashPoint, acknowledgement_file
 from delivery.records.database import answers
 from delivery.settings import Settings, environment_name

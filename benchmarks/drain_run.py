@@ -13,7 +13,7 @@ import psutil
 from benchmarks import contenders
 from benchmarks.contenders import Contender, Verdict
 from benchmarks.population import Population
-from benchmarks.programs import Servers, busy_cpu_seconds, cpu_seconds, memory_mib, running
+from benchmarks.processes import Servers, busy_cpu_seconds, cpu_seconds, memory_mib, running
 
 _PATIENCE_S = 90
 _LOOK_EVERY_S = 0.2

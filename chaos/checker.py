@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
+from chaos.clients import account_id, subject
+from chaos.cluster import API, POSTGRES, processes_of
 from chaos.evidence import Evidence
-from chaos.people import account_id, subject
 from chaos.schedule import Blow, Ending, Fault, Planned
-from chaos.site import API, POSTGRES, processes_of
 from delivery.rules.states import STATE_CLASSES, StateClass, is_final
 from delivery.vocabulary import CaseState, Channel, State, Status
 

@@ -13,7 +13,7 @@ import psycopg
 import redis
 from uuid_utils.compat import uuid7
 
-from benchmarks.programs import cpu_seconds, free_port, open_servers, running
+from benchmarks.processes import cpu_seconds, free_port, open_servers, running
 from delivery.credentials import generate_credential
 from delivery.records.database import open_database, transaction
 from delivery.records.identities import accounts, clients
@@ -83,7 +83,7 @@ def open_place() -> Iterator[Place]:
         servers = stack.enter_context(open_servers())
         doors = [
             stack.enter_context(_door(name, module, servers.postgres, servers.valkey))
-            for name, module in {"ours": "api_stub", "textbook": "benchmarks.textbook_door"}.items()
+            for name, module in {"ours": "api_stub", "textbook": "benchmarks.textbook_api"}.items()
         ]
         programs = [*servers.programs, *(door.process for door in doors)]
         yield Place(doors[0], doors[1], servers.facts, servers.broker, programs)

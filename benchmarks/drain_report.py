@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterable, Sequence
 
-from benchmarks.draining import Run
+from benchmarks.drain_run import Run
 
 REFERENCE = "Celery, textbook"
 FLOOR = "floor"

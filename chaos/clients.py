@@ -16,9 +16,9 @@ from celery import Celery
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from chaos.ledger import Answer, Ledger
+from chaos.cluster import HELD_PHRASE, Site
+from chaos.history import Answer, Ledger
 from chaos.schedule import Ending, Planned, Pool
-from chaos.site import HELD_PHRASE, Site
 from delivery.credentials import generate_credential
 from delivery.records.database import open_database, transaction
 from delivery.records.identities import accounts, clients

@@ -5,10 +5,10 @@ import sys
 import threading
 from uuid import UUID
 
-from chaos.ledger import Ledger
-from chaos.people import subject
+from chaos.clients import subject
+from chaos.cluster import Site
+from chaos.history import Ledger
 from chaos.schedule import Ending, Planned
-from chaos.site import Site
 from delivery.records.database import DATABASE_UNAVAILABLE, Database, open_database, transaction
 from delivery.records.pipeline import vetting_cases
 from delivery.records.pipeline.vetting_cases import CaseDecision, CaseView

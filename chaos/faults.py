@@ -10,10 +10,10 @@ from typing import Any
 import psycopg
 import redis
 
+from chaos.cluster import API, DECIDE, OTHER_SMTP, OURS, POSTGRES, SMTP, VALKEY, Site
 from chaos.evidence import let_pass
+from chaos.fault_proxy import Valve, Way
 from chaos.schedule import Blow, Fault
-from chaos.site import API, DECIDE, OTHER_SMTP, OURS, POSTGRES, SMTP, VALKEY, Site
-from chaos.valve import Valve, Way
 from delivery.vocabulary import QueueName, StepName
 from tasks.broker.bell_format import write_payload
 
