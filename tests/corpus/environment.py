@@ -18,7 +18,7 @@ from delivery.vocabulary import AccountStatus, Channel, CredentialKind, Scope
 from tests.corpus.cases import Values
 from tests.support.api_server import open_door
 from tests.support.credentials import PAST, minted, text_of
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 
 _UNLIMITED = {"requests_per_minute": 1_000_000, "recipients_per_minute": 1_000_000}
 _TABLES = ("message", "recipient", "inbox_letter", "account", "preference")
@@ -29,40 +29,40 @@ class Stage:
     """A door, what is behind it, and what the corpus calls the things there."""
 
     port: int
-    book: Book
+    fixtures: Fixtures
     values: Values
 
     def counts(self) -> dict[str, int]:
         """Count all that a request may change."""
         columns = ", ".join(f"(SELECT count(*) FROM {table}) AS {table}" for table in _TABLES)
-        (row,) = self.book.ask(f"SELECT {columns}")
+        (row,) = self.fixtures.ask(f"SELECT {columns}")
         return dict(row._mapping)
 
 
 @contextmanager
-def set_stage(settings: Settings, book: Book) -> Iterator[Stage]:
+def set_stage(settings: Settings, fixtures: Fixtures) -> Iterator[Stage]:
     """Open a door without limits on an empty Postroom and put everything in its place."""
-    values = {**_credentials(book, settings), **_accounts(book), **_messages(book)}
+    values = {**_credentials(fixtures, settings), **_accounts(fixtures), **_messages(fixtures)}
     with open_door(settings.model_copy(update=_UNLIMITED)) as client:
         port = client.base_url.port
         assert port is not None
-        yield Stage(port, book, values)
+        yield Stage(port, fixtures, values)
 
 
-def _credentials(book: Book, settings: Settings) -> dict[str, str]:
+def _credentials(fixtures: Fixtures, settings: Settings) -> dict[str, str]:
     def make(kind: CredentialKind = CredentialKind.API_KEY, **chosen: object) -> str:
-        return text_of(minted(book, settings, kind, **chosen))
+        return text_of(minted(fixtures, settings, kind, **chosen))
 
     token, expired = CredentialKind.ACCESS_TOKEN, PAST
-    other, limited = book.client(), book.client()
-    with transaction(book.database) as db:
+    other, limited = fixtures.client(), fixtures.client()
+    with transaction(fixtures.database) as db:
         clients.put(db, limited, "limited", scopes=list(Scope), limits=RateLimits(None, 1))
-    revoked = minted(book, settings)
-    book.ask("UPDATE credential SET revoked_at = clock_timestamp() WHERE prefix = :prefix", prefix=revoked.prefix)
+    revoked = minted(fixtures, settings)
+    fixtures.ask("UPDATE credential SET revoked_at = clock_timestamp() WHERE prefix = :prefix", prefix=revoked.prefix)
     soon = timedelta(hours=1)
     secret = make(CredentialKind.CLIENT_SECRET)
     return {
-        "basic": base64.b64encode(f"{book.client_id}:{secret}".encode()).decode(),
+        "basic": base64.b64encode(f"{fixtures.client_id}:{secret}".encode()).decode(),
         "key": make(),
         "second_key": make(),
         "reader_key": make(scopes=[Scope.MESSAGE_READ]),
@@ -74,22 +74,22 @@ def _credentials(book: Book, settings: Settings) -> dict[str, str]:
         "token": make(token, lifetime=soon),
         "reader_token": make(token, scopes=[Scope.MESSAGE_READ], lifetime=soon),
         "expired_token": make(token, lifetime=expired),
-        "client_id": str(book.client_id),
+        "client_id": str(fixtures.client_id),
         "other_client_id": str(other),
         "client_secret": secret,
         "expired_secret": make(CredentialKind.CLIENT_SECRET, lifetime=expired),
     }
 
 
-def _accounts(book: Book) -> dict[str, str]:
-    closed, suspended = (str(book.account(status=each)) for each in (AccountStatus.CLOSED, AccountStatus.SUSPENDED))
-    many = [str(each) for each in book.accounts(26)]
+def _accounts(fixtures: Fixtures) -> dict[str, str]:
+    closed, suspended = (str(fixtures.account(status=each)) for each in (AccountStatus.CLOSED, AccountStatus.SUSPENDED))
+    many = [str(each) for each in fixtures.accounts(26)]
     unknown = str(uuid7())
     return {
         "inbox": many[0],
         "second": many[1],
         "INBOX": many[0].upper(),
-        "email": str(book.account(Channel.EMAIL)),
+        "email": str(fixtures.account(Channel.EMAIL)),
         "closed": closed,
         "suspended": suspended,
         "unknown": unknown,
@@ -103,9 +103,9 @@ def _accounts(book: Book) -> dict[str, str]:
     }
 
 
-def _messages(book: Book) -> dict[str, str]:
+def _messages(fixtures: Fixtures) -> dict[str, str]:
     account_id: UUID = uuid7()
-    book.put(AccountFacts(account_id, "Reader", "reader@example.com"))
-    own = [str(book.message(account_id)) for _ in range(3)]
-    others = Book(book.database).message(account_id)
+    fixtures.put(AccountFacts(account_id, "Reader", "reader@example.com"))
+    own = [str(fixtures.message(account_id)) for _ in range(3)]
+    others = Fixtures(fixtures.database).message(account_id)
     return {"message": own[0], "others_message": str(others), "reader": str(account_id), "MESSAGE": own[0].upper()}

@@ -21,7 +21,7 @@ from tasks.steps.decide import decide
 from tests.support.api_client import Headers, key_of
 from tests.support.api_server import open_door
 from tests.support.direct_sends import credential
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.step_driver import Crank, FakeSender, NotedBells
 from worker.runtime.sweep import SWEEP_QUERIES, Sweep
 
@@ -45,9 +45,9 @@ def settings(base_settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def book(database: Database) -> Book:
+def fixtures(database: Database) -> Fixtures:
     """Give the records, empty but for one client."""
-    return Book(database)
+    return Fixtures(database)
 
 
 @pytest.fixture
@@ -75,15 +75,15 @@ def crank(context: StepContext, bells: NotedBells) -> Crank:
 
 
 @pytest.fixture
-def token(book: Book, settings: Settings) -> str:
+def token(fixtures: Fixtures, settings: Settings) -> str:
     """Give an access token of the client of this test, as for direct sends."""
-    return credential(book, settings.pepper)
+    return credential(fixtures, settings.pepper)
 
 
 @pytest.fixture
-def key(book: Book, settings: Settings) -> Headers:
+def key(fixtures: Fixtures, settings: Settings) -> Headers:
     """Give the credential of a client that may do everything."""
-    return key_of(book, settings, book.client_id)
+    return key_of(fixtures, settings, fixtures.client_id)
 
 
 @pytest.fixture
@@ -104,9 +104,9 @@ def overdue(base_settings: Settings) -> Iterator[httpx2.Client]:
 
 
 @pytest.fixture
-def queued(book: Book, context: StepContext) -> UUID:
+def queued(fixtures: Fixtures, context: StepContext) -> UUID:
     """Take in a message to one account, queued for e-mail."""
-    message_id = book.message(book.account(Channel.EMAIL), type=MessageType.JOB)
+    message_id = fixtures.message(fixtures.account(Channel.EMAIL), type=MessageType.JOB)
     decide(context, [message_id])
     return message_id
 
@@ -119,18 +119,18 @@ def open_client(base_settings: Settings) -> Iterator[httpx2.Client]:
 
 
 @pytest.fixture
-def http(open_client: httpx2.Client, book: Book, broker: Redis) -> httpx2.Client:
+def http(open_client: httpx2.Client, fixtures: Fixtures, broker: Redis) -> httpx2.Client:
     """Give a client at the door of an empty Postroom."""
-    del book, broker
+    del fixtures, broker
     return open_client
 
 
 @pytest.fixture
 def command(
-    book: Book, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fixtures: Fixtures, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Any]]:
     """Give what runs a command of ours (a typer application, and words) in a folder without settings of its own."""
-    del book
+    del fixtures
     monkeypatch.chdir(tmp_path)
     told = {"DATABASE_URL": settings.database_url, "POSTROOM_PEPPER": settings.pepper}
     environment = {**{name: secret.get_secret_value() for name, secret in told.items()}, "COLUMNS": "200"}

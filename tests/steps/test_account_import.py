@@ -15,7 +15,7 @@ from delivery.records.database import transaction
 from delivery.records.identities import accounts
 from delivery.records.identities.accounts import AccountFacts
 from delivery.vocabulary import AccountStatus, Channel, MessageType, SenderRule
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from worker.cli.app import app
 
 Run = Callable[..., Any]
@@ -41,9 +41,9 @@ def bring_in(run: Run, tmp_path: Path) -> Run:
     return bring_in_file
 
 
-def known(book: Book, *account_ids: str) -> list[AccountFacts]:
+def known(fixtures: Fixtures, *account_ids: str) -> list[AccountFacts]:
     """Read accounts in this order, those that are there."""
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         found = {str(each.account_id): each for each in accounts.find(db, [UUID(each) for each in account_ids])}
     return [found[each.lower()] for each in account_ids if each.lower() in found]
 
@@ -68,7 +68,7 @@ PLAIN = AccountFacts(UUID(TWO), "Bo", "bo@example.com")
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_csv_file_is_stored(book: Book, bring_in: Run, mark: str, end: str) -> None:
+def test_a_csv_file_is_stored(fixtures: Fixtures, bring_in: Run, mark: str, end: str) -> None:
     rows = [
         f"{HEAD},status,shoe size,time_zone,channel,closed,accepted_types",
         f'{ONE},"Anna, the \u201cfirst\u201d",anna@example.com,suspended,39,Europe/Berlin,email,TRUE,job|rfq',
@@ -79,10 +79,10 @@ def test_a_csv_file_is_stored(book: Book, bring_in: Run, mark: str, end: str) ->
     result = bring_in(mark + end.join(rows))
 
     assert (0, "postroom: 2 accounts stored (2 new, 0 replaced), 0 rows refused\n") == (result.exit_code, result.stdout)
-    assert [FULL, PLAIN] == known(book, ONE, TWO)
+    assert [FULL, PLAIN] == known(fixtures, ONE, TWO)
 
 
-def test_a_file_of_json_lines_is_stored(book: Book, bring_in: Run) -> None:
+def test_a_file_of_json_lines_is_stored(fixtures: Fixtures, bring_in: Run) -> None:
     first = {
         "uuid": ONE, "name": FULL.name, "email": FULL.email, "status": "suspended", "time_zone": "Europe/Berlin",
         "channel": "email", "closed": True, "accepted_types": ["job", "rfq"], "shoe_size": 39,
@@ -92,11 +92,11 @@ def test_a_file_of_json_lines_is_stored(book: Book, bring_in: Run) -> None:
     result = bring_in(lines(json.dumps(first), "", json.dumps(second)), name="accounts.jsonl")
 
     assert 0 == result.exit_code
-    assert [FULL, PLAIN] == known(book, ONE, TWO)
+    assert [FULL, PLAIN] == known(fixtures, ONE, TWO)
 
 
 def test_importing_again_replaces_and_leaves_the_wishes_that_the_file_does_not_speak_of(
-    book: Book, bring_in: Run
+    fixtures: Fixtures, bring_in: Run
 ) -> None:
     preferences: dict[str, Any] = {
         "sender_rule": SenderRule.BLOCK,
@@ -104,8 +104,12 @@ def test_importing_again_replaces_and_leaves_the_wishes_that_the_file_does_not_s
         "muted_until": datetime(2999, 1, 1, tzinfo=UTC),
         "quiet_hours": (time(22), time(7)),
     }
-    book.put(AccountFacts(UUID(ONE), "Old", "old@example.com", channel=Channel.EMAIL, is_closed=True, **preferences))
-    book.put(AccountFacts(UUID(TWO), "Old", "old@example.com", channel=Channel.EMAIL, is_closed=True, **preferences))
+    fixtures.put(
+        AccountFacts(UUID(ONE), "Old", "old@example.com", channel=Channel.EMAIL, is_closed=True, **preferences)
+    )
+    fixtures.put(
+        AccountFacts(UUID(TWO), "Old", "old@example.com", channel=Channel.EMAIL, is_closed=True, **preferences)
+    )
 
     result = bring_in(lines(f"{HEAD},channel", f"{ANNA},", f"{BO},inbox"))
 
@@ -113,7 +117,7 @@ def test_importing_again_replaces_and_leaves_the_wishes_that_the_file_does_not_s
     assert [
         AccountFacts(UUID(ONE), "Anna", "anna@example.com", channel=Channel.EMAIL, is_closed=True, **preferences),
         AccountFacts(UUID(TWO), "Bo", "bo@example.com", **preferences),
-    ] == known(book, ONE, TWO)
+    ] == known(fixtures, ONE, TWO)
 
 
 BROKEN = lines(
@@ -141,20 +145,20 @@ FAULTS = [
 ]  # fmt: skip
 
 
-def test_every_fault_of_every_row_is_told_by_its_line_and_nothing_is_stored(book: Book, bring_in: Run) -> None:
+def test_every_fault_of_every_row_is_told_by_its_line_and_nothing_is_stored(fixtures: Fixtures, bring_in: Run) -> None:
     result = bring_in(BROKEN)
 
     assert FAULTS == result.stderr.splitlines()
     assert (1, "postroom: 0 accounts stored (0 new, 0 replaced), 5 rows refused\n") == (result.exit_code, result.stdout)
-    assert 0 == book.count("account")
+    assert 0 == fixtures.count("account")
 
 
-def test_by_row_the_good_ones_are_stored_and_the_command_fails_all_the_same(book: Book, bring_in: Run) -> None:
+def test_by_row_the_good_ones_are_stored_and_the_command_fails_all_the_same(fixtures: Fixtures, bring_in: Run) -> None:
     result = bring_in(BROKEN, "--per-row")
 
     assert FAULTS == result.stderr.splitlines()
     assert (1, "postroom: 1 account stored (1 new, 0 replaced), 5 rows refused\n") == (result.exit_code, result.stdout)
-    assert ["Anna"] == [each.name for each in known(book, ONE, TWO, THREE)]
+    assert ["Anna"] == [each.name for each in known(fixtures, ONE, TWO, THREE)]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +176,7 @@ def test_columns_that_no_account_has_are_named_once(bring_in: Run, name: str, co
     assert [told] == result.stderr.splitlines()
 
 
-def test_a_line_that_is_no_json_is_a_row_refused(book: Book, bring_in: Run) -> None:
+def test_a_line_that_is_no_json_is_a_row_refused(fixtures: Fixtures, bring_in: Run) -> None:
     good = json.dumps({"uuid": ONE, "name": "Anna", "email": "anna@example.com"})
     rows = [good, "{", "[]", '{"a": 1, "a": 2}', '{"uuid": 7, "name": "\\ud800", "email": {}, "closed": 0}', good]
 
@@ -186,7 +190,7 @@ def test_a_line_that_is_no_json_is_a_row_refused(book: Book, bring_in: Run) -> N
         "line 5 invalid_encoding",
         "line 6 uuid duplicate_key",
     ] == found
-    assert 1 == book.count("account")
+    assert 1 == fixtures.count("account")
 
 
 @pytest.mark.parametrize(
@@ -205,14 +209,14 @@ def test_a_line_that_is_no_json_is_a_row_refused(book: Book, bring_in: Run) -> N
     ],
 )
 def test_what_is_no_file_of_accounts_ends_in_a_sentence(
-    book: Book, bring_in: Run, content: bytes, name: str, sentence: str
+    fixtures: Fixtures, bring_in: Run, content: bytes, name: str, sentence: str
 ) -> None:
     result = bring_in(content, name=name)
 
     assert 1 == result.exit_code
     assert sentence in result.stderr
     assert "Traceback" not in result.output
-    assert 0 == book.count("account")
+    assert 0 == fixtures.count("account")
 
 
 def test_a_file_of_another_kind_or_none_at_all_is_a_wrong_word(run: Run, bring_in: Run) -> None:
@@ -230,19 +234,21 @@ def test_of_very_many_refused_rows_the_first_hundred_are_told(bring_in: Run) -> 
     assert "250 rows refused" in result.stdout
 
 
-def test_more_rows_than_fit_into_one_statement_come_in_together_or_not_at_all(book: Book, bring_in: Run) -> None:
+def test_more_rows_than_fit_into_one_statement_come_in_together_or_not_at_all(
+    fixtures: Fixtures, bring_in: Run
+) -> None:
     rows = [f"{uuid7()},Nr {number},nr{number}@example.com" for number in range(6000)]
 
     refused = bring_in(lines(HEAD, *rows, "7,Anna,anna@example.com"))
-    after_refusal = book.count("account")
+    after_refusal = fixtures.count("account")
     stored = bring_in(lines(HEAD, *rows))
 
-    assert (1, 0, 0, 6000) == (refused.exit_code, after_refusal, stored.exit_code, book.count("account"))
+    assert (1, 0, 0, 6000) == (refused.exit_code, after_refusal, stored.exit_code, fixtures.count("account"))
 
 
-def test_an_account_is_shown_to_people_and_to_programs(book: Book, run: Run) -> None:
+def test_an_account_is_shown_to_people_and_to_programs(fixtures: Fixtures, run: Run) -> None:
     preferences: dict[str, Any] = {"sender_rule": SenderRule.BLOCK, "senders": ("x@example.com",)}
-    account_id = book.account(
+    account_id = fixtures.account(
         name="A\x1b[31mda", quiet_hours=(time(22), time(7)), time_zone="Europe/Berlin", **preferences
     )
 

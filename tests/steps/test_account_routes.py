@@ -13,7 +13,7 @@ from delivery.records.database import transaction
 from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, CredentialKind, Scope
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 
 ANNA = {"name": "Anna", "email": "anna@example.com"}
 DEFAULTS: dict[str, Any] = {
@@ -28,10 +28,10 @@ DEFAULTS: dict[str, Any] = {
 
 
 @pytest.fixture
-def http(open_client: httpx2.Client, book: Book, broker: Redis, settings: Settings) -> httpx2.Client:
+def http(open_client: httpx2.Client, fixtures: Fixtures, broker: Redis, settings: Settings) -> httpx2.Client:
     """Give a client that may do everything, at the door of an empty Postroom."""
     del broker
-    open_client.headers["X-API-Key"] = _key(book, settings, book.client_id)
+    open_client.headers["X-API-Key"] = _key(fixtures, settings, fixtures.client_id)
     return open_client
 
 
@@ -50,8 +50,8 @@ def test_an_account_is_created_and_then_replaced(http: httpx2.Client) -> None:
     assert replaced.json() == http.get(f"/v2{path}").json()
 
 
-def test_putting_an_account_leaves_what_its_holder_wants(http: httpx2.Client, book: Book) -> None:
-    account_id = book.account(Channel.EMAIL, is_closed=True)
+def test_putting_an_account_leaves_what_its_holder_wants(http: httpx2.Client, fixtures: Fixtures) -> None:
+    account_id = fixtures.account(Channel.EMAIL, is_closed=True)
 
     http.put(f"/accounts/{account_id}", json=ANNA)
 
@@ -80,12 +80,12 @@ def test_putting_an_account_leaves_what_its_holder_wants(http: httpx2.Client, bo
     ],
 )
 def test_every_fault_of_an_account_is_named_at_once_and_nothing_stored(
-    http: httpx2.Client, book: Book, fields: dict[str, object], expected: dict[str, str]
+    http: httpx2.Client, fixtures: Fixtures, fields: dict[str, object], expected: dict[str, str]
 ) -> None:
     answer = http.put(f"/accounts/{uuid7()}", json=fields)
 
     assert (400, expected) == (answer.status_code, _codes(answer))
-    assert 0 == book.count("account")
+    assert 0 == fixtures.count("account")
 
 
 def test_preferences_that_nobody_gave_are_the_defaults(http: httpx2.Client) -> None:
@@ -120,9 +120,9 @@ def test_preferences_that_nobody_gave_are_the_defaults(http: httpx2.Client) -> N
     ],
 )
 def test_preferences_are_replaced_as_a_whole(
-    http: httpx2.Client, book: Book, fields: dict[str, object], changed: dict[str, object]
+    http: httpx2.Client, fixtures: Fixtures, fields: dict[str, object], changed: dict[str, object]
 ) -> None:
-    account_id = book.account(Channel.EMAIL, is_closed=True, accepted_types=())
+    account_id = fixtures.account(Channel.EMAIL, is_closed=True, accepted_types=())
 
     put = http.put(f"/accounts/{account_id}/preferences", json=fields)
 
@@ -170,9 +170,9 @@ def test_preferences_are_replaced_as_a_whole(
     ],
 )
 def test_every_fault_of_preferences_is_named_at_once_and_nothing_changed(
-    http: httpx2.Client, book: Book, fields: dict[str, object], expected: dict[str, str]
+    http: httpx2.Client, fixtures: Fixtures, fields: dict[str, object], expected: dict[str, str]
 ) -> None:
-    account_id = book.account(Channel.EMAIL)
+    account_id = fixtures.account(Channel.EMAIL)
 
     answer = http.put(f"/accounts/{account_id}/preferences", json=fields)
 
@@ -190,12 +190,12 @@ def test_an_unknown_account_is_like_a_malformed_one(http: httpx2.Client, account
     assert (404, "not_found") == (answer.status_code, answer.json()["error"])
 
 
-def test_an_account_that_is_not_there_has_no_preferences_to_replace(http: httpx2.Client, book: Book) -> None:
+def test_an_account_that_is_not_there_has_no_preferences_to_replace(http: httpx2.Client, fixtures: Fixtures) -> None:
     answers = [http.put(f"/accounts/{each}/preferences", json={}) for each in (uuid7(), "7")]
 
     assert [404, 404] == [answer.status_code for answer in answers]
     assert 404 == http.put("/accounts/7", json=ANNA).status_code
-    assert (0, 0) == (book.count("account"), book.count("preference"))
+    assert (0, 0) == (fixtures.count("account"), fixtures.count("preference"))
 
 
 @pytest.mark.parametrize(
@@ -203,10 +203,10 @@ def test_an_account_that_is_not_there_has_no_preferences_to_replace(http: httpx2
     [(Scope.ACCOUNT_READ, [200, 200, 403, 403]), (Scope.ACCOUNT_WRITE, [403, 403, 200, 200])],
 )
 def test_reading_and_writing_are_two_scopes(
-    http: httpx2.Client, book: Book, settings: Settings, scope: Scope, expected: list[int]
+    http: httpx2.Client, fixtures: Fixtures, settings: Settings, scope: Scope, expected: list[int]
 ) -> None:
-    path = f"/accounts/{book.account()}"
-    headers = {"X-API-Key": _key(book, settings, book.client(scopes=[scope]))}
+    path = f"/accounts/{fixtures.account()}"
+    headers = {"X-API-Key": _key(fixtures, settings, fixtures.client(scopes=[scope]))}
 
     answers = [
         http.get(path, headers=headers),
@@ -228,8 +228,8 @@ def _codes(answer: httpx2.Response) -> dict[str, str]:
     return {each["field"]: each["code"] for each in answer.json()["errors"]}
 
 
-def _key(book: Book, settings: Settings, client_id: UUID) -> str:
+def _key(fixtures: Fixtures, settings: Settings, client_id: UUID) -> str:
     minted = generate_credential(CredentialKind.API_KEY, settings.pepper)
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         clients.add_credentials(db, client_id, [minted])
     return minted.text.get_secret_value()

@@ -13,7 +13,7 @@ from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind, Scope
 from tests.support.api_server import open_door
 from tests.support.credentials import PAST, minted, text_of
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.waiting import wait_until
 
 KEY, SECRET, TOKEN = CredentialKind.API_KEY, CredentialKind.CLIENT_SECRET, CredentialKind.ACCESS_TOKEN
@@ -32,24 +32,28 @@ def bearer(token: str) -> str:
 
 
 @pytest.mark.parametrize("header", ["X-Proz-API-Key", "X-API-Key", "x-proz-api-key"])
-def test_a_key_gets_in(http: httpx2.Client, book: Book, settings: Settings, header: str) -> None:
-    assert 200 == ask(http, **{header: text_of(minted(book, settings))}).status_code
+def test_a_key_gets_in(http: httpx2.Client, fixtures: Fixtures, settings: Settings, header: str) -> None:
+    assert 200 == ask(http, **{header: text_of(minted(fixtures, settings))}).status_code
 
 
-def test_a_token_gets_in(http: httpx2.Client, book: Book, settings: Settings) -> None:
-    token = text_of(minted(book, settings, TOKEN, lifetime=HOUR))
+def test_a_token_gets_in(http: httpx2.Client, fixtures: Fixtures, settings: Settings) -> None:
+    token = text_of(minted(fixtures, settings, TOKEN, lifetime=HOUR))
 
     assert 200 == ask(http, Authorization=bearer(token)).status_code
 
 
 def test_a_wrong_unknown_expired_or_revoked_key_hears_one_and_the_same(
-    http: httpx2.Client, book: Book, settings: Settings
+    http: httpx2.Client, fixtures: Fixtures, settings: Settings
 ) -> None:
-    good, expired, revoked = minted(book, settings), minted(book, settings, lifetime=PAST), minted(book, settings)
-    with transaction(book.database) as db:
+    good, expired, revoked = (
+        minted(fixtures, settings),
+        minted(fixtures, settings, lifetime=PAST),
+        minted(fixtures, settings),
+    )
+    with transaction(fixtures.database) as db:
         credentials.revoke(db, revoked.prefix)
     wrong = f"{good.prefix}_{'A' * 43}"
-    others = [text_of(minted(book, settings, kind, lifetime=HOUR)) for kind in (SECRET, TOKEN)]
+    others = [text_of(minted(fixtures, settings, kind, lifetime=HOUR)) for kind in (SECRET, TOKEN)]
     shown = [
         "",
         "garbage",
@@ -75,10 +79,10 @@ def test_a_wrong_unknown_expired_or_revoked_key_hears_one_and_the_same(
         } == content
 
 
-def test_a_bad_token_is_told_from_an_expired_one(http: httpx2.Client, book: Book, settings: Settings) -> None:
-    expired = minted(book, settings, TOKEN, lifetime=PAST)
+def test_a_bad_token_is_told_from_an_expired_one(http: httpx2.Client, fixtures: Fixtures, settings: Settings) -> None:
+    expired = minted(fixtures, settings, TOKEN, lifetime=PAST)
     forged = f"{expired.prefix}_{'A' * 43}"
-    shown = [text_of(expired), forged, "", "garbage", "a.b.c", text_of(minted(book, settings))]
+    shown = [text_of(expired), forged, "", "garbage", "a.b.c", text_of(minted(fixtures, settings))]
 
     answers = [ask(http, Authorization=bearer(token)) for token in shown]
 
@@ -96,8 +100,10 @@ def test_none_at_all_is_unauthorized(http: httpx2.Client) -> None:
     assert 'Bearer realm="Service"' == answer.headers["WWW-Authenticate"]
 
 
-def test_a_key_and_a_token_together_are_an_invalid_request(http: httpx2.Client, book: Book, settings: Settings) -> None:
-    key = text_of(minted(book, settings))
+def test_a_key_and_a_token_together_are_an_invalid_request(
+    http: httpx2.Client, fixtures: Fixtures, settings: Settings
+) -> None:
+    key = text_of(minted(fixtures, settings))
 
     answer = ask(http, X_API_Key=key, Authorization="Bearer x")
 
@@ -109,9 +115,9 @@ def test_a_key_and_a_token_together_are_an_invalid_request(http: httpx2.Client, 
 
 
 def test_credentials_in_a_query_or_a_body_count_for_nothing(
-    http: httpx2.Client, book: Book, settings: Settings
+    http: httpx2.Client, fixtures: Fixtures, settings: Settings
 ) -> None:
-    token = text_of(minted(book, settings, TOKEN, lifetime=HOUR))
+    token = text_of(minted(fixtures, settings, TOKEN, lifetime=HOUR))
 
     in_query = http.get(PATH, params={"access_token": token, "api_key": token})
     in_body = http.post(PATH, data={"access_token": token})
@@ -121,9 +127,9 @@ def test_credentials_in_a_query_or_a_body_count_for_nothing(
 
 @pytest.mark.parametrize("kind", [KEY, TOKEN])
 def test_a_credential_without_the_scope_is_told_which_one_it_needs(
-    http: httpx2.Client, book: Book, settings: Settings, kind: CredentialKind
+    http: httpx2.Client, fixtures: Fixtures, settings: Settings, kind: CredentialKind
 ) -> None:
-    narrow = text_of(minted(book, settings, kind, scopes=[Scope.MESSAGE_SEND], lifetime=HOUR))
+    narrow = text_of(minted(fixtures, settings, kind, scopes=[Scope.MESSAGE_SEND], lifetime=HOUR))
     headers = {"X_API_Key": narrow} if kind is KEY else {"Authorization": bearer(narrow)}
 
     answer = ask(http, **headers)
@@ -143,49 +149,51 @@ def test_a_declared_length_is_judged_before_credentials_and_these_before_the_bod
     assert [413, 401] == [too_long.status_code, malformed.status_code]
 
 
-def test_a_revocation_takes_effect_within_a_moment(http: httpx2.Client, book: Book, settings: Settings) -> None:
-    key = minted(book, settings)
+def test_a_revocation_takes_effect_within_a_moment(http: httpx2.Client, fixtures: Fixtures, settings: Settings) -> None:
+    key = minted(fixtures, settings)
     assert 200 == ask(http, X_API_Key=text_of(key)).status_code
 
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         credentials.revoke(db, key.prefix)
 
     wait_until(lambda: ask(http, X_API_Key=text_of(key)).status_code == 401, within_s=2)
 
 
-def test_use_is_noted_beside_the_requests(http: httpx2.Client, book: Book, settings: Settings) -> None:
-    key, token = minted(book, settings), minted(book, settings, TOKEN, lifetime=HOUR)
+def test_use_is_noted_beside_the_requests(http: httpx2.Client, fixtures: Fixtures, settings: Settings) -> None:
+    key, token = minted(fixtures, settings), minted(fixtures, settings, TOKEN, lifetime=HOUR)
     used = "SELECT last_used_at FROM credential WHERE prefix = :prefix AND last_used_at IS NOT NULL"
 
     for _ in range(3):
         ask(http, X_API_Key=f"{key.prefix}_{'A' * 43}")
         ask(http, Authorization=bearer(text_of(token)))
-    assert not book.ask(used, prefix=key.prefix)
+    assert not fixtures.ask(used, prefix=key.prefix)
     ask(http, X_API_Key=text_of(key))
 
-    wait_until(lambda: book.ask(used, prefix=key.prefix))
-    assert not book.ask(used, prefix=token.prefix)
+    wait_until(lambda: fixtures.ask(used, prefix=key.prefix))
+    assert not fixtures.ask(used, prefix=token.prefix)
 
 
 def test_an_address_with_too_many_refused_credentials_is_asked_to_wait_at_every_door_for_credentials(
-    settings: Settings, book: Book, broker: Redis
+    settings: Settings, fixtures: Fixtures, broker: Redis
 ) -> None:
     del broker
     strict = settings.model_copy(update={"refused_credentials_per_minute": 2})
-    form = {"grant_type": "client_credentials", "client_id": str(book.client_id), "client_secret": "x"}
+    form = {"grant_type": "client_credentials", "client_id": str(fixtures.client_id), "client_secret": "x"}
 
     with open_door(strict) as http:
         refused = [ask(http, X_API_Key="x"), ask(http, Authorization="Bearer x")]
         late = [ask(http, X_API_Key="x"), http.post("/oauth/token", data=form)]
-        good = ask(http, X_API_Key=text_of(minted(book, settings)))
+        good = ask(http, X_API_Key=text_of(minted(fixtures, settings)))
 
     assert [401, 401, 429, 429, 200] == [answer.status_code for answer in [*refused, *late, good]]
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in late)
 
 
-def test_a_client_with_limits_of_its_own_is_held_to_them(http: httpx2.Client, book: Book, settings: Settings) -> None:
-    key = text_of(minted(book, settings))
-    book.ask("UPDATE client SET requests_per_minute = 2")
+def test_a_client_with_limits_of_its_own_is_held_to_them(
+    http: httpx2.Client, fixtures: Fixtures, settings: Settings
+) -> None:
+    key = text_of(minted(fixtures, settings))
+    fixtures.ask("UPDATE client SET requests_per_minute = 2")
 
     answers = [ask(http, X_API_Key=key).status_code for _ in range(3)]
 

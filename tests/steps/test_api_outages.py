@@ -14,7 +14,7 @@ from chaos.fault_proxy import Valve, valve_before
 from delivery.settings import Settings
 from tests.support.api_client import Headers, post, status_of
 from tests.support.api_server import open_door
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 
 _NOWHERE = "127.0.0.1:1"
 # The door gives up after 1.5 s and promises two; the rest is for a busy machine. Two timeouts in a row take three.
@@ -37,9 +37,9 @@ def test_with_a_silent_database_the_door_says_so_within_two_seconds(base_setting
 
 
 def test_with_a_database_that_froze_the_door_says_so_within_two_seconds_and_recovers(
-    settings: Settings, book: Book, key: Headers
+    settings: Settings, fixtures: Fixtures, key: Headers
 ) -> None:
-    account_id = book.account()
+    account_id = fixtures.account()
     with valve_before(_socket_of_database(settings)) as valve:
         frozen = settings.model_copy(update={"database_url": _through(valve, settings)})
         with open_door(frozen) as client:
@@ -53,10 +53,10 @@ def test_with_a_database_that_froze_the_door_says_so_within_two_seconds_and_reco
 
 
 def test_without_its_broker_the_door_takes_messages_as_fast_as_ever(
-    settings: Settings, book: Book, key: Headers
+    settings: Settings, fixtures: Fixtures, key: Headers
 ) -> None:
     nowhere = settings.model_copy(update={"broker_url": SecretStr(f"redis://{_NOWHERE}/0")})
-    account_id = book.account()
+    account_id = fixtures.account()
 
     with open_door(nowhere) as client:
         began = monotonic()
@@ -71,12 +71,12 @@ def test_without_its_broker_the_door_takes_messages_as_fast_as_ever(
 
 @pytest.mark.usefixtures("working")
 def test_without_its_broker_the_door_still_answers_with_the_verdict(
-    settings: Settings, book: Book, key: Headers
+    settings: Settings, fixtures: Fixtures, key: Headers
 ) -> None:
     nowhere = settings.model_copy(update={"broker_url": SecretStr(f"redis://{_NOWHERE}/0"), "bell_grace_s": 0.001})
 
     with open_door(nowhere) as client:
-        assert ("sent", "delivered") == status_of(post(client, key, book.account()))
+        assert ("sent", "delivered") == status_of(post(client, key, fixtures.account()))
 
 
 def _assert_unavailable(client: httpx2.Client, key: Headers | None = None) -> None:

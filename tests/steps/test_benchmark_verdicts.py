@@ -14,7 +14,7 @@ from delivery.records.views import invariants
 from delivery.settings import Settings
 from tasks.context import StepContext
 from tasks.steps.decide import decide
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ def judged(base_settings: Settings) -> Judged:
 
 
 @pytest.fixture
-def ordered(book: Book, context: StepContext) -> tuple[Population, list[Order]]:
+def ordered(fixtures: Fixtures, context: StepContext) -> tuple[Population, list[Order]]:
     """Deliver two messages, one of them to an account that is closed to everybody too."""
-    open_id, closed_id = book.account(), book.account(is_closed=True)
-    orders = [Order(ids, book.message(*ids)) for ids in ((open_id, closed_id), (closed_id,))]
+    open_id, closed_id = fixtures.account(), fixtures.account(is_closed=True)
+    orders = [Order(ids, fixtures.message(*ids)) for ids in ((open_id, closed_id), (closed_id,))]
     decide(context, [order.message_id for order in orders])
-    return Population((open_id, closed_id), frozenset([closed_id]), book.client_id), orders
+    return Population((open_id, closed_id), frozenset([closed_id]), fixtures.client_id), orders
 
 
 def fault(judged: Judged, ordered: tuple[Population, list[Order]]) -> str | None:
@@ -64,9 +64,9 @@ def test_a_run_that_is_right_counts(judged: Judged, ordered: tuple[Population, l
     ],
 )
 def test_a_run_with_one_wrong_row_does_not(
-    judged: Judged, ordered: tuple[Population, list[Order]], book: Book, damage: str, what: str
+    judged: Judged, ordered: tuple[Population, list[Order]], fixtures: Fixtures, damage: str, what: str
 ) -> None:
-    book.ask(damage)
+    fixtures.ask(damage)
 
     found = fault(judged, ordered)
 
@@ -82,10 +82,10 @@ def test_a_message_that_is_missing_is_noticed(judged: Judged, ordered: tuple[Pop
 
 
 @pytest.fixture
-def aged(judged: Judged, book: Book) -> Population:
+def aged(judged: Judged, fixtures: Fixtures) -> Population:
     """Give the store of this test a past, in which one account in two is closed to everybody."""
-    ids = [book.account(is_closed=bool(number % 2)) for number in range(2 * old_rows.RECIPIENTS)]
-    population = Population(tuple(ids), frozenset(ids[1::2]), book.client_id)
+    ids = [fixtures.account(is_closed=bool(number % 2)) for number in range(2 * old_rows.RECIPIENTS)]
+    population = Population(tuple(ids), frozenset(ids[1::2]), fixtures.client_id)
     old_rows.fill(judged.url, population, 30, tell=lambda _: None)
     return population
 
@@ -96,9 +96,9 @@ def test_old_rows_are_such_as_deciding_would_have_left(judged: Judged, aged: Pop
     assert contenders.judge(judged, aged, past).fault is None  # type: ignore[arg-type] # see above
 
 
-def test_old_rows_break_no_invariant(book: Book, aged: Population) -> None:
+def test_old_rows_break_no_invariant(fixtures: Fixtures, aged: Population) -> None:
     del aged
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         found = list(invariants.ask(db, invariants.CheckScope(is_everything=True)))
 
     assert found
@@ -106,7 +106,7 @@ def test_old_rows_break_no_invariant(book: Book, aged: Population) -> None:
 
 
 def test_what_is_older_than_a_run_neither_disturbs_its_judging_nor_helps_it(
-    judged: Judged, aged: Population, ordered: tuple[Population, list[Order]], book: Book
+    judged: Judged, aged: Population, ordered: tuple[Population, list[Order]], fixtures: Fixtures
 ) -> None:
     del aged
     population, orders = ordered
@@ -116,5 +116,5 @@ def test_what_is_older_than_a_run_neither_disturbs_its_judging_nor_helps_it(
         return contenders.judge(judged, population, orders, since=since).fault  # type: ignore[arg-type] # see above
 
     assert fault_since() is None
-    book.ask("DELETE FROM inbox_letter WHERE recipient_id = (SELECT max(recipient_id) FROM inbox_letter)")
+    fixtures.ask("DELETE FROM inbox_letter WHERE recipient_id = (SELECT max(recipient_id) FROM inbox_letter)")
     assert "letters: 0 of 1" in (fault_since() or "")

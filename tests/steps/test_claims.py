@@ -14,11 +14,11 @@ from delivery.vocabulary import Channel, MessageType, State
 from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.support.attempts import LEASE, claim
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 
 
-def test_a_claim_names_all_that_an_attempt_needs(book: Book, queued: UUID) -> None:
-    (claimed,) = claim(book, queued)
+def test_a_claim_names_all_that_an_attempt_needs(fixtures: Fixtures, queued: UUID) -> None:
+    (claimed,) = claim(fixtures, queued)
 
     assert ("Ada", "Grace", MessageType.JOB, Channel.EMAIL, 1) == (
         claimed.account_name,
@@ -28,33 +28,35 @@ def test_a_claim_names_all_that_an_attempt_needs(book: Book, queued: UUID) -> No
         claimed.attempt,
     )
     assert f"{claimed.account_id.hex}@example.com" == claimed.address
-    assert book.view(queued).created_at == claimed.created_at
+    assert fixtures.view(queued).created_at == claimed.created_at
 
 
-def test_a_claimed_recipient_is_in_nobody_elses_hands(book: Book, queued: UUID) -> None:
-    claim(book, queued)
+def test_a_claimed_recipient_is_in_nobody_elses_hands(fixtures: Fixtures, queued: UUID) -> None:
+    claim(fixtures, queued)
 
-    assert [] == claim(book, queued)
+    assert [] == claim(fixtures, queued)
 
 
-def test_a_claim_repeated_by_the_same_run_is_answered_again_as_the_same_attempt(book: Book, queued: UUID) -> None:
+def test_a_claim_repeated_by_the_same_run_is_answered_again_as_the_same_attempt(
+    fixtures: Fixtures, queued: UUID
+) -> None:
     token = uuid7()
-    (first,) = claim(book, queued, token)
+    (first,) = claim(fixtures, queued, token)
 
-    (second,) = claim(book, queued, token)
+    (second,) = claim(fixtures, queued, token)
 
     assert first == replace(second, read_at=first.read_at)
-    assert (State.CLAIMED, 1) == (book.recipient(queued).state, book.recipient(queued).attempt)
+    assert (State.CLAIMED, 1) == (fixtures.recipient(queued).state, fixtures.recipient(queued).attempt)
 
 
-def test_a_claim_passes_over_a_row_in_other_hands(book: Book, context: StepContext, queued: UUID) -> None:
-    other = book.message(book.account(Channel.EMAIL))
+def test_a_claim_passes_over_a_row_in_other_hands(fixtures: Fixtures, context: StepContext, queued: UUID) -> None:
+    other = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(context, [other])
-    ids = book.recipient_ids(queued) + book.recipient_ids(other)
+    ids = fixtures.recipient_ids(queued) + fixtures.recipient_ids(other)
 
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         db.execute(text("SELECT FROM recipient WHERE id = :id FOR UPDATE"), {"id": ids[0]})
-        with transaction(book.database) as mine:
+        with transaction(fixtures.database) as mine:
             claimed = claims.claim(mine, ids, token=uuid7(), lease=LEASE)
 
     assert [ids[1]] == [claimed.recipient_id for claimed in claimed]
@@ -63,17 +65,17 @@ def test_a_claim_passes_over_a_row_in_other_hands(book: Book, context: StepConte
 @pytest.mark.parametrize(
     "state", [State.ACCEPTED, State.HELD, State.DELIVERED, State.BLOCKED, State.FAILED, State.REFUSED]
 )
-def test_only_a_waiting_recipient_can_be_claimed(book: Book, queued: UUID, state: State) -> None:
+def test_only_a_waiting_recipient_can_be_claimed(fixtures: Fixtures, queued: UUID, state: State) -> None:
     is_open = state in {State.ACCEPTED, State.HELD}
     due_at = "clock_timestamp() - INTERVAL '1 h'" if is_open else "NULL"
-    book.ask(f"UPDATE recipient SET state = :state, due_at = {due_at}", state=state)
+    fixtures.ask(f"UPDATE recipient SET state = :state, due_at = {due_at}", state=state)
 
-    assert [] == claim(book, queued)
+    assert [] == claim(fixtures, queued)
 
 
-def test_the_claim_is_a_lease(book: Book, queued: UUID) -> None:
-    claim(book, queued)
+def test_the_claim_is_a_lease(fixtures: Fixtures, queued: UUID) -> None:
+    claim(fixtures, queued)
 
-    recipient = book.recipient(queued)
+    recipient = fixtures.recipient(queued)
     assert recipient.due_at is not None
     assert abs(recipient.due_at - recipient.changed_at - LEASE) < timedelta(seconds=0.1)

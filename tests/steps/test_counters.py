@@ -15,33 +15,33 @@ from delivery.rules.states import LEGAL_TRANSITIONS, OPEN_STATES, STATE_CLASSES,
 from delivery.rules.status import reduce_status
 from delivery.rules.transitions import Transition
 from delivery.vocabulary import Channel, Reason, State, Status
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.waiting import wait_until
 
 _SOON = timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_random_legal_moves_keep_counters_and_status_in_step_with_the_rules(book: Book, seed: int) -> None:
+def test_random_legal_moves_keep_counters_and_status_in_step_with_the_rules(fixtures: Fixtures, seed: int) -> None:
     chance = random.Random(seed)
-    message_ids = [book.message(*book.accounts(chance.randint(1, 25))) for _ in range(4)]
+    message_ids = [fixtures.message(*fixtures.accounts(chance.randint(1, 25))) for _ in range(4)]
     sent_at = dict.fromkeys(message_ids)
 
     for _ in range(12):
-        _record(book, _some_moves(book, message_ids, chance))
+        _record(fixtures, _some_moves(fixtures, message_ids, chance))
 
         for message_id in message_ids:
-            _assert_in_step(book, message_id)
-            sent_at[message_id] = sent_at[message_id] or book.view(message_id).sent_at
-            assert sent_at[message_id] == book.view(message_id).sent_at
+            _assert_in_step(fixtures, message_id)
+            sent_at[message_id] = sent_at[message_id] or fixtures.view(message_id).sent_at
+            assert sent_at[message_id] == fixtures.view(message_id).sent_at
 
 
-def test_concurrent_moves_of_one_message_are_all_counted(book: Book) -> None:
-    message_id = book.message(*book.accounts(24))
+def test_concurrent_moves_of_one_message_are_all_counted(fixtures: Fixtures) -> None:
+    message_id = fixtures.message(*fixtures.accounts(24))
     wanted = [
         Transition(recipient_id, message_id, State.ACCEPTED, after, 0, Channel.INBOX, due_in=due_in)
         for recipient_id, (after, due_in) in zip(
-            book.recipient_ids(message_id),
+            fixtures.recipient_ids(message_id),
             [(State.DELIVERED, None), (State.BLOCKED, None), (State.QUEUED, _SOON)] * 8,
             strict=True,
         )
@@ -51,18 +51,18 @@ def test_concurrent_moves_of_one_message_are_all_counted(book: Book) -> None:
     def record(some: list[Transition]) -> None:
         start.wait()
         for each in some:
-            _record(book, [each])
+            _record(fixtures, [each])
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(record, [wanted[i::6] for i in range(6)]))
 
-    assert (8, 8, Status.SENT) == book.counters(message_id)
-    assert 8 == book.count("inbox_letter")
+    assert (8, 8, Status.SENT) == fixtures.counters(message_id)
+    assert 8 == fixtures.count("inbox_letter")
 
 
-def test_concurrent_moves_of_many_messages_in_any_order_do_not_lock_each_other_out(book: Book) -> None:
-    message_ids = [book.message(*book.accounts(6)) for _ in range(12)]
-    columns = list(zip(*(book.recipient_ids(message_id) for message_id in message_ids), strict=True))
+def test_concurrent_moves_of_many_messages_in_any_order_do_not_lock_each_other_out(fixtures: Fixtures) -> None:
+    message_ids = [fixtures.message(*fixtures.accounts(6)) for _ in range(12)]
+    columns = list(zip(*(fixtures.recipient_ids(message_id) for message_id in message_ids), strict=True))
     start = threading.Barrier(6)
 
     def record(number: int) -> int:
@@ -72,45 +72,47 @@ def test_concurrent_moves_of_many_messages_in_any_order_do_not_lock_each_other_o
         ]
         random.Random(number).shuffle(wanted)
         start.wait()
-        return len(_record(book, wanted))
+        return len(_record(fixtures, wanted))
 
     with ThreadPoolExecutor(6) as pool:
         recorded = list(pool.map(record, range(6)))
 
     assert [12] * 6 == recorded
-    assert {(0, 0, Status.REJECTED)} == {book.counters(message_id) for message_id in message_ids}
+    assert {(0, 0, Status.REJECTED)} == {fixtures.counters(message_id) for message_id in message_ids}
 
 
-def test_of_many_who_move_the_same_recipients_in_any_order_each_recipient_is_moved_by_one(book: Book) -> None:
-    message_ids = [book.message(*book.accounts(10)) for _ in range(10)]
+def test_of_many_who_move_the_same_recipients_in_any_order_each_recipient_is_moved_by_one(fixtures: Fixtures) -> None:
+    message_ids = [fixtures.message(*fixtures.accounts(10)) for _ in range(10)]
     wanted = [
         Transition(recipient_id, message_id, State.ACCEPTED, State.DELIVERED, 0, Channel.INBOX)
         for message_id in message_ids
-        for recipient_id in book.recipient_ids(message_id)
+        for recipient_id in fixtures.recipient_ids(message_id)
     ]
     start = threading.Barrier(6)
 
     def record(number: int) -> int:
         shuffled = random.Random(number).sample(wanted, len(wanted))
         start.wait()
-        return len(_record(book, shuffled))
+        return len(_record(fixtures, shuffled))
 
     with ThreadPoolExecutor(6) as pool:
         recorded = list(pool.map(record, range(6)))
 
     assert 100 == sum(recorded)
-    assert {(0, 10, Status.SENT)} == {book.counters(message_id) for message_id in message_ids}
+    assert {(0, 10, Status.SENT)} == {fixtures.counters(message_id) for message_id in message_ids}
 
 
-def test_a_message_is_locked_before_its_recipients_are_touched(book: Book) -> None:
-    message_id = book.message(book.account())
-    (recipient_id,) = book.recipient_ids(message_id)
+def test_a_message_is_locked_before_its_recipients_are_touched(fixtures: Fixtures) -> None:
+    message_id = fixtures.message(fixtures.account())
+    (recipient_id,) = fixtures.recipient_ids(message_id)
     waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
-    with ThreadPoolExecutor(1) as pool, transaction(book.database) as db:
+    with ThreadPoolExecutor(1) as pool, transaction(fixtures.database) as db:
         db.execute(text("SELECT FROM message FOR NO KEY UPDATE"))
-        recorded = pool.submit(_record, book, [Transition(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)])
-        wait_until(lambda: book.ask(waiting))
+        recorded = pool.submit(
+            _record, fixtures, [Transition(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)]
+        )
+        wait_until(lambda: fixtures.ask(waiting))
 
         db.execute(text("SELECT FROM recipient FOR NO KEY UPDATE NOWAIT"))
         db.commit()
@@ -119,39 +121,39 @@ def test_a_message_is_locked_before_its_recipients_are_touched(book: Book) -> No
 
 
 @pytest.mark.parametrize(("before", "attempt"), [(State.HELD, 0), (State.ACCEPTED, 1)])
-def test_a_move_from_elsewhere_changes_nothing(book: Book, before: State, attempt: int) -> None:
-    message_id = book.message(book.account())
+def test_a_move_from_elsewhere_changes_nothing(fixtures: Fixtures, before: State, attempt: int) -> None:
+    message_id = fixtures.message(fixtures.account())
 
     moved = _record(
-        book,
+        fixtures,
         [
             Transition(
-                book.recipient(message_id).recipient_id, message_id, before, State.DELIVERED, attempt, Channel.INBOX
+                fixtures.recipient(message_id).recipient_id, message_id, before, State.DELIVERED, attempt, Channel.INBOX
             )
         ],
     )
 
-    assert (set(), (1, 0, Status.PENDING), 0) == (moved, book.counters(message_id), book.count("inbox_letter"))
+    assert (set(), (1, 0, Status.PENDING), 0) == (moved, fixtures.counters(message_id), fixtures.count("inbox_letter"))
 
 
-def test_only_those_that_moved_are_answered_and_counted(book: Book) -> None:
-    message_id = book.message(*book.accounts(2))
-    first, second = book.recipient_ids(message_id)
-    _record(book, [Transition(first, message_id, State.ACCEPTED, State.BLOCKED, 0)])
+def test_only_those_that_moved_are_answered_and_counted(fixtures: Fixtures) -> None:
+    message_id = fixtures.message(*fixtures.accounts(2))
+    first, second = fixtures.recipient_ids(message_id)
+    _record(fixtures, [Transition(first, message_id, State.ACCEPTED, State.BLOCKED, 0)])
 
     moved = _record(
-        book,
+        fixtures,
         [Transition(each, message_id, State.ACCEPTED, State.DELIVERED, 0, Channel.INBOX) for each in (first, second)],
     )
 
-    assert ({second}, (0, 1, Status.SENT)) == (moved, book.counters(message_id))
+    assert ({second}, (0, 1, Status.SENT)) == (moved, fixtures.counters(message_id))
 
 
-def _some_moves(book: Book, message_ids: list[UUID], chance: random.Random) -> list[Transition]:
+def _some_moves(fixtures: Fixtures, message_ids: list[UUID], chance: random.Random) -> list[Transition]:
     """Draw moves for a third of the recipients; a claim is what the claim statement would do, and is done here."""
     drawn = []
     for message_id in message_ids:
-        for each in book.view(message_id).recipients:
+        for each in fixtures.view(message_id).recipients:
             choices = sorted(LEGAL_TRANSITIONS[each.state])
             if not choices or chance.random() < 0.67:
                 continue
@@ -172,29 +174,29 @@ def _some_moves(book: Book, message_ids: list[UUID], chance: random.Random) -> l
     return drawn
 
 
-def _assert_in_step(book: Book, message_id: UUID) -> None:
-    view = book.view(message_id)
+def _assert_in_step(fixtures: Fixtures, message_id: UUID) -> None:
+    view = fixtures.view(message_id)
     weights = [STATE_CLASSES[each.state] for each in view.recipients]
     status = reduce_status([each.standing for each in view.recipients]).status
-    assert (weights.count(StateClass.OPEN), weights.count(StateClass.GOOD), status) == book.counters(message_id)
+    assert (weights.count(StateClass.OPEN), weights.count(StateClass.GOOD), status) == fixtures.counters(message_id)
     assert (StateClass.GOOD in weights) == (view.sent_at is not None)
-    letters = book.ask("SELECT recipient_id FROM inbox_letter WHERE message_id = :id", id=message_id)
+    letters = fixtures.ask("SELECT recipient_id FROM inbox_letter WHERE message_id = :id", id=message_id)
     reached = {
         each.recipient_id for each in view.recipients if (each.state, each.channel) == (State.DELIVERED, Channel.INBOX)
     }
     assert reached == {row.recipient_id for row in letters}
 
 
-def _record(book: Book, wanted: list[Transition]) -> set[int]:
-    with transaction(book.database) as db:
+def _record(fixtures: Fixtures, wanted: list[Transition]) -> set[int]:
+    with transaction(fixtures.database) as db:
         return transitions.apply_transitions(db, wanted)
 
 
-def test_every_recipient_gets_its_own_words_however_many_kinds_of_moves_come_together(book: Book) -> None:
-    account_ids = book.accounts(25)
-    message_ids = [book.message(*account_ids) for _ in range(50)]
-    recipient_ids = [each for message_id in message_ids for each in book.recipient_ids(message_id)]
-    owner = {row.id: row.message_id for row in book.ask("SELECT id, message_id FROM recipient")}
+def test_every_recipient_gets_its_own_words_however_many_kinds_of_moves_come_together(fixtures: Fixtures) -> None:
+    account_ids = fixtures.accounts(25)
+    message_ids = [fixtures.message(*account_ids) for _ in range(50)]
+    recipient_ids = [each for message_id in message_ids for each in fixtures.recipient_ids(message_id)]
+    owner = {row.id: row.message_id for row in fixtures.ask("SELECT id, message_id FROM recipient")}
     wanted = [
         Transition(
             each,
@@ -208,10 +210,10 @@ def test_every_recipient_gets_its_own_words_however_many_kinds_of_moves_come_tog
         for each in recipient_ids
     ]
 
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         recorded = transitions.apply_transitions(db, wanted)
 
-    details = {row.id: row.detail for row in book.ask("SELECT id, detail FROM recipient")}
+    details = {row.id: row.detail for row in fixtures.ask("SELECT id, detail FROM recipient")}
     assert set(recipient_ids) == recorded
     assert {each: f"No. {each}" for each in recipient_ids} == details
-    assert [(0, 0, "rejected")] * 50 == [book.counters(message_id) for message_id in message_ids]
+    assert [(0, 0, "rejected")] * 50 == [fixtures.counters(message_id) for message_id in message_ids]

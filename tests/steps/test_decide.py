@@ -14,107 +14,114 @@ from delivery.vocabulary import AccountStatus, Channel, MessageType, QueueName, 
 from tasks.context import StepContext
 from tasks.steps.decide import AT_ONCE, decide
 from tests.steps.conftest import HELD_PHRASE
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.statements import counted
 from tests.support.step_driver import Bell, NotedBells
 
 
-def test_a_message_to_an_inbox_is_delivered_by_the_decision_itself(book: Book, context: StepContext) -> None:
-    account_id = book.account()
-    message_id = book.message(account_id)
+def test_a_message_to_an_inbox_is_delivered_by_the_decision_itself(fixtures: Fixtures, context: StepContext) -> None:
+    account_id = fixtures.account()
+    message_id = fixtures.message(account_id)
 
     decide(context, [message_id])
 
-    view = book.view(message_id)
+    view = fixtures.view(message_id)
     assert [(State.DELIVERED, Channel.INBOX)] == [(each.state, each.channel) for each in view.recipients]
-    assert [message_id] == book.inbox(account_id)
+    assert [message_id] == fixtures.inbox(account_id)
     assert view.sent_at is not None
 
 
-def test_a_message_by_email_is_queued_and_its_bell_rung(book: Book, context: StepContext, bells: NotedBells) -> None:
-    message_id = book.message(*book.accounts(2, Channel.EMAIL))
+def test_a_message_by_email_is_queued_and_its_bell_rung(
+    fixtures: Fixtures, context: StepContext, bells: NotedBells
+) -> None:
+    message_id = fixtures.message(*fixtures.accounts(2, Channel.EMAIL))
 
     decide(context, [message_id])
 
-    queued = tuple(book.recipient_ids(message_id))
-    assert [State.QUEUED] * 2 == book.states(message_id)
+    queued = tuple(fixtures.recipient_ids(message_id))
+    assert [State.QUEUED] * 2 == fixtures.states(message_id)
     assert [Bell(StepName.DELIVER, QueueName.DELIVER_SMTP, queued)] == list(bells.rung)
-    assert book.view(message_id).sent_at is None
+    assert fixtures.view(message_id).sent_at is None
 
 
-def test_twenty_five_recipients_go_where_each_of_them_belongs(book: Book, context: StepContext) -> None:
+def test_twenty_five_recipients_go_where_each_of_them_belongs(fixtures: Fixtures, context: StepContext) -> None:
     placed = [
-        (book.account(), State.DELIVERED, None),
-        (book.account(Channel.EMAIL), State.QUEUED, None),
-        (book.account(is_closed=True), State.BLOCKED, Reason.CLOSED_TO_EVERYBODY),
-        (book.account(accepted_types=(MessageType.JOB,)), State.BLOCKED, Reason.TYPE_NOT_ACCEPTED),
-        (book.account(accepted_types=(MessageType.OTHER,)), State.DELIVERED, None),
+        (fixtures.account(), State.DELIVERED, None),
+        (fixtures.account(Channel.EMAIL), State.QUEUED, None),
+        (fixtures.account(is_closed=True), State.BLOCKED, Reason.CLOSED_TO_EVERYBODY),
+        (fixtures.account(accepted_types=(MessageType.JOB,)), State.BLOCKED, Reason.TYPE_NOT_ACCEPTED),
+        (fixtures.account(accepted_types=(MessageType.OTHER,)), State.DELIVERED, None),
     ] * 5
-    placed = [(_like(book, account_id), state, reason) for account_id, state, reason in placed]
-    message_id = book.message(*(account_id for account_id, *_ in placed))
+    placed = [(_like(fixtures, account_id), state, reason) for account_id, state, reason in placed]
+    message_id = fixtures.message(*(account_id for account_id, *_ in placed))
 
     decide(context, [message_id])
 
     assert [(state, reason) for _, state, reason in placed] == [
-        (each.state, each.reason) for each in book.view(message_id).recipients
+        (each.state, each.reason) for each in fixtures.view(message_id).recipients
     ]
-    assert (5, 10, "sent") == book.counters(message_id)
+    assert (5, 10, "sent") == fixtures.counters(message_id)
 
 
-def test_an_account_that_was_closed_after_the_accept_cannot_be_reached(book: Book, context: StepContext) -> None:
-    account_id = book.account()
-    message_id = book.message(account_id)
-    book.change(account_id, status=AccountStatus.CLOSED)
-
-    decide(context, [message_id])
-
-    assert [(State.FAILED, Reason.ACCOUNT_UNAVAILABLE)] == _placed(book, message_id)
-
-
-def test_an_account_that_never_said_anything_is_reached_in_its_inbox(book: Book, context: StepContext) -> None:
-    account_id = book.account()
-    book.ask("DELETE FROM preference")
-    message_id = book.message(account_id)
+def test_an_account_that_was_closed_after_the_accept_cannot_be_reached(
+    fixtures: Fixtures, context: StepContext
+) -> None:
+    account_id = fixtures.account()
+    message_id = fixtures.message(account_id)
+    fixtures.change(account_id, status=AccountStatus.CLOSED)
 
     decide(context, [message_id])
 
-    assert [message_id] == book.inbox(account_id)
+    assert [(State.FAILED, Reason.ACCOUNT_UNAVAILABLE)] == _placed(fixtures, message_id)
+
+
+def test_an_account_that_never_said_anything_is_reached_in_its_inbox(fixtures: Fixtures, context: StepContext) -> None:
+    account_id = fixtures.account()
+    fixtures.ask("DELETE FROM preference")
+    message_id = fixtures.message(account_id)
+
+    decide(context, [message_id])
+
+    assert [message_id] == fixtures.inbox(account_id)
 
 
 @pytest.mark.parametrize("number", [1, 30])
 def test_the_number_of_statements_does_not_grow_with_the_messages(
-    book: Book, context: StepContext, number: int
+    fixtures: Fixtures, context: StepContext, number: int
 ) -> None:
-    message_ids = [book.message(*book.accounts(3)) for _ in range(number)]
+    message_ids = [fixtures.message(*fixtures.accounts(3)) for _ in range(number)]
 
-    with counted(book.database) as statements:
+    with counted(fixtures.database) as statements:
         decide(context, message_ids)
 
     assert ["preference"] == [name for each in statements for name in ["preference"] if name in each.sql]
     assert 4 == len(statements)
-    assert 3 * number == book.count("inbox_letter")
+    assert 3 * number == fixtures.count("inbox_letter")
 
 
 def test_a_bell_of_very_many_messages_leaves_none_of_them_out(
-    book: Book, context: StepContext, bells: NotedBells
+    fixtures: Fixtures, context: StepContext, bells: NotedBells
 ) -> None:
-    flagged, mailed = book.message(book.account(), subject=HELD_PHRASE), book.message(book.account(Channel.EMAIL))
-    account_id = book.account()
-    message_ids = [flagged, mailed, *(book.message(account_id) for _ in range(2 * AT_ONCE))]
+    flagged, mailed = (
+        fixtures.message(fixtures.account(), subject=HELD_PHRASE),
+        fixtures.message(fixtures.account(Channel.EMAIL)),
+    )
+    account_id = fixtures.account()
+    message_ids = [flagged, mailed, *(fixtures.message(account_id) for _ in range(2 * AT_ONCE))]
 
     decide(context, message_ids)
 
-    assert 2 * AT_ONCE == book.count("inbox_letter")
-    assert ([State.HELD], [State.QUEUED]) == (book.states(flagged), book.states(mailed))
+    assert 2 * AT_ONCE == fixtures.count("inbox_letter")
+    assert ([State.HELD], [State.QUEUED]) == (fixtures.states(flagged), fixtures.states(mailed))
     assert {StepName.VET, StepName.DELIVER} == {bell.step for bell in bells.rung}
 
 
-def test_letters_and_states_are_written_in_the_same_transaction(book: Book, context: StepContext) -> None:
-    message_id = book.message(*book.accounts(3))
+def test_letters_and_states_are_written_in_the_same_transaction(fixtures: Fixtures, context: StepContext) -> None:
+    message_id = fixtures.message(*fixtures.accounts(3))
 
     decide(context, [message_id])
 
-    (number,) = book.ask(
+    (number,) = fixtures.ask(
         "SELECT count(DISTINCT xmin) AS transactions FROM"
         " (SELECT xmin::text FROM recipient UNION ALL SELECT xmin::text FROM inbox_letter"
         " UNION ALL SELECT xmin::text FROM message) AS row"
@@ -122,20 +129,20 @@ def test_letters_and_states_are_written_in_the_same_transaction(book: Book, cont
     assert 1 == number.transactions
 
 
-def test_a_bell_that_rings_twice_delivers_once(book: Book, context: StepContext, bells: NotedBells) -> None:
-    inbox, email = book.account(), book.account(Channel.EMAIL)
-    message_id = book.message(inbox, email)
+def test_a_bell_that_rings_twice_delivers_once(fixtures: Fixtures, context: StepContext, bells: NotedBells) -> None:
+    inbox, email = fixtures.account(), fixtures.account(Channel.EMAIL)
+    message_id = fixtures.message(inbox, email)
 
     decide(context, [message_id])
     decide(context, [message_id, message_id])
 
-    assert [message_id] == book.inbox(inbox)
+    assert [message_id] == fixtures.inbox(inbox)
     assert 1 == len(bells.rung)
-    assert (1, 1, "sent") == book.counters(message_id)
+    assert (1, 1, "sent") == fixtures.counters(message_id)
 
 
-def test_many_deciders_at_once_deliver_once(book: Book, context: StepContext, bells: NotedBells) -> None:
-    message_ids = [book.message(*book.accounts(2), book.account(Channel.EMAIL)) for _ in range(10)]
+def test_many_deciders_at_once_deliver_once(fixtures: Fixtures, context: StepContext, bells: NotedBells) -> None:
+    message_ids = [fixtures.message(*fixtures.accounts(2), fixtures.account(Channel.EMAIL)) for _ in range(10)]
     start = threading.Barrier(6)
 
     def decide_in(order: Sequence[UUID]) -> None:
@@ -145,87 +152,96 @@ def test_many_deciders_at_once_deliver_once(book: Book, context: StepContext, be
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(decide_in, [message_ids, message_ids[::-1]] * 3))
 
-    assert 20 == book.count("inbox_letter")
+    assert 20 == fixtures.count("inbox_letter")
     assert 10 == sum(len(bell.ids) for bell in bells.rung)
 
 
-def test_a_message_in_other_hands_is_left_to_them(book: Book, context: StepContext) -> None:
-    free, locked = book.message(book.account()), book.message(book.account())
+def test_a_message_in_other_hands_is_left_to_them(fixtures: Fixtures, context: StepContext) -> None:
+    free, locked = fixtures.message(fixtures.account()), fixtures.message(fixtures.account())
 
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         db.execute(text("SELECT FROM message WHERE id = :id FOR NO KEY UPDATE"), {"id": locked})
         decide(context, [locked, free])
 
-    assert ([State.DELIVERED], [State.ACCEPTED]) == (book.states(free), book.states(locked))
+    assert ([State.DELIVERED], [State.ACCEPTED]) == (fixtures.states(free), fixtures.states(locked))
 
 
-def test_an_unknown_message_is_passed_over(book: Book, context: StepContext, bells: NotedBells) -> None:
+def test_an_unknown_message_is_passed_over(fixtures: Fixtures, context: StepContext, bells: NotedBells) -> None:
     decide(context, [uuid7()])
 
     assert [] == list(bells.rung)
-    assert 0 == book.count("inbox_letter")
+    assert 0 == fixtures.count("inbox_letter")
 
 
-def test_a_flagged_message_is_held_and_staff_are_rung_for(book: Book, context: StepContext, bells: NotedBells) -> None:
-    account_id = book.account()
-    message_id = book.message(account_id, book.account(Channel.EMAIL), body=f"Please {HELD_PHRASE} today.")
+def test_a_flagged_message_is_held_and_staff_are_rung_for(
+    fixtures: Fixtures, context: StepContext, bells: NotedBells
+) -> None:
+    account_id = fixtures.account()
+    message_id = fixtures.message(account_id, fixtures.account(Channel.EMAIL), body=f"Please {HELD_PHRASE} today.")
 
     decide(context, [message_id])
 
-    assert [(State.HELD, Reason.FLAGGED)] * 2 == _placed(book, message_id)
-    assert book.view(message_id).vetting_id is not None
-    assert [] == book.inbox(account_id)
+    assert [(State.HELD, Reason.FLAGGED)] * 2 == _placed(fixtures, message_id)
+    assert fixtures.view(message_id).vetting_id is not None
+    assert [] == fixtures.inbox(account_id)
     assert [Bell(StepName.VET, QueueName.VETTING, (message_id,))] == list(bells.rung)
 
 
 def test_a_bell_that_rings_twice_leaves_a_held_message_as_it_is(
-    book: Book, context: StepContext, bells: NotedBells
+    fixtures: Fixtures, context: StepContext, bells: NotedBells
 ) -> None:
-    message_id = book.message(book.account(), subject=HELD_PHRASE)
+    message_id = fixtures.message(fixtures.account(), subject=HELD_PHRASE)
     decide(context, [message_id])
-    held = book.view(message_id)
+    held = fixtures.view(message_id)
 
     decide(context, [message_id])
 
-    assert held == book.view(message_id)
+    assert held == fixtures.view(message_id)
     assert 1 == len(bells.rung)
 
 
-def test_only_the_flagged_message_of_a_bell_is_held(book: Book, context: StepContext) -> None:
-    plain, flagged = book.message(book.account()), book.message(book.account(), subject=HELD_PHRASE.upper())
+def test_only_the_flagged_message_of_a_bell_is_held(fixtures: Fixtures, context: StepContext) -> None:
+    plain, flagged = (
+        fixtures.message(fixtures.account()),
+        fixtures.message(fixtures.account(), subject=HELD_PHRASE.upper()),
+    )
 
     decide(context, [plain, flagged])
 
-    assert ([State.DELIVERED], [State.HELD]) == (book.states(plain), book.states(flagged))
-    assert book.view(plain).vetting_id is None
+    assert ([State.DELIVERED], [State.HELD]) == (fixtures.states(plain), fixtures.states(flagged))
+    assert fixtures.view(plain).vetting_id is None
 
 
-def test_preferences_come_before_vetting(book: Book, context: StepContext) -> None:
-    message_id = book.message(book.account(is_closed=True), book.account(), subject=HELD_PHRASE)
+def test_preferences_come_before_vetting(fixtures: Fixtures, context: StepContext) -> None:
+    message_id = fixtures.message(fixtures.account(is_closed=True), fixtures.account(), subject=HELD_PHRASE)
 
     decide(context, [message_id])
 
-    assert [State.BLOCKED, State.HELD] == book.states(message_id)
+    assert [State.BLOCKED, State.HELD] == fixtures.states(message_id)
 
 
 def test_a_flagged_message_that_everybody_blocks_is_rejected_and_not_held(
-    book: Book, context: StepContext, bells: NotedBells
+    fixtures: Fixtures, context: StepContext, bells: NotedBells
 ) -> None:
-    message_id = book.message(book.account(is_closed=True), book.account(accepted_types=()), subject=HELD_PHRASE)
+    message_id = fixtures.message(
+        fixtures.account(is_closed=True), fixtures.account(accepted_types=()), subject=HELD_PHRASE
+    )
 
     decide(context, [message_id])
 
-    assert [State.BLOCKED] * 2 == book.states(message_id)
-    assert (0, 0, "rejected") == book.counters(message_id)
-    assert ([], None) == (list(bells.rung), book.view(message_id).vetting_id)
+    assert [State.BLOCKED] * 2 == fixtures.states(message_id)
+    assert (0, 0, "rejected") == fixtures.counters(message_id)
+    assert ([], None) == (list(bells.rung), fixtures.view(message_id).vetting_id)
 
 
-def _like(book: Book, account_id: UUID) -> UUID:
+def _like(fixtures: Fixtures, account_id: UUID) -> UUID:
     """Enroll another account that wants the same."""
-    (row,) = book.ask("SELECT channel, is_closed, accepted_types FROM preference WHERE account_id = :id", id=account_id)
+    (row,) = fixtures.ask(
+        "SELECT channel, is_closed, accepted_types FROM preference WHERE account_id = :id", id=account_id
+    )
     types = None if row.accepted_types is None else tuple(map(MessageType, row.accepted_types))
-    return book.account(Channel(row.channel), is_closed=row.is_closed, accepted_types=types)
+    return fixtures.account(Channel(row.channel), is_closed=row.is_closed, accepted_types=types)
 
 
-def _placed(book: Book, message_id: UUID) -> list[tuple[State, Reason | None]]:
-    return [(each.state, each.reason) for each in book.view(message_id).recipients]
+def _placed(fixtures: Fixtures, message_id: UUID) -> list[tuple[State, Reason | None]]:
+    return [(each.state, each.reason) for each in fixtures.view(message_id).recipients]

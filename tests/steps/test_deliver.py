@@ -18,15 +18,17 @@ from tasks.steps.decide import decide
 from tasks.steps.deliver import _claim, deliver
 from tasks.steps.release import release
 from tests.support.attempts import LATER, UNKNOWN
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.statements import counted
 from tests.support.step_driver import FakeSender
 
 
-def test_a_letter_is_sent_and_recorded(book: Book, context: StepContext, relay: FakeSender, queued: UUID) -> None:
-    deliver(context, book.recipient_ids(queued))
+def test_a_letter_is_sent_and_recorded(
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+) -> None:
+    deliver(context, fixtures.recipient_ids(queued))
 
-    recipient = book.recipient(queued)
+    recipient = fixtures.recipient(queued)
     assert [(queued, 1, "Hello")] == [(each.message_id, each.attempt, each.subject) for each in relay.letters]
     assert (State.DELIVERED, 1, None, False) == (
         recipient.state,
@@ -34,13 +36,13 @@ def test_a_letter_is_sent_and_recorded(book: Book, context: StepContext, relay: 
         recipient.due_at,
         recipient.possibly_duplicated,
     )
-    assert (0, 1, "sent") == book.counters(queued)
-    assert book.view(queued).sent_at is not None
-    assert 0 == book.count("inbox_letter")
+    assert (0, 1, "sent") == fixtures.counters(queued)
+    assert fixtures.view(queued).sent_at is not None
+    assert 0 == fixtures.count("inbox_letter")
 
 
 def test_no_transaction_is_open_while_the_relay_is_asked(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     def answer(claimed: ClaimedDelivery) -> Outcome:
         with transaction(context.database) as db:
@@ -50,20 +52,22 @@ def test_no_transaction_is_open_while_the_relay_is_asked(
 
     relay.answer = answer
 
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
-    assert [State.DELIVERED] == book.states(queued)
+    assert [State.DELIVERED] == fixtures.states(queued)
 
 
-def test_a_bell_that_rings_twice_sends_once(book: Book, context: StepContext, relay: FakeSender, queued: UUID) -> None:
-    deliver(context, book.recipient_ids(queued))
-    deliver(context, book.recipient_ids(queued))
+def test_a_bell_that_rings_twice_sends_once(
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+) -> None:
+    deliver(context, fixtures.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
     assert 1 == len(relay.letters)
 
 
 def test_a_bell_that_rings_while_the_letter_is_on_its_way_sends_nothing(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     def answer(claimed: ClaimedDelivery) -> Outcome:
         deliver(context, [claimed.recipient_id])
@@ -71,13 +75,15 @@ def test_a_bell_that_rings_while_the_letter_is_on_its_way_sends_nothing(
 
     relay.answer = answer
 
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
     assert 1 == len(relay.letters)
 
 
-def test_of_two_runs_that_claim_together_one_gets_the_recipient(book: Book, context: StepContext, queued: UUID) -> None:
-    (recipient_id,) = book.recipient_ids(queued)
+def test_of_two_runs_that_claim_together_one_gets_the_recipient(
+    fixtures: Fixtures, context: StepContext, queued: UUID
+) -> None:
+    (recipient_id,) = fixtures.recipient_ids(queued)
 
     first, second = _claim(context, [[recipient_id], [recipient_id]])
 
@@ -85,32 +91,32 @@ def test_of_two_runs_that_claim_together_one_gets_the_recipient(book: Book, cont
 
 
 def test_many_runs_at_once_send_every_letter_once_in_fewer_transactions(
-    book: Book, context: StepContext, relay: FakeSender
+    fixtures: Fixtures, context: StepContext, relay: FakeSender
 ) -> None:
-    message_id = book.message(*book.accounts(40, Channel.EMAIL))
+    message_id = fixtures.message(*fixtures.accounts(40, Channel.EMAIL))
     decide(context, [message_id])
-    ids = book.recipient_ids(message_id)
+    ids = fixtures.recipient_ids(message_id)
 
     # Every bell rings twice.
     with counted(context.database) as statements, ThreadPoolExecutor(16) as threads:
         list(threads.map(lambda each: deliver(context, [each]), [*ids, *ids]))
 
     assert ids == sorted(claimed.recipient_id for claimed in relay.letters)
-    assert 40 * [State.DELIVERED] == book.states(message_id)
-    assert (0, 40, "sent") == book.counters(message_id)
+    assert 40 * [State.DELIVERED] == fixtures.states(message_id)
+    assert (0, 40, "sent") == fixtures.counters(message_id)
     assert len(statements) < 120  # Alone, each of 80 runs claims and each of 40 records.
 
 
 @pytest.mark.parametrize("failed", range(1, 10))
 def test_after_a_temporary_failure_the_next_attempt_waits_as_scheduled(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID, failed: int
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID, failed: int
 ) -> None:
     relay.answer = lambda _: LATER
-    book.ask("UPDATE recipient SET attempt = :attempt", attempt=failed - 1)
+    fixtures.ask("UPDATE recipient SET attempt = :attempt", attempt=failed - 1)
 
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
-    recipient = book.recipient(queued)
+    recipient = fixtures.recipient(queued)
     assert (State.RETRYING, Reason.TRY_LATER, "451 later", failed) == (
         recipient.state,
         recipient.reason,
@@ -119,29 +125,31 @@ def test_after_a_temporary_failure_the_next_attempt_waits_as_scheduled(
     )
     assert recipient.due_at is not None
     assert abs(recipient.due_at - recipient.changed_at - SCHEDULE[failed - 1]) < timedelta(seconds=0.1)
-    assert (1, 0, "pending") == book.counters(queued)
+    assert (1, 0, "pending") == fixtures.counters(queued)
 
 
-def test_a_retry_is_not_made_before_its_time(book: Book, context: StepContext, relay: FakeSender, queued: UUID) -> None:
+def test_a_retry_is_not_made_before_its_time(
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+) -> None:
     relay.answer = lambda _: LATER
-    deliver(context, book.recipient_ids(queued))
-    book.let_pass(SCHEDULE[0] - timedelta(seconds=5))
+    deliver(context, fixtures.recipient_ids(queued))
+    fixtures.let_pass(SCHEDULE[0] - timedelta(seconds=5))
 
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
     assert 1 == len(relay.letters)
 
 
 def test_a_retry_is_made_in_its_time_and_forgets_the_failure(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     relay.answer = lambda claimed: LATER if claimed.attempt == 1 else Outcome(OutcomeKind.SENT)
-    deliver(context, book.recipient_ids(queued))
-    book.let_pass(SCHEDULE[0])
+    deliver(context, fixtures.recipient_ids(queued))
+    fixtures.let_pass(SCHEDULE[0])
 
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
-    recipient = book.recipient(queued)
+    recipient = fixtures.recipient(queued)
     assert (State.DELIVERED, 2, None, None, False) == (
         recipient.state,
         recipient.attempt,
@@ -153,24 +161,30 @@ def test_a_retry_is_made_in_its_time_and_forgets_the_failure(
 
 @pytest.mark.parametrize("outcome", [LATER, UNKNOWN])
 def test_after_the_last_attempt_it_is_given_up(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID, outcome: Outcome
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID, outcome: Outcome
 ) -> None:
     relay.answer = lambda _: outcome
 
     for _ in range(12):
-        deliver(context, book.recipient_ids(queued))
-        book.let_pass(timedelta(hours=13))
+        deliver(context, fixtures.recipient_ids(queued))
+        fixtures.let_pass(timedelta(hours=13))
 
-    assert (10, [State.FAILED], [Reason.GAVE_UP]) == (len(relay.letters), book.states(queued), book.reasons(queued))
-    assert (0, 0, "rejected") == book.counters(queued)
+    assert (10, [State.FAILED], [Reason.GAVE_UP]) == (
+        len(relay.letters),
+        fixtures.states(queued),
+        fixtures.reasons(queued),
+    )
+    assert (0, 0, "rejected") == fixtures.counters(queued)
 
 
-def test_a_permanent_refusal_is_final(book: Book, context: StepContext, relay: FakeSender, queued: UUID) -> None:
+def test_a_permanent_refusal_is_final(
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+) -> None:
     relay.answer = lambda _: Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED, "550 no such user")
 
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
-    recipient = book.recipient(queued)
+    recipient = fixtures.recipient(queued)
     assert (State.FAILED, Reason.MAILBOX_REFUSED, "550 no such user", None) == (
         recipient.state,
         recipient.reason,
@@ -180,96 +194,96 @@ def test_a_permanent_refusal_is_final(book: Book, context: StepContext, relay: F
 
 
 def test_preferences_are_asked_again_at_delivery(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
-    book.change(book.recipient(queued).account_id, is_closed=True)
+    fixtures.change(fixtures.recipient(queued).account_id, is_closed=True)
 
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
     assert ([], [State.BLOCKED], [Reason.CLOSED_TO_EVERYBODY]) == (
         relay.letters,
-        book.states(queued),
-        book.reasons(queued),
+        fixtures.states(queued),
+        fixtures.reasons(queued),
     )
 
 
 def test_an_account_closed_since_it_was_queued_gets_nothing(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
-    book.change(book.recipient(queued).account_id, status=AccountStatus.SUSPENDED)
+    fixtures.change(fixtures.recipient(queued).account_id, status=AccountStatus.SUSPENDED)
 
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
     assert ([], [State.FAILED], [Reason.ACCOUNT_UNAVAILABLE]) == (
         relay.letters,
-        book.states(queued),
-        book.reasons(queued),
+        fixtures.states(queued),
+        fixtures.reasons(queued),
     )
 
 
 def test_who_moved_to_the_inbox_since_it_was_queued_finds_the_letter_there(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
-    account_id = book.recipient(queued).account_id
-    book.change(account_id, channel=Channel.INBOX)
+    account_id = fixtures.recipient(queued).account_id
+    fixtures.change(account_id, channel=Channel.INBOX)
 
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
-    assert ([], [queued]) == (relay.letters, book.inbox(account_id))
-    assert (State.DELIVERED, Channel.INBOX) == (book.recipient(queued).state, book.recipient(queued).channel)
-    assert (0, 1, "sent") == book.counters(queued)
+    assert ([], [queued]) == (relay.letters, fixtures.inbox(account_id))
+    assert (State.DELIVERED, Channel.INBOX) == (fixtures.recipient(queued).state, fixtures.recipient(queued).channel)
+    assert (0, 1, "sent") == fixtures.counters(queued)
 
 
 def test_a_new_address_is_used_from_the_next_attempt_on(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     relay.answer = lambda _: LATER
-    deliver(context, book.recipient_ids(queued))
-    book.change(book.recipient(queued).account_id, email="new@example.com")
-    book.let_pass(SCHEDULE[0])
+    deliver(context, fixtures.recipient_ids(queued))
+    fixtures.change(fixtures.recipient(queued).account_id, email="new@example.com")
+    fixtures.let_pass(SCHEDULE[0])
 
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
     assert "new@example.com" == relay.letters[-1].address
 
 
-def test_a_message_is_sent_at_its_first_delivery(book: Book, context: StepContext) -> None:
-    message_id = book.message(*book.accounts(2, Channel.EMAIL))
+def test_a_message_is_sent_at_its_first_delivery(fixtures: Fixtures, context: StepContext) -> None:
+    message_id = fixtures.message(*fixtures.accounts(2, Channel.EMAIL))
     decide(context, [message_id])
-    first, second = book.recipient_ids(message_id)
+    first, second = fixtures.recipient_ids(message_id)
     deliver(context, [first])
-    sent_at = book.view(message_id).sent_at
+    sent_at = fixtures.view(message_id).sent_at
 
     deliver(context, [second])
 
     assert sent_at is not None
-    assert sent_at == book.view(message_id).sent_at
+    assert sent_at == fixtures.view(message_id).sent_at
 
 
 def test_an_unknown_outcome_is_resent_after_the_send_deadline(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     relay.answer = lambda _: UNKNOWN
 
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
-    recipient = book.recipient(queued)
+    recipient = fixtures.recipient(queued)
     assert recipient.due_at is not None
     assert abs(recipient.due_at - recipient.changed_at - context.settings.send_deadline) < timedelta(seconds=0.1)
 
 
 def test_an_unknown_outcome_is_held_where_the_policy_says_so(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     relay.answer = lambda claimed: UNKNOWN if claimed.attempt == 1 else Outcome(OutcomeKind.SENT)
     careful = replace(context, settings=context.settings.model_copy(update={"unknown_policy": "hold"}))
-    deliver(careful, book.recipient_ids(queued))
-    book.let_pass(timedelta(days=30))
+    deliver(careful, fixtures.recipient_ids(queued))
+    fixtures.let_pass(timedelta(days=30))
 
-    deliver(careful, book.recipient_ids(queued))
-    held = book.states(queued)
+    deliver(careful, fixtures.recipient_ids(queued))
+    held = fixtures.states(queued)
     release(careful, queued)
-    deliver(careful, book.recipient_ids(queued))
+    deliver(careful, fixtures.recipient_ids(queued))
 
-    assert ([State.UNKNOWN], [State.DELIVERED]) == (held, book.states(queued))
-    assert (2, True) == (len(relay.letters), book.recipient(queued).possibly_duplicated)
+    assert ([State.UNKNOWN], [State.DELIVERED]) == (held, fixtures.states(queued))
+    assert (2, True) == (len(relay.letters), fixtures.recipient(queued).possibly_duplicated)

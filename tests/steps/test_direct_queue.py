@@ -12,7 +12,7 @@ from tasks.context import StepContext
 from tasks.steps.accept_direct import accept
 from tests.support import build
 from tests.support.direct_sends import codes, envelope, fields, reading
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.step_driver import NotedBells
 from tests.support.waiting import wait_until
 
@@ -31,12 +31,12 @@ class WatchedQueue(DirectSendQueue):
 
 
 def test_while_the_database_is_away_sends_stay_where_they_are(
-    book: Book, token: str, context: StepContext, broker: Redis, bells: NotedBells
+    fixtures: Fixtures, token: str, context: StepContext, broker: Redis, bells: NotedBells
 ) -> None:
     away = context.settings.model_copy(update={"database_url": SecretStr("postgresql+psycopg://127.0.0.1:1/none")})
     closed = StepContext(context.settings, open_database(away, connections=1), bells)
     queue = WatchedQueue(context.settings)
-    broker.lpush(LISTS[0], envelope(fields(book.account(), token=token)))
+    broker.lpush(LISTS[0], envelope(fields(fixtures.account(), token=token)))
 
     with reading(closed, queue):
         wait_until(lambda: queue.looks > 1)
@@ -44,37 +44,37 @@ def test_while_the_database_is_away_sends_stay_where_they_are(
     with reading(context):
         wait_until(lambda: bells.rung)
 
-    assert (1, 1) == (waiting, book.count("message"))
+    assert (1, 1) == (waiting, fixtures.count("message"))
 
 
 def test_a_worker_that_dies_before_it_has_emptied_the_letterbox_does_no_harm(
-    book: Book, token: str, context: StepContext, broker: Redis
+    fixtures: Fixtures, token: str, context: StepContext, broker: Redis
 ) -> None:
-    envelopes = [envelope(fields(book.account(), token=token)), envelope(fields(build.account_id(), token=token))]
+    envelopes = [envelope(fields(fixtures.account(), token=token)), envelope(fields(build.account_id(), token=token))]
     accept(context, envelopes)  # And this is where it dies.
 
     broker.lpush(LISTS[0], *envelopes)
     with reading(context):
         wait_until(lambda: not broker.llen(LISTS[0]))
 
-    assert (1, [["unknown_recipient"]]) == (book.count("message"), codes(book))
+    assert (1, [["unknown_recipient"]]) == (fixtures.count("message"), codes(fixtures))
 
 
 def test_a_second_send_for_one_message_is_left_until_the_fate_of_the_first_is_known(
-    book: Book, token: str, context: StepContext
+    fixtures: Fixtures, token: str, context: StepContext
 ) -> None:
-    sent = fields(book.account(), token=token)
+    sent = fields(fixtures.account(), token=token)
     first, second = envelope(sent), envelope({**sent, "subject": "another"})
 
     done = accept(context, [first, second])
 
-    assert ([first], 1, []) == (done, book.count("message"), codes(book))
+    assert ([first], 1, []) == (done, fixtures.count("message"), codes(fixtures))
 
 
-def test_only_one_process_has_the_turn(book: Book, token: str, context: StepContext) -> None:
-    raw = envelope(fields(book.account(), token=token))
+def test_only_one_process_has_the_turn(fixtures: Fixtures, token: str, context: StepContext) -> None:
+    raw = envelope(fields(fixtures.account(), token=token))
 
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         direct_send_lock.try_lock_direct_sends(db)
         while_another_has_it = accept(context, [raw])
     afterwards = accept(context, [raw])
@@ -122,7 +122,7 @@ def test_large_envelopes_are_read_a_few_at_a_time(settings: Settings, broker: Re
 
 
 def test_a_letterbox_that_is_no_list_breaks_nothing(
-    context: StepContext, broker: Redis, book: Book, token: str
+    context: StepContext, broker: Redis, fixtures: Fixtures, token: str
 ) -> None:
     broker.set(LISTS[0], "nonsense")
     queue = WatchedQueue(context.settings)
@@ -130,7 +130,7 @@ def test_a_letterbox_that_is_no_list_breaks_nothing(
     with reading(context, queue):
         wait_until(lambda: queue.looks > 0)
         broker.delete(LISTS[0])
-        broker.lpush(LISTS[0], envelope(fields(book.account(), token=token)))
+        broker.lpush(LISTS[0], envelope(fields(fixtures.account(), token=token)))
         wait_until(lambda: not broker.llen(LISTS[0]))
 
-    assert 1 == book.count("message")
+    assert 1 == fixtures.count("message")

@@ -28,7 +28,7 @@ from tasks.steps.decide import decide
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
 from tests.support.attempts import claim
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from worker.cli.doctor import doctor as doctor_command
 
 TIMEOUT = timedelta(seconds=10)
@@ -74,18 +74,18 @@ BREAKS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.fixture
-def settled(book: Book, context: StepContext) -> UUID:
+def settled(fixtures: Fixtures, context: StepContext) -> UUID:
     """Deliver a message to an inbox."""
-    message_id = book.message(book.account())
+    message_id = fixtures.message(fixtures.account())
     decide(context, [message_id])
     return message_id
 
 
 @pytest.fixture
-def alive(book: Book) -> None:
+def alive(fixtures: Fixtures) -> None:
     """Let a worker of every lane be seen."""
     for lane in LANES.values():
-        with transaction(book.database) as db:
+        with transaction(fixtures.database) as db:
             registry.heartbeat(db, WorkerIdentity(uuid7(), "here", 1, lane.queues))
 
 
@@ -110,9 +110,9 @@ def doctor(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     settings_from_environment.cache_clear()
 
 
-def findings(book: Book, *statements: str, scope: CheckScope = ALL, **values: object) -> list[Violation]:
+def findings(fixtures: Fixtures, *statements: str, scope: CheckScope = ALL, **values: object) -> list[Violation]:
     """Ask after these statements, none of which lasts."""
-    with book.database.connect() as db:
+    with fixtures.database.connect() as db:
         for each in statements:
             db.execute(text(each), values)
         return list(invariants.ask(db, scope))
@@ -120,23 +120,29 @@ def findings(book: Book, *statements: str, scope: CheckScope = ALL, **values: ob
 
 @pytest.mark.usefixtures("settled")
 @pytest.mark.parametrize("scope", [CheckScope(), ALL], ids=["recent", "all"])
-def test_a_live_system_with_every_kind_of_row_is_well(book: Book, context: StepContext, scope: CheckScope) -> None:
-    held = book.message(book.account(), subject=HELD_PHRASE)
-    queued, claimed = (book.message(book.account(Channel.EMAIL), book.account(is_closed=True)) for _ in range(2))
+def test_a_live_system_with_every_kind_of_row_is_well(
+    fixtures: Fixtures, context: StepContext, scope: CheckScope
+) -> None:
+    held = fixtures.message(fixtures.account(), subject=HELD_PHRASE)
+    queued, claimed = (
+        fixtures.message(fixtures.account(Channel.EMAIL), fixtures.account(is_closed=True)) for _ in range(2)
+    )
     decide(context, [held, queued, claimed])
     vet(context, [held])
-    claim(book, claimed)
-    book.message(book.account())
+    claim(fixtures, claimed)
+    fixtures.message(fixtures.account())
 
-    found = findings(book, scope=scope)
+    found = findings(fixtures, scope=scope)
 
     assert [(0, ())] * len(INVARIANTS) == [(each.count, each.rows) for each in found]
 
 
 @pytest.mark.parametrize("scope", [CheckScope(), ALL], ids=["recent", "all"])
 @pytest.mark.parametrize("name", BREAKS)
-def test_every_broken_invariant_is_found_with_the_row(book: Book, settled: UUID, name: str, scope: CheckScope) -> None:
-    found = findings(book, *BREAKS[name], scope=scope, id=settled, other=uuid7())
+def test_every_broken_invariant_is_found_with_the_row(
+    fixtures: Fixtures, settled: UUID, name: str, scope: CheckScope
+) -> None:
+    found = findings(fixtures, *BREAKS[name], scope=scope, id=settled, other=uuid7())
 
     (fault,) = [each for each in found if each.invariant.name.startswith(name)]
     assert fault.count
@@ -149,31 +155,33 @@ def test_every_invariant_has_a_test_that_breaks_it() -> None:
 
 
 @pytest.mark.parametrize("orphan", ["DELETE FROM message", "DELETE FROM recipient"])
-def test_letters_and_recipients_without_what_they_belong_to_are_found(book: Book, settled: UUID, orphan: str) -> None:
-    found = findings(book, orphan)
+def test_letters_and_recipients_without_what_they_belong_to_are_found(
+    fixtures: Fixtures, settled: UUID, orphan: str
+) -> None:
+    found = findings(fixtures, orphan)
 
     assert any(each.count and str(settled) in each.rows[0] for each in found)
 
 
-def test_only_some_of_the_rows_at_fault_are_named_and_all_are_counted(book: Book, context: StepContext) -> None:
-    message_ids = [book.message(book.account()) for _ in range(7)]
+def test_only_some_of_the_rows_at_fault_are_named_and_all_are_counted(fixtures: Fixtures, context: StepContext) -> None:
+    message_ids = [fixtures.message(fixtures.account()) for _ in range(7)]
     decide(context, message_ids)
 
-    found = findings(book, "DELETE FROM inbox_letter", scope=CheckScope(limit=3))
+    found = findings(fixtures, "DELETE FROM inbox_letter", scope=CheckScope(limit=3))
 
     assert [(7, 3)] == [(each.count, len(each.rows)) for each in found if each.count]
 
 
-def test_nothing_can_be_written_while_it_is_asked(book: Book) -> None:
-    with snapshot(book.database, timeout=TIMEOUT) as db, pytest.raises(InternalError, match="read-only"):
+def test_nothing_can_be_written_while_it_is_asked(fixtures: Fixtures) -> None:
+    with snapshot(fixtures.database, timeout=TIMEOUT) as db, pytest.raises(InternalError, match="read-only"):
         db.execute(text("DELETE FROM recipient"))
 
 
 @pytest.mark.usefixtures("settled")
-def test_a_question_that_takes_too_long_is_a_fault_and_the_others_are_asked(book: Book) -> None:
-    with snapshot(book.database, timeout=TIMEOUT) as db:
+def test_a_question_that_takes_too_long_is_a_fault_and_the_others_are_asked(fixtures: Fixtures) -> None:
+    with snapshot(fixtures.database, timeout=TIMEOUT) as db:
         db.execute(text("SET LOCAL statement_timeout = 100"))
-        with transaction(book.database) as other:
+        with transaction(fixtures.database) as other:
             other.execute(text("LOCK TABLE inbox_letter"))
             found = list(invariants.ask(db, CheckScope()))
 
@@ -191,9 +199,9 @@ def test_the_command_ends_with_0_and_a_line_for_each_when_all_is_well(doctor: Ca
 
 @pytest.mark.usefixtures("alive", "broker")
 def test_the_command_ends_with_1_and_says_what_to_do_when_something_is_broken(
-    doctor: Callable[..., Any], book: Book, settled: UUID
+    doctor: Callable[..., Any], fixtures: Fixtures, settled: UUID
 ) -> None:
-    book.ask("UPDATE message SET open_count = 4")
+    fixtures.ask("UPDATE message SET open_count = 4")
 
     for_people, for_programs = doctor(), doctor("--json")
 
@@ -215,10 +223,12 @@ def test_a_lane_without_a_worker_is_a_fault(doctor: Callable[..., Any]) -> None:
 
 
 @pytest.mark.usefixtures("alive", "broker")
-def test_what_is_set_aside_is_a_warning_with_the_way_out(doctor: Callable[..., Any], book: Book, settled: UUID) -> None:
+def test_what_is_set_aside_is_a_warning_with_the_way_out(
+    doctor: Callable[..., Any], fixtures: Fixtures, settled: UUID
+) -> None:
     del settled
-    message_id = book.message(book.account())
-    book.ask("UPDATE recipient SET due_at = clock_timestamp() + INTERVAL '100 years' WHERE due_at IS NOT NULL")
+    message_id = fixtures.message(fixtures.account())
+    fixtures.ask("UPDATE recipient SET due_at = clock_timestamp() + INTERVAL '100 years' WHERE due_at IS NOT NULL")
 
     ended = doctor()
 
@@ -227,9 +237,9 @@ def test_what_is_set_aside_is_a_warning_with_the_way_out(doctor: Callable[..., A
 
 
 @pytest.mark.usefixtures("broker")
-def test_stuck_work_is_told_with_its_likely_reason(doctor: Callable[..., Any], book: Book) -> None:
-    book.message(book.account())
-    book.let_pass(timedelta(minutes=11))
+def test_stuck_work_is_told_with_its_likely_reason(doctor: Callable[..., Any], fixtures: Fixtures) -> None:
+    fixtures.message(fixtures.account())
+    fixtures.let_pass(timedelta(minutes=11))
 
     said = doctor().output
 

@@ -25,7 +25,7 @@ from tasks.broker.bell_format import RUNG_AT, write_payload
 from tasks.broker.doorbell import BrokerDoorbell
 from tasks.context import StepContext
 from tasks.runner import STEPS, register
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.step_driver import FakeSender
 from tests.support.waiting import wait_until
 
@@ -246,23 +246,23 @@ def test_bells_go_on_after_the_broker_lost_everything(settings: Settings, broker
 )
 @pytest.mark.parametrize("step", list(STEPS))
 def test_a_garbled_bell_does_nothing(  # noqa: PLR0917 - pytest hands them in by name
-    app: Celery, context: StepContext, relay: FakeSender, book: Book, step: StepName, ids: object
+    app: Celery, context: StepContext, relay: FakeSender, fixtures: Fixtures, step: StepName, ids: object
 ) -> None:
-    message_id = book.message(book.account(Channel.EMAIL))
+    message_id = fixtures.message(fixtures.account(Channel.EMAIL))
     register(app, context)
 
     result = app.tasks[step].apply((ids,))
 
     assert result.successful()
-    assert ([State.ACCEPTED], []) == (book.states(message_id), relay.letters)
+    assert ([State.ACCEPTED], []) == (fixtures.states(message_id), relay.letters)
 
 
-def test_the_good_ids_of_a_garbled_bell_are_worked_on(context: StepContext, book: Book) -> None:
-    message_id = book.message(book.account())
+def test_the_good_ids_of_a_garbled_bell_are_worked_on(context: StepContext, fixtures: Fixtures) -> None:
+    message_id = fixtures.message(fixtures.account())
 
     STEPS[StepName.DECIDE].run_bell(context, ["nonsense", str(message_id).upper(), 7])
 
-    assert [State.DELIVERED] == book.states(message_id)
+    assert [State.DELIVERED] == fixtures.states(message_id)
 
 
 def _comparable(bell: dict[str, Any]) -> dict[str, Any]:

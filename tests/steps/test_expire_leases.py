@@ -11,85 +11,87 @@ from tasks.context import StepContext
 from tasks.steps.deliver import deliver
 from tasks.steps.expire_leases import expire_leases
 from tests.support.attempts import LEASE, claim, record
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.step_driver import FakeSender
 
 
-def test_an_attempt_whose_lease_ran_out_is_of_unknown_outcome(book: Book, context: StepContext, queued: UUID) -> None:
-    claim(book, queued)
-    book.let_pass(LEASE)
+def test_an_attempt_whose_lease_ran_out_is_of_unknown_outcome(
+    fixtures: Fixtures, context: StepContext, queued: UUID
+) -> None:
+    claim(fixtures, queued)
+    fixtures.let_pass(LEASE)
 
-    expire_leases(context, book.recipient_ids(queued))
+    expire_leases(context, fixtures.recipient_ids(queued))
 
-    recipient = book.recipient(queued)
+    recipient = fixtures.recipient(queued)
     assert (State.UNKNOWN, Reason.INTERRUPTED, 1) == (recipient.state, recipient.reason, recipient.attempt)
     assert recipient.due_at is not None
-    assert (1, 0, "pending") == book.counters(queued)
+    assert (1, 0, "pending") == fixtures.counters(queued)
 
 
-def test_an_attempt_within_its_lease_does_not_lapse(book: Book, context: StepContext, queued: UUID) -> None:
-    claim(book, queued)
+def test_an_attempt_within_its_lease_does_not_lapse(fixtures: Fixtures, context: StepContext, queued: UUID) -> None:
+    claim(fixtures, queued)
 
-    expire_leases(context, book.recipient_ids(queued))
+    expire_leases(context, fixtures.recipient_ids(queued))
 
-    assert [State.CLAIMED] == book.states(queued)
+    assert [State.CLAIMED] == fixtures.states(queued)
 
 
 def test_an_attempt_after_an_unknown_outcome_may_be_a_duplicate_and_says_so(
-    book: Book, context: StepContext, queued: UUID
+    fixtures: Fixtures, context: StepContext, queued: UUID
 ) -> None:
-    claim(book, queued)
-    book.let_pass(LEASE)
-    expire_leases(context, book.recipient_ids(queued))
-    book.let_pass(SCHEDULE[0])
+    claim(fixtures, queued)
+    fixtures.let_pass(LEASE)
+    expire_leases(context, fixtures.recipient_ids(queued))
+    fixtures.let_pass(SCHEDULE[0])
 
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
-    recipient = book.recipient(queued)
+    recipient = fixtures.recipient(queued)
     assert (State.DELIVERED, 2, True) == (recipient.state, recipient.attempt, recipient.possibly_duplicated)
 
 
-def test_a_late_outcome_is_fenced_by_the_lapse(book: Book, context: StepContext, queued: UUID) -> None:
-    (late,) = claim(book, queued)
-    book.let_pass(LEASE)
-    expire_leases(context, book.recipient_ids(queued))
+def test_a_late_outcome_is_fenced_by_the_lapse(fixtures: Fixtures, context: StepContext, queued: UUID) -> None:
+    (late,) = claim(fixtures, queued)
+    fixtures.let_pass(LEASE)
+    expire_leases(context, fixtures.recipient_ids(queued))
 
-    assert set() == record(book, late.attempted, Outcome(OutcomeKind.SENT))
-    assert ([State.UNKNOWN], (1, 0, "pending")) == (book.states(queued), book.counters(queued))
+    assert set() == record(fixtures, late.attempted, Outcome(OutcomeKind.SENT))
+    assert ([State.UNKNOWN], (1, 0, "pending")) == (fixtures.states(queued), fixtures.counters(queued))
 
 
-def test_a_late_outcome_is_fenced_by_the_next_attempt(book: Book, context: StepContext, queued: UUID) -> None:
-    (late,) = claim(book, queued)
-    book.let_pass(LEASE)
-    expire_leases(context, book.recipient_ids(queued))
-    book.let_pass(SCHEDULE[0])
-    (current,) = claim(book, queued)
+def test_a_late_outcome_is_fenced_by_the_next_attempt(fixtures: Fixtures, context: StepContext, queued: UUID) -> None:
+    (late,) = claim(fixtures, queued)
+    fixtures.let_pass(LEASE)
+    expire_leases(context, fixtures.recipient_ids(queued))
+    fixtures.let_pass(SCHEDULE[0])
+    (current,) = claim(fixtures, queued)
 
-    assert set() == record(book, late.attempted, Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED))
-    assert [State.CLAIMED] == book.states(queued)
-    assert {current.recipient_id} == record(book, current.attempted, Outcome(OutcomeKind.SENT))
-    assert (0, 1, "sent") == book.counters(queued)
+    assert set() == record(fixtures, late.attempted, Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED))
+    assert [State.CLAIMED] == fixtures.states(queued)
+    assert {current.recipient_id} == record(fixtures, current.attempted, Outcome(OutcomeKind.SENT))
+    assert (0, 1, "sent") == fixtures.counters(queued)
 
 
 def test_a_step_that_was_fenced_leaves_the_record_as_it_is(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     def answer(letter: ClaimedDelivery) -> Outcome:
-        book.let_pass(timedelta(days=1))
+        fixtures.let_pass(timedelta(days=1))
         expire_leases(context, [letter.recipient_id])
         return Outcome(OutcomeKind.SENT)
 
     relay.answer = answer
 
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
-    assert ([State.UNKNOWN], (1, 0, "pending")) == (book.states(queued), book.counters(queued))
+    assert ([State.UNKNOWN], (1, 0, "pending")) == (fixtures.states(queued), fixtures.counters(queued))
 
 
-def test_an_outcome_recorded_twice_counts_once(book: Book, queued: UUID) -> None:
-    (letter,) = claim(book, queued)
+def test_an_outcome_recorded_twice_counts_once(fixtures: Fixtures, queued: UUID) -> None:
+    (letter,) = claim(fixtures, queued)
 
-    recorded = [record(book, letter.attempted, Outcome(OutcomeKind.SENT)) for _ in range(2)]
+    recorded = [record(fixtures, letter.attempted, Outcome(OutcomeKind.SENT)) for _ in range(2)]
 
     assert [{letter.recipient_id}, set()] == recorded
-    assert (0, 1, "sent") == book.counters(queued)
+    assert (0, 1, "sent") == fixtures.counters(queued)

@@ -8,17 +8,17 @@ import pytest
 
 from delivery.records.pipeline.accept import Duplicate, IncomingMessage, Stored
 from delivery.vocabulary import MessageType
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 
 
-def test_a_used_key_with_the_same_content_names_the_first_message(book: Book) -> None:
-    first = keyed(book, book.account())
-    book.accept(first)
+def test_a_used_key_with_the_same_content_names_the_first_message(fixtures: Fixtures) -> None:
+    first = keyed(fixtures, fixtures.account())
+    fixtures.accept(first)
 
-    again = replace(first, message_id=book.incoming(book.account()).message_id)
+    again = replace(first, message_id=fixtures.incoming(fixtures.account()).message_id)
 
-    assert {again.message_id: Duplicate(first.message_id, is_identical=True)} == book.accept(again)
-    assert 1 == book.count("message")
+    assert {again.message_id: Duplicate(first.message_id, is_identical=True)} == fixtures.accept(again)
+    assert 1 == fixtures.count("message")
 
 
 @pytest.mark.parametrize(
@@ -31,79 +31,81 @@ def test_a_used_key_with_the_same_content_names_the_first_message(book: Book) ->
         {"type": MessageType.JOB},
     ],
 )
-def test_a_used_key_with_other_content_is_no_repetition(book: Book, change: dict[str, Any]) -> None:
-    account_id = book.account()
-    book.accept(keyed(book, account_id))
+def test_a_used_key_with_other_content_is_no_repetition(fixtures: Fixtures, change: dict[str, Any]) -> None:
+    account_id = fixtures.account()
+    fixtures.accept(keyed(fixtures, account_id))
 
-    other = keyed(book, account_id, **change)
+    other = keyed(fixtures, account_id, **change)
 
-    (answer,) = book.accept(other).values()
+    (answer,) = fixtures.accept(other).values()
     assert isinstance(answer, Duplicate)
     assert not answer.is_identical
 
 
-def test_recipients_count_as_a_set(book: Book) -> None:
-    one, two = book.accounts(2)
-    first = keyed(book, one, two)
-    book.accept(first)
+def test_recipients_count_as_a_set(fixtures: Fixtures) -> None:
+    one, two = fixtures.accounts(2)
+    first = keyed(fixtures, one, two)
+    fixtures.accept(first)
 
-    again = keyed(book, two, one)
+    again = keyed(fixtures, two, one)
 
-    assert {again.message_id: Duplicate(first.message_id, is_identical=True)} == book.accept(again)
-
-
-def test_a_key_belongs_to_its_client(book: Book) -> None:
-    account_id = book.account()
-    book.accept(keyed(book, account_id))
-
-    other = replace(keyed(book, account_id), client_id=book.client())
-
-    assert {other.message_id: Stored()} == book.accept(other)
+    assert {again.message_id: Duplicate(first.message_id, is_identical=True)} == fixtures.accept(again)
 
 
-def test_a_repetition_is_recognised_after_a_recipient_was_closed(book: Book) -> None:
-    account_id = book.account()
-    first = keyed(book, account_id)
-    book.accept(first)
-    book.ask("UPDATE account SET status = 'closed'")
+def test_a_key_belongs_to_its_client(fixtures: Fixtures) -> None:
+    account_id = fixtures.account()
+    fixtures.accept(keyed(fixtures, account_id))
 
-    again = keyed(book, account_id)
+    other = replace(keyed(fixtures, account_id), client_id=fixtures.client())
 
-    assert {again.message_id: Duplicate(first.message_id, is_identical=True)} == book.accept(again)
+    assert {other.message_id: Stored()} == fixtures.accept(other)
 
 
-def test_two_with_one_key_in_one_commit_are_one_message(book: Book) -> None:
-    account_id = book.account()
-    first, second = keyed(book, account_id), keyed(book, account_id)
+def test_a_repetition_is_recognised_after_a_recipient_was_closed(fixtures: Fixtures) -> None:
+    account_id = fixtures.account()
+    first = keyed(fixtures, account_id)
+    fixtures.accept(first)
+    fixtures.ask("UPDATE account SET status = 'closed'")
 
-    answers = book.accept(first, second)
+    again = keyed(fixtures, account_id)
+
+    assert {again.message_id: Duplicate(first.message_id, is_identical=True)} == fixtures.accept(again)
+
+
+def test_two_with_one_key_in_one_commit_are_one_message(fixtures: Fixtures) -> None:
+    account_id = fixtures.account()
+    first, second = keyed(fixtures, account_id), keyed(fixtures, account_id)
+
+    answers = fixtures.accept(first, second)
 
     stored = [message_id for message_id, answer in answers.items() if answer == Stored()]
     repeated = [answer for answer in answers.values() if isinstance(answer, Duplicate)]
-    assert (1, 1) == (len(stored), book.count("message"))
+    assert (1, 1) == (len(stored), fixtures.count("message"))
     assert [Duplicate(stored[0], is_identical=True)] == repeated
 
 
-def test_the_same_keys_from_many_processes_at_once_are_one_message_each(book: Book) -> None:
-    account_id = book.account()
+def test_the_same_keys_from_many_processes_at_once_are_one_message_each(fixtures: Fixtures) -> None:
+    account_id = fixtures.account()
     keys = [f"key {number}" for number in range(8)]
-    batches = [[keyed(book, account_id, key=key) for key in (keys if i % 2 else keys[::-1])] for i in range(12)]
+    batches = [[keyed(fixtures, account_id, key=key) for key in (keys if i % 2 else keys[::-1])] for i in range(12)]
 
     with ThreadPoolExecutor(6) as pool:
-        answers = [answer for each in pool.map(lambda batch: book.accept(*batch), batches) for answer in each.values()]
+        answers = [
+            answer for each in pool.map(lambda batch: fixtures.accept(*batch), batches) for answer in each.values()
+        ]
 
-    assert (8, 8) == (book.count("message"), sum(answer == Stored() for answer in answers))
+    assert (8, 8) == (fixtures.count("message"), sum(answer == Stored() for answer in answers))
     assert all(answer.is_identical for answer in answers if isinstance(answer, Duplicate))
 
 
-def test_without_a_key_nothing_is_a_repetition(book: Book) -> None:
-    account_id = book.account()
+def test_without_a_key_nothing_is_a_repetition(fixtures: Fixtures) -> None:
+    account_id = fixtures.account()
 
-    book.accept(book.incoming(account_id), book.incoming(account_id))
+    fixtures.accept(fixtures.incoming(account_id), fixtures.incoming(account_id))
 
-    assert 2 == book.count("message")
+    assert 2 == fixtures.count("message")
 
 
-def keyed(book: Book, *account_ids: Any, key: str = "k", **fields: Any) -> IncomingMessage:
+def keyed(fixtures: Fixtures, *account_ids: Any, key: str = "k", **fields: Any) -> IncomingMessage:
     """Draft a message under an idempotency key."""
-    return replace(book.incoming(*account_ids, **fields), idempotency_key=key)
+    return replace(fixtures.incoming(*account_ids, **fields), idempotency_key=key)

@@ -21,7 +21,7 @@ from delivery.settings import Settings
 from delivery.vocabulary import State
 from tasks.context import StepContext
 from tests.support.attempts import claim
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.waiting import wait_until
 from worker.runtime.liveness import FILES_KEPT, LivenessMonitor
 
@@ -65,127 +65,127 @@ def watches(context: StepContext, settings: Settings) -> Iterator[Callable[..., 
 
 
 @pytest.fixture
-def dead(book: Book) -> UUID:
+def dead(fixtures: Fixtures) -> UUID:
     """Give a worker of another machine that is dead."""
     worker_id = uuid4()
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         registry.heartbeat(db, identity(worker_id, "elsewhere"))
     return worker_id
 
 
-def claim_by(book: Book, message_id: UUID, worker_id: UUID) -> None:
+def claim_by(fixtures: Fixtures, message_id: UUID, worker_id: UUID) -> None:
     """Let this worker claim a message's recipient."""
-    assert claim(book, message_id, claims.make_token(worker_id))
+    assert claim(fixtures, message_id, claims.make_token(worker_id))
 
 
 def test_a_dead_worker_is_buried_at_the_second_look(
-    book: Book, monitor: LivenessMonitor, dead: UUID, queued: UUID
+    fixtures: Fixtures, monitor: LivenessMonitor, dead: UUID, queued: UUID
 ) -> None:
-    claim_by(book, queued, dead)
+    claim_by(fixtures, queued, dead)
 
     monitor.check()
-    after_one = book.states(queued)
+    after_one = fixtures.states(queued)
     monitor.check()
 
-    assert ([State.CLAIMED], [State.UNKNOWN]) == (after_one, book.states(queued))
+    assert ([State.CLAIMED], [State.UNKNOWN]) == (after_one, fixtures.states(queued))
 
 
 def test_a_worker_that_holds_its_lock_is_left_alone(
-    book: Book, watches: Callable[..., LivenessMonitor], monitor: LivenessMonitor, queued: UUID
+    fixtures: Fixtures, watches: Callable[..., LivenessMonitor], monitor: LivenessMonitor, queued: UUID
 ) -> None:
     other = uuid4()
     watches(other).check()
-    claim_by(book, queued, other)
+    claim_by(fixtures, queued, other)
 
     for _ in range(3):
         monitor.check()
 
-    assert [State.CLAIMED] == book.states(queued)
+    assert [State.CLAIMED] == fixtures.states(queued)
 
 
 def test_a_worker_of_this_machine_lives_while_its_sign_does_although_its_lock_is_free(
-    book: Book, monitor: LivenessMonitor, dead: UUID, queued: UUID, tmp_path: Path
+    fixtures: Fixtures, monitor: LivenessMonitor, dead: UUID, queued: UUID, tmp_path: Path
 ) -> None:
-    claim_by(book, queued, dead)
+    claim_by(fixtures, queued, dead)
     living = FileJournal(tmp_path, dead)
 
     for _ in range(3):
         monitor.check()
-    before = book.states(queued)
+    before = fixtures.states(queued)
     living.record_data_end((0, 0))  # So that its files stay.
     living.close()
     monitor.check()
 
-    assert ([State.CLAIMED], [State.RETRYING]) == (before, book.states(queued))
+    assert ([State.CLAIMED], [State.RETRYING]) == (before, fixtures.states(queued))
 
 
 def test_after_the_database_began_anew_others_have_time_to_show_that_they_live(
-    book: Book, watches: Callable[..., LivenessMonitor], dead: UUID, queued: UUID
+    fixtures: Fixtures, watches: Callable[..., LivenessMonitor], dead: UUID, queued: UUID
 ) -> None:
-    claim_by(book, queued, dead)
+    claim_by(fixtures, queued, dead)
     fresh = watches(settled_after_s=60.0)
 
     for _ in range(3):
         fresh.check()
 
-    assert [State.CLAIMED] == book.states(queued)
+    assert [State.CLAIMED] == fixtures.states(queued)
 
 
 def test_a_watch_that_was_cut_off_takes_its_lock_again_and_suspects_nobody_for_that_time(
-    book: Book, monitor: LivenessMonitor, dead: UUID, queued: UUID
+    fixtures: Fixtures, monitor: LivenessMonitor, dead: UUID, queued: UUID
 ) -> None:
-    claim_by(book, queued, dead)
+    claim_by(fixtures, queued, dead)
     monitor.check()
-    book.ask(_CUT)
+    fixtures.ask(_CUT)
 
     monitor._try(monitor.check)
     monitor.check()
-    after_one = book.states(queued)
+    after_one = fixtures.states(queued)
     monitor.check()
 
-    assert ([State.CLAIMED], [State.UNKNOWN]) == (after_one, book.states(queued))
+    assert ([State.CLAIMED], [State.UNKNOWN]) == (after_one, fixtures.states(queued))
 
 
 def test_a_worker_of_an_earlier_version_is_never_taken_for_dead(
-    book: Book, monitor: LivenessMonitor, dead: UUID, queued: UUID
+    fixtures: Fixtures, monitor: LivenessMonitor, dead: UUID, queued: UUID
 ) -> None:
-    claim_by(book, queued, dead)
-    book.ask("UPDATE worker SET lock_key = NULL")
+    claim_by(fixtures, queued, dead)
+    fixtures.ask("UPDATE worker SET lock_key = NULL")
 
     for _ in range(3):
         monitor.check()
 
-    assert [State.CLAIMED] == book.states(queued)
+    assert [State.CLAIMED] == fixtures.states(queued)
 
 
 def test_a_worker_that_was_taken_for_dead_and_lives_is_alive_again(
-    book: Book, monitor: LivenessMonitor, dead: UUID
+    fixtures: Fixtures, monitor: LivenessMonitor, dead: UUID
 ) -> None:
     monitor.check()
     monitor.check()
-    died = book.ask("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at
+    died = fixtures.ask("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at
 
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         registry.heartbeat(db, identity(dead, "elsewhere"))
 
     assert died is not None
-    assert book.ask("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at is None
+    assert fixtures.ask("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at is None
 
 
 def test_what_comes_to_light_of_a_buried_worker_ends_as_well(
-    book: Book, monitor: LivenessMonitor, dead: UUID, queued: UUID
+    fixtures: Fixtures, monitor: LivenessMonitor, dead: UUID, queued: UUID
 ) -> None:
     monitor.check()
     monitor.check()
 
-    claim_by(book, queued, dead)
+    claim_by(fixtures, queued, dead)
     monitor.check()
 
-    assert [State.UNKNOWN] == book.states(queued)
+    assert [State.UNKNOWN] == fixtures.states(queued)
 
 
 def test_a_long_dead_worker_and_its_files_are_forgotten(
-    book: Book, monitor: LivenessMonitor, dead: UUID, tmp_path: Path
+    fixtures: Fixtures, monitor: LivenessMonitor, dead: UUID, tmp_path: Path
 ) -> None:
     ended = FileJournal(tmp_path, dead)
     ended.record_data_end((7, 1))
@@ -193,16 +193,16 @@ def test_a_long_dead_worker_and_its_files_are_forgotten(
     monitor.check()
     monitor.check()
     kept = len(list(tmp_path.iterdir()))
-    book.ask("UPDATE worker SET died_at = died_at - INTERVAL '2 minutes' WHERE id = :id", id=dead)
+    fixtures.ask("UPDATE worker SET died_at = died_at - INTERVAL '2 minutes' WHERE id = :id", id=dead)
 
     monitor.check()
 
     assert (2, []) == (kept, list(tmp_path.iterdir()))
-    assert [] == book.ask("SELECT FROM worker WHERE id = :id", id=dead)
+    assert [] == fixtures.ask("SELECT FROM worker WHERE id = :id", id=dead)
 
 
 def test_a_start_removes_old_files_of_workers_that_nobody_knows_any_more(
-    book: Book, monitor: LivenessMonitor, dead: UUID, queued: UUID, tmp_path: Path
+    fixtures: Fixtures, monitor: LivenessMonitor, dead: UUID, queued: UUID, tmp_path: Path
 ) -> None:
     """Of one that is known, lives, was here lately or has an attempt under way, the files stay."""
     forgotten, living, young, claiming = (uuid4() for _ in range(4))
@@ -211,7 +211,7 @@ def test_a_start_removes_old_files_of_workers_that_nobody_knows_any_more(
     for each in (forgotten, young, claiming, dead):
         journals[each].record_data_end((7, 1))
         journals[each].close()
-    claim_by(book, queued, claiming)
+    claim_by(fixtures, queued, claiming)
     for each in (forgotten, living, claiming, dead):
         os.utime(tmp_path / f"{each}.journal", times=(0, time() - 1.1 * FILES_KEPT.total_seconds()))
 
@@ -238,29 +238,33 @@ def test_a_watch_tidies_when_it_starts(monitor: LivenessMonitor, tmp_path: Path)
     monitor.close()
 
 
-def test_a_worker_is_known_from_its_start_to_its_end(book: Book, monitor: LivenessMonitor) -> None:
+def test_a_worker_is_known_from_its_start_to_its_end(fixtures: Fixtures, monitor: LivenessMonitor) -> None:
     monitor.start()
-    wait_until(lambda: book.count("worker") == 1)
+    wait_until(lambda: fixtures.count("worker") == 1)
 
     monitor.close()
 
-    assert 0 == book.count("worker")
-    assert [] == book.ask(_CUT.replace("pg_terminate_backend(pid)", ""))
+    assert 0 == fixtures.count("worker")
+    assert [] == fixtures.ask(_CUT.replace("pg_terminate_backend(pid)", ""))
 
 
 def test_what_a_worker_leaves_under_way_at_its_end_is_found_by_the_others(
-    book: Book, monitor: LivenessMonitor, watches: Callable[..., LivenessMonitor], queued: UUID, context: StepContext
+    fixtures: Fixtures,
+    monitor: LivenessMonitor,
+    watches: Callable[..., LivenessMonitor],
+    queued: UUID,
+    context: StepContext,
 ) -> None:
     monitor.start()
-    wait_until(lambda: book.count("worker") == 1)
-    claim_by(book, queued, context.worker_id)
+    wait_until(lambda: fixtures.count("worker") == 1)
+    claim_by(fixtures, queued, context.worker_id)
     monitor.close()
     other = watches(uuid4())
 
     other.check()
     other.check()
 
-    assert [State.UNKNOWN] == book.states(queued)
+    assert [State.UNKNOWN] == fixtures.states(queued)
 
 
 def test_a_presence_without_a_database_says_so(settings: Settings, database: Database) -> None:

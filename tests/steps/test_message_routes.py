@@ -19,14 +19,14 @@ from tasks.steps.review import close_case
 from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_review import APPROVED
 from tests.support.api_client import Headers, key_of, post, status_of
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.step_driver import FakeSender
 from tests.support.waiting import wait_until
 
 
 @pytest.mark.usefixtures("working")
-def test_a_sent_message_answers_with_the_verdict(overdue: httpx2.Client, book: Book, key: Headers) -> None:
-    account_id = book.account()
+def test_a_sent_message_answers_with_the_verdict(overdue: httpx2.Client, fixtures: Fixtures, key: Headers) -> None:
+    account_id = fixtures.account()
 
     answer = post(overdue, key, account_id)
 
@@ -39,12 +39,14 @@ def test_a_sent_message_answers_with_the_verdict(overdue: httpx2.Client, book: B
     }
     assert (201, {"success": 1, "meta": meta, "data": None}) == (answer.status_code, answer.json())
     assert f"/messages/{message_id}" == answer.headers["Location"]
-    assert [UUID(message_id)] == book.inbox(account_id)
+    assert [UUID(message_id)] == fixtures.inbox(account_id)
 
 
 @pytest.mark.usefixtures("working")
-def test_failed_recipients_are_named_when_others_did_not_fail(overdue: httpx2.Client, book: Book, key: Headers) -> None:
-    closed, good, bad = book.account(is_closed=True), book.account(), book.account(accepted_types=())
+def test_failed_recipients_are_named_when_others_did_not_fail(
+    overdue: httpx2.Client, fixtures: Fixtures, key: Headers
+) -> None:
+    closed, good, bad = fixtures.account(is_closed=True), fixtures.account(), fixtures.account(accepted_types=())
 
     answer = post(overdue, key, closed, good, bad)
 
@@ -54,8 +56,8 @@ def test_failed_recipients_are_named_when_others_did_not_fail(overdue: httpx2.Cl
 
 
 @pytest.mark.usefixtures("working")
-def test_nobody_is_named_when_all_failed(overdue: httpx2.Client, book: Book, key: Headers) -> None:
-    meta = post(overdue, key, book.account(is_closed=True)).json()["meta"]
+def test_nobody_is_named_when_all_failed(overdue: httpx2.Client, fixtures: Fixtures, key: Headers) -> None:
+    meta = post(overdue, key, fixtures.account(is_closed=True)).json()["meta"]
 
     assert ("rejected", "blocked_by_preferences") == (meta["status"], meta["status_reason"])
     assert "failed_recipients" not in meta
@@ -63,11 +65,11 @@ def test_nobody_is_named_when_all_failed(overdue: httpx2.Client, book: Book, key
 
 @pytest.mark.usefixtures("working")
 def test_a_flagged_message_is_pending_until_staff_let_it_go(
-    overdue: httpx2.Client, book: Book, key: Headers, context: StepContext
+    overdue: httpx2.Client, fixtures: Fixtures, key: Headers, context: StepContext
 ) -> None:
-    answer = post(overdue, key, book.account(), book.account(is_closed=True), subject=HELD_PHRASE)
+    answer = post(overdue, key, fixtures.account(), fixtures.account(is_closed=True), subject=HELD_PHRASE)
     meta = answer.json()["meta"]
-    wait_until(lambda: book.count("vetting_case") == 1)
+    wait_until(lambda: fixtures.count("vetting_case") == 1)
 
     close_case(context, UUID(meta["message_vetting_id"]), APPROVED)
 
@@ -78,10 +80,10 @@ def test_a_flagged_message_is_pending_until_staff_let_it_go(
 
 @pytest.mark.usefixtures("working")
 def test_a_mail_that_must_be_tried_again_is_in_delivery(
-    overdue: httpx2.Client, book: Book, key: Headers, relay: FakeSender
+    overdue: httpx2.Client, fixtures: Fixtures, key: Headers, relay: FakeSender
 ) -> None:
     relay.answer = lambda _: Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER, "451 a secret of the relay")
-    answer = post(overdue, key, book.account(Channel.EMAIL))
+    answer = post(overdue, key, fixtures.account(Channel.EMAIL))
 
     read = overdue.get(answer.headers["Location"], headers=key)
 
@@ -99,16 +101,18 @@ def test_a_mail_that_must_be_tried_again_is_in_delivery(
 
 
 @pytest.mark.parametrize("prefix", ["", "/v2"])
-def test_every_path_answers_bare_and_below_v2(http: httpx2.Client, book: Book, key: Headers, prefix: str) -> None:
-    answer = post(http, key, book.account(), prefix=prefix, prefer="respond-async")
+def test_every_path_answers_bare_and_below_v2(
+    http: httpx2.Client, fixtures: Fixtures, key: Headers, prefix: str
+) -> None:
+    answer = post(http, key, fixtures.account(), prefix=prefix, prefer="respond-async")
 
     location = answer.headers["Location"]
     assert location == f"{prefix}/messages/{answer.json()['meta']['message_uuid']}"
     assert 200 == http.get(location, headers=key).status_code
 
 
-def test_a_message_is_read_as_it_was_sent(http: httpx2.Client, book: Book, key: Headers) -> None:
-    first, second = book.accounts(2)
+def test_a_message_is_read_as_it_was_sent(http: httpx2.Client, fixtures: Fixtures, key: Headers) -> None:
+    first, second = fixtures.accounts(2)
     sent = {"sender_name": " Grace ", "sender_email": "g@example.com", "subject": "Ü", "body": "a\r\nb", "type": "rfq"}
     answer = post(http, key, second, first, prefer="respond-async", **sent)
 
@@ -120,51 +124,53 @@ def test_a_message_is_read_as_it_was_sent(http: httpx2.Client, book: Book, key: 
 
 
 def test_without_a_worker_the_answer_is_pending_when_the_wait_is_over(
-    http: httpx2.Client, book: Book, key: Headers
+    http: httpx2.Client, fixtures: Fixtures, key: Headers
 ) -> None:
     began = monotonic()
 
-    answer = post(http, key, book.account(), prefer="wait=1")
+    answer = post(http, key, fixtures.account(), prefer="wait=1")
 
     assert ("pending", "in_delivery") == status_of(answer)
     assert 0.9 < monotonic() - began < 2.0
 
 
-def test_a_message_rings_for_its_decision(http: httpx2.Client, book: Book, key: Headers, broker: Redis) -> None:
-    post(http, key, book.account(), prefer="wait=1")
+def test_a_message_rings_for_its_decision(http: httpx2.Client, fixtures: Fixtures, key: Headers, broker: Redis) -> None:
+    post(http, key, fixtures.account(), prefer="wait=1")
 
     assert 1 == broker.llen(QueueName.DECIDE)
 
 
-def test_concurrent_messages_are_each_answered_for_themselves(http: httpx2.Client, book: Book, key: Headers) -> None:
-    account_ids = [book.account() if i % 3 else uuid7() for i in range(60)]
+def test_concurrent_messages_are_each_answered_for_themselves(
+    http: httpx2.Client, fixtures: Fixtures, key: Headers
+) -> None:
+    account_ids = [fixtures.account() if i % 3 else uuid7() for i in range(60)]
 
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda each: post(http, key, each, prefer="respond-async"), account_ids))
 
     assert [201 if i % 3 else 400 for i in range(60)] == [answer.status_code for answer in answers]
-    assert 40 == book.count("message")
+    assert 40 == fixtures.count("message")
 
 
 @pytest.mark.parametrize("status", [AccountStatus.CLOSED, AccountStatus.SUSPENDED, None])
 def test_unknown_closed_and_suspended_accounts_get_the_same_answer(
-    http: httpx2.Client, book: Book, key: Headers, status: AccountStatus | None
+    http: httpx2.Client, fixtures: Fixtures, key: Headers, status: AccountStatus | None
 ) -> None:
-    stranger = uuid7() if status is None else book.account(status=status)
+    stranger = uuid7() if status is None else fixtures.account(status=status)
 
-    answer = post(http, key, book.account(), stranger)
+    answer = post(http, key, fixtures.account(), stranger)
 
     (fault,) = answer.json()["errors"]
     assert (400, 0) == (answer.status_code, answer.json()["success"])
     assert ("recipient_uuids[1]", "unknown_recipient") == (fault["field"], fault["code"])
     assert [fault["message"]] == answer.json()["error_messages"]
-    assert 0 == book.count("message")
+    assert 0 == fixtures.count("message")
 
 
 def test_unknown_recipients_are_counted_by_their_place_in_the_request(
-    http: httpx2.Client, book: Book, key: Headers
+    http: httpx2.Client, fixtures: Fixtures, key: Headers
 ) -> None:
-    known, stranger = book.account(), uuid7()
+    known, stranger = fixtures.account(), uuid7()
 
     answer = post(http, key, known, known, stranger)
 
@@ -178,8 +184,8 @@ def test_a_key_counts_in_either_header(http: httpx2.Client, key: Headers, name: 
     assert 404 == http.get(f"/messages/{uuid7()}", headers={name: text}).status_code
 
 
-def test_without_a_key_nobody_enters(http: httpx2.Client, book: Book) -> None:
-    answer = post(http, {}, book.account())
+def test_without_a_key_nobody_enters(http: httpx2.Client, fixtures: Fixtures) -> None:
+    answer = post(http, {}, fixtures.account())
 
     assert (401, "unauthorized") == (answer.status_code, answer.json()["error"])
     assert 'Bearer realm="Service"' == answer.headers["WWW-Authenticate"]
@@ -188,14 +194,14 @@ def test_without_a_key_nobody_enters(http: httpx2.Client, book: Book) -> None:
 
 @pytest.mark.parametrize("change", ["secret", "prefix", "form", "revoked"])
 def test_a_wrong_key_is_refused_whatever_is_wrong_with_it(
-    http: httpx2.Client, book: Book, key: Headers, change: str
+    http: httpx2.Client, fixtures: Fixtures, key: Headers, change: str
 ) -> None:
     (text,) = key.values()
     wrong = {"secret": f"{text[:-5]}AAAAA", "prefix": f"pk_{'0' * 16}{text[19:]}", "form": "nonsense"}.get(change, text)
     if change == "revoked":
-        book.ask("UPDATE credential SET revoked_at = clock_timestamp()")
+        fixtures.ask("UPDATE credential SET revoked_at = clock_timestamp()")
 
-    answer = post(http, {"X-API-Key": wrong}, book.account())
+    answer = post(http, {"X-API-Key": wrong}, fixtures.account())
 
     assert (401, "invalid_api_key", ["Invalid API key."]) == (
         answer.status_code,
@@ -204,21 +210,21 @@ def test_a_wrong_key_is_refused_whatever_is_wrong_with_it(
     )
 
 
-def test_a_key_without_the_scope_is_forbidden(http: httpx2.Client, book: Book, settings: Settings) -> None:
-    reader = key_of(book, settings, book.client(scopes=[Scope.MESSAGE_READ]))
+def test_a_key_without_the_scope_is_forbidden(http: httpx2.Client, fixtures: Fixtures, settings: Settings) -> None:
+    reader = key_of(fixtures, settings, fixtures.client(scopes=[Scope.MESSAGE_READ]))
 
-    answer = post(http, reader, book.account())
+    answer = post(http, reader, fixtures.account())
 
     assert (403, "insufficient_scope") == (answer.status_code, answer.json()["error"])
     assert 'scope="message.send"' in answer.headers["WWW-Authenticate"]
-    assert 0 == book.count("message")
+    assert 0 == fixtures.count("message")
 
 
 def test_the_message_of_another_client_is_like_one_that_never_was(
-    http: httpx2.Client, book: Book, key: Headers, settings: Settings
+    http: httpx2.Client, fixtures: Fixtures, key: Headers, settings: Settings
 ) -> None:
-    location = post(http, key, book.account(), prefer="respond-async").headers["Location"]
-    stranger = key_of(book, settings, book.client())
+    location = post(http, key, fixtures.account(), prefer="respond-async").headers["Location"]
+    stranger = key_of(fixtures, settings, fixtures.client())
 
     answers = [http.get(path, headers=stranger) for path in (location, f"/messages/{uuid7()}", "/messages/nonsense")]
 
@@ -227,8 +233,8 @@ def test_the_message_of_another_client_is_like_one_that_never_was(
 
 
 @pytest.mark.usefixtures("working")
-def test_an_inbox_is_read_page_by_page(overdue: httpx2.Client, book: Book, key: Headers) -> None:
-    account_id = book.account()
+def test_an_inbox_is_read_page_by_page(overdue: httpx2.Client, fixtures: Fixtures, key: Headers) -> None:
+    account_id = fixtures.account()
     sent = [post(overdue, key, account_id).json()["meta"]["message_uuid"] for _ in range(5)]
 
     read, cursor = [], None
@@ -245,9 +251,9 @@ def test_an_inbox_is_read_page_by_page(overdue: httpx2.Client, book: Book, key: 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "", "MjAyNi0wMS0wMSA3", "OTk5OTk=", "4oKs"])
 def test_a_cursor_that_nobody_gave_is_an_invalid_value(
-    http: httpx2.Client, book: Book, key: Headers, cursor: str
+    http: httpx2.Client, fixtures: Fixtures, key: Headers, cursor: str
 ) -> None:
-    answer = http.get(f"/accounts/{book.account()}/inbox", headers=key, params={"cursor": cursor})
+    answer = http.get(f"/accounts/{fixtures.account()}/inbox", headers=key, params={"cursor": cursor})
 
     assert (400, "invalid_value") == (answer.status_code, answer.json()["errors"][0]["code"])
 
@@ -263,15 +269,15 @@ def test_a_healthy_postroom_is_alive_and_ready(http: httpx2.Client) -> None:
     ("revision", "answered"), [(None, (503, "schema_not_current")), ("of a later version", (200, "ok"))]
 )
 def test_the_door_is_ready_on_the_schema_of_its_version_or_a_later_one(
-    http: httpx2.Client, book: Book, revision: str | None, answered: tuple[int, str]
+    http: httpx2.Client, fixtures: Fixtures, revision: str | None, answered: tuple[int, str]
 ) -> None:
-    book.ask("DELETE FROM alembic_version")
+    fixtures.ask("DELETE FROM alembic_version")
     if revision:
-        book.ask("INSERT INTO alembic_version VALUES (:revision)", revision=revision)
+        fixtures.ask("INSERT INTO alembic_version VALUES (:revision)", revision=revision)
     try:
         answer = http.get("/readyz")
     finally:
-        book.ask("DELETE FROM alembic_version")
-        book.ask("INSERT INTO alembic_version VALUES (:newest)", newest=newest_revision())
+        fixtures.ask("DELETE FROM alembic_version")
+        fixtures.ask("INSERT INTO alembic_version VALUES (:newest)", newest=newest_revision())
 
     assert answered == (answer.status_code, answer.json()["database"])

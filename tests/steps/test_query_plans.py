@@ -31,7 +31,7 @@ from tasks.steps.expire_leases import expire_leases
 from tasks.steps.review import close_case, expire_reviews
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.query_plans import (
     TABLES,
     assert_by_index,
@@ -92,9 +92,9 @@ def large_store(servers: Servers, base_settings: Settings, worker_number: int) -
 
 
 @pytest.fixture
-def large(large_store: Database) -> Book:
+def large(large_store: Database) -> Fixtures:
     """Give the large records."""
-    return Book(large_store)
+    return Fixtures(large_store)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def busy_office(context: StepContext, large_store: Database) -> StepContext:
     return replace(context, database=large_store, doorbell=NotedBells(), senders={Channel.EMAIL: FakeSender()})
 
 
-def test_accepting(large: Book) -> None:
+def test_accepting(large: Fixtures) -> None:
     arrivals = [large.incoming(*large.accounts(5)) for _ in range(5)]
 
     with counted(large.database) as statements:
@@ -112,7 +112,7 @@ def test_accepting(large: Book) -> None:
     assert_by_key(large.database, statements)
 
 
-def test_deciding(large: Book, busy_office: StepContext) -> None:
+def test_deciding(large: Fixtures, busy_office: StepContext) -> None:
     message_ids = [large.message(*large.accounts(3)) for _ in range(5)]
 
     with counted(large.database) as statements:
@@ -121,7 +121,7 @@ def test_deciding(large: Book, busy_office: StepContext) -> None:
     assert_by_key(large.database, statements)
 
 
-def test_recording_one_and_many(large: Book) -> None:
+def test_recording_one_and_many(large: Fixtures) -> None:
     message_ids = [large.message(*large.accounts(10)) for _ in range(50)]
     wanted = [
         Transition(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)
@@ -137,7 +137,7 @@ def test_recording_one_and_many(large: Book) -> None:
     assert_by_key(large.database, statements)
 
 
-def test_claiming_and_delivering(large: Book, busy_office: StepContext) -> None:
+def test_claiming_and_delivering(large: Fixtures, busy_office: StepContext) -> None:
     message_ids = [large.message(*large.accounts(3, Channel.EMAIL)) for _ in range(5)]
     decide(busy_office, message_ids)
     recipient_ids = [each for message_id in message_ids for each in large.recipient_ids(message_id)]
@@ -149,7 +149,7 @@ def test_claiming_and_delivering(large: Book, busy_office: StepContext) -> None:
     assert_by_key(large.database, statements)
 
 
-def test_lapsing(large: Book, busy_office: StepContext) -> None:
+def test_lapsing(large: Fixtures, busy_office: StepContext) -> None:
     message_id = large.message(large.account(Channel.EMAIL))
     decide(busy_office, [message_id])
     with transaction(large.database) as db:
@@ -161,7 +161,7 @@ def test_lapsing(large: Book, busy_office: StepContext) -> None:
     assert_by_index(large.database, statements)
 
 
-def test_burying(large: Book, busy_office: StepContext) -> None:
+def test_burying(large: Fixtures, busy_office: StepContext) -> None:
     message_id = large.message(large.account(Channel.EMAIL))
     decide(busy_office, [message_id])
     worker_id = uuid4()
@@ -184,7 +184,7 @@ def test_burying(large: Book, busy_office: StepContext) -> None:
     ("due_in", "state", "most_rows"), [("1 hour", State.RETRYING, 0), ("-1 hour", State.QUEUED, 100_000)]
 )
 def test_the_sweep_walks_over_no_row_that_is_due_later_and_in_the_index_over_those_left_to_their_bells(
-    large: Book, due_in: str, state: State, most_rows: int
+    large: Fixtures, due_in: str, state: State, most_rows: int
 ) -> None:
     """Of 100,000 rows that wait for their bells each is looked at in the index, which took 18 ms (25 November 2026)."""
     with large.database.connect() as db, counted(large.database) as statements:
@@ -200,7 +200,7 @@ def test_the_sweep_walks_over_no_row_that_is_due_later_and_in_the_index_over_tho
     assert scan.get("Rows Removed by Filter", 0) <= most_rows
 
 
-def test_vetting_and_reviewing(large: Book, busy_office: StepContext) -> None:
+def test_vetting_and_reviewing(large: Fixtures, busy_office: StepContext) -> None:
     approved, expired = (large.message(large.account(), subject=HELD_PHRASE) for _ in range(2))
     decide(busy_office, [approved, expired])
 
@@ -213,7 +213,7 @@ def test_vetting_and_reviewing(large: Book, busy_office: StepContext) -> None:
     assert_by_key(large.database, statements)
 
 
-def test_looking_for_what_is_due(large: Book) -> None:
+def test_looking_for_what_is_due(large: Fixtures) -> None:
     with counted(large.database) as statements, transaction(large.database) as db:
         due.undecided(db, limit=500)
         due.unopened(db, limit=500)
@@ -225,7 +225,7 @@ def test_looking_for_what_is_due(large: Book) -> None:
     assert_by_index(large.database, statements)
 
 
-def test_describing_accounts(large: Book) -> None:
+def test_describing_accounts(large: Fixtures) -> None:
     account_ids = large.accounts(5)
 
     with counted(large.database) as statements, transaction(large.database) as db:
@@ -237,7 +237,7 @@ def test_describing_accounts(large: Book) -> None:
     assert_by_key(large.database, statements)
 
 
-def test_setting_aside(large: Book) -> None:
+def test_setting_aside(large: Fixtures) -> None:
     message_id = large.message(large.account())
 
     with counted(large.database) as statements, transaction(large.database) as db:
@@ -247,7 +247,7 @@ def test_setting_aside(large: Book) -> None:
     assert_by_key(large.database, statements)
 
 
-def test_reading(large: Book) -> None:
+def test_reading(large: Fixtures) -> None:
     account_id = large.account()
     message_ids = [large.message(account_id) for _ in range(5)]
 
@@ -269,7 +269,7 @@ def test_a_plan_that_was_made_while_the_tables_were_empty_finds_rows_by_index(
     """A connection keeps such a plan until statistics are taken, a minute later, while a fresh system fills."""
     url = SecretStr(servers.create_database(f"fresh_{worker_number}"))
     database = open_database(base_settings.model_copy(update={"database_url": url}), connections=2)
-    fresh = Book(database)
+    fresh = Fixtures(database)
 
     with counted(database) as statements:
         message_id = fresh.message(*fresh.accounts(3))

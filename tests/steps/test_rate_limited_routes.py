@@ -16,7 +16,7 @@ from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind
 from tests.support.api_server import open_door
 from tests.support.credentials import minted, text_of
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 
 pytestmark = pytest.mark.usefixtures("broker")
 
@@ -25,11 +25,11 @@ _ASYNC = {"Prefer": "respond-async"}
 
 
 @pytest.fixture
-def key(book: Book, settings: Settings) -> Headers:
+def key(fixtures: Fixtures, settings: Settings) -> Headers:
     """Give the credential of a client that may do everything."""
     minted = generate_credential(CredentialKind.API_KEY, settings.pepper)
-    with transaction(book.database) as db:
-        clients.add_credentials(db, book.client_id, [minted])
+    with transaction(fixtures.database) as db:
+        clients.add_credentials(db, fixtures.client_id, [minted])
     return {"X-Proz-API-Key": minted.text.get_secret_value()}
 
 
@@ -47,9 +47,9 @@ def test_the_answer_to_too_much_has_the_form_of_every_error_and_says_when_to_com
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 61
 
 
-def test_a_client_with_a_limit_of_its_own_has_that(settings: Settings, book: Book, key: Headers) -> None:
-    book.ask("UPDATE client SET requests_per_minute = 2, recipients_per_minute = 1 RETURNING id")
-    known = book.account()
+def test_a_client_with_a_limit_of_its_own_has_that(settings: Settings, fixtures: Fixtures, key: Headers) -> None:
+    fixtures.ask("UPDATE client SET requests_per_minute = 2, recipients_per_minute = 1 RETURNING id")
+    known = fixtures.account()
 
     with open_door(settings) as http:
         answers = [_post(http, key, [known]) for _ in range(3)]
@@ -57,11 +57,13 @@ def test_a_client_with_a_limit_of_its_own_has_that(settings: Settings, book: Boo
     assert [201, 429, 429] == [answer.status_code for answer in answers]
     assert "recipients" in answers[1].json()["error_description"]
     assert "requests" in answers[2].json()["error_description"]
-    assert 1 == book.count("message")
+    assert 1 == fixtures.count("message")
 
 
-def test_requests_at_once_get_no_more_than_one_after_the_other(settings: Settings, book: Book, key: Headers) -> None:
-    known = book.account()
+def test_requests_at_once_get_no_more_than_one_after_the_other(
+    settings: Settings, fixtures: Fixtures, key: Headers
+) -> None:
+    known = fixtures.account()
 
     with (
         open_door(settings.model_copy(update={"requests_per_minute": 5})) as http,
@@ -70,7 +72,7 @@ def test_requests_at_once_get_no_more_than_one_after_the_other(settings: Setting
         codes = [answer.status_code for answer in pool.map(lambda _: _post(http, key, [known]), range(25))]
 
     assert {201: 5, 429: 20} == {code: codes.count(code) for code in set(codes)}
-    assert 5 == book.count("message")
+    assert 5 == fixtures.count("message")
 
 
 def test_who_guesses_keys_is_turned_away_and_a_good_key_from_there_is_not(settings: Settings, key: Headers) -> None:
@@ -84,9 +86,11 @@ def test_who_guesses_keys_is_turned_away_and_a_good_key_from_there_is_not(settin
     assert (200, [401, 401, 401, 429, 429], 200) == (before, guesses, after)
 
 
-def test_who_guesses_secrets_is_turned_away_and_a_good_secret_from_there_is_not(settings: Settings, book: Book) -> None:
-    secret = text_of(minted(book, settings, CredentialKind.CLIENT_SECRET))
-    good = {"grant_type": "client_credentials", "client_id": str(book.client_id), "client_secret": secret}
+def test_who_guesses_secrets_is_turned_away_and_a_good_secret_from_there_is_not(
+    settings: Settings, fixtures: Fixtures
+) -> None:
+    secret = text_of(minted(fixtures, settings, CredentialKind.CLIENT_SECRET))
+    good = {"grant_type": "client_credentials", "client_id": str(fixtures.client_id), "client_secret": secret}
 
     with open_door(settings.model_copy(update={"refused_credentials_per_minute": 3})) as http:
         guesses = [http.post("/oauth/token", data={**good, "client_secret": "x"}).status_code for _ in range(5)]
@@ -95,8 +99,10 @@ def test_who_guesses_secrets_is_turned_away_and_a_good_secret_from_there_is_not(
     assert ([401, 401, 401, 429, 429], 200) == (guesses, after)
 
 
-def test_who_guesses_accounts_is_told_no_more_than_the_budget(settings: Settings, book: Book, key: Headers) -> None:
-    known = book.account()
+def test_who_guesses_accounts_is_told_no_more_than_the_budget(
+    settings: Settings, fixtures: Fixtures, key: Headers
+) -> None:
+    known = fixtures.account()
 
     with open_door(settings.model_copy(update={"unknown_recipients_per_hour": 30})) as http:
         guesses = [_post(http, key, [known, *(uuid7() for _ in range(20))]) for _ in range(3)]
@@ -104,7 +110,7 @@ def test_who_guesses_accounts_is_told_no_more_than_the_budget(settings: Settings
 
     assert [400, 429, 429] == [answer.status_code for answer in guesses]
     assert 429 == afterwards.status_code
-    assert 0 == book.count("message")
+    assert 0 == fixtures.count("message")
 
 
 def _post(http: httpx2.Client, key: Headers, recipients: Sequence[UUID]) -> httpx2.Response:

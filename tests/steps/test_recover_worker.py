@@ -27,7 +27,7 @@ from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_sweep import sweeping
 from tests.support.attempts import claim, record
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.step_driver import Bell, FakeSender, NotedBells
 from tests.support.waiting import wait_until
 from worker.runtime.sweep import SWEEP_QUERIES
@@ -51,39 +51,39 @@ def notes(tmp_path: Path) -> Iterator[FileJournal]:
 
 
 @pytest.fixture
-def enrolled(book: Book) -> None:
+def enrolled(fixtures: Fixtures) -> None:
     """Let the dead worker be known."""
-    enroll(book)
+    enroll(fixtures)
 
 
-def enroll(book: Book) -> None:
+def enroll(fixtures: Fixtures) -> None:
     """Let the dead worker be known, as if it lived."""
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         registry.heartbeat(db, WorkerIdentity(DEAD, "here", 1, ("decide",)))
 
 
-def claim_by_the_dead(book: Book, message_id: UUID) -> tuple[int, int]:
+def claim_by_the_dead(fixtures: Fixtures, message_id: UUID) -> tuple[int, int]:
     """Let the dead worker claim the only recipient of a message."""
-    (letter,) = claim(book, message_id, claims.make_token(DEAD), is_isolated=True)
+    (letter,) = claim(fixtures, message_id, claims.make_token(DEAD), is_isolated=True)
     return letter.recipient_id, letter.attempt
 
 
-def die_trying(book: Book, context: StepContext, *message_ids: UUID) -> None:
+def die_trying(fixtures: Fixtures, context: StepContext, *message_ids: UUID) -> None:
     """Let a sweep begin to work on these and die of it."""
-    enroll(book)
-    with transaction(book.database) as db:
+    enroll(fixtures)
+    with transaction(fixtures.database) as db:
         deaths.begin_trying(db, DEAD, message_ids)
     recover_worker(context, DEAD)
 
 
 def test_without_a_journal_nobody_knows_and_it_is_resent_after_the_send_deadline(
-    book: Book, context: StepContext, queued: UUID
+    fixtures: Fixtures, context: StepContext, queued: UUID
 ) -> None:
-    claim_by_the_dead(book, queued)
+    claim_by_the_dead(fixtures, queued)
 
     recover_worker(context, DEAD)
 
-    recipient = book.recipient(queued)
+    recipient = fixtures.recipient(queued)
     assert (State.UNKNOWN, Reason.INTERRUPTED) == (recipient.state, recipient.reason)
     assert recipient.due_at is not None
     assert recipient.due_at - recipient.changed_at > timedelta(seconds=299)
@@ -91,9 +91,9 @@ def test_without_a_journal_nobody_knows_and_it_is_resent_after_the_send_deadline
 
 @pytest.mark.usefixtures("notes")
 def test_what_never_reached_the_dot_is_tried_again_at_once_without_a_flag(
-    book: Book, context: StepContext, relay: FakeSender, bells: NotedBells, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, bells: NotedBells, queued: UUID
 ) -> None:
-    recipient_id, _ = claim_by_the_dead(book, queued)
+    recipient_id, _ = claim_by_the_dead(fixtures, queued)
     bells.rung.clear()
 
     recover_worker(context, DEAD)
@@ -101,19 +101,19 @@ def test_what_never_reached_the_dot_is_tried_again_at_once_without_a_flag(
     deliver(context, [recipient_id])
 
     assert [Bell(StepName.DELIVER, QueueName.DELIVER_SMTP, (recipient_id,))] == rung
-    recipient = book.recipient(queued)
+    recipient = fixtures.recipient(queued)
     assert (State.DELIVERED, 2, False) == (recipient.state, recipient.attempt, recipient.possibly_duplicated)
     assert 1 == len(relay.letters)
 
 
 def test_what_died_between_the_dot_and_its_answer_is_of_unknown_outcome(
-    book: Book, context: StepContext, notes: FileJournal, queued: UUID
+    fixtures: Fixtures, context: StepContext, notes: FileJournal, queued: UUID
 ) -> None:
-    notes.record_data_end(claim_by_the_dead(book, queued))
+    notes.record_data_end(claim_by_the_dead(fixtures, queued))
 
     recover_worker(context, DEAD)
 
-    assert [State.UNKNOWN] == book.states(queued)
+    assert [State.UNKNOWN] == fixtures.states(queued)
 
 
 @pytest.mark.parametrize(
@@ -127,142 +127,154 @@ def test_what_died_between_the_dot_and_its_answer_is_of_unknown_outcome(
     ],
 )
 def test_an_answer_that_was_noted_is_the_outcome(  # noqa: PLR0917 - pytest hands them in by name
-    book: Book, context: StepContext, notes: FileJournal, queued: UUID, code: int, state: State, reason: Reason | None
+    fixtures: Fixtures,
+    context: StepContext,
+    notes: FileJournal,
+    queued: UUID,
+    code: int,
+    state: State,
+    reason: Reason | None,
 ) -> None:
-    entry = claim_by_the_dead(book, queued)
+    entry = claim_by_the_dead(fixtures, queued)
     notes.record_data_end(entry)
     notes.record_reply(entry, code)
 
     recover_worker(context, DEAD)
 
-    assert (state, reason) == (book.recipient(queued).state, book.recipient(queued).reason)
+    assert (state, reason) == (fixtures.recipient(queued).state, fixtures.recipient(queued).reason)
 
 
 @pytest.mark.usefixtures("notes")
-def test_attempts_of_the_living_are_left_alone(book: Book, context: StepContext, queued: UUID) -> None:
-    claim(book, queued, claims.make_token(uuid4()))
+def test_attempts_of_the_living_are_left_alone(fixtures: Fixtures, context: StepContext, queued: UUID) -> None:
+    claim(fixtures, queued, claims.make_token(uuid4()))
 
     recover_worker(context, DEAD)
 
-    assert [State.CLAIMED] == book.states(queued)
+    assert [State.CLAIMED] == fixtures.states(queued)
 
 
 @pytest.mark.usefixtures("notes")
-def test_a_late_outcome_of_the_dead_is_fenced(book: Book, context: StepContext, queued: UUID) -> None:
-    (late,) = claim(book, queued, claims.make_token(DEAD))
+def test_a_late_outcome_of_the_dead_is_fenced(fixtures: Fixtures, context: StepContext, queued: UUID) -> None:
+    (late,) = claim(fixtures, queued, claims.make_token(DEAD))
     recover_worker(context, DEAD)
 
-    assert set() == record(book, late.attempted, Outcome(OutcomeKind.SENT))
-    assert [State.RETRYING] == book.states(queued)
+    assert set() == record(fixtures, late.attempted, Outcome(OutcomeKind.SENT))
+    assert [State.RETRYING] == fixtures.states(queued)
 
 
 @pytest.mark.usefixtures("notes")
 def test_a_recipient_that_three_workers_died_of_is_set_aside_and_no_bell_brings_it_back(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     for _ in range(3):
-        before = book.states(queued)
-        claim_by_the_dead(book, queued)
+        before = fixtures.states(queued)
+        claim_by_the_dead(fixtures, queued)
         recover_worker(context, DEAD)
         recover_worker(context, DEAD)
-    book.let_pass(timedelta(days=30))
+    fixtures.let_pass(timedelta(days=30))
 
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
-    assert ([State.RETRYING], [State.RETRYING]) == (before, book.states(queued))
-    assert ([], Reason.POISONED, 3) == (relay.letters, book.recipient(queued).reason, book.recipient(queued).attempt)
+    assert ([State.RETRYING], [State.RETRYING]) == (before, fixtures.states(queued))
+    assert ([], Reason.POISONED, 3) == (
+        relay.letters,
+        fixtures.recipient(queued).reason,
+        fixtures.recipient(queued).attempt,
+    )
 
 
 def test_what_was_set_aside_is_sent_after_its_release_and_says_that_a_copy_may_exist(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     for _ in range(3):
-        claim_by_the_dead(book, queued)
+        claim_by_the_dead(fixtures, queued)
         recover_worker(context, DEAD)
-        book.let_pass(timedelta(minutes=5))
+        fixtures.let_pass(timedelta(minutes=5))
 
     released = release(context, queued)
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
 
-    assert (1, 1, True) == (released, len(relay.letters), book.recipient(queued).possibly_duplicated)
-    assert [State.DELIVERED] == book.states(queued)
+    assert (1, 1, True) == (released, len(relay.letters), fixtures.recipient(queued).possibly_duplicated)
+    assert [State.DELIVERED] == fixtures.states(queued)
 
 
 def test_a_message_that_three_sweeps_died_of_is_set_aside_and_no_bell_brings_it_back(
-    book: Book, context: StepContext
+    fixtures: Fixtures, context: StepContext
 ) -> None:
-    message_id = book.message(book.account(), book.account())
+    message_id = fixtures.message(fixtures.account(), fixtures.account())
 
     for _ in range(3):
-        before = book.reasons(message_id)
-        die_trying(book, context, message_id)
+        before = fixtures.reasons(message_id)
+        die_trying(fixtures, context, message_id)
     decide(context, [message_id])
 
     assert [None] * 2 == before
-    assert ([State.ACCEPTED] * 2, [Reason.POISONED] * 2) == (book.states(message_id), book.reasons(message_id))
+    assert ([State.ACCEPTED] * 2, [Reason.POISONED] * 2) == (fixtures.states(message_id), fixtures.reasons(message_id))
 
 
-def test_a_message_is_decided_after_its_release(book: Book, context: StepContext) -> None:
-    message_id = book.message(book.account())
+def test_a_message_is_decided_after_its_release(fixtures: Fixtures, context: StepContext) -> None:
+    message_id = fixtures.message(fixtures.account())
     for _ in range(3):
-        die_trying(book, context, message_id)
+        die_trying(fixtures, context, message_id)
 
     release(context, message_id)
     with sweeping(context):
-        _await(book, message_id, State.DELIVERED)
+        _await(fixtures, message_id, State.DELIVERED)
 
 
-def test_neighbours_of_a_poison_are_delivered(book: Book, context: StepContext) -> None:
-    neighbour, poison = book.message(book.account()), book.message(book.account())
-    die_trying(book, context, neighbour, poison)
-    die_trying(book, context, poison)
-    die_trying(book, context, poison)
-    book.let_pass(timedelta(seconds=5))
+def test_neighbours_of_a_poison_are_delivered(fixtures: Fixtures, context: StepContext) -> None:
+    neighbour, poison = fixtures.message(fixtures.account()), fixtures.message(fixtures.account())
+    die_trying(fixtures, context, neighbour, poison)
+    die_trying(fixtures, context, poison)
+    die_trying(fixtures, context, poison)
+    fixtures.let_pass(timedelta(seconds=5))
 
     with sweeping(context):
-        _await(book, neighbour, State.DELIVERED)
+        _await(fixtures, neighbour, State.DELIVERED)
 
-    assert [State.ACCEPTED] == book.states(poison)
+    assert [State.ACCEPTED] == fixtures.states(poison)
 
 
-def test_a_held_message_whose_case_kills_is_set_aside(book: Book, context: StepContext) -> None:
-    message_id = book.message(book.account(), subject=HELD_PHRASE)
+def test_a_held_message_whose_case_kills_is_set_aside(fixtures: Fixtures, context: StepContext) -> None:
+    message_id = fixtures.message(fixtures.account(), subject=HELD_PHRASE)
     decide(context, [message_id])
 
     for _ in range(3):
-        die_trying(book, context, message_id)
+        die_trying(fixtures, context, message_id)
 
-    assert ([State.HELD], [Reason.POISONED]) == (book.states(message_id), book.reasons(message_id))
+    assert ([State.HELD], [Reason.POISONED]) == (fixtures.states(message_id), fixtures.reasons(message_id))
 
 
 def test_a_held_message_whose_expiry_kills_is_set_aside_and_staff_may_still_decide(
-    book: Book, context: StepContext
+    fixtures: Fixtures, context: StepContext
 ) -> None:
-    message_id = book.message(book.account(), subject=HELD_PHRASE)
+    message_id = fixtures.message(fixtures.account(), subject=HELD_PHRASE)
     decide(context, [message_id])
     vet(context, [message_id])
-    book.let_pass(timedelta(days=30))
+    fixtures.let_pass(timedelta(days=30))
 
     for _ in range(3):
-        before = book.reasons(message_id)
-        die_trying(book, context, message_id)
-    with transaction(book.database) as db:
+        before = fixtures.reasons(message_id)
+        die_trying(fixtures, context, message_id)
+    with transaction(fixtures.database) as db:
         due_now = due.expired(db, limit=10)
-    after = book.reasons(message_id)
-    close_case(context, book.case(message_id).case_id, CaseDecision(CaseState.APPROVED, "staff"))
+    after = fixtures.reasons(message_id)
+    close_case(context, fixtures.case(message_id).case_id, CaseDecision(CaseState.APPROVED, "staff"))
 
     assert ([Reason.FLAGGED], [Reason.POISONED], []) == (before, after, due_now)
-    assert [State.DELIVERED] == book.states(message_id)
+    assert [State.DELIVERED] == fixtures.states(message_id)
 
 
-def test_a_held_message_that_waits_for_staff_is_not_counted_for_a_death(book: Book, context: StepContext) -> None:
-    message_id = book.message(book.account(), subject=HELD_PHRASE)
+def test_a_held_message_that_waits_for_staff_is_not_counted_for_a_death(
+    fixtures: Fixtures, context: StepContext
+) -> None:
+    message_id = fixtures.message(fixtures.account(), subject=HELD_PHRASE)
     decide(context, [message_id])
     vet(context, [message_id])
 
-    die_trying(book, context, message_id)
+    die_trying(fixtures, context, message_id)
 
-    assert [(0,)] == [tuple(row) for row in book.ask("SELECT deaths FROM message")]
+    assert [(0,)] == [tuple(row) for row in fixtures.ask("SELECT deaths FROM message")]
 
 
 def test_every_round_over_whole_messages_is_noted_and_what_is_held_is_worked_on_alone() -> None:
@@ -273,26 +285,26 @@ def test_every_round_over_whole_messages_is_noted_and_what_is_held_is_worked_on_
     assert {1} == {each.size for each in rounds if each.step in {VET, EXPIRE_REVIEWS}}
 
 
-def test_a_death_after_the_decision_counts_against_nobody(book: Book, context: StepContext) -> None:
-    message_id = book.message(book.account(Channel.EMAIL))
+def test_a_death_after_the_decision_counts_against_nobody(fixtures: Fixtures, context: StepContext) -> None:
+    message_id = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(context, [message_id])
 
-    die_trying(book, context, message_id)
+    die_trying(fixtures, context, message_id)
 
-    assert [(0,)] == [tuple(row) for row in book.ask("SELECT deaths FROM message")]
+    assert [(0,)] == [tuple(row) for row in fixtures.ask("SELECT deaths FROM message")]
 
 
-def test_a_sweep_that_survives_takes_its_note_back(book: Book, context: StepContext) -> None:
-    message_id = book.message(book.account())
-    with transaction(book.database) as db:
+def test_a_sweep_that_survives_takes_its_note_back(fixtures: Fixtures, context: StepContext) -> None:
+    message_id = fixtures.message(fixtures.account())
+    with transaction(fixtures.database) as db:
         registry.heartbeat(db, WorkerIdentity(context.worker_id, "here", 1, ("decide",)))
-    book.let_pass(timedelta(seconds=5))
+    fixtures.let_pass(timedelta(seconds=5))
 
     with sweeping(context):
-        _await(book, message_id, State.DELIVERED)
+        _await(fixtures, message_id, State.DELIVERED)
 
-    assert [([],)] == [tuple(row) for row in book.ask("SELECT trying FROM worker")]
+    assert [([],)] == [tuple(row) for row in fixtures.ask("SELECT trying FROM worker")]
 
 
-def _await(book: Book, message_id: UUID, state: State) -> None:
-    wait_until(lambda: {state} == set(book.states(message_id)))
+def _await(fixtures: Fixtures, message_id: UUID, state: State) -> None:
+    wait_until(lambda: {state} == set(fixtures.states(message_id)))

@@ -20,7 +20,7 @@ from tasks.steps.decide import decide
 from tasks.steps.review import CaseNotOpen, close_case, expire_reviews
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.step_driver import Bell, Crank, FakeSender, NotedBells
 
 APPROVED = CaseDecision(CaseState.APPROVED, "staff@example.com", "fine")
@@ -29,11 +29,11 @@ Hold = Callable[..., UUID]
 
 
 @pytest.fixture
-def hold(book: Book, crank: Crank, context: StepContext) -> Hold:
+def hold(fixtures: Fixtures, crank: Crank, context: StepContext) -> Hold:
     """Take in a flagged message to these accounts and open its case."""
 
     def take_in_and_open(*account_ids: UUID) -> UUID:
-        message_id = book.message(*account_ids, subject=f"Now {HELD_PHRASE}", body=HELD_PHRASE)
+        message_id = fixtures.message(*account_ids, subject=f"Now {HELD_PHRASE}", body=HELD_PHRASE)
         decide(context, [message_id])
         crank.run_until_quiet()
         return message_id
@@ -41,28 +41,28 @@ def hold(book: Book, crank: Crank, context: StepContext) -> Hold:
     return take_in_and_open
 
 
-def test_a_held_message_gets_a_case_with_what_was_found(book: Book, hold: Hold, settings: Settings) -> None:
-    message_id = hold(book.account())
+def test_a_held_message_gets_a_case_with_what_was_found(fixtures: Fixtures, hold: Hold, settings: Settings) -> None:
+    message_id = hold(fixtures.account())
 
-    case = book.case(message_id)
+    case = fixtures.case(message_id)
     assert (CaseState.OPEN, message_id, 1) == (case.state, case.message_id, case.recipient_count)
     assert {Finding(HELD_PHRASE, "subject"), Finding(HELD_PHRASE, "body")} == set(case.findings)
     assert abs(case.expires_at - case.opened_at - timedelta(days=settings.hold_days)) < timedelta(seconds=1)
-    assert case.expires_at == book.recipient(message_id).due_at
+    assert case.expires_at == fixtures.recipient(message_id).due_at
 
 
-def test_a_case_is_opened_once(book: Book, hold: Hold, context: StepContext) -> None:
-    message_id = hold(book.account())
-    case = book.case(message_id)
+def test_a_case_is_opened_once(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
+    message_id = hold(fixtures.account())
+    case = fixtures.case(message_id)
 
     vet(context, [message_id])
 
-    assert case == book.case(message_id)
-    assert 1 == book.count("vetting_case")
+    assert case == fixtures.case(message_id)
+    assert 1 == fixtures.count("vetting_case")
 
 
-def test_many_vetters_at_once_open_one_case(book: Book, context: StepContext) -> None:
-    message_ids = [book.message(book.account(), subject=HELD_PHRASE) for _ in range(5)]
+def test_many_vetters_at_once_open_one_case(fixtures: Fixtures, context: StepContext) -> None:
+    message_ids = [fixtures.message(fixtures.account(), subject=HELD_PHRASE) for _ in range(5)]
     decide(context, message_ids)
     start = threading.Barrier(4)
 
@@ -73,121 +73,125 @@ def test_many_vetters_at_once_open_one_case(book: Book, context: StepContext) ->
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(vet_at_once, range(4)))
 
-    assert 5 == book.count("vetting_case")
+    assert 5 == fixtures.count("vetting_case")
 
 
-def test_a_message_that_is_not_held_gets_no_case(book: Book, context: StepContext) -> None:
-    message_id = book.message(book.account())
+def test_a_message_that_is_not_held_gets_no_case(fixtures: Fixtures, context: StepContext) -> None:
+    message_id = fixtures.message(fixtures.account())
     decide(context, [message_id])
 
     vet(context, [message_id])
 
-    assert 0 == book.count("vetting_case")
+    assert 0 == fixtures.count("vetting_case")
 
 
-def test_open_cases_wait_oldest_first(book: Book, hold: Hold, context: StepContext) -> None:
-    first, decided, last = hold(book.account()), hold(book.account()), hold(book.account())
-    close_case(context, book.case(decided).case_id, REJECTED)
+def test_open_cases_wait_oldest_first(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
+    first, decided, last = hold(fixtures.account()), hold(fixtures.account()), hold(fixtures.account())
+    close_case(context, fixtures.case(decided).case_id, REJECTED)
 
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         waiting = vetting_cases.open_cases(db, 10)
 
     assert [first, last] == [case.message_id for case in waiting]
 
 
-def test_nothing_leaves_before_approval(book: Book, hold: Hold, relay: FakeSender, crank: Crank) -> None:
-    inbox = book.account()
-    message_id = hold(inbox, book.account(Channel.EMAIL))
-    for recipient_id in book.recipient_ids(message_id):
+def test_nothing_leaves_before_approval(fixtures: Fixtures, hold: Hold, relay: FakeSender, crank: Crank) -> None:
+    inbox = fixtures.account()
+    message_id = hold(inbox, fixtures.account(Channel.EMAIL))
+    for recipient_id in fixtures.recipient_ids(message_id):
         crank.bells.ring(StepName.DELIVER, QueueName.DELIVER_SMTP, [recipient_id])
     crank.bells.ring(StepName.DECIDE, QueueName.DECIDE, [message_id])
 
     crank.run_until_quiet()
 
-    assert ([], []) == (relay.letters, book.inbox(inbox))
-    assert [State.HELD] * 2 == book.states(message_id)
+    assert ([], []) == (relay.letters, fixtures.inbox(inbox))
+    assert [State.HELD] * 2 == fixtures.states(message_id)
 
 
 def test_approval_delivers_to_inboxes_and_queues_mail(
-    book: Book, hold: Hold, context: StepContext, bells: NotedBells
+    fixtures: Fixtures, hold: Hold, context: StepContext, bells: NotedBells
 ) -> None:
-    inbox = book.account()
-    message_id = hold(inbox, book.account(Channel.EMAIL))
+    inbox = fixtures.account()
+    message_id = hold(inbox, fixtures.account(Channel.EMAIL))
 
-    close_case(context, book.case(message_id).case_id, APPROVED)
+    close_case(context, fixtures.case(message_id).case_id, APPROVED)
 
-    _, queued = book.recipient_ids(message_id)
-    assert [State.DELIVERED, State.QUEUED] == book.states(message_id)
-    assert [None, None] == book.reasons(message_id)
-    assert [message_id] == book.inbox(inbox)
+    _, queued = fixtures.recipient_ids(message_id)
+    assert [State.DELIVERED, State.QUEUED] == fixtures.states(message_id)
+    assert [None, None] == fixtures.reasons(message_id)
+    assert [message_id] == fixtures.inbox(inbox)
     assert [Bell(StepName.DELIVER, QueueName.DELIVER_SMTP, (queued,))] == list(bells.rung)
 
 
-def test_approval_is_kept_with_who_decided_and_why(book: Book, hold: Hold, context: StepContext) -> None:
-    message_id = hold(book.account())
+def test_approval_is_kept_with_who_decided_and_why(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
+    message_id = hold(fixtures.account())
 
-    close_case(context, book.case(message_id).case_id, APPROVED)
+    close_case(context, fixtures.case(message_id).case_id, APPROVED)
 
-    case = book.case(message_id)
+    case = fixtures.case(message_id)
     assert (CaseState.APPROVED, "staff@example.com", "fine") == (case.state, case.decided_by, case.note)
     assert case.decided_at is not None
 
 
-def test_an_opt_out_during_the_review_counts(book: Book, hold: Hold, context: StepContext) -> None:
-    left, closed, stays = book.account(), book.account(), book.account()
+def test_an_opt_out_during_the_review_counts(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
+    left, closed, stays = fixtures.account(), fixtures.account(), fixtures.account()
     message_id = hold(left, closed, stays)
-    book.change(left, is_closed=True)
-    book.change(closed, status=AccountStatus.CLOSED)
+    fixtures.change(left, is_closed=True)
+    fixtures.change(closed, status=AccountStatus.CLOSED)
 
-    close_case(context, book.case(message_id).case_id, APPROVED)
+    close_case(context, fixtures.case(message_id).case_id, APPROVED)
 
-    assert [State.BLOCKED, State.FAILED, State.DELIVERED] == book.states(message_id)
-    assert [] == book.inbox(left)
+    assert [State.BLOCKED, State.FAILED, State.DELIVERED] == fixtures.states(message_id)
+    assert [] == fixtures.inbox(left)
 
 
-def test_a_recipient_blocked_before_the_review_stays_blocked(book: Book, hold: Hold, context: StepContext) -> None:
-    blocked = book.account(is_closed=True)
-    message_id = hold(blocked, book.account())
-    book.change(blocked, is_closed=False, channel=Channel.INBOX)
+def test_a_recipient_blocked_before_the_review_stays_blocked(
+    fixtures: Fixtures, hold: Hold, context: StepContext
+) -> None:
+    blocked = fixtures.account(is_closed=True)
+    message_id = hold(blocked, fixtures.account())
+    fixtures.change(blocked, is_closed=False, channel=Channel.INBOX)
 
-    close_case(context, book.case(message_id).case_id, APPROVED)
+    close_case(context, fixtures.case(message_id).case_id, APPROVED)
 
-    assert [State.BLOCKED, State.DELIVERED] == book.states(message_id)
-    assert [] == book.inbox(blocked)
+    assert [State.BLOCKED, State.DELIVERED] == fixtures.states(message_id)
+    assert [] == fixtures.inbox(blocked)
 
 
 def test_rejection_refuses_every_held_recipient(
-    book: Book, hold: Hold, context: StepContext, bells: NotedBells
+    fixtures: Fixtures, hold: Hold, context: StepContext, bells: NotedBells
 ) -> None:
-    message_id = hold(book.account(), book.account(Channel.EMAIL), book.account(is_closed=True))
+    message_id = hold(fixtures.account(), fixtures.account(Channel.EMAIL), fixtures.account(is_closed=True))
 
-    close_case(context, book.case(message_id).case_id, REJECTED)
+    close_case(context, fixtures.case(message_id).case_id, REJECTED)
 
-    assert [Reason.REFUSED_BY_STAFF, Reason.REFUSED_BY_STAFF, Reason.CLOSED_TO_EVERYBODY] == book.reasons(message_id)
-    assert (0, 0, "rejected") == book.counters(message_id)
+    assert [Reason.REFUSED_BY_STAFF, Reason.REFUSED_BY_STAFF, Reason.CLOSED_TO_EVERYBODY] == fixtures.reasons(
+        message_id
+    )
+    assert (0, 0, "rejected") == fixtures.counters(message_id)
     assert [] == list(bells.rung)
 
 
 @pytest.mark.parametrize("second", [APPROVED, REJECTED, CaseDecision(CaseState.EXPIRED, "the clock")])
 @pytest.mark.parametrize("first", [APPROVED, REJECTED])
 def test_a_case_is_decided_once(
-    book: Book, hold: Hold, context: StepContext, first: CaseDecision, second: CaseDecision
+    fixtures: Fixtures, hold: Hold, context: StepContext, first: CaseDecision, second: CaseDecision
 ) -> None:
-    message_id = hold(book.account())
-    close_case(context, book.case(message_id).case_id, first)
-    states = book.states(message_id)
+    message_id = hold(fixtures.account())
+    close_case(context, fixtures.case(message_id).case_id, first)
+    states = fixtures.states(message_id)
 
     with pytest.raises(CaseNotOpen, match=f"closed: {first.state} by staff@example.com"):
-        close_case(context, book.case(message_id).case_id, second)
+        close_case(context, fixtures.case(message_id).case_id, second)
 
-    assert (first.state, states) == (book.case(message_id).state, book.states(message_id))
+    assert (first.state, states) == (fixtures.case(message_id).state, fixtures.states(message_id))
 
 
 def test_of_two_who_decide_at_once_one_is_told_that_it_is_too_late(
-    book: Book, hold: Hold, context: StepContext
+    fixtures: Fixtures, hold: Hold, context: StepContext
 ) -> None:
-    message_id = hold(book.account())
-    case_id = book.case(message_id).case_id
+    message_id = hold(fixtures.account())
+    case_id = fixtures.case(message_id).case_id
     start = threading.Barrier(4)
 
     def decide_case(ruling: CaseDecision) -> bool:
@@ -202,7 +206,7 @@ def test_of_two_who_decide_at_once_one_is_told_that_it_is_too_late(
         decided = list(pool.map(decide_case, [APPROVED, REJECTED, APPROVED, REJECTED]))
 
     assert 1 == sum(decided)
-    assert (State.DELIVERED in book.states(message_id)) == (book.case(message_id).state is CaseState.APPROVED)
+    assert (State.DELIVERED in fixtures.states(message_id)) == (fixtures.case(message_id).state is CaseState.APPROVED)
 
 
 def test_a_case_that_never_was_is_not_open(context: StepContext) -> None:
@@ -210,30 +214,30 @@ def test_a_case_that_never_was_is_not_open(context: StepContext) -> None:
         close_case(context, uuid7(), APPROVED)
 
 
-def test_the_clock_refuses_what_staff_did_not_decide(book: Book, hold: Hold, context: StepContext) -> None:
-    message_id = hold(book.account())
-    book.let_pass(timedelta(days=8))
+def test_the_clock_refuses_what_staff_did_not_decide(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
+    message_id = hold(fixtures.account())
+    fixtures.let_pass(timedelta(days=8))
 
     expire_reviews(context, [message_id])
 
-    assert [Reason.EXPIRED_IN_REVIEW] == book.reasons(message_id)
-    assert (CaseState.EXPIRED, "the clock") == (book.case(message_id).state, book.case(message_id).decided_by)
+    assert [Reason.EXPIRED_IN_REVIEW] == fixtures.reasons(message_id)
+    assert (CaseState.EXPIRED, "the clock") == (fixtures.case(message_id).state, fixtures.case(message_id).decided_by)
 
 
-def test_a_case_does_not_expire_before_its_time(book: Book, hold: Hold, context: StepContext) -> None:
-    message_id = hold(book.account())
-    book.let_pass(timedelta(days=6.9))
-
-    expire_reviews(context, [message_id])
-
-    assert ([State.HELD], CaseState.OPEN) == (book.states(message_id), book.case(message_id).state)
-
-
-def test_a_case_that_staff_decided_does_not_expire(book: Book, hold: Hold, context: StepContext) -> None:
-    message_id = hold(book.account())
-    close_case(context, book.case(message_id).case_id, APPROVED)
-    book.let_pass(timedelta(days=8))
+def test_a_case_does_not_expire_before_its_time(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
+    message_id = hold(fixtures.account())
+    fixtures.let_pass(timedelta(days=6.9))
 
     expire_reviews(context, [message_id])
 
-    assert [State.DELIVERED] == book.states(message_id)
+    assert ([State.HELD], CaseState.OPEN) == (fixtures.states(message_id), fixtures.case(message_id).state)
+
+
+def test_a_case_that_staff_decided_does_not_expire(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
+    message_id = hold(fixtures.account())
+    close_case(context, fixtures.case(message_id).case_id, APPROVED)
+    fixtures.let_pass(timedelta(days=8))
+
+    expire_reviews(context, [message_id])
+
+    assert [State.DELIVERED] == fixtures.states(message_id)

@@ -21,7 +21,7 @@ from tasks.steps.deliver import deliver, deliver_isolated
 from tasks.steps.recover_worker import recover_worker
 from tests.steps.test_sweep import sweeping
 from tests.support.attempts import LEASE, claim
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.step_driver import FakeSender
 from tests.support.waiting import wait_until
 
@@ -43,72 +43,72 @@ def notes(tmp_path: Path) -> Iterator[FileJournal]:
     notes.close()
 
 
-def waiting_message(book: Book, context: StepContext, channel: Channel) -> UUID:
+def waiting_message(fixtures: Fixtures, context: StepContext, channel: Channel) -> UUID:
     """Take in a message to three, all of whom wait for an attempt on this channel."""
-    message_id = book.message(*book.accounts(3, Channel.EMAIL))
+    message_id = fixtures.message(*fixtures.accounts(3, Channel.EMAIL))
     decide(context, [message_id])
-    book.ask("UPDATE recipient SET channel = :channel WHERE message_id = :id", channel=channel, id=message_id)
+    fixtures.ask("UPDATE recipient SET channel = :channel WHERE message_id = :id", channel=channel, id=message_id)
     return message_id
 
 
-def die_of(book: Book, context: StepContext, message_id: UUID, *, times: int = 1) -> None:
+def die_of(fixtures: Fixtures, context: StepContext, message_id: UUID, *, times: int = 1) -> None:
     """Let so many workers die, each with all recipients of a message under way."""
     for _ in range(times):
-        claim(book, message_id, claims.make_token(DEAD), is_isolated=True)
+        claim(fixtures, message_id, claims.make_token(DEAD), is_isolated=True)
         recover_worker(context, DEAD)
 
 
 @pytest.mark.usefixtures("notes")
 def test_a_recipient_that_two_workers_died_of_is_tried_by_none_that_has_others_under_way(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
-    die_of(book, context, queued, times=2)
+    die_of(fixtures, context, queued, times=2)
 
-    deliver(context, book.recipient_ids(queued))
+    deliver(context, fixtures.recipient_ids(queued))
     before = list(relay.letters)
-    deliver_isolated(context, book.recipient_ids(queued))
+    deliver_isolated(context, fixtures.recipient_ids(queued))
 
     assert ([], 1) == (before, len(relay.letters))
-    assert [State.DELIVERED] == book.states(queued)
+    assert [State.DELIVERED] == fixtures.states(queued)
 
 
 @pytest.mark.parametrize("channel", [Channel.EMAIL, Channel.INBOX])
 @pytest.mark.usefixtures("notes")
 def test_neighbours_of_a_recipient_that_kills_are_delivered_and_it_alone_is_set_aside(
-    book: Book, context: StepContext, channel: Channel
+    fixtures: Fixtures, context: StepContext, channel: Channel
 ) -> None:
-    message_id = waiting_message(book, context, channel)
-    die_of(book, context, message_id, times=2)
-    (poison, *_) = book.recipient_ids(message_id)
-    with transaction(book.database) as db:
+    message_id = waiting_message(fixtures, context, channel)
+    die_of(fixtures, context, message_id, times=2)
+    (poison, *_) = fixtures.recipient_ids(message_id)
+    with transaction(fixtures.database) as db:
         claims.claim(db, [poison], token=claims.make_token(DEAD), lease=LEASE, is_isolated=True)
 
     recover_worker(context, DEAD)
     with sweeping(context):
-        wait_until(lambda: [State.RETRYING, State.DELIVERED, State.DELIVERED] == book.states(message_id))
+        wait_until(lambda: [State.RETRYING, State.DELIVERED, State.DELIVERED] == fixtures.states(message_id))
 
-    assert [Reason.POISONED, None, None] == book.reasons(message_id)
+    assert [Reason.POISONED, None, None] == fixtures.reasons(message_id)
 
 
 @pytest.mark.usefixtures("notes")
 def test_a_death_counts_against_the_suspect_that_was_tried_alone_and_not_against_who_came_by(
-    book: Book, context: StepContext, queued: UUID
+    fixtures: Fixtures, context: StepContext, queued: UUID
 ) -> None:
-    die_of(book, context, queued, times=2)
-    passer_by = waiting_message(book, context, Channel.EMAIL)
-    claim(book, passer_by, claims.make_token(DEAD))
+    die_of(fixtures, context, queued, times=2)
+    passer_by = waiting_message(fixtures, context, Channel.EMAIL)
+    claim(fixtures, passer_by, claims.make_token(DEAD))
 
-    die_of(book, context, queued)
+    die_of(fixtures, context, queued)
 
-    assert [Reason.POISONED] == book.reasons(queued)
-    assert [3, 0, 0, 0] == [row.deaths for row in book.ask("SELECT deaths FROM recipient ORDER BY id")]
+    assert [Reason.POISONED] == fixtures.reasons(queued)
+    assert [3, 0, 0, 0] == [row.deaths for row in fixtures.ask("SELECT deaths FROM recipient ORDER BY id")]
 
 
 @pytest.mark.parametrize(("first", "second"), [(deliver, deliver_isolated), (deliver_isolated, deliver)])
 def test_who_is_tried_alone_and_who_is_not_are_never_under_way_together(
-    book: Book, context: StepContext, first: Callable[..., None], second: Callable[..., None]
+    fixtures: Fixtures, context: StepContext, first: Callable[..., None], second: Callable[..., None]
 ) -> None:
-    ids = [book.recipient_ids(waiting_message(book, context, Channel.EMAIL)) for _ in range(2)]
+    ids = [fixtures.recipient_ids(waiting_message(fixtures, context, Channel.EMAIL)) for _ in range(2)]
     under_way: list[UUID] = []
     seen: list[int] = []
 
@@ -129,10 +129,10 @@ def test_who_is_tried_alone_and_who_is_not_are_never_under_way_together(
 
 
 def test_a_worker_that_leaves_begins_with_no_suspect(
-    book: Book, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
 ) -> None:
     context.fan_out.stop()
 
-    deliver_isolated(context, book.recipient_ids(queued))
+    deliver_isolated(context, fixtures.recipient_ids(queued))
 
-    assert ([], [State.QUEUED]) == (relay.letters, book.states(queued))
+    assert ([], [State.QUEUED]) == (relay.letters, fixtures.states(queued))

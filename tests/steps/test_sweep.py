@@ -22,7 +22,7 @@ from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
 from tests.steps.conftest import HELD_PHRASE
 from tests.support import build
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.statements import counted
 from tests.support.step_driver import FakeSender
 from tests.support.waiting import wait_until
@@ -64,108 +64,117 @@ def _run_on_a_thread(work: Work) -> None:
     threading.Thread(target=work).start()
 
 
-def test_everything_is_delivered_without_a_bell(book: Book, context: StepContext, relay: FakeSender) -> None:
-    message_ids = [book.message(book.account(), *book.accounts(2, Channel.EMAIL)) for _ in range(5)]
-    book.let_pass(timedelta(seconds=5))
+def test_everything_is_delivered_without_a_bell(fixtures: Fixtures, context: StepContext, relay: FakeSender) -> None:
+    message_ids = [fixtures.message(fixtures.account(), *fixtures.accounts(2, Channel.EMAIL)) for _ in range(5)]
+    fixtures.let_pass(timedelta(seconds=5))
 
     with sweeping(context):
-        wait_until(lambda: all([State.QUEUED] * 2 == book.states(each)[1:] for each in message_ids))
-        book.let_pass(timedelta(seconds=5))
-        wait_until(lambda: all({State.DELIVERED} == set(book.states(each)) for each in message_ids))
+        wait_until(lambda: all([State.QUEUED] * 2 == fixtures.states(each)[1:] for each in message_ids))
+        fixtures.let_pass(timedelta(seconds=5))
+        wait_until(lambda: all({State.DELIVERED} == set(fixtures.states(each)) for each in message_ids))
 
-    assert (5, 10) == (book.count("inbox_letter"), len(relay.letters))
+    assert (5, 10) == (fixtures.count("inbox_letter"), len(relay.letters))
 
 
-def test_fresh_work_is_left_to_the_bell(book: Book, context: StepContext) -> None:
-    message_id = book.message(book.account())
+def test_fresh_work_is_left_to_the_bell(fixtures: Fixtures, context: StepContext) -> None:
+    message_id = fixtures.message(fixtures.account())
 
     with sweeping(context):
-        _await_rounds(book, 5)
+        _await_rounds(fixtures, 5)
 
-        assert [State.ACCEPTED] == book.states(message_id)
+        assert [State.ACCEPTED] == fixtures.states(message_id)
 
 
-def test_a_retry_is_made_when_it_is_due_and_not_before(book: Book, context: StepContext, relay: FakeSender) -> None:
+def test_a_retry_is_made_when_it_is_due_and_not_before(
+    fixtures: Fixtures, context: StepContext, relay: FakeSender
+) -> None:
     relay.answer = lambda letter: LATER if letter.attempt == 1 else Outcome(OutcomeKind.SENT)
-    message_id = book.message(book.account(Channel.EMAIL))
+    message_id = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(context, [message_id])
-    book.let_pass(timedelta(seconds=5))
+    fixtures.let_pass(timedelta(seconds=5))
 
     with sweeping(context):
-        wait_until(lambda: [State.RETRYING] == book.states(message_id))
-        _await_rounds(book, 5)
+        wait_until(lambda: [State.RETRYING] == fixtures.states(message_id))
+        _await_rounds(fixtures, 5)
         attempts = len(relay.letters)
-        book.let_pass(timedelta(seconds=30))
-        wait_until(lambda: [State.DELIVERED] == book.states(message_id))
+        fixtures.let_pass(timedelta(seconds=30))
+        wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id))
 
     assert (1, 2) == (attempts, len(relay.letters))
 
 
-def test_a_lost_lease_is_found_and_the_letter_sent_again(book: Book, context: StepContext, relay: FakeSender) -> None:
-    message_id = book.message(book.account(Channel.EMAIL))
+def test_a_lost_lease_is_found_and_the_letter_sent_again(
+    fixtures: Fixtures, context: StepContext, relay: FakeSender
+) -> None:
+    message_id = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(context, [message_id])
-    with transaction(book.database) as db:
-        claims.claim(db, book.recipient_ids(message_id), token=uuid7(), lease=timedelta(seconds=60))
+    with transaction(fixtures.database) as db:
+        claims.claim(db, fixtures.recipient_ids(message_id), token=uuid7(), lease=timedelta(seconds=60))
 
     with sweeping(context):
-        _await_rounds(book, 3)
-        within = book.states(message_id)
-        book.let_pass(timedelta(seconds=60))
-        wait_until(lambda: [State.UNKNOWN] == book.states(message_id))
-        book.let_pass(timedelta(seconds=30))
-        wait_until(lambda: [State.DELIVERED] == book.states(message_id))
+        _await_rounds(fixtures, 3)
+        within = fixtures.states(message_id)
+        fixtures.let_pass(timedelta(seconds=60))
+        wait_until(lambda: [State.UNKNOWN] == fixtures.states(message_id))
+        fixtures.let_pass(timedelta(seconds=30))
+        wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id))
 
     assert [State.CLAIMED] == within
-    assert (2, True) == (book.recipient(message_id).attempt, book.recipient(message_id).possibly_duplicated)
+    assert (2, True) == (fixtures.recipient(message_id).attempt, fixtures.recipient(message_id).possibly_duplicated)
     assert [2] == [letter.attempt for letter in relay.letters]
 
 
-def test_a_held_message_gets_its_case_and_expires(book: Book, context: StepContext) -> None:
-    message_id = book.message(book.account(), subject=HELD_PHRASE)
+def test_a_held_message_gets_its_case_and_expires(fixtures: Fixtures, context: StepContext) -> None:
+    message_id = fixtures.message(fixtures.account(), subject=HELD_PHRASE)
     decide(context, [message_id])
-    book.let_pass(timedelta(seconds=5))
+    fixtures.let_pass(timedelta(seconds=5))
 
     with sweeping(context):
-        wait_until(lambda: book.count("vetting_case") == 1)
-        book.let_pass(timedelta(days=7))
-        wait_until(lambda: [State.REFUSED] == book.states(message_id))
+        wait_until(lambda: fixtures.count("vetting_case") == 1)
+        fixtures.let_pass(timedelta(days=7))
+        wait_until(lambda: [State.REFUSED] == fixtures.states(message_id))
 
-    assert ([Reason.EXPIRED_IN_REVIEW], CaseState.EXPIRED) == (book.reasons(message_id), book.case(message_id).state)
+    assert ([Reason.EXPIRED_IN_REVIEW], CaseState.EXPIRED) == (
+        fixtures.reasons(message_id),
+        fixtures.case(message_id).state,
+    )
 
 
-def test_a_message_that_a_step_breaks_on_is_set_aside_and_holds_up_no_other(book: Book, context: StepContext) -> None:
-    poisoned = book.account()
-    book.ask("UPDATE preference SET accepted_types = '{nonsense}'")
-    broken, good = book.message(poisoned), book.message(book.account())
-    book.let_pass(timedelta(seconds=5))
+def test_a_message_that_a_step_breaks_on_is_set_aside_and_holds_up_no_other(
+    fixtures: Fixtures, context: StepContext
+) -> None:
+    poisoned = fixtures.account()
+    fixtures.ask("UPDATE preference SET accepted_types = '{nonsense}'")
+    broken, good = fixtures.message(poisoned), fixtures.message(fixtures.account())
+    fixtures.let_pass(timedelta(seconds=5))
 
     with sweeping(context):
-        wait_until(lambda: [State.DELIVERED] == book.states(good))
-        wait_until(lambda: [Reason.STEP_FAILED] == book.reasons(broken))
+        wait_until(lambda: [State.DELIVERED] == fixtures.states(good))
+        wait_until(lambda: [Reason.STEP_FAILED] == fixtures.reasons(broken))
 
-    (row,) = book.ask(
+    (row,) = fixtures.ask(
         "SELECT state, due_at - clock_timestamp() AS pause FROM recipient WHERE message_id = :id", id=broken
     )
     assert State.ACCEPTED == row.state
     assert timedelta(minutes=59) < row.pause <= timedelta(hours=1)
 
 
-def test_a_message_that_was_set_aside_is_taken_up_again(book: Book, context: StepContext) -> None:
-    message_id = book.message(book.account())
-    book.ask("UPDATE preference SET accepted_types = '{nonsense}'")
-    book.let_pass(timedelta(seconds=5))
+def test_a_message_that_was_set_aside_is_taken_up_again(fixtures: Fixtures, context: StepContext) -> None:
+    message_id = fixtures.message(fixtures.account())
+    fixtures.ask("UPDATE preference SET accepted_types = '{nonsense}'")
+    fixtures.let_pass(timedelta(seconds=5))
 
     with sweeping(context):
-        wait_until(lambda: [Reason.STEP_FAILED] == book.reasons(message_id))
-        book.ask("UPDATE preference SET accepted_types = NULL")
-        book.let_pass(timedelta(hours=1))
-        wait_until(lambda: [State.DELIVERED] == book.states(message_id))
+        wait_until(lambda: [Reason.STEP_FAILED] == fixtures.reasons(message_id))
+        fixtures.ask("UPDATE preference SET accepted_types = NULL")
+        fixtures.let_pass(timedelta(hours=1))
+        wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id))
 
-    assert [None] == book.reasons(message_id)
+    assert [None] == fixtures.reasons(message_id)
 
 
 def test_a_recipient_that_a_sender_breaks_on_is_set_aside_once(
-    book: Book, context: StepContext, relay: FakeSender
+    fixtures: Fixtures, context: StepContext, relay: FakeSender
 ) -> None:
     def answer(letter: ClaimedDelivery) -> Outcome:
         if letter.subject == "broken":
@@ -173,33 +182,37 @@ def test_a_recipient_that_a_sender_breaks_on_is_set_aside_once(
         return Outcome(OutcomeKind.SENT)
 
     relay.answer = answer
-    broken, good = (book.message(book.account(Channel.EMAIL), subject=subject) for subject in ("broken", "good"))
+    broken, good = (
+        fixtures.message(fixtures.account(Channel.EMAIL), subject=subject) for subject in ("broken", "good")
+    )
     decide(context, [broken, good])
-    book.let_pass(timedelta(seconds=5))
+    fixtures.let_pass(timedelta(seconds=5))
 
     with sweeping(context):
-        wait_until(lambda: [State.DELIVERED] == book.states(good))
-        wait_until(lambda: [Reason.STEP_FAILED] == book.reasons(broken))
-        _await_rounds(book, 5)
+        wait_until(lambda: [State.DELIVERED] == fixtures.states(good))
+        wait_until(lambda: [Reason.STEP_FAILED] == fixtures.reasons(broken))
+        _await_rounds(fixtures, 5)
 
     assert 1 == sum(letter.message_id == broken for letter in relay.letters)
-    assert [State.CLAIMED] == book.states(broken)
+    assert [State.CLAIMED] == fixtures.states(broken)
 
 
-def test_two_sweeps_at_once_send_every_letter_once(book: Book, context: StepContext, relay: FakeSender) -> None:
-    message_ids = [book.message(*book.accounts(2, Channel.EMAIL), book.account()) for _ in range(10)]
-    book.let_pass(timedelta(seconds=5))
+def test_two_sweeps_at_once_send_every_letter_once(fixtures: Fixtures, context: StepContext, relay: FakeSender) -> None:
+    message_ids = [fixtures.message(*fixtures.accounts(2, Channel.EMAIL), fixtures.account()) for _ in range(10)]
+    fixtures.let_pass(timedelta(seconds=5))
 
     with sweeping(context), sweeping(context):
-        wait_until(lambda: all(State.ACCEPTED not in book.states(each) for each in message_ids))
-        book.let_pass(timedelta(seconds=5))
-        wait_until(lambda: all({State.DELIVERED} == set(book.states(each)) for each in message_ids))
+        wait_until(lambda: all(State.ACCEPTED not in fixtures.states(each) for each in message_ids))
+        fixtures.let_pass(timedelta(seconds=5))
+        wait_until(lambda: all({State.DELIVERED} == set(fixtures.states(each)) for each in message_ids))
 
     assert 20 == len({letter.recipient_id for letter in relay.letters}) == len(relay.letters)
-    assert 10 == book.count("inbox_letter")
+    assert 10 == fixtures.count("inbox_letter")
 
 
-def test_a_letter_that_takes_long_holds_up_no_other(book: Book, context: StepContext, relay: FakeSender) -> None:
+def test_a_letter_that_takes_long_holds_up_no_other(
+    fixtures: Fixtures, context: StepContext, relay: FakeSender
+) -> None:
     may_end = threading.Event()
 
     def answer(letter: ClaimedDelivery) -> Outcome:
@@ -208,53 +221,57 @@ def test_a_letter_that_takes_long_holds_up_no_other(book: Book, context: StepCon
         return Outcome(OutcomeKind.SENT)
 
     relay.answer = answer
-    slow = book.message(book.account(Channel.EMAIL), subject="slow")
+    slow = fixtures.message(fixtures.account(Channel.EMAIL), subject="slow")
     decide(context, [slow])
-    book.let_pass(timedelta(seconds=5))
+    fixtures.let_pass(timedelta(seconds=5))
 
     with sweeping(context):
-        wait_until(lambda: [State.CLAIMED] == book.states(slow))
-        other = book.message(book.account(Channel.EMAIL))
+        wait_until(lambda: [State.CLAIMED] == fixtures.states(slow))
+        other = fixtures.message(fixtures.account(Channel.EMAIL))
         decide(context, [other])
-        book.ask("UPDATE recipient SET due_at = clock_timestamp() WHERE message_id = :id", id=other)
-        wait_until(lambda: [State.DELIVERED] == book.states(other))
-        unfinished = book.states(slow)
+        fixtures.ask("UPDATE recipient SET due_at = clock_timestamp() WHERE message_id = :id", id=other)
+        wait_until(lambda: [State.DELIVERED] == fixtures.states(other))
+        unfinished = fixtures.states(slow)
         may_end.set()
 
-    assert ([State.CLAIMED], [State.DELIVERED]) == (unfinished, book.states(slow))
+    assert ([State.CLAIMED], [State.DELIVERED]) == (unfinished, fixtures.states(slow))
     assert 2 == len(relay.letters)
 
 
-def test_rows_whose_bell_still_waits_are_left_to_it_however_long_the_backlog(book: Book, context: StepContext) -> None:
-    account_id = book.account()
+def test_rows_whose_bell_still_waits_are_left_to_it_however_long_the_backlog(
+    fixtures: Fixtures, context: StepContext
+) -> None:
+    account_id = fixtures.account()
     for _ in range(10):
-        book.accept(*(book.incoming(account_id) for _ in range(300)))
-    lost = book.ask("SELECT min(id) AS first FROM recipient")[0].first
-    book.let_pass(timedelta(minutes=10))
-    book.ask("UPDATE recipient SET due_at = due_at - INTERVAL '1 second' WHERE id <= :id", id=lost)
-    (oldest,) = book.ask("SELECT min(due_at) AS rung_at FROM recipient WHERE id > :id", id=lost)
+        fixtures.accept(*(fixtures.incoming(account_id) for _ in range(300)))
+    lost = fixtures.ask("SELECT min(id) AS first FROM recipient")[0].first
+    fixtures.let_pass(timedelta(minutes=10))
+    fixtures.ask("UPDATE recipient SET due_at = due_at - INTERVAL '1 second' WHERE id <= :id", id=lost)
+    (oldest,) = fixtures.ask("SELECT min(due_at) AS rung_at FROM recipient WHERE id > :id", id=lost)
     backlog = FakeBacklog({QueueName.DECIDE: oldest.rung_at - timedelta(milliseconds=1)})
 
     with sweeping(context, backlog):
-        wait_until(lambda: book.count("inbox_letter") == 1)
-        _await_rounds(book, 5)
+        wait_until(lambda: fixtures.count("inbox_letter") == 1)
+        _await_rounds(fixtures, 5)
 
-        assert 2999 == len(book.ask("SELECT FROM recipient WHERE state = 'accepted'"))
+        assert 2999 == len(fixtures.ask("SELECT FROM recipient WHERE state = 'accepted'"))
 
 
-def test_what_is_due_by_the_clock_alone_waits_for_no_bell(book: Book, context: StepContext, relay: FakeSender) -> None:
+def test_what_is_due_by_the_clock_alone_waits_for_no_bell(
+    fixtures: Fixtures, context: StepContext, relay: FakeSender
+) -> None:
     relay.answer = lambda letter: LATER if letter.attempt == 1 else Outcome(OutcomeKind.SENT)
-    message_id = book.message(book.account(Channel.EMAIL))
+    message_id = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(context, [message_id])
-    deliver(context, book.recipient_ids(message_id))
-    book.let_pass(timedelta(seconds=30))
+    deliver(context, fixtures.recipient_ids(message_id))
+    fixtures.let_pass(timedelta(seconds=30))
     long_ago = build.NOON - timedelta(days=365)
 
     with sweeping(context, FakeBacklog({QueueName.DELIVER_SMTP: long_ago})):
-        wait_until(lambda: [State.DELIVERED] == book.states(message_id))
+        wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id))
 
 
-def _await_rounds(book: Book, number: int) -> None:
+def _await_rounds(fixtures: Fixtures, number: int) -> None:
     """Wait until a sweep has begun this many rounds more."""
-    with counted(book.database) as statements:
+    with counted(fixtures.database) as statements:
         wait_until(lambda: sum("vetting_case.state = 'open'" in each.sql for each in statements) > number)

@@ -11,7 +11,7 @@ import pytest
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind, Scope
 from tests.support.credentials import PAST, minted, text_of
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from worker.embedded import demo
 
 SECRET = CredentialKind.CLIENT_SECRET
@@ -22,9 +22,9 @@ Form = dict[str, str]
 
 
 @pytest.fixture
-def form(book: Book, settings: Settings) -> Form:
+def form(fixtures: Fixtures, settings: Settings) -> Form:
     """Give the form of a client that may do everything."""
-    return {**GRANT, "client_id": str(book.client_id), "client_secret": text_of(minted(book, settings, SECRET))}
+    return {**GRANT, "client_id": str(fixtures.client_id), "client_secret": text_of(minted(fixtures, settings, SECRET))}
 
 
 def basic(form: Form) -> tuple[str, str]:
@@ -81,9 +81,9 @@ def test_a_token_has_the_scopes_that_were_asked_for_and_no_others(http: httpx2.C
 
 
 def test_a_secret_may_be_narrower_than_its_client(
-    http: httpx2.Client, form: Form, book: Book, settings: Settings
+    http: httpx2.Client, form: Form, fixtures: Fixtures, settings: Settings
 ) -> None:
-    narrow = {**form, "client_secret": text_of(minted(book, settings, SECRET, scopes=[Scope.MESSAGE_SEND]))}
+    narrow = {**form, "client_secret": text_of(minted(fixtures, settings, SECRET, scopes=[Scope.MESSAGE_SEND]))}
 
     assert "message.send" == http.post(PATH, data=narrow).json()["scope"]
     assert_refused(http.post(PATH, data={**narrow, "scope": "message.read"}), 400, "invalid_scope")
@@ -94,8 +94,8 @@ def test_an_unknown_scope_is_refused(http: httpx2.Client, form: Form, scope: str
     assert_refused(http.post(PATH, data={**form, "scope": scope}), 400, "invalid_scope")
 
 
-def test_a_client_that_may_do_nothing_gets_no_token(http: httpx2.Client, form: Form, book: Book) -> None:
-    book.ask("UPDATE client SET scopes = '{}'")
+def test_a_client_that_may_do_nothing_gets_no_token(http: httpx2.Client, form: Form, fixtures: Fixtures) -> None:
+    fixtures.ask("UPDATE client SET scopes = '{}'")
 
     assert_refused(http.post(PATH, data=form), 400, "invalid_scope")
 
@@ -157,17 +157,17 @@ def test_a_bad_header_is_an_invalid_client(http: httpx2.Client, authorization: s
 
 
 def test_everything_but_the_right_secret_of_this_client_is_an_invalid_client(
-    http: httpx2.Client, form: Form, book: Book, settings: Settings
+    http: httpx2.Client, form: Form, fixtures: Fixtures, settings: Settings
 ) -> None:
-    expired = minted(book, settings, SECRET, lifetime=PAST)
+    expired = minted(fixtures, settings, SECRET, lifetime=PAST)
     changes: list[Any] = [
         {"client_secret": ""},
         {"client_secret": "garbage"},
         {"client_secret": form["client_secret"][:-1] + "!"},
         {"client_secret": f"cs_{'0' * 16}_{'A' * 43}"},
         {"client_secret": text_of(expired)},
-        {"client_secret": text_of(minted(book, settings))},
-        {"client_id": str(book.client())},
+        {"client_secret": text_of(minted(fixtures, settings))},
+        {"client_id": str(fixtures.client())},
         {"client_id": "a client"},
         {"client_id": ""},
     ]
@@ -190,19 +190,19 @@ def test_id_and_secret_in_the_query_count_for_nothing(http: httpx2.Client, form:
     assert_refused(http.post(PATH, params=form, data=GRANT), 401, "invalid_client")
 
 
-def test_neither_the_secret_nor_the_token_is_stored(http: httpx2.Client, form: Form, book: Book) -> None:
+def test_neither_the_secret_nor_the_token_is_stored(http: httpx2.Client, form: Form, fixtures: Fixtures) -> None:
     token = http.post(PATH, data=form).json()["access_token"]
 
-    stored = str(book.ask("SELECT prefix, encode(digest, 'escape') FROM credential"))
+    stored = str(fixtures.ask("SELECT prefix, encode(digest, 'escape') FROM credential"))
 
     assert not [secret for secret in (token, form["client_secret"]) if secret[20:] in stored]
 
 
 def test_the_secret_of_the_demo_client_works(
-    http: httpx2.Client, book: Book, settings: Settings, tmp_path: Path
+    http: httpx2.Client, fixtures: Fixtures, settings: Settings, tmp_path: Path
 ) -> None:
-    demo.seed(book.database)
-    told = demo.credentials(book.database, settings.pepper, tmp_path / "demo.json")
+    demo.seed(fixtures.database)
+    told = demo.credentials(fixtures.database, settings.pepper, tmp_path / "demo.json")
 
     answer = http.post(PATH, data={**GRANT, "client_id": told["client_id"], "client_secret": told["client_secret"]})
 

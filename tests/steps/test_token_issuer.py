@@ -20,7 +20,7 @@ from delivery.vocabulary import Scope
 from tests.support import issuer
 from tests.support.api_server import open_door
 from tests.support.credentials import minted
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.issuer import AUDIENCE, ISSUER, KEY
 from tests.support.waiting import wait_until
 
@@ -94,10 +94,10 @@ def by_asking(settings: Settings, real: RealIssuer) -> Settings:
     return trusting(settings, issuer_introspection_url=real.url("/introspect"), **secret)
 
 
-def token(book: Book, **chosen: Any) -> str:
+def token(fixtures: Fixtures, **chosen: Any) -> str:
     """Sign a token for the client of the book."""
     now = int(time())
-    facts = {"client_id": str(book.client_id), "iat": now, "exp": now + 600, "scope": "message.read"}
+    facts = {"client_id": str(fixtures.client_id), "iat": now, "exp": now + 600, "scope": "message.read"}
     return issuer.token(**{**facts, **chosen})
 
 
@@ -106,46 +106,50 @@ def ask(http: httpx2.Client, text: str) -> httpx2.Response:
     return http.get("/messages", headers={"Authorization": f"Bearer {text}"})
 
 
-def test_a_signed_token_gets_in_and_its_keys_are_fetched_once(settings: Settings, book: Book, real: RealIssuer) -> None:
+def test_a_signed_token_gets_in_and_its_keys_are_fetched_once(
+    settings: Settings, fixtures: Fixtures, real: RealIssuer
+) -> None:
     with open_door(by_keys(settings, real)) as http:
-        answers = [ask(http, token(book)) for _ in range(3)]
+        answers = [ask(http, token(fixtures)) for _ in range(3)]
 
     assert [200] * 3 == [answer.status_code for answer in answers]
     assert [("/keys", None, {})] == real.asked
 
 
-def test_a_token_may_do_no_more_than_its_client(settings: Settings, book: Book, real: RealIssuer) -> None:
-    with transaction(book.database) as db:
-        clients.put(db, book.client_id, "shop", scopes=[Scope.MESSAGE_SEND])
+def test_a_token_may_do_no_more_than_its_client(settings: Settings, fixtures: Fixtures, real: RealIssuer) -> None:
+    with transaction(fixtures.database) as db:
+        clients.put(db, fixtures.client_id, "shop", scopes=[Scope.MESSAGE_SEND])
 
     with open_door(by_keys(settings, real)) as http:
-        answer = ask(http, token(book, client_id="shop"))
+        answer = ask(http, token(fixtures, client_id="shop"))
 
     assert (403, "insufficient_scope") == (answer.status_code, answer.json()["error"])
 
 
-def test_a_token_may_do_no_more_than_it_says(settings: Settings, book: Book, real: RealIssuer) -> None:
+def test_a_token_may_do_no_more_than_it_says(settings: Settings, fixtures: Fixtures, real: RealIssuer) -> None:
     with open_door(by_keys(settings, real)) as http:
-        answers = [ask(http, token(book, scope=scope)) for scope in (None, "", "message.send openid")]
+        answers = [ask(http, token(fixtures, scope=scope)) for scope in (None, "", "message.send openid")]
 
     assert [403] * 3 == [answer.status_code for answer in answers]
 
 
 def test_a_token_for_a_client_that_is_not_ours_or_is_shut_out_is_invalid(
-    settings: Settings, book: Book, real: RealIssuer
+    settings: Settings, fixtures: Fixtures, real: RealIssuer
 ) -> None:
-    minted(book, settings)
+    minted(fixtures, settings)
 
     with open_door(by_keys(settings, real)) as http:
-        assert "invalid_token" == ask(http, token(book, client_id="nobody")).json()["error"]
-        assert 200 == ask(http, token(book)).status_code
-        with transaction(book.database) as db:
-            credentials.revoke_all(db, book.client_id)
-        wait_until(lambda: ask(http, token(book)).status_code == 401, within_s=2)
+        assert "invalid_token" == ask(http, token(fixtures, client_id="nobody")).json()["error"]
+        assert 200 == ask(http, token(fixtures)).status_code
+        with transaction(fixtures.database) as db:
+            credentials.revoke_all(db, fixtures.client_id)
+        wait_until(lambda: ask(http, token(fixtures)).status_code == 401, within_s=2)
 
 
-def test_an_expired_token_says_so_and_a_forged_one_does_not(settings: Settings, book: Book, real: RealIssuer) -> None:
-    past = token(book, exp=int(time()) - 1)
+def test_an_expired_token_says_so_and_a_forged_one_does_not(
+    settings: Settings, fixtures: Fixtures, real: RealIssuer
+) -> None:
+    past = token(fixtures, exp=int(time()) - 1)
 
     with open_door(by_keys(settings, real)) as http:
         answers = [ask(http, past), ask(http, past[:-8] + "AAAAAAAA"), ask(http, "garbage")]
@@ -156,21 +160,23 @@ def test_an_expired_token_says_so_and_a_forged_one_does_not(settings: Settings, 
 
 @pytest.mark.parametrize("status", [500, 302, 404])
 def test_an_issuer_that_does_not_answer_well_is_a_503_and_is_not_followed_elsewhere(
-    settings: Settings, book: Book, real: RealIssuer, status: int
+    settings: Settings, fixtures: Fixtures, real: RealIssuer, status: int
 ) -> None:
     real.status = status
 
     with open_door(by_keys(settings, real)) as http:
-        answer = ask(http, token(book))
+        answer = ask(http, token(fixtures))
 
     assert (503, "5") == (answer.status_code, answer.headers["Retry-After"])
     assert ["/keys"] == [path for path, _, _ in real.asked]
 
 
-def test_an_issuer_that_is_away_is_a_503_and_keys_go_on(settings: Settings, book: Book, real: RealIssuer) -> None:
+def test_an_issuer_that_is_away_is_a_503_and_keys_go_on(
+    settings: Settings, fixtures: Fixtures, real: RealIssuer
+) -> None:
     with open_door(trusting(settings, issuer_jwks_url="http://127.0.0.1:1/keys")) as http:
-        away = ask(http, token(book))
-        key = minted(book, settings).text.get_secret_value()
+        away = ask(http, token(fixtures))
+        key = minted(fixtures, settings).text.get_secret_value()
         by_key = http.get("/messages", headers={"X-API-Key": key})
 
     assert [503, 200] == [away.status_code, by_key.status_code]
@@ -178,10 +184,12 @@ def test_an_issuer_that_is_away_is_a_503_and_keys_go_on(settings: Settings, book
 
 
 def test_an_issuer_is_asked_about_a_token_once_with_our_credentials(
-    settings: Settings, book: Book, real: RealIssuer
+    settings: Settings, fixtures: Fixtures, real: RealIssuer
 ) -> None:
     now = int(time())
-    real.answer = issuer.claims(active=True, client_id=str(book.client_id), iat=now, exp=now + 60, scope="message.read")
+    real.answer = issuer.claims(
+        active=True, client_id=str(fixtures.client_id), iat=now, exp=now + 60, scope="message.read"
+    )
 
     with open_door(by_asking(settings, real)) as http:
         answers = [ask(http, "opaque+/=") for _ in range(3)]
@@ -193,9 +201,9 @@ def test_an_issuer_is_asked_about_a_token_once_with_our_credentials(
 
 
 def test_an_issuer_that_says_no_is_a_401_and_one_that_refuses_us_a_503(
-    settings: Settings, book: Book, real: RealIssuer
+    settings: Settings, fixtures: Fixtures, real: RealIssuer
 ) -> None:
-    del book
+    del fixtures
     real.answer = {"active": False}
 
     with open_door(by_asking(settings, real)) as http:

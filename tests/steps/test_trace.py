@@ -16,7 +16,7 @@ from delivery.vocabulary import QueueName, StepName
 from tasks.broker.doorbell import BrokerDoorbell
 from tasks.context import StepContext
 from tasks.steps.decide import decide
-from tests.support.fixtures import GRACE, Book
+from tests.support.fixtures import GRACE, Fixtures
 from tests.support.step_driver import NotedBells
 
 
@@ -50,29 +50,29 @@ def traced(database: Database) -> Iterator[Trace]:
         event.remove(database, "commit", note_commit)
 
 
-def test_taking_in_one_message_is_one_statement_and_one_commit(book: Book) -> None:
-    incoming = book.incoming(*book.accounts(25))
+def test_taking_in_one_message_is_one_statement_and_one_commit(fixtures: Fixtures) -> None:
+    incoming = fixtures.incoming(*fixtures.accounts(25))
 
-    with traced(book.database) as trace, transaction(book.database) as db:
+    with traced(fixtures.database) as trace, transaction(fixtures.database) as db:
         accept.accept(db, [incoming], grace=GRACE)
 
     assert (1, 1) == (len(trace.statements), trace.commits)
 
 
 def test_deciding_one_message_is_four_statements_one_commit_and_no_bell(
-    book: Book, context: StepContext, bells: NotedBells
+    fixtures: Fixtures, context: StepContext, bells: NotedBells
 ) -> None:
-    message_id = book.message(*book.accounts(25))
+    message_id = fixtures.message(*fixtures.accounts(25))
 
-    with traced(book.database) as trace:
+    with traced(fixtures.database) as trace:
         decide(context, [message_id])
 
     assert (4, 1, 0) == (len(trace.statements), trace.commits, len(bells.rung))
-    assert (0, 25, "sent") == book.counters(message_id)
+    assert (0, 25, "sent") == fixtures.counters(message_id)
 
 
-def test_one_message_is_one_bell(book: Book, base_settings: Settings, broker: "Redis") -> None:
-    message_id = book.message(*book.accounts(25))
+def test_one_message_is_one_bell(fixtures: Fixtures, base_settings: Settings, broker: "Redis") -> None:
+    message_id = fixtures.message(*fixtures.accounts(25))
     doorbell = BrokerDoorbell(base_settings)
 
     doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [message_id])

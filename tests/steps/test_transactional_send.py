@@ -17,90 +17,92 @@ from delivery.vocabulary import State
 from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.support.direct_sends import fields
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 
 
 @pytest.fixture
-def connection(settings: Settings, book: Book) -> Iterator[psycopg.Connection[Any]]:
+def connection(settings: Settings, fixtures: Fixtures) -> Iterator[psycopg.Connection[Any]]:
     """Give a psycopg connection of a program of its own, which keeps its business in a table of its own."""
-    book.ask("CREATE TABLE business (note text)")
+    fixtures.ask("CREATE TABLE business (note text)")
     url = settings.database_url.get_secret_value().replace("postgresql+psycopg://", "postgresql://")
     with psycopg.connect(url) as connection:
         yield connection
         connection.rollback()
-    book.ask("DROP TABLE business")
+    fixtures.ask("DROP TABLE business")
 
 
-def test_a_message_is_written_with_the_callers_own_business(book: Book, connection: psycopg.Connection[Any]) -> None:
-    sent = fields(*book.accounts(2))
+def test_a_message_is_written_with_the_callers_own_business(
+    fixtures: Fixtures, connection: psycopg.Connection[Any]
+) -> None:
+    sent = fields(*fixtures.accounts(2))
 
     connection.execute("INSERT INTO business VALUES ('an order')")
-    message_id = send_in(connection, sent, client_id=book.client_id)
-    before = (book.count("message"), book.count("business"))
+    message_id = send_in(connection, sent, client_id=fixtures.client_id)
+    before = (fixtures.count("message"), fixtures.count("business"))
     connection.commit()
 
-    assert ((0, 0), 1, UUID(sent["message_uuid"])) == (before, book.count("business"), message_id)
-    assert [State.ACCEPTED] * 2 == book.states(message_id)
+    assert ((0, 0), 1, UUID(sent["message_uuid"])) == (before, fixtures.count("business"), message_id)
+    assert [State.ACCEPTED] * 2 == fixtures.states(message_id)
 
 
 def test_a_message_is_rolled_back_with_the_callers_own_business(
-    book: Book, connection: psycopg.Connection[Any]
+    fixtures: Fixtures, connection: psycopg.Connection[Any]
 ) -> None:
     connection.execute("INSERT INTO business VALUES ('an order')")
-    send_in(connection, fields(book.account()), client_id=book.client_id)
+    send_in(connection, fields(fixtures.account()), client_id=fixtures.client_id)
 
     connection.rollback()
 
-    assert (0, 0) == (book.count("message"), book.count("business"))
+    assert (0, 0) == (fixtures.count("message"), fixtures.count("business"))
 
 
-def test_a_connection_of_sqlalchemy_does_as_well(book: Book) -> None:
-    sent = fields(book.account())
+def test_a_connection_of_sqlalchemy_does_as_well(fixtures: Fixtures) -> None:
+    sent = fields(fixtures.account())
 
-    with transaction(book.database) as db:
-        message_id = send_in(db, sent, client_id=book.client_id)
+    with transaction(fixtures.database) as db:
+        message_id = send_in(db, sent, client_id=fixtures.client_id)
         assert db.in_transaction()
-    with book.database.connect() as rolled_back:
-        send_in(rolled_back, fields(book.account()), client_id=book.client_id)
+    with fixtures.database.connect() as rolled_back:
+        send_in(rolled_back, fields(fixtures.account()), client_id=fixtures.client_id)
 
-    assert [message_id] == [row.id for row in book.ask("SELECT id FROM message")]
+    assert [message_id] == [row.id for row in fixtures.ask("SELECT id FROM message")]
 
 
 def test_without_a_bell_the_sweep_finds_it_at_once(
-    book: Book, connection: psycopg.Connection[Any], context: StepContext
+    fixtures: Fixtures, connection: psycopg.Connection[Any], context: StepContext
 ) -> None:
-    message_id = send_in(connection, fields(book.account()), client_id=book.client_id)
-    ringing = send_in(connection, fields(book.account()), client_id=book.client_id, grace=timedelta(seconds=5))
+    message_id = send_in(connection, fields(fixtures.account()), client_id=fixtures.client_id)
+    ringing = send_in(connection, fields(fixtures.account()), client_id=fixtures.client_id, grace=timedelta(seconds=5))
     connection.commit()
 
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         found = due.undecided(db, limit=10)
     decide(context, found)
 
-    assert ([message_id], [State.DELIVERED]) == (list(found), book.states(message_id))
-    assert [State.ACCEPTED] == book.states(ringing)
+    assert ([message_id], [State.DELIVERED]) == (list(found), fixtures.states(message_id))
+    assert [State.ACCEPTED] == fixtures.states(ringing)
 
 
 def test_the_same_again_changes_nothing_whether_it_was_committed_or_not(
-    book: Book, connection: psycopg.Connection[Any]
+    fixtures: Fixtures, connection: psycopg.Connection[Any]
 ) -> None:
-    sent = fields(book.account())
+    sent = fields(fixtures.account())
 
     for is_committed in (False, True, False):
-        assert UUID(sent["message_uuid"]) == send_in(connection, sent, client_id=book.client_id)
+        assert UUID(sent["message_uuid"]) == send_in(connection, sent, client_id=fixtures.client_id)
         if is_committed:
             connection.commit()
 
-    assert (1, 1) == (book.count("message"), book.count("recipient"))
+    assert (1, 1) == (fixtures.count("message"), fixtures.count("recipient"))
 
 
 @pytest.mark.parametrize("change", [{"subject": "another"}, {}], ids=["other content", "another client"])
 def test_an_id_that_was_used_is_refused(
-    book: Book, connection: psycopg.Connection[Any], change: dict[str, str]
+    fixtures: Fixtures, connection: psycopg.Connection[Any], change: dict[str, str]
 ) -> None:
-    sent = fields(book.account())
-    send_in(connection, sent, client_id=book.client_id)
-    sender = book.client_id if change else book.client()
+    sent = fields(fixtures.account())
+    send_in(connection, sent, client_id=fixtures.client_id)
+    sender = fixtures.client_id if change else fixtures.client()
 
     with pytest.raises(InvalidInput) as refused:
         send_in(connection, {**sent, **change}, client_id=sender)
@@ -108,14 +110,16 @@ def test_an_id_that_was_used_is_refused(
     assert ["message_uuid_reused"] == [fault.code for fault in refused.value.faults]
 
 
-def test_a_refusal_leaves_the_callers_transaction_as_it_was(book: Book, connection: psycopg.Connection[Any]) -> None:
-    known, stranger = book.account(), uuid4()
+def test_a_refusal_leaves_the_callers_transaction_as_it_was(
+    fixtures: Fixtures, connection: psycopg.Connection[Any]
+) -> None:
+    known, stranger = fixtures.account(), uuid4()
     connection.execute("INSERT INTO business VALUES ('an order')")
 
     refusals = []
     for sent, client_id in (
-        (fields(known, stranger), book.client_id),
-        (fields(known, body="", sender_name=None), book.client_id),
+        (fields(known, stranger), fixtures.client_id),
+        (fields(known, body="", sender_name=None), fixtures.client_id),
         (fields(known), uuid4()),
     ):
         with pytest.raises(InvalidInput) as refused:
@@ -128,17 +132,19 @@ def test_a_refusal_leaves_the_callers_transaction_as_it_was(book: Book, connecti
         [("body", "blank"), ("sender_name", "required")],
         [("client_id", "invalid_value")],
     ] == refusals
-    assert (0, 1) == (book.count("message"), book.count("business"))
+    assert (0, 1) == (fixtures.count("message"), fixtures.count("business"))
 
 
-def test_what_is_no_connection_is_refused(book: Book) -> None:
+def test_what_is_no_connection_is_refused(fixtures: Fixtures) -> None:
     with pytest.raises(TypeError, match="psycopg"):
-        send_in(cast(object, book.database), fields(book.account()), client_id=book.client_id)
+        send_in(cast(object, fixtures.database), fields(fixtures.account()), client_id=fixtures.client_id)
 
 
-def test_the_callers_connection_is_left_as_it_was_set_up(book: Book, connection: psycopg.Connection[Any]) -> None:
+def test_the_callers_connection_is_left_as_it_was_set_up(
+    fixtures: Fixtures, connection: psycopg.Connection[Any]
+) -> None:
     connection.row_factory = psycopg.rows.dict_row
-    send_in(connection, fields(book.account()), client_id=book.client_id)
+    send_in(connection, fields(fixtures.account()), client_id=fixtures.client_id)
 
     row = connection.execute("SELECT 1 AS one").fetchone()
 

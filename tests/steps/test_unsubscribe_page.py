@@ -16,15 +16,15 @@ from delivery.settings import Settings
 from delivery.unsubscribe_tokens import LIFETIME, Permit, write_token
 from delivery.vocabulary import Channel
 from tests.support.api_server import open_door
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 
 @pytest.fixture
-def account_id(book: Book) -> UUID:
+def account_id(fixtures: Fixtures) -> UUID:
     """Enroll somebody who gets e-mails."""
-    return book.account(Channel.EMAIL, name="<b>Ada</b>", is_closed=True)
+    return fixtures.account(Channel.EMAIL, name="<b>Ada</b>", is_closed=True)
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def path(account_id: UUID, settings: Settings, *, age: timedelta = timedelta()) 
     return f"/unsubscribe/{write_token(Permit(account_id, datetime.now(UTC) - age + LIFETIME), settings.pepper)}"
 
 
-def channel_of(book: Book, account_id: UUID) -> Channel:
+def channel_of(fixtures: Fixtures, account_id: UUID) -> Channel:
     """Say how an account is reached."""
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         (facts,) = accounts.find(db, [account_id])
     assert facts.is_closed  # What is not about e-mails stays as it was.
     return facts.channel
@@ -59,33 +59,35 @@ def button(answer: httpx2.Response) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-def test_looking_changes_nothing(http: httpx2.Client, book: Book, account_id: UUID, page: str, method: str) -> None:
+def test_looking_changes_nothing(
+    http: httpx2.Client, fixtures: Fixtures, account_id: UUID, page: str, method: str
+) -> None:
     answer = http.request(method, page)
 
     assert answer.status_code in {200, 204}
-    assert Channel.EMAIL is channel_of(book, account_id)
+    assert Channel.EMAIL is channel_of(fixtures, account_id)
 
 
 def test_a_person_reads_what_the_button_does_presses_it_and_undoes_it(
-    http: httpx2.Client, book: Book, account_id: UUID, page: str
+    http: httpx2.Client, fixtures: Fixtures, account_id: UUID, page: str
 ) -> None:
     look = http.get(page)
     stopped = http.post(page, data=button(look))
-    after_stop = channel_of(book, account_id)
+    after_stop = channel_of(fixtures, account_id)
     look_again = http.get(page)
     undone = http.post(page, data=button(stopped))
 
     headings = [heading(each) for each in (look, stopped, look_again, undone)]
     assert ["Stop e-mails?", "E-mails are stopped", "You get no e-mails", "E-mails are back"] == headings
     assert button(stopped) == button(look_again)
-    assert (Channel.INBOX, Channel.EMAIL) == (after_stop, channel_of(book, account_id))
+    assert (Channel.INBOX, Channel.EMAIL) == (after_stop, channel_of(fixtures, account_id))
     assert "will no longer come by e-mail" in stopped.text
     assert "To undo this, press the button" in stopped.text
 
 
 @pytest.mark.parametrize("encoding", ["urlencoded", "multipart"])
 def test_a_mail_program_stops_emails_with_one_click_as_often_as_it_likes(
-    http: httpx2.Client, book: Book, account_id: UUID, page: str, encoding: str
+    http: httpx2.Client, fixtures: Fixtures, account_id: UUID, page: str, encoding: str
 ) -> None:
     parts = {name: (None, value) for name, value in ONE_CLICK.items()}
     body = {"data": ONE_CLICK} if encoding == "urlencoded" else {"files": parts}
@@ -93,7 +95,7 @@ def test_a_mail_program_stops_emails_with_one_click_as_often_as_it_likes(
     answers = [http.post(page, **body) for _ in range(2)]
 
     assert [(200, "E-mails are stopped")] * 2 == [(each.status_code, heading(each)) for each in answers]
-    assert Channel.INBOX is channel_of(book, account_id)
+    assert Channel.INBOX is channel_of(fixtures, account_id)
 
 
 @pytest.mark.parametrize(
@@ -109,16 +111,16 @@ def test_a_mail_program_stops_emails_with_one_click_as_often_as_it_likes(
     ],
 )
 def test_a_post_that_does_not_say_what_it_wants_changes_nothing(
-    http: httpx2.Client, book: Book, account_id: UUID, page: str, body: dict[str, object]
+    http: httpx2.Client, fixtures: Fixtures, account_id: UUID, page: str, body: dict[str, object]
 ) -> None:
     answer = http.post(page, **body)  # type: ignore[arg-type] # a table
 
     assert (400, "Nothing was changed") == (answer.status_code, heading(answer))
-    assert Channel.EMAIL is channel_of(book, account_id)
+    assert Channel.EMAIL is channel_of(fixtures, account_id)
 
 
 def test_a_link_works_for_a_year_and_then_says_that_it_has_expired(
-    http: httpx2.Client, book: Book, account_id: UUID, settings: Settings
+    http: httpx2.Client, fixtures: Fixtures, account_id: UUID, settings: Settings
 ) -> None:
     old = path(account_id, settings, age=LIFETIME + timedelta(minutes=1))
     young = path(account_id, settings, age=LIFETIME - timedelta(minutes=1))
@@ -127,11 +129,11 @@ def test_a_link_works_for_a_year_and_then_says_that_it_has_expired(
 
     expired = (410, "This link has expired")
     assert [expired, expired, (200, "Stop e-mails?")] == [(each.status_code, heading(each)) for each in answers]
-    assert Channel.EMAIL is channel_of(book, account_id)
+    assert Channel.EMAIL is channel_of(fixtures, account_id)
 
 
 def test_every_wrong_link_is_one_page_that_tells_nothing(
-    http: httpx2.Client, book: Book, account_id: UUID, settings: Settings, page: str
+    http: httpx2.Client, fixtures: Fixtures, account_id: UUID, settings: Settings, page: str
 ) -> None:
     forged = settings.model_copy(update={"pepper": SecretStr("another pepper of thirty-two characters")})
     wrong = [
@@ -150,7 +152,7 @@ def test_every_wrong_link_is_one_page_that_tells_nothing(
     assert {400} == {answer.status_code for answer in answers}
     assert 1 == len({answer.text for answer in answers})
     assert "This link does not work" == heading(answers[0])
-    assert Channel.EMAIL is channel_of(book, account_id)
+    assert Channel.EMAIL is channel_of(fixtures, account_id)
 
 
 def test_a_page_loads_nothing_leaks_nothing_and_runs_nothing(http: httpx2.Client, account_id: UUID, page: str) -> None:

@@ -14,16 +14,16 @@ from delivery.vocabulary import Channel, MessageType, Reason, State
 from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.steps.conftest import HELD_PHRASE
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.step_driver import Crank
 
 
-def test_progress_names_the_recipients_in_the_order_they_were_given(book: Book, context: StepContext) -> None:
-    blocked, email, inbox = book.account(is_closed=True), book.account(Channel.EMAIL), book.account()
-    message_id = book.message(email, blocked, inbox)
+def test_progress_names_the_recipients_in_the_order_they_were_given(fixtures: Fixtures, context: StepContext) -> None:
+    blocked, email, inbox = fixtures.account(is_closed=True), fixtures.account(Channel.EMAIL), fixtures.account()
+    message_id = fixtures.message(email, blocked, inbox)
     decide(context, [message_id])
 
-    progress = _progress(book, [message_id])
+    progress = _progress(fixtures, [message_id])
 
     standings = (
         RecipientStatus(email, State.QUEUED),
@@ -33,71 +33,75 @@ def test_progress_names_the_recipients_in_the_order_they_were_given(book: Book, 
     assert {message_id: Progress(standings, None)} == progress
 
 
-def test_progress_knows_nothing_of_a_message_that_never_was(book: Book) -> None:
-    assert {} == _progress(book, [uuid7()])
+def test_progress_knows_nothing_of_a_message_that_never_was(fixtures: Fixtures) -> None:
+    assert {} == _progress(fixtures, [uuid7()])
 
 
-def test_only_messages_without_a_moving_recipient_are_settled(book: Book, context: StepContext, crank: Crank) -> None:
-    fresh = book.message(book.account())
-    queued = book.message(book.account(), book.account(Channel.EMAIL))
-    delivered = book.message(book.account(), book.account(is_closed=True))
-    held = book.message(book.account(), subject=HELD_PHRASE)
+def test_only_messages_without_a_moving_recipient_are_settled(
+    fixtures: Fixtures, context: StepContext, crank: Crank
+) -> None:
+    fresh = fixtures.message(fixtures.account())
+    queued = fixtures.message(fixtures.account(), fixtures.account(Channel.EMAIL))
+    delivered = fixtures.message(fixtures.account(), fixtures.account(is_closed=True))
+    held = fixtures.message(fixtures.account(), subject=HELD_PHRASE)
     decide(context, [queued, delivered, held])
 
-    settled = _progress(book, [fresh, queued, delivered, held], settled_only=True)
+    settled = _progress(fixtures, [fresh, queued, delivered, held], settled_only=True)
     crank.run_until_quiet()
-    later = _progress(book, [fresh, queued, delivered, held], settled_only=True)
+    later = _progress(fixtures, [fresh, queued, delivered, held], settled_only=True)
 
     assert {delivered, held} == set(settled)
     assert {delivered, held, queued} == set(later)
-    assert book.case(held).case_id == settled[held].vetting_id
+    assert fixtures.case(held).case_id == settled[held].vetting_id
 
 
-def test_a_retrying_and_an_unknown_recipient_stand_where_they_stand(book: Book) -> None:
-    message_id = book.message(*book.accounts(2))
-    first, second = book.recipient_ids(message_id)
-    book.ask("UPDATE recipient SET state = 'retrying' WHERE id = :id", id=first)
-    book.ask("UPDATE recipient SET state = 'unknown' WHERE id = :id", id=second)
+def test_a_retrying_and_an_unknown_recipient_stand_where_they_stand(fixtures: Fixtures) -> None:
+    message_id = fixtures.message(*fixtures.accounts(2))
+    first, second = fixtures.recipient_ids(message_id)
+    fixtures.ask("UPDATE recipient SET state = 'retrying' WHERE id = :id", id=first)
+    fixtures.ask("UPDATE recipient SET state = 'unknown' WHERE id = :id", id=second)
 
-    assert {message_id} == set(_progress(book, [message_id], settled_only=True))
+    assert {message_id} == set(_progress(fixtures, [message_id], settled_only=True))
 
 
-def test_a_message_is_read_by_its_own_client_only(book: Book) -> None:
-    message_id = book.message(book.account(), type=MessageType.JOB)
+def test_a_message_is_read_by_its_own_client_only(fixtures: Fixtures) -> None:
+    message_id = fixtures.message(fixtures.account(), type=MessageType.JOB)
 
-    with transaction(book.database) as db:
-        mine = messages.message(db, message_id, client_id=book.client_id)
-        others = messages.message(db, message_id, client_id=book.client())
+    with transaction(fixtures.database) as db:
+        mine = messages.message(db, message_id, client_id=fixtures.client_id)
+        others = messages.message(db, message_id, client_id=fixtures.client())
 
     assert mine is not None
-    assert (message_id, MessageType.JOB, book.client_id) == (mine.message_id, mine.type, mine.client_id)
+    assert (message_id, MessageType.JOB, fixtures.client_id) == (mine.message_id, mine.type, mine.client_id)
     assert others is None
 
 
-def test_an_inbox_is_read_newest_first_and_is_its_owners_alone(book: Book, context: StepContext) -> None:
-    mine, other = book.account(), book.account()
-    first, second = book.message(mine, other, subject="1"), book.message(mine, subject="2")
+def test_an_inbox_is_read_newest_first_and_is_its_owners_alone(fixtures: Fixtures, context: StepContext) -> None:
+    mine, other = fixtures.account(), fixtures.account()
+    first, second = fixtures.message(mine, other, subject="1"), fixtures.message(mine, subject="2")
     decide(context, [first])
     decide(context, [second])
 
-    letters = _inbox(book, mine, limit=10)
+    letters = _inbox(fixtures, mine, limit=10)
 
     assert [(second, "2", "Grace"), (first, "1", "Grace")] == [
         (letter.message_id, letter.subject, letter.sender_name) for letter in letters
     ]
-    assert [first] == book.inbox(other)
+    assert [first] == fixtures.inbox(other)
 
 
-def test_pages_of_an_inbox_meet_without_gap_or_overlap_even_at_one_instant(book: Book, context: StepContext) -> None:
-    account_id = book.account()
+def test_pages_of_an_inbox_meet_without_gap_or_overlap_even_at_one_instant(
+    fixtures: Fixtures, context: StepContext
+) -> None:
+    account_id = fixtures.account()
     for _ in range(3):
-        decide(context, [book.message(account_id) for _ in range(7)])
-    book.ask("UPDATE inbox_letter SET delivered_at = date_trunc('hour', delivered_at)")
-    whole = _inbox(book, account_id, limit=100)
+        decide(context, [fixtures.message(account_id) for _ in range(7)])
+    fixtures.ask("UPDATE inbox_letter SET delivered_at = date_trunc('hour', delivered_at)")
+    whole = _inbox(fixtures, account_id, limit=100)
 
     pages: list[InboxView] = []
     before: tuple[datetime, int] | None = None
-    while page := _inbox(book, account_id, limit=4, before=before):
+    while page := _inbox(fixtures, account_id, limit=4, before=before):
         pages += page
         before = page[-1].delivered_at, page[-1].recipient_id
 
@@ -105,32 +109,34 @@ def test_pages_of_an_inbox_meet_without_gap_or_overlap_even_at_one_instant(book:
     assert 21 == len({letter.message_id for letter in pages})
 
 
-def test_a_letter_that_arrives_between_two_pages_shifts_nothing(book: Book, context: StepContext) -> None:
-    account_id = book.account()
+def test_a_letter_that_arrives_between_two_pages_shifts_nothing(fixtures: Fixtures, context: StepContext) -> None:
+    account_id = fixtures.account()
     for _ in range(4):
-        decide(context, [book.message(account_id)])
-    old = _inbox(book, account_id, limit=10)
+        decide(context, [fixtures.message(account_id)])
+    old = _inbox(fixtures, account_id, limit=10)
 
-    first = _inbox(book, account_id, limit=2)
-    decide(context, [book.message(account_id)])
-    second = _inbox(book, account_id, limit=2, before=(first[-1].delivered_at, first[-1].recipient_id))
+    first = _inbox(fixtures, account_id, limit=2)
+    decide(context, [fixtures.message(account_id)])
+    second = _inbox(fixtures, account_id, limit=2, before=(first[-1].delivered_at, first[-1].recipient_id))
 
     assert old == first + second
 
 
-def test_an_empty_inbox_is_not_the_inbox_of_nobody(book: Book) -> None:
-    account_id = book.account()
+def test_an_empty_inbox_is_not_the_inbox_of_nobody(fixtures: Fixtures) -> None:
+    account_id = fixtures.account()
 
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         assert [] == inbox.inbox(db, account_id, limit=10)
         assert inbox.inbox(db, uuid7(), limit=10) is None
 
 
-def _progress(book: Book, message_ids: list[UUID], *, settled_only: bool = False) -> dict[UUID, Progress]:
-    with transaction(book.database) as db:
+def _progress(fixtures: Fixtures, message_ids: list[UUID], *, settled_only: bool = False) -> dict[UUID, Progress]:
+    with transaction(fixtures.database) as db:
         return messages.progress(db, message_ids, settled_only=settled_only)
 
 
-def _inbox(book: Book, account_id: UUID, *, limit: int, before: tuple[datetime, int] | None = None) -> list[InboxView]:
-    with transaction(book.database) as db:
+def _inbox(
+    fixtures: Fixtures, account_id: UUID, *, limit: int, before: tuple[datetime, int] | None = None
+) -> list[InboxView]:
+    with transaction(fixtures.database) as db:
         return inbox.inbox(db, account_id, limit=limit, before=before) or []

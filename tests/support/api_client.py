@@ -10,7 +10,7 @@ from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind
 from tests.support import build
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 
 Headers = dict[str, str]
 
@@ -29,9 +29,9 @@ def status_of(answer: httpx2.Response) -> tuple[str, str]:
     return meta["status"], meta["status_reason"]
 
 
-def key_of(book: Book, settings: Settings, client_id: UUID) -> Headers:
+def key_of(fixtures: Fixtures, settings: Settings, client_id: UUID) -> Headers:
     """Make a client an API key."""
     minted = generate_credential(CredentialKind.API_KEY, settings.pepper)
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         clients.add_credentials(db, client_id, [minted])
     return {"X-Proz-API-Key": minted.text.get_secret_value()}

@@ -9,18 +9,18 @@ from delivery.records.database import transaction
 from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 
 PAST = timedelta(hours=-1)
 
 
 def minted(
-    book: Book, settings: Settings, kind: CredentialKind = CredentialKind.API_KEY, **chosen: Any
+    fixtures: Fixtures, settings: Settings, kind: CredentialKind = CredentialKind.API_KEY, **chosen: Any
 ) -> NewCredential:
     """Give the client of the book, or the one chosen here, a credential."""
-    client_id: UUID = chosen.pop("client_id", book.client_id)
+    client_id: UUID = chosen.pop("client_id", fixtures.client_id)
     fresh = generate_credential(kind, settings.pepper)
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         clients.add_credentials(db, client_id, [fresh], **chosen)
     return fresh
 

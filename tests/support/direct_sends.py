@@ -19,14 +19,14 @@ from delivery.vocabulary import CredentialKind, Scope
 from tasks.broker.direct_queue import DirectSendQueue
 from tasks.context import StepContext
 from tests.support import build
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from worker.runtime.direct_reader import DirectSendReader
 
 AN_HOUR = timedelta(hours=1)
 
 
 def credential(
-    book: Book,
+    fixtures: Fixtures,
     pepper: SecretStr,
     kind: CredentialKind = CredentialKind.ACCESS_TOKEN,
     *,
@@ -36,8 +36,8 @@ def credential(
 ) -> str:
     """Give a client something to show: an access token, unless another kind is asked for."""
     minted = generate_credential(kind, pepper)
-    with transaction(book.database) as db:
-        clients.add_credentials(db, client_id or book.client_id, [minted], scopes=scopes, lifetime=lifetime)
+    with transaction(fixtures.database) as db:
+        clients.add_credentials(db, client_id or fixtures.client_id, [minted], scopes=scopes, lifetime=lifetime)
     return minted.text.get_secret_value()
 
 
@@ -73,12 +73,12 @@ def reading(context: StepContext, queue: DirectSendQueue | None = None) -> Itera
     reader.stop()
 
 
-def refusals(book: Book) -> list[RefusedView]:
+def refusals(fixtures: Fixtures) -> list[RefusedView]:
     """List what was refused, newest first."""
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         return refused_sends.latest(db, 1000)
 
 
-def codes(book: Book) -> list[list[str]]:
+def codes(fixtures: Fixtures) -> list[list[str]]:
     """List the codes of each refusal, oldest first."""
-    return [[fault["code"] for fault in each.faults] for each in reversed(refusals(book))]
+    return [[fault["code"] for fault in each.faults] for each in reversed(refusals(fixtures))]

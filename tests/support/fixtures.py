@@ -27,7 +27,7 @@ _EVERY_INSTANT = text("""
 """)
 
 
-class Book:
+class Fixtures:
     """The records of one test. Accounts are reached in their inbox unless it says otherwise."""
 
     def __init__(self, database: Database) -> None:

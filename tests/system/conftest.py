@@ -7,7 +7,7 @@ import pytest
 
 from delivery.records.database import Database, open_database
 from delivery.settings import Settings
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.platform import Platform, short_folder
 from tests.support.smtp_server import Mailbox, open_mailbox
 
@@ -39,10 +39,10 @@ def own_platform() -> Iterator[Platform]:
 
 
 @pytest.fixture
-def book(database: Database, broker: object) -> Book:
+def fixtures(database: Database, broker: object) -> Fixtures:
     """Give empty records beside an empty broker."""
     del broker
-    return Book(database)
+    return Fixtures(database)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from delivery.records.database import Database
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tests.support.api_client import key_of
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.platform import short_folder
 from tests.support.process_group import API, DECIDE, SMTP, START_S, Crew, crew_at
 from tests.support.smtp_server import Mailbox, open_mailbox
@@ -52,16 +52,16 @@ def running(base_settings: Settings, mailbox: Mailbox) -> Iterator[Crew]:
 
 
 @pytest.fixture
-def book(database: Database) -> Book:
+def fixtures(database: Database) -> Fixtures:
     """Give empty records."""
-    return Book(database)
+    return Fixtures(database)
 
 
 @pytest.fixture
-def crew(running: Crew, book: Book, base_settings: Settings, mailbox: Mailbox) -> Crew:
+def crew(running: Crew, fixtures: Fixtures, base_settings: Settings, mailbox: Mailbox) -> Crew:
     """Give the crew at work, and nothing that was sent before."""
-    running.key = key_of(book, base_settings, book.client_id)
-    running.await_ready(book.database, API, DECIDE, SMTP)
+    running.key = key_of(fixtures, base_settings, fixtures.client_id)
+    running.await_ready(fixtures.database, API, DECIDE, SMTP)
     mailbox.mails.clear()
     return running
 
@@ -101,9 +101,9 @@ def wipe(crew: Crew, is_on: bool) -> None:  # noqa: FBT001 - a switch
 
 @pytest.mark.parametrize("trouble", [fill, make_a_replica, freeze, wipe])
 def test_messages_are_taken_as_fast_as_ever_and_delivered_by_the_sweep(
-    crew: Crew, book: Book, mailbox: Mailbox, trouble: Any
+    crew: Crew, fixtures: Fixtures, mailbox: Mailbox, trouble: Any
 ) -> None:
-    accounts = [book.account(), book.account(Channel.EMAIL)]
+    accounts = [fixtures.account(), fixtures.account(Channel.EMAIL)]
     assert 201 == crew.post(*accounts).status_code
     crew_before = crew.living
     trouble(crew, is_on=True)
@@ -111,16 +111,16 @@ def test_messages_are_taken_as_fast_as_ever_and_delivered_by_the_sweep(
     began = monotonic()
     answers = [crew.post(*accounts) for _ in range(_POSTS)]
     took_s = monotonic() - began
-    wait_until(partial(_all_delivered, book, mailbox, 1 + _POSTS), within_s=_RECOVERED_S)
+    wait_until(partial(_all_delivered, fixtures, mailbox, 1 + _POSTS), within_s=_RECOVERED_S)
     trouble(crew, is_on=False)
     answers.append(crew.post(*accounts))
-    wait_until(partial(_all_delivered, book, mailbox, 2 + _POSTS), within_s=_RECOVERED_S)
+    wait_until(partial(_all_delivered, fixtures, mailbox, 2 + _POSTS), within_s=_RECOVERED_S)
 
     assert {201} == {each.status_code for each in answers}
     assert took_s < _USUAL_S
     assert crew_before == crew.living
 
 
-def _all_delivered(book: Book, mailbox: Mailbox, number: int) -> bool:
-    (row,) = book.ask("SELECT count(*) FROM recipient WHERE state = 'delivered'")
-    return bool(row[0] == 2 * number and book.count("inbox_letter") == len(mailbox.mails) == number)
+def _all_delivered(fixtures: Fixtures, mailbox: Mailbox, number: int) -> bool:
+    (row,) = fixtures.ask("SELECT count(*) FROM recipient WHERE state = 'delivered'")
+    return bool(row[0] == 2 * number and fixtures.count("inbox_letter") == len(mailbox.mails) == number)

@@ -18,7 +18,7 @@ from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, CredentialKind, Reason
 from tests.support.api_client import key_of
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.platform import ROOT
 from tests.support.process_group import API, DECIDE, SMTP, Crew, crew_at, faults
 from tests.support.smtp_server import Mailbox
@@ -33,14 +33,14 @@ _SETTLED_S = 20.0
 
 
 @pytest.fixture
-def crew(book: Book, base_settings: Settings, tmp_path: Path, mailbox: Mailbox) -> Iterator[Crew]:
+def crew(fixtures: Fixtures, base_settings: Settings, tmp_path: Path, mailbox: Mailbox) -> Iterator[Crew]:
     """Give a whole crew, each with a clock of its own that `jump` sets."""
     with crew_at(tmp_path, base_settings, smtp_url=mailbox.url) as crew:
-        crew.key = key_of(book, base_settings, book.client_id)
+        crew.key = key_of(fixtures, base_settings, fixtures.client_id)
         for name in (API, DECIDE, SMTP):
             jump(crew, name, 0)
             crew.start(name, PYTHONPATH=f"{_PLACE}:{ROOT}", CLOCK_FILE=str(tmp_path / f"{name}.clock"))
-        crew.await_ready(book.database)
+        crew.await_ready(fixtures.database)
         yield crew
 
 
@@ -52,10 +52,10 @@ def jump(crew: Crew, name: str, shift_s: int) -> None:
 
 
 def test_whoever_has_the_wrong_time_everything_is_delivered_once_and_soon(
-    crew: Crew, book: Book, mailbox: Mailbox, base_settings: Settings
+    crew: Crew, fixtures: Fixtures, mailbox: Mailbox, base_settings: Settings
 ) -> None:
-    accounts = [book.account(), book.account(Channel.EMAIL), _sleeper(book)]
-    token = _token(crew, book, base_settings)
+    accounts = [fixtures.account(), fixtures.account(Channel.EMAIL), _sleeper(fixtures)]
+    token = _token(crew, fixtures, base_settings)
     before = crew.living
 
     sent = []
@@ -68,31 +68,33 @@ def test_whoever_has_the_wrong_time_everything_is_delivered_once_and_soon(
             wait_until(partial(_is_delivered_in_part, crew, answer), within_s=_SETTLED_S)
 
     assert before == crew.living
-    assert len(sent) == book.count("inbox_letter") == len(mailbox.mails)
+    assert len(sent) == fixtures.count("inbox_letter") == len(mailbox.mails)
     # Whoever sleeps, by the database's clock, is left to sleep by everybody else's.
     assert {(Reason.QUIET_HOURS, len(sent))} == {
         (Reason(row[0]), row[1])
-        for row in book.ask("SELECT reason, count(*) FROM recipient WHERE state <> 'delivered' GROUP BY reason")
+        for row in fixtures.ask("SELECT reason, count(*) FROM recipient WHERE state <> 'delivered' GROUP BY reason")
     }
-    assert [] == book.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1")
-    assert [] == book.ask("SELECT id FROM message WHERE created_at > clock_timestamp() OR sent_at > clock_timestamp()")
-    assert [] == faults(base_settings, book.database)
+    assert [] == fixtures.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1")
+    assert [] == fixtures.ask(
+        "SELECT id FROM message WHERE created_at > clock_timestamp() OR sent_at > clock_timestamp()"
+    )
+    assert [] == faults(base_settings, fixtures.database)
 
 
-def _sleeper(book: Book) -> UUID:
+def _sleeper(fixtures: Fixtures) -> UUID:
     """Enroll somebody whose quiet hours are now, and would not be an hour or two from now."""
     now = datetime.now(UTC)
     quiet = [(now + timedelta(minutes=minutes)).time().replace(second=0, microsecond=0) for minutes in (-30, 30)]
-    return book.account(quiet_hours=(quiet[0], quiet[1]))
+    return fixtures.account(quiet_hours=(quiet[0], quiet[1]))
 
 
-def _token(crew: Crew, book: Book, settings: Settings) -> dict[str, str]:
+def _token(crew: Crew, fixtures: Fixtures, settings: Settings) -> dict[str, str]:
     secret = generate_credential(CredentialKind.CLIENT_SECRET, settings.pepper)
-    with transaction(book.database) as db:
-        clients.add_credentials(db, book.client_id, [secret])
+    with transaction(fixtures.database) as db:
+        clients.add_credentials(db, fixtures.client_id, [secret])
     form = {
         "grant_type": "client_credentials",
-        "client_id": str(book.client_id),
+        "client_id": str(fixtures.client_id),
         "client_secret": secret.text.get_secret_value(),
     }
     answer = httpx2.post(f"{crew.url}/oauth/token", data=form, timeout=20)

@@ -14,7 +14,7 @@ from delivery.settings import Settings
 from tests.corpus.cases import MARK, Case, Expected, read_corpus
 from tests.corpus.environment import Stage, set_stage
 from tests.corpus.raw_client import Answer, talk
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.servers import Servers
 
 pytestmark = pytest.mark.xdist_group("corpus")
@@ -43,7 +43,7 @@ def stage(servers: Servers, base_settings: Settings, worker_number: int) -> Iter
     url = SecretStr(servers.create_database(f"corpus_{worker_number}"))
     settings = base_settings.model_copy(update={"database_url": url})
     database = open_database(settings, connections=2)
-    with set_stage(settings, Book(database)) as ready:
+    with set_stage(settings, Fixtures(database)) as ready:
         yield ready
     database.dispose()
 

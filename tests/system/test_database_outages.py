@@ -14,7 +14,7 @@ from delivery.records.migrate import create_database, migrate
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tests.support.api_client import key_of
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.platform import short_folder
 from tests.support.process_group import API, DECIDE, SMTP, START_S, Crew, crew_at
 from tests.support.smtp_server import Mailbox, open_mailbox
@@ -68,11 +68,11 @@ def crew(own_settings: Settings, own_store: Database, postgres: Server, mailbox:
 
 
 @pytest.fixture
-def book(crew: Crew, own_store: Database, own_settings: Settings) -> Book:
+def fixtures(crew: Crew, own_store: Database, own_settings: Settings) -> Fixtures:
     """Give the records of a client whose key the crew's API is asked with."""
-    book = Book(own_store)
-    crew.key = key_of(book, own_settings, book.client_id)
-    return book
+    fixtures = Fixtures(own_store)
+    crew.key = key_of(fixtures, own_settings, fixtures.client_id)
+    return fixtures
 
 
 def kill(crew: Crew, postgres: Server) -> None:
@@ -101,9 +101,9 @@ def thaw(crew: Crew, postgres: Server) -> None:
 
 @pytest.mark.parametrize(("strike", "heal"), [(kill, start_again), (freeze, thaw)])
 def test_the_door_says_so_at_once_and_all_go_on_soon_after_without_a_restart(  # noqa: PLR0917 - pytest's
-    crew: Crew, book: Book, mailbox: Mailbox, postgres: Server, strike: Any, heal: Any
+    crew: Crew, fixtures: Fixtures, mailbox: Mailbox, postgres: Server, strike: Any, heal: Any
 ) -> None:
-    accounts = [book.account(), book.account(Channel.EMAIL)]
+    accounts = [fixtures.account(), fixtures.account(Channel.EMAIL)]
     first = crew.post(*accounts)
     assert 201 == first.status_code
     ours_before = {name: crew.living[name] for name in (API, DECIDE, SMTP)}
@@ -111,7 +111,7 @@ def test_the_door_says_so_at_once_and_all_go_on_soon_after_without_a_restart(  #
 
     refused = [_timed_post(crew, *accounts, headers={"Idempotency-Key": f"order-{number}"}) for number in range(3)]
     heal(crew, postgres)
-    book.database.dispose()  # The test's own connections died too.
+    fixtures.database.dispose()  # The test's own connections died too.
     back_at = monotonic()
     taken = [_insist(crew, *accounts, headers={"Idempotency-Key": f"order-{number}"}) for number in range(3)]
     door_s = monotonic() - back_at
@@ -124,11 +124,11 @@ def test_the_door_says_so_at_once_and_all_go_on_soon_after_without_a_restart(  #
     assert max(door_s, all_s) < _RECOVERED_S
     assert ours_before == {name: crew.living.get(name) for name in ours_before}
     # Asked for again with the same key, each is one message, whatever had become of the request that was refused.
-    assert 4 == book.ask("SELECT count(*) FROM message WHERE client_id = :id", id=book.client_id)[0][0]
+    assert 4 == fixtures.ask("SELECT count(*) FROM message WHERE client_id = :id", id=fixtures.client_id)[0][0]
     # The first may have been on the wire when it happened; the others were sent once.
     mailed = [each for each in mailbox.mails if each.recipients == [f"{accounts[1].hex}@example.com"]]
     assert 3 + (crew.status_of(first) == "delivered") <= len(mailed) <= 4
-    assert [] == book.ask("SELECT id FROM recipient WHERE reason IN ('step_failed', 'poisoned')")
+    assert [] == fixtures.ask("SELECT id FROM recipient WHERE reason IN ('step_failed', 'poisoned')")
 
 
 def _timed_post(crew: Crew, *account_ids: Any, **chosen: Any) -> tuple[httpx2.Response, float]:

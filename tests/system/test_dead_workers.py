@@ -18,7 +18,7 @@ from delivery.vocabulary import Channel, State
 from tasks.broker.doorbell import SilentDoorbell
 from tasks.context import StepContext
 from tasks.steps.decide import decide
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.platform import ROOT
 from tests.support.smtp_server import Mailbox, Trouble, open_mailbox
 from tests.support.waiting import wait_until
@@ -61,14 +61,14 @@ def start(base_settings: Settings, mailbox: Mailbox, tmp_path: Path) -> Iterator
 
 
 @pytest.fixture
-def mail(database: Database, broker: object, base_settings: Settings) -> tuple[Book, UUID]:
+def mail(database: Database, broker: object, base_settings: Settings) -> tuple[Fixtures, UUID]:
     """Queue one mail, due at once."""
     del broker
-    book = Book(database)
-    message_id = book.message(book.account(Channel.EMAIL))
+    fixtures = Fixtures(database)
+    message_id = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(StepContext(base_settings, database, SilentDoorbell()), [message_id])
-    book.ask("UPDATE recipient SET due_at = clock_timestamp()")
-    return book, message_id
+    fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
+    return fixtures, message_id
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
@@ -78,51 +78,51 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 def test_a_worker_killed_before_the_final_dot_costs_no_lease_and_no_flag(
-    mail: tuple[Book, UUID], mailbox: Mailbox, start: Start
+    mail: tuple[Fixtures, UUID], mailbox: Mailbox, start: Start
 ) -> None:
-    book, message_id = mail
+    fixtures, message_id = mail
     mailbox.next("RCPT", Trouble.HANG)
     start(), start()
     wait_until(lambda: any(each.startswith("RCPT") for each in mailbox.commands), within_s=30)
 
-    kill_claimer(book)
-    wait_until(lambda: [State.DELIVERED] == book.states(message_id), within_s=_RECOVERY_S)
+    kill_claimer(fixtures)
+    wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id), within_s=_RECOVERY_S)
 
-    assert (2, False) == (book.recipient(message_id).attempt, book.recipient(message_id).possibly_duplicated)
+    assert (2, False) == (fixtures.recipient(message_id).attempt, fixtures.recipient(message_id).possibly_duplicated)
     assert 1 == len(mailbox.mails)
 
 
 def test_a_worker_killed_after_the_final_dot_leaves_an_unknown_outcome(
-    mail: tuple[Book, UUID], mailbox: Mailbox, start: Start
+    mail: tuple[Fixtures, UUID], mailbox: Mailbox, start: Start
 ) -> None:
-    book, message_id = mail
+    fixtures, message_id = mail
     mailbox.next("DOT", Trouble.HANG)
     start(), start()
     wait_until(lambda: mailbox.mails, within_s=30)
 
-    kill_claimer(book)
+    kill_claimer(fixtures)
 
-    wait_until(lambda: [State.UNKNOWN] == book.states(message_id), within_s=_RECOVERY_S)
+    wait_until(lambda: [State.UNKNOWN] == fixtures.states(message_id), within_s=_RECOVERY_S)
     assert 1 == len(mailbox.mails)
 
 
 def test_a_worker_killed_after_the_answer_needs_no_second_copy(
-    mail: tuple[Book, UUID], mailbox: Mailbox, start: Start, database: Database, tmp_path: Path
+    mail: tuple[Fixtures, UUID], mailbox: Mailbox, start: Start, database: Database, tmp_path: Path
 ) -> None:
-    book, message_id = mail
+    fixtures, message_id = mail
     with transaction(database) as db:
         db.execute(text("SELECT FROM message FOR UPDATE"))  # No outcome can be recorded meanwhile.
         start(), start()
         wait_until(lambda: any("answer 250" in each.read_text() for each in tmp_path.glob("*.journal")), within_s=30)
-        kill_claimer(book)
+        kill_claimer(fixtures)
 
-    wait_until(lambda: [State.DELIVERED] == book.states(message_id), within_s=_RECOVERY_S)
-    assert (1, False) == (book.recipient(message_id).attempt, book.recipient(message_id).possibly_duplicated)
+    wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id), within_s=_RECOVERY_S)
+    assert (1, False) == (fixtures.recipient(message_id).attempt, fixtures.recipient(message_id).possibly_duplicated)
     assert 1 == len(mailbox.mails)
 
 
-def test_all_workers_killed_at_once_cost_no_lease(mail: tuple[Book, UUID], mailbox: Mailbox, start: Start) -> None:
-    book, message_id = mail
+def test_all_workers_killed_at_once_cost_no_lease(mail: tuple[Fixtures, UUID], mailbox: Mailbox, start: Start) -> None:
+    fixtures, message_id = mail
     mailbox.next("RCPT", Trouble.HANG)
     group = [start(), start()]
     wait_until(lambda: any(each.startswith("RCPT") for each in mailbox.commands), within_s=30)
@@ -131,13 +131,13 @@ def test_all_workers_killed_at_once_cost_no_lease(mail: tuple[Book, UUID], mailb
 
     start()
 
-    wait_until(lambda: [State.DELIVERED] == book.states(message_id), within_s=_RECOVERY_S)
+    wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id), within_s=_RECOVERY_S)
     assert 1 == len(mailbox.mails)
 
 
-def kill_claimer(book: Book) -> None:
+def kill_claimer(fixtures: Fixtures) -> None:
     """Kill the worker that claimed the one mail there is."""
-    (row,) = book.ask("""
+    (row,) = fixtures.ask("""
         SELECT worker.pid FROM worker JOIN recipient ON left(worker.id::text, 18) = left(claim_token::text, 18)
     """)
     os.kill(row.pid, signal.SIGKILL)

@@ -20,7 +20,7 @@ from delivery.vocabulary import QueueName, State, StepName
 from tasks.broker.direct_queue import LISTS
 from tasks.broker.doorbell import BrokerDoorbell
 from tests.support.direct_sends import credential, envelope, fields, sealed
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.platform import ROOT
 from tests.support.waiting import wait_until
 from tests.unit.test_celery_task import NOT_READABLE
@@ -60,23 +60,23 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[], 
 def test_nothing_is_lost_and_nothing_comes_twice_when_workers_are_killed(
     database: Database, base_settings: Settings, broker: Redis, start: Callable[[], "subprocess.Popen[bytes]"]
 ) -> None:
-    book = Book(database)
-    account_id, token = book.account(), credential(book, base_settings.pepper)
+    fixtures = Fixtures(database)
+    account_id, token = fixtures.account(), credential(fixtures, base_settings.pepper)
     sends = [fields(account_id, token=token) for _ in range(1500)]
     for each in sends:
         broker.lpush(LISTS[0], envelope(each))
 
     for progress in (100, 500, 900):
         worker = start()
-        wait_until(lambda: book.count("message") >= progress, within_s=30)  # noqa: B023 - it is called at once
+        wait_until(lambda: fixtures.count("message") >= progress, within_s=30)  # noqa: B023 - it is called at once
         worker.kill()
         worker.wait(10)
     start()
-    wait_until(lambda: book.count("inbox_letter") == len(sends), within_s=30)
+    wait_until(lambda: fixtures.count("inbox_letter") == len(sends), within_s=30)
     wait_until(lambda: not broker.llen(LISTS[0]))
 
-    assert {UUID(each["message_uuid"]) for each in sends} == {row.id for row in book.ask("SELECT id FROM message")}
-    assert (1500, 0) == (book.count("inbox_letter"), book.count("refused_send"))
+    assert {UUID(each["message_uuid"]) for each in sends} == {row.id for row in fixtures.ask("SELECT id FROM message")}
+    assert (1500, 0) == (fixtures.count("inbox_letter"), fixtures.count("refused_send"))
 
 
 def test_a_worker_outlives_all_garbage_and_its_log_tells_nothing_of_it(  # noqa: PLR0917 - pytest hands them in by name
@@ -87,8 +87,8 @@ def test_a_worker_outlives_all_garbage_and_its_log_tells_nothing_of_it(  # noqa:
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
-    book = Book(database)
-    account_id, token = book.account(), credential(book, base_settings.pepper)
+    fixtures = Fixtures(database)
+    account_id, token = fixtures.account(), credential(fixtures, base_settings.pepper)
     secret: dict[str, Any] = {"subject": "Betreff", "body": "Guten Tag", "sender_email": "grace@example.com"}
     good = fields(account_id, token=token, **secret)
     bad = [
@@ -101,7 +101,7 @@ def test_a_worker_outlives_all_garbage_and_its_log_tells_nothing_of_it(  # noqa:
     for raw in (*(raw for raw, _ in NOT_READABLE.values()), *map(envelope, [*bad, good])):
         broker.lpush(LISTS[0], raw)
     broker.lpush(LISTS[0], envelope(bad[0], positional=list(secret.values())), b"Guten Tag", b'["Betreff"]')
-    wait_until(lambda: book.count("inbox_letter") and not broker.llen(LISTS[0]), within_s=30)
+    wait_until(lambda: fixtures.count("inbox_letter") and not broker.llen(LISTS[0]), within_s=30)
     command = [sys.executable, "-m", "worker", "refused", "--json", "--limit", "1000"]
     told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=30)
 
@@ -121,20 +121,20 @@ def test_garbage_among_the_bells_neither_ends_a_worker_nor_keeps_it_from_hearing
     start: Callable[[], "subprocess.Popen[bytes]"],
     tmp_path: Path,
 ) -> None:
-    book = Book(database)
+    fixtures = Fixtures(database)
     secret = {"body": "Guten Tag"}
     worker = start()
-    wait_until(lambda: book.count("worker"), within_s=30)
+    wait_until(lambda: fixtures.count("worker"), within_s=30)
 
     for raw in (b"Guten Tag", *(raw for raw, _ in NOT_READABLE.values()), envelope(secret), sealed(b"Guten Tag")):
         broker.lpush(QueueName.DECIDE, raw)
     # Its grace is an hour: only the bell can bring it to the worker in time.
-    arrival = book.incoming(book.account())
+    arrival = fixtures.incoming(fixtures.account())
     with transaction(database) as db:
         accept.accept(db, [arrival], grace=timedelta(hours=1))
     doorbell = BrokerDoorbell(base_settings)
     doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [arrival.message_id])
-    wait_until(lambda: book.states(arrival.message_id) == [State.DELIVERED], within_s=20)
+    wait_until(lambda: fixtures.states(arrival.message_id) == [State.DELIVERED], within_s=20)
     doorbell.close()
 
     assert worker.poll() is None

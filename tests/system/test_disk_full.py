@@ -22,7 +22,7 @@ from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tests.support.api_client import key_of
 from tests.support.disks import Disk, small_disk
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.platform import Platform, short_folder
 from tests.support.process_group import API, DECIDE, SMTP, START_S, Crew, crew_at, faults
 from tests.support.smtp_server import Mailbox, open_mailbox
@@ -122,11 +122,11 @@ def crew(own_settings: Settings, own_store: Database, place: Place, mailbox: Mai
 
 
 @pytest.fixture
-def book(crew: Crew, own_store: Database, own_settings: Settings) -> Book:
+def fixtures(crew: Crew, own_store: Database, own_settings: Settings) -> Fixtures:
     """Give the records of a client whose key the crew's API is asked with."""
-    book = Book(own_store)
-    crew.key = key_of(book, own_settings, book.client_id)
-    return book
+    fixtures = Fixtures(own_store)
+    crew.key = key_of(fixtures, own_settings, fixtures.client_id)
+    return fixtures
 
 
 @dataclass
@@ -163,10 +163,10 @@ class Sender:
     ("which", "evidence"), [("tables", "could not extend file"), ("log", "PANIC")], ids=["tables", "log"]
 )
 def test_a_full_disk_is_refused_within_seconds_and_all_go_on_once_there_is_room(  # noqa: PLR0917 - pytest's
-    crew: Crew, book: Book, mailbox: Mailbox, place: Place, own_settings: Settings, which: str, evidence: str
+    crew: Crew, fixtures: Fixtures, mailbox: Mailbox, place: Place, own_settings: Settings, which: str, evidence: str
 ) -> None:
     disk: Disk = getattr(place, which)
-    sender = Sender(crew, [*book.accounts(_LETTERS), *book.accounts(_MAILS, Channel.EMAIL)])
+    sender = Sender(crew, [*fixtures.accounts(_LETTERS), *fixtures.accounts(_MAILS, Channel.EMAIL)])
     before = {name: crew.living[name] for name in _OURS}
     mailbox.mails.clear()
     crew.strike(DECIDE, signal.SIGSTOP)
@@ -185,7 +185,7 @@ def test_a_full_disk_is_refused_within_seconds_and_all_go_on_once_there_is_room(
     back_at = monotonic()
     sender.insist()
     took_s = monotonic() - back_at
-    wait_until(lambda: _is_settled(book), within_s=_SETTLED_S)
+    wait_until(lambda: _is_settled(fixtures), within_s=_SETTLED_S)
 
     assert evidence in (crew.folder / f"{_STORE}.log").read_text()
     assert took_s < _RECOVERED_S
@@ -193,13 +193,13 @@ def test_a_full_disk_is_refused_within_seconds_and_all_go_on_once_there_is_room(
     assert before == {name: crew.living.get(name) for name in _OURS}
     assert [] == [event for event in _EVENTS_OF_DEFECTS if event in _told(crew)]
     messages = len(sender.taken)
-    assert (messages, _LETTERS * messages) == tuple(book.ask(_STORED, id=book.client_id)[0])
+    assert (messages, _LETTERS * messages) == tuple(fixtures.ask(_STORED, id=fixtures.client_id)[0])
     assert messages == len({message_from_bytes(each.wire)["Message-ID"] for each in mailbox.mails})
     # One may have been on the wire when PostgreSQL ended; that it may come twice is told.
-    doubled = book.ask("SELECT id FROM recipient WHERE possibly_duplicated")
+    doubled = fixtures.ask("SELECT id FROM recipient WHERE possibly_duplicated")
     assert len(mailbox.mails) - messages <= len(doubled)
-    assert [] == book.ask("SELECT id FROM message WHERE deaths > 0")
-    assert [] == faults(own_settings, book.database)
+    assert [] == fixtures.ask("SELECT id FROM message WHERE deaths > 0")
+    assert [] == faults(own_settings, fixtures.database)
 
 
 def test_postroom_up_on_a_full_disk_refuses_and_goes_on_once_there_is_room() -> None:
@@ -238,9 +238,9 @@ def _long(key: str) -> str:
     return Random(key).randbytes(30_000).hex()
 
 
-def _is_settled(book: Book) -> bool:
-    book.database.dispose()  # The test's own connections may have died.
-    return not book.ask("SELECT FROM recipient WHERE state <> 'delivered' LIMIT 1")
+def _is_settled(fixtures: Fixtures) -> bool:
+    fixtures.database.dispose()  # The test's own connections may have died.
+    return not fixtures.ask("SELECT FROM recipient WHERE state <> 'delivered' LIMIT 1")
 
 
 def _told(crew: Crew) -> str:

@@ -19,7 +19,7 @@ from tasks.broker.doorbell import SilentDoorbell
 from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.support.api_client import key_of
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.process_group import API, DECIDE, SMTP, START_S, Crew, crew_at
 from tests.support.smtp_server import Mailbox, Trouble
 from tests.support.waiting import wait_until
@@ -42,48 +42,48 @@ def valve(mailbox: Mailbox) -> Iterator[Valve]:
 
 
 @pytest.fixture
-def crew(book: Book, base_settings: Settings, tmp_path: Path, valve: Valve) -> Iterator[Crew]:
+def crew(fixtures: Fixtures, base_settings: Settings, tmp_path: Path, valve: Valve) -> Iterator[Crew]:
     """Give a crew without a bell, that sends four mails at once and gives each 3 s."""
     chosen = {"bell": False, "smtp_concurrency": 4, "smtp_timeout_s": 3, "send_deadline_s": 3}
     with crew_at(tmp_path, base_settings, smtp_url=f"smtp://127.0.0.1:{valve.port}", **chosen) as crew:
-        crew.key = key_of(book, base_settings, book.client_id)
+        crew.key = key_of(fixtures, base_settings, fixtures.client_id)
         yield crew
 
 
-def queue_mails(book: Book, settings: Settings) -> list[UUID]:
+def queue_mails(fixtures: Fixtures, settings: Settings) -> list[UUID]:
     """Queue a dozen mails, due at once."""
-    ids = [book.message(book.account(Channel.EMAIL)) for _ in range(_MAILS)]
-    decide(StepContext(settings, book.database, SilentDoorbell()), ids)
-    book.ask("UPDATE recipient SET due_at = clock_timestamp()")
+    ids = [fixtures.message(fixtures.account(Channel.EMAIL)) for _ in range(_MAILS)]
+    decide(StepContext(settings, fixtures.database, SilentDoorbell()), ids)
+    fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
     return ids
 
 
 def test_a_worker_that_is_asked_to_stop_while_it_sends_ends_every_mail_that_it_began(
-    book: Book, crew: Crew, mailbox: Mailbox, valve: Valve, base_settings: Settings
+    fixtures: Fixtures, crew: Crew, mailbox: Mailbox, valve: Valve, base_settings: Settings
 ) -> None:
-    queue_mails(book, base_settings)
+    queue_mails(fixtures, base_settings)
     valve.delay(0.1)
     crew.start(SMTP)
     wait_until(lambda: mailbox.mails, within_s=START_S)
 
     code = crew.end(SMTP)
-    ended = dict(book.ask("SELECT state, count(*) FROM recipient GROUP BY state"))
+    ended = dict(fixtures.ask("SELECT state, count(*) FROM recipient GROUP BY state"))
     valve.let_flow()
     crew.start(SMTP)
-    wait_until(lambda: _settled(book, State.DELIVERED, _MAILS), within_s=_SETTLED_S)
+    wait_until(lambda: _settled(fixtures, State.DELIVERED, _MAILS), within_s=_SETTLED_S)
 
     assert 0 == code
     # Nothing is under way any more, nothing in doubt; what was not begun is left to the next.
     assert set(ended) <= {State.DELIVERED, State.QUEUED}
     assert 0 < ended[State.DELIVERED] < _MAILS
     assert _MAILS == len({each.recipients[0] for each in mailbox.mails}) == len(mailbox.mails)
-    assert [] == book.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1")
+    assert [] == fixtures.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1")
 
 
 def test_a_relay_that_says_nothing_holds_up_the_end_for_one_deadline_at_most(
-    book: Book, crew: Crew, mailbox: Mailbox, base_settings: Settings
+    fixtures: Fixtures, crew: Crew, mailbox: Mailbox, base_settings: Settings
 ) -> None:
-    queue_mails(book, base_settings)
+    queue_mails(fixtures, base_settings)
     mailbox.always("RCPT", Trouble.HANG)
     crew.start(SMTP)
     wait_until(lambda: any(each.startswith("RCPT") for each in mailbox.commands), within_s=START_S)
@@ -92,54 +92,58 @@ def test_a_relay_that_says_nothing_holds_up_the_end_for_one_deadline_at_most(
     code = crew.end(SMTP, within_s=3 + 12)
 
     assert 0 == code
-    assert [] == book.ask("SELECT id FROM recipient WHERE state IN ('claimed', 'unknown')")
+    assert [] == fixtures.ask("SELECT id FROM recipient WHERE state IN ('claimed', 'unknown')")
 
 
 def test_a_worker_that_is_asked_to_stop_while_it_decides_leaves_no_letter_out_and_writes_none_twice(
-    book: Book, crew: Crew
+    fixtures: Fixtures, crew: Crew
 ) -> None:
-    accounts = book.accounts(25)
+    accounts = fixtures.accounts(25)
     for _ in range(_MESSAGES):
-        book.message(*accounts)
-    book.ask("UPDATE recipient SET due_at = clock_timestamp()")
+        fixtures.message(*accounts)
+    fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
     crew.start(DECIDE)
-    wait_until(lambda: book.count("inbox_letter"), within_s=START_S)
+    wait_until(lambda: fixtures.count("inbox_letter"), within_s=START_S)
 
     code = crew.end(DECIDE)
-    meanwhile = book.count("inbox_letter")
+    meanwhile = fixtures.count("inbox_letter")
     crew.start(DECIDE)
-    wait_until(lambda: _settled(book, State.DELIVERED, _LETTERS), within_s=_SETTLED_S)
+    wait_until(lambda: _settled(fixtures, State.DELIVERED, _LETTERS), within_s=_SETTLED_S)
 
     assert 0 == code
     assert 0 < meanwhile < _LETTERS
-    assert _LETTERS == book.count("inbox_letter")
+    assert _LETTERS == fixtures.count("inbox_letter")
 
 
-def test_a_worker_that_is_asked_to_stop_in_the_midst_of_a_decision_commits_it_first(book: Book, crew: Crew) -> None:
-    message_id = book.message(book.account())
-    book.ask("UPDATE recipient SET due_at = clock_timestamp()")
+def test_a_worker_that_is_asked_to_stop_in_the_midst_of_a_decision_commits_it_first(
+    fixtures: Fixtures, crew: Crew
+) -> None:
+    message_id = fixtures.message(fixtures.account())
+    fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
     crew.start(DECIDE)
-    with transaction(book.database) as db:
+    with transaction(fixtures.database) as db:
         disable_idle_timeout(db)
         db.execute(text("SELECT id FROM recipient FOR UPDATE"))
-        wait_until(lambda: book.ask(_WAITS_FOR_A_ROW), within_s=START_S)
+        wait_until(lambda: fixtures.ask(_WAITS_FOR_A_ROW), within_s=START_S)
 
         crew.strike(DECIDE, signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
             crew.processes[DECIDE].wait(1)
 
     assert 0 == crew.processes.pop(DECIDE).wait(_SETTLED_S)
-    assert [State.DELIVERED] == book.states(message_id)
+    assert [State.DELIVERED] == fixtures.states(message_id)
 
 
-def test_a_request_that_waits_for_its_verdict_is_answered_although_the_door_closes(book: Book, crew: Crew) -> None:
-    account_id = book.account()
+def test_a_request_that_waits_for_its_verdict_is_answered_although_the_door_closes(
+    fixtures: Fixtures, crew: Crew
+) -> None:
+    account_id = fixtures.account()
     crew.start(API)
-    crew.await_ready(book.database)
+    crew.await_ready(fixtures.database)
 
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(crew.post, account_id, prefer="wait=10")
-        wait_until(lambda: book.count("message"))
+        wait_until(lambda: fixtures.count("message"))
         began = monotonic()
         code = crew.end(API)
         took_s = monotonic() - began
@@ -151,6 +155,6 @@ def test_a_request_that_waits_for_its_verdict_is_answered_although_the_door_clos
     assert took_s < _GRACE_OF_API_S
 
 
-def _settled(book: Book, state: State, number: int) -> bool:
-    (row,) = book.ask("SELECT count(*) FROM recipient WHERE state = :state", state=state)
+def _settled(fixtures: Fixtures, state: State, number: int) -> bool:
+    (row,) = fixtures.ask("SELECT count(*) FROM recipient WHERE state = :state", state=state)
     return bool(row[0] == number)

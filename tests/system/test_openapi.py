@@ -15,7 +15,7 @@ from delivery.records.database import Database
 from delivery.settings import Settings
 from tests.corpus.environment import Stage, set_stage
 from tests.support import build
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 
 pytestmark = pytest.mark.xdist_group("openapi")
 
@@ -27,7 +27,7 @@ _SECONDS = 120
 @pytest.fixture
 def stage(base_settings: Settings, database: Database) -> Iterator[Stage]:
     """Give a door with accounts, messages and keys behind it."""
-    with set_stage(base_settings, Book(database)) as ready:
+    with set_stage(base_settings, Fixtures(database)) as ready:
         yield ready
 
 

@@ -13,7 +13,7 @@ from redis import Redis
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, QueueName, Reason, State, StepName
 from tasks.app import make_app
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.platform import ROOT
 from tests.support.process_group import DECIDE, SMTP, Crew, crew_at
 from tests.support.smtp_server import Mailbox
@@ -33,9 +33,9 @@ _GARBAGE = (
 
 
 @pytest.fixture
-def crew(book: Book, base_settings: Settings, tmp_path: Path, mailbox: Mailbox) -> Iterator[Crew]:
+def crew(fixtures: Fixtures, base_settings: Settings, tmp_path: Path, mailbox: Mailbox) -> Iterator[Crew]:
     """Give workers, one of a kind, that look for phrases."""
-    del book
+    del fixtures
     chosen = {"hold_phrases": "wire the money", "send_deadline_s": 3, "smtp_timeout_s": 3}
     with crew_at(tmp_path, base_settings, smtp_url=mailbox.url, **chosen) as crew:
         yield crew
@@ -66,54 +66,54 @@ def _start(crew: Crew, *names: str) -> None:
     ids=["a message", "a recipient"],
 )
 def test_poison_is_set_aside_after_three_deaths_and_its_neighbours_are_delivered(  # noqa: PLR0917 - pytest's
-    book: Book, crew: Crew, mailbox: Mailbox, fields: dict[str, Any], email: str, state: State
+    fixtures: Fixtures, crew: Crew, mailbox: Mailbox, fields: dict[str, Any], email: str, state: State
 ) -> None:
-    neighbours = [book.message(book.account(Channel.EMAIL), book.account()) for _ in range(20)]
-    poison = book.message(book.account(Channel.EMAIL, email=email), **fields)
-    neighbours += [book.message(book.account(Channel.EMAIL), book.account()) for _ in range(20)]
-    book.ask("UPDATE recipient SET due_at = clock_timestamp()")
+    neighbours = [fixtures.message(fixtures.account(Channel.EMAIL), fixtures.account()) for _ in range(20)]
+    poison = fixtures.message(fixtures.account(Channel.EMAIL, email=email), **fields)
+    neighbours += [fixtures.message(fixtures.account(Channel.EMAIL), fixtures.account()) for _ in range(20)]
+    fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
     deaths: list[int] = []
     _start(crew, DECIDE, SMTP)
 
-    wait_until(keep_alive(crew, deaths, lambda: [Reason.POISONED] == book.reasons(poison)), within_s=_SETTLED_S)
-    wait_until(keep_alive(crew, deaths, lambda: _open_messages(book) == [poison]), within_s=_SETTLED_S)
+    wait_until(keep_alive(crew, deaths, lambda: [Reason.POISONED] == fixtures.reasons(poison)), within_s=_SETTLED_S)
+    wait_until(keep_alive(crew, deaths, lambda: _open_messages(fixtures) == [poison]), within_s=_SETTLED_S)
 
     # A bell notes nothing of what it works on, so that a message may cost one death more: the bell's own.
     assert deaths in ([-9] * 3, [-9] * 4)
-    assert [state] == book.states(poison)
-    assert 2 * len(neighbours) == _delivered(book)
+    assert [state] == fixtures.states(poison)
+    assert 2 * len(neighbours) == _delivered(fixtures)
     assert len(neighbours) == len({each.recipients[0] for each in mailbox.mails})
     assert [str(poison)] == _shown(crew, "queues")["set_aside"]
     assert [str(poison)] == _set_aside(_shown(crew, "doctor"))
 
 
 def test_malformed_elements_kill_no_worker_and_hold_nothing_up(
-    book: Book, crew: Crew, broker: Redis, base_settings: Settings
+    fixtures: Fixtures, crew: Crew, broker: Redis, base_settings: Settings
 ) -> None:
     crew.start(DECIDE, SMTP)
-    crew.await_ready(book.database)
+    crew.await_ready(fixtures.database)
     before = crew.living
     for queue in QueueName:
         for element in _GARBAGE:
             broker.lpush(queue, element)
 
-    message_id = book.message(book.account(), book.account(Channel.EMAIL))
+    message_id = fixtures.message(fixtures.account(), fixtures.account(Channel.EMAIL))
     app = make_app(base_settings)
     app.send_task(StepName.DECIDE, ([str(message_id)],), queue=QueueName.DECIDE, retry=False)
     app.close()
     # Behind the garbage, by its bell; five seconds is what a worker that died of it would have to be back in.
-    wait_until(lambda: {State.DELIVERED} == set(book.states(message_id)), within_s=5 + 10)
+    wait_until(lambda: {State.DELIVERED} == set(fixtures.states(message_id)), within_s=5 + 10)
 
     wait_until(lambda: 0 == sum(broker.llen(each) for each in QueueName))
     assert before == crew.living
 
 
-def _open_messages(book: Book) -> list[UUID]:
-    return [row.id for row in book.ask("SELECT id FROM message WHERE open_count > 0")]
+def _open_messages(fixtures: Fixtures) -> list[UUID]:
+    return [row.id for row in fixtures.ask("SELECT id FROM message WHERE open_count > 0")]
 
 
-def _delivered(book: Book) -> int:
-    (row,) = book.ask("SELECT count(*) FROM recipient WHERE state = 'delivered'")
+def _delivered(fixtures: Fixtures) -> int:
+    (row,) = fixtures.ask("SELECT count(*) FROM recipient WHERE state = 'delivered'")
     return int(row[0])
 
 

@@ -23,7 +23,7 @@ from delivery.vocabulary import Channel
 from tasks.broker.direct_queue import LISTS
 from tests.support.api_client import key_of
 from tests.support.direct_sends import credential, envelope, fields
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.platform import ROOT, short_folder
 from tests.support.process_group import API, DECIDE, SMTP, Crew, crew_at, faults
 from tests.support.smtp_server import Mailbox
@@ -51,52 +51,52 @@ def former() -> Iterator[Path]:
 
 @pytest.mark.parametrize("decider", ["former", "present"])
 def test_the_bells_of_either_version_are_heard_by_the_other(  # noqa: PLR0917 - pytest hands them in by name
-    former: Path, book: Book, mailbox: Mailbox, base_settings: Settings, tmp_path: Path, decider: str
+    former: Path, fixtures: Fixtures, mailbox: Mailbox, base_settings: Settings, tmp_path: Path, decider: str
 ) -> None:
     place, other = (former, ROOT) if decider == "former" else (ROOT, former)
-    accounts = [*book.accounts(1), *book.accounts(_MAILS, Channel.EMAIL)]
+    accounts = [*fixtures.accounts(1), *fixtures.accounts(_MAILS, Channel.EMAIL)]
     # Before an hour has passed the sweep takes nothing: whatever moves was rung for.
     with crew_at(tmp_path, base_settings, smtp_url=mailbox.url, bell_grace_s=_AN_HOUR_S) as crew:
-        crew.key = key_of(book, base_settings, book.client_id)
+        crew.key = key_of(fixtures, base_settings, fixtures.client_id)
         crew.start(DECIDE, place=place)
         crew.start(API, SMTP, place=other)
-        crew.await_ready(book.database)
+        crew.await_ready(fixtures.database)
 
         assert 201 == crew.post(*accounts).status_code
-        wait_until(partial(_is_settled, book), within_s=_SETTLED_S)
+        wait_until(partial(_is_settled, fixtures), within_s=_SETTLED_S)
 
-    assert (1, _MAILS) == (book.count("inbox_letter"), len(mailbox.mails))
+    assert (1, _MAILS) == (fixtures.count("inbox_letter"), len(mailbox.mails))
     # A worker of the former version has no key.
-    (row,) = book.ask("SELECT lock_key IS NULL FROM worker WHERE 'decide' = ANY(queues)")
+    (row,) = fixtures.ask("SELECT lock_key IS NULL FROM worker WHERE 'decide' = ANY(queues)")
     assert (decider == "former") == row[0]
 
 
 def test_nothing_is_lost_or_doubled_while_one_version_takes_over_from_the_other(  # noqa: PLR0917 - as above
-    former: Path, book: Book, mailbox: Mailbox, base_settings: Settings, broker: Redis, tmp_path: Path
+    former: Path, fixtures: Fixtures, mailbox: Mailbox, base_settings: Settings, broker: Redis, tmp_path: Path
 ) -> None:
-    accounts = [*book.accounts(2), *book.accounts(4, Channel.EMAIL)]
+    accounts = [*fixtures.accounts(2), *fixtures.accounts(4, Channel.EMAIL)]
     chosen = {"smtp_url": mailbox.url}
     with (
         crew_at(_made(tmp_path / "old"), base_settings, **chosen) as old,
         crew_at(_made(tmp_path / "new"), base_settings, **chosen) as new,
     ):
-        old.key = new.key = key_of(book, base_settings, book.client_id)
+        old.key = new.key = key_of(fixtures, base_settings, fixtures.client_id)
         old.start(API, DECIDE, SMTP, place=former)
         new.start(API, DECIDE, SMTP)
         for each in (old, new):
-            each.await_ready(book.database)
-        sender = Sender([old, new], broker, accounts, credential(book, base_settings.pepper))
+            each.await_ready(fixtures.database)
+        sender = Sender([old, new], broker, accounts, credential(fixtures, base_settings.pepper))
         with sender.at_work():
             codes = [_end_after_a_stretch(old, name, sender) for name in (SMTP, DECIDE, API)]
             sender.await_more(_STRETCH)
-        wait_until(partial(_is_settled, book, sender.sent), within_s=_SETTLED_S)
-        found = faults(base_settings, book.database)
+        wait_until(partial(_is_settled, fixtures, sender.sent), within_s=_SETTLED_S)
+        found = faults(base_settings, fixtures.database)
 
     assert [0, 0] == codes[:2]
     assert all(sender.taken_by[door] for door in (old, new))
-    assert (2 * sender.sent, 4 * sender.sent) == (book.count("inbox_letter"), len(mailbox.mails))
+    assert (2 * sender.sent, 4 * sender.sent) == (fixtures.count("inbox_letter"), len(mailbox.mails))
     assert 4 * sender.sent == len({message_from_bytes(each.wire)["Message-ID"] for each in mailbox.mails})
-    assert [] == book.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1 OR reason IS NOT NULL")
+    assert [] == fixtures.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1 OR reason IS NOT NULL")
     assert [] == found
 
 
@@ -158,9 +158,9 @@ def _end_after_a_stretch(crew: Crew, name: str, sender: Sender) -> int:
     return crew.end(name, within_s=_DRAINED_S)
 
 
-def _is_settled(book: Book, messages: int = 1) -> bool:
-    (row,) = book.ask("SELECT count(*) FILTER (WHERE state <> 'delivered') FROM recipient")
-    return row[0] == 0 and book.count("message") == messages
+def _is_settled(fixtures: Fixtures, messages: int = 1) -> bool:
+    (row,) = fixtures.ask("SELECT count(*) FILTER (WHERE state <> 'delivered') FROM recipient")
+    return row[0] == 0 and fixtures.count("message") == messages
 
 
 def _made(folder: Path) -> Path:

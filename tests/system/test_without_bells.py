@@ -14,7 +14,7 @@ from delivery.records.database import Database, transaction
 from delivery.records.identities import clients
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, CredentialKind
-from tests.support.fixtures import Book
+from tests.support.fixtures import Fixtures
 from tests.support.platform import ROOT, free_port
 from tests.support.smtp_server import open_mailbox
 from tests.support.waiting import wait_until
@@ -31,9 +31,9 @@ _PROGRAMS = (("-m", "worker", "worker", "decide"), ("-m", "worker", "worker", "s
 def test_everything_is_delivered_only_later(
     handicap: dict[str, str], database: Database, base_settings: Settings
 ) -> None:
-    book = Book(database)
-    accounts = [book.account(), book.account(Channel.EMAIL), book.account(is_closed=True)]
-    key = _key(book, base_settings)
+    fixtures = Fixtures(database)
+    accounts = [fixtures.account(), fixtures.account(Channel.EMAIL), fixtures.account(is_closed=True)]
+    key = _key(fixtures, base_settings)
 
     with open_mailbox() as mailbox, _running(base_settings, mailbox.url, handicap) as base_url:
         message = {"recipient_uuids": [str(each) for each in accounts], "sender_name": "A", "subject": "S", "body": "B"}
@@ -51,10 +51,10 @@ def _reason(base_url: str, sent: httpx2.Response, key: str) -> str:
     return reason if is_settled else "on its way"
 
 
-def _key(book: Book, settings: Settings) -> str:
+def _key(fixtures: Fixtures, settings: Settings) -> str:
     minted = generate_credential(CredentialKind.API_KEY, settings.pepper)
-    with transaction(book.database) as db:
-        clients.add_credentials(db, book.client_id, [minted])
+    with transaction(fixtures.database) as db:
+        clients.add_credentials(db, fixtures.client_id, [minted])
     return minted.text.get_secret_value()
 
 
