@@ -36,7 +36,7 @@ from tasks.steps.vet import vet
 from tests.simulation.statements import EMPTY, FRESH, LET_PASS, LETTERS, MAKE_WHOLE, ROWS, SHEETS
 from tests.simulation.store import MACHINES, TICK, Bell, Claimed, Question, Row, Run, Sheet, View, Wish, in_order, ticks
 from tests.support import build
-from tests.support.step_driver import NotedBells
+from tests.support.step_driver import RecordingDoorbell
 
 _HOUR = timedelta(hours=1)
 _LIMIT = 500
@@ -61,7 +61,7 @@ class Postgres:
 
     def __init__(self, store: database.Database, settings: Settings, folder: Path) -> None:
         self._store = store
-        self._bells = NotedBells()
+        self._bells = RecordingDoorbell()
         self._offices = [self._open_office(settings, folder / str(machine)) for machine in range(MACHINES)]
         self._settings = settings
         self._recipients: list[int] = []

@@ -22,7 +22,7 @@ from tests.support.api_client import Headers, key_of
 from tests.support.api_server import open_door
 from tests.support.direct_sends import credential
 from tests.support.fixtures import Fixtures
-from tests.support.step_driver import Crank, FakeSender, NotedBells
+from tests.support.step_driver import FakeSender, RecordingDoorbell, StepDriver
 from worker.runtime.sweep import SWEEP_QUERIES, Sweep
 
 HELD_PHRASE = "wire the money"
@@ -51,9 +51,9 @@ def fixtures(database: Database) -> Fixtures:
 
 
 @pytest.fixture
-def bells() -> NotedBells:
+def bells() -> RecordingDoorbell:
     """Give a doorbell that only notes who rang."""
-    return NotedBells()
+    return RecordingDoorbell()
 
 
 @pytest.fixture
@@ -63,15 +63,15 @@ def relay() -> FakeSender:
 
 
 @pytest.fixture
-def context(settings: Settings, database: Database, bells: NotedBells, relay: FakeSender) -> StepContext:
+def context(settings: Settings, database: Database, bells: RecordingDoorbell, relay: FakeSender) -> StepContext:
     """Give an office without chance: every wait is the full wait."""
     return StepContext(settings, database, bells, {Channel.EMAIL: relay}, jitter=lambda: 0.0)
 
 
 @pytest.fixture
-def crank(context: StepContext, bells: NotedBells) -> Crank:
+def driver(context: StepContext, bells: RecordingDoorbell) -> StepDriver:
     """Give what takes bells to their steps."""
-    return Crank(context, bells)
+    return StepDriver(context, bells)
 
 
 @pytest.fixture

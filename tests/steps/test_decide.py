@@ -16,7 +16,7 @@ from tasks.steps.decide import AT_ONCE, decide
 from tests.steps.conftest import HELD_PHRASE
 from tests.support.fixtures import Fixtures
 from tests.support.statements import counted
-from tests.support.step_driver import Bell, NotedBells
+from tests.support.step_driver import RecordingDoorbell, RungBell
 
 
 def test_a_message_to_an_inbox_is_delivered_by_the_decision_itself(fixtures: Fixtures, context: StepContext) -> None:
@@ -32,7 +32,7 @@ def test_a_message_to_an_inbox_is_delivered_by_the_decision_itself(fixtures: Fix
 
 
 def test_a_message_by_email_is_queued_and_its_bell_rung(
-    fixtures: Fixtures, context: StepContext, bells: NotedBells
+    fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell
 ) -> None:
     message_id = fixtures.message(*fixtures.accounts(2, Channel.EMAIL))
 
@@ -40,7 +40,7 @@ def test_a_message_by_email_is_queued_and_its_bell_rung(
 
     queued = tuple(fixtures.recipient_ids(message_id))
     assert [State.QUEUED] * 2 == fixtures.states(message_id)
-    assert [Bell(StepName.DELIVER, QueueName.DELIVER_SMTP, queued)] == list(bells.rung)
+    assert [RungBell(StepName.DELIVER, QueueName.DELIVER_SMTP, queued)] == list(bells.rung)
     assert fixtures.view(message_id).sent_at is None
 
 
@@ -100,7 +100,7 @@ def test_the_number_of_statements_does_not_grow_with_the_messages(
 
 
 def test_a_bell_of_very_many_messages_leaves_none_of_them_out(
-    fixtures: Fixtures, context: StepContext, bells: NotedBells
+    fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell
 ) -> None:
     flagged, mailed = (
         fixtures.message(fixtures.account(), subject=HELD_PHRASE),
@@ -129,7 +129,9 @@ def test_letters_and_states_are_written_in_the_same_transaction(fixtures: Fixtur
     assert 1 == number.transactions
 
 
-def test_a_bell_that_rings_twice_delivers_once(fixtures: Fixtures, context: StepContext, bells: NotedBells) -> None:
+def test_a_bell_that_rings_twice_delivers_once(
+    fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell
+) -> None:
     inbox, email = fixtures.account(), fixtures.account(Channel.EMAIL)
     message_id = fixtures.message(inbox, email)
 
@@ -141,7 +143,7 @@ def test_a_bell_that_rings_twice_delivers_once(fixtures: Fixtures, context: Step
     assert (1, 1, "sent") == fixtures.counters(message_id)
 
 
-def test_many_deciders_at_once_deliver_once(fixtures: Fixtures, context: StepContext, bells: NotedBells) -> None:
+def test_many_deciders_at_once_deliver_once(fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell) -> None:
     message_ids = [fixtures.message(*fixtures.accounts(2), fixtures.account(Channel.EMAIL)) for _ in range(10)]
     start = threading.Barrier(6)
 
@@ -166,7 +168,7 @@ def test_a_message_in_other_hands_is_left_to_them(fixtures: Fixtures, context: S
     assert ([State.DELIVERED], [State.ACCEPTED]) == (fixtures.states(free), fixtures.states(locked))
 
 
-def test_an_unknown_message_is_passed_over(fixtures: Fixtures, context: StepContext, bells: NotedBells) -> None:
+def test_an_unknown_message_is_passed_over(fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell) -> None:
     decide(context, [uuid7()])
 
     assert [] == list(bells.rung)
@@ -174,7 +176,7 @@ def test_an_unknown_message_is_passed_over(fixtures: Fixtures, context: StepCont
 
 
 def test_a_flagged_message_is_held_and_staff_are_rung_for(
-    fixtures: Fixtures, context: StepContext, bells: NotedBells
+    fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell
 ) -> None:
     account_id = fixtures.account()
     message_id = fixtures.message(account_id, fixtures.account(Channel.EMAIL), body=f"Please {HELD_PHRASE} today.")
@@ -184,11 +186,11 @@ def test_a_flagged_message_is_held_and_staff_are_rung_for(
     assert [(State.HELD, Reason.FLAGGED)] * 2 == _placed(fixtures, message_id)
     assert fixtures.view(message_id).vetting_id is not None
     assert [] == fixtures.inbox(account_id)
-    assert [Bell(StepName.VET, QueueName.VETTING, (message_id,))] == list(bells.rung)
+    assert [RungBell(StepName.VET, QueueName.VETTING, (message_id,))] == list(bells.rung)
 
 
 def test_a_bell_that_rings_twice_leaves_a_held_message_as_it_is(
-    fixtures: Fixtures, context: StepContext, bells: NotedBells
+    fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell
 ) -> None:
     message_id = fixtures.message(fixtures.account(), subject=HELD_PHRASE)
     decide(context, [message_id])
@@ -221,7 +223,7 @@ def test_preferences_come_before_vetting(fixtures: Fixtures, context: StepContex
 
 
 def test_a_flagged_message_that_everybody_blocks_is_rejected_and_not_held(
-    fixtures: Fixtures, context: StepContext, bells: NotedBells
+    fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell
 ) -> None:
     message_id = fixtures.message(
         fixtures.account(is_closed=True), fixtures.account(accepted_types=()), subject=HELD_PHRASE

@@ -13,7 +13,7 @@ from tasks.steps.accept_direct import accept
 from tests.support import build
 from tests.support.direct_sends import codes, envelope, fields, reading
 from tests.support.fixtures import Fixtures
-from tests.support.step_driver import NotedBells
+from tests.support.step_driver import RecordingDoorbell
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("broker")
@@ -31,7 +31,7 @@ class WatchedQueue(DirectSendQueue):
 
 
 def test_while_the_database_is_away_sends_stay_where_they_are(
-    fixtures: Fixtures, token: str, context: StepContext, broker: Redis, bells: NotedBells
+    fixtures: Fixtures, token: str, context: StepContext, broker: Redis, bells: RecordingDoorbell
 ) -> None:
     away = context.settings.model_copy(update={"database_url": SecretStr("postgresql+psycopg://127.0.0.1:1/none")})
     closed = StepContext(context.settings, open_database(away, connections=1), bells)

@@ -24,7 +24,7 @@ from tasks.context import StepContext
 from tasks.steps.accept_direct import accept_or_refuse
 from tests.support.direct_sends import codes, credential, envelope, fields, reading, refusals
 from tests.support.fixtures import Fixtures
-from tests.support.step_driver import NotedBells
+from tests.support.step_driver import RecordingDoorbell
 from tests.support.waiting import wait_until
 from tests.unit.test_celery_task import NOT_READABLE
 
@@ -63,7 +63,7 @@ def test_a_program_that_imports_nothing_of_ours_sends(
 
 
 def test_a_stored_send_rings_for_its_decision(
-    fixtures: Fixtures, token: str, deal: Callable[..., None], bells: NotedBells
+    fixtures: Fixtures, token: str, deal: Callable[..., None], bells: RecordingDoorbell
 ) -> None:
     sent = fields(fixtures.account(), token=token)
 
@@ -75,7 +75,7 @@ def test_a_stored_send_rings_for_its_decision(
 
 @pytest.mark.parametrize("is_same_envelope", [True, False])
 def test_a_send_that_arrives_ten_times_is_one_message(
-    fixtures: Fixtures, token: str, deal: Callable[..., None], bells: NotedBells, *, is_same_envelope: bool
+    fixtures: Fixtures, token: str, deal: Callable[..., None], bells: RecordingDoorbell, *, is_same_envelope: bool
 ) -> None:
     sent = fields(*fixtures.accounts(3), token=token)
     first = envelope(sent)

@@ -25,7 +25,7 @@ from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_review import APPROVED
 from tests.support.fixtures import Fixtures
 from tests.support.statements import counted
-from tests.support.step_driver import FakeSender, NotedBells
+from tests.support.step_driver import FakeSender, RecordingDoorbell
 from tests.support.waiting import wait_until
 from worker.runtime.sweep import SWEEP_QUERIES, Sweep, Work
 
@@ -53,7 +53,7 @@ def fall_asleep(fixtures: Fixtures) -> None:
 
 @pytest.mark.parametrize("channel", list(Channel))
 def test_in_quiet_hours_a_recipient_waits_for_their_end_whatever_its_channel(
-    fixtures: Fixtures, context: StepContext, bells: NotedBells, channel: Channel
+    fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell, channel: Channel
 ) -> None:
     begin, end = around_now()
     account_id = fixtures.account(channel, quiet_hours=(begin, end))

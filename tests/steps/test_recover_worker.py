@@ -28,7 +28,7 @@ from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_sweep import sweeping
 from tests.support.attempts import claim, record
 from tests.support.fixtures import Fixtures
-from tests.support.step_driver import Bell, FakeSender, NotedBells
+from tests.support.step_driver import FakeSender, RecordingDoorbell, RungBell
 from tests.support.waiting import wait_until
 from worker.runtime.sweep import SWEEP_QUERIES
 
@@ -91,7 +91,7 @@ def test_without_a_journal_nobody_knows_and_it_is_resent_after_the_send_deadline
 
 @pytest.mark.usefixtures("notes")
 def test_what_never_reached_the_dot_is_tried_again_at_once_without_a_flag(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, bells: NotedBells, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: FakeSender, bells: RecordingDoorbell, queued: UUID
 ) -> None:
     recipient_id, _ = claim_by_the_dead(fixtures, queued)
     bells.rung.clear()
@@ -100,7 +100,7 @@ def test_what_never_reached_the_dot_is_tried_again_at_once_without_a_flag(
     rung = list(bells.rung)
     deliver(context, [recipient_id])
 
-    assert [Bell(StepName.DELIVER, QueueName.DELIVER_SMTP, (recipient_id,))] == rung
+    assert [RungBell(StepName.DELIVER, QueueName.DELIVER_SMTP, (recipient_id,))] == rung
     recipient = fixtures.recipient(queued)
     assert (State.DELIVERED, 2, False) == (recipient.state, recipient.attempt, recipient.possibly_duplicated)
     assert 1 == len(relay.letters)

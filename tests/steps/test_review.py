@@ -21,7 +21,7 @@ from tasks.steps.review import CaseNotOpen, close_case, expire_reviews
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
 from tests.support.fixtures import Fixtures
-from tests.support.step_driver import Bell, Crank, FakeSender, NotedBells
+from tests.support.step_driver import FakeSender, RecordingDoorbell, RungBell, StepDriver
 
 APPROVED = CaseDecision(CaseState.APPROVED, "staff@example.com", "fine")
 REJECTED = CaseDecision(CaseState.REJECTED, "staff@example.com", "no")
@@ -29,13 +29,13 @@ Hold = Callable[..., UUID]
 
 
 @pytest.fixture
-def hold(fixtures: Fixtures, crank: Crank, context: StepContext) -> Hold:
+def hold(fixtures: Fixtures, driver: StepDriver, context: StepContext) -> Hold:
     """Take in a flagged message to these accounts and open its case."""
 
     def take_in_and_open(*account_ids: UUID) -> UUID:
         message_id = fixtures.message(*account_ids, subject=f"Now {HELD_PHRASE}", body=HELD_PHRASE)
         decide(context, [message_id])
-        crank.run_until_quiet()
+        driver.run_until_quiet()
         return message_id
 
     return take_in_and_open
@@ -95,21 +95,21 @@ def test_open_cases_wait_oldest_first(fixtures: Fixtures, hold: Hold, context: S
     assert [first, last] == [case.message_id for case in waiting]
 
 
-def test_nothing_leaves_before_approval(fixtures: Fixtures, hold: Hold, relay: FakeSender, crank: Crank) -> None:
+def test_nothing_leaves_before_approval(fixtures: Fixtures, hold: Hold, relay: FakeSender, driver: StepDriver) -> None:
     inbox = fixtures.account()
     message_id = hold(inbox, fixtures.account(Channel.EMAIL))
     for recipient_id in fixtures.recipient_ids(message_id):
-        crank.bells.ring(StepName.DELIVER, QueueName.DELIVER_SMTP, [recipient_id])
-    crank.bells.ring(StepName.DECIDE, QueueName.DECIDE, [message_id])
+        driver.bells.ring(StepName.DELIVER, QueueName.DELIVER_SMTP, [recipient_id])
+    driver.bells.ring(StepName.DECIDE, QueueName.DECIDE, [message_id])
 
-    crank.run_until_quiet()
+    driver.run_until_quiet()
 
     assert ([], []) == (relay.letters, fixtures.inbox(inbox))
     assert [State.HELD] * 2 == fixtures.states(message_id)
 
 
 def test_approval_delivers_to_inboxes_and_queues_mail(
-    fixtures: Fixtures, hold: Hold, context: StepContext, bells: NotedBells
+    fixtures: Fixtures, hold: Hold, context: StepContext, bells: RecordingDoorbell
 ) -> None:
     inbox = fixtures.account()
     message_id = hold(inbox, fixtures.account(Channel.EMAIL))
@@ -120,7 +120,7 @@ def test_approval_delivers_to_inboxes_and_queues_mail(
     assert [State.DELIVERED, State.QUEUED] == fixtures.states(message_id)
     assert [None, None] == fixtures.reasons(message_id)
     assert [message_id] == fixtures.inbox(inbox)
-    assert [Bell(StepName.DELIVER, QueueName.DELIVER_SMTP, (queued,))] == list(bells.rung)
+    assert [RungBell(StepName.DELIVER, QueueName.DELIVER_SMTP, (queued,))] == list(bells.rung)
 
 
 def test_approval_is_kept_with_who_decided_and_why(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
@@ -159,7 +159,7 @@ def test_a_recipient_blocked_before_the_review_stays_blocked(
 
 
 def test_rejection_refuses_every_held_recipient(
-    fixtures: Fixtures, hold: Hold, context: StepContext, bells: NotedBells
+    fixtures: Fixtures, hold: Hold, context: StepContext, bells: RecordingDoorbell
 ) -> None:
     message_id = hold(fixtures.account(), fixtures.account(Channel.EMAIL), fixtures.account(is_closed=True))
 

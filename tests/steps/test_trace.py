@@ -17,7 +17,7 @@ from tasks.broker.doorbell import BrokerDoorbell
 from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.support.fixtures import GRACE, Fixtures
-from tests.support.step_driver import NotedBells
+from tests.support.step_driver import RecordingDoorbell
 
 
 @dataclass
@@ -60,7 +60,7 @@ def test_taking_in_one_message_is_one_statement_and_one_commit(fixtures: Fixture
 
 
 def test_deciding_one_message_is_four_statements_one_commit_and_no_bell(
-    fixtures: Fixtures, context: StepContext, bells: NotedBells
+    fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell
 ) -> None:
     message_id = fixtures.message(*fixtures.accounts(25))
 

@@ -15,7 +15,7 @@ from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.steps.conftest import HELD_PHRASE
 from tests.support.fixtures import Fixtures
-from tests.support.step_driver import Crank
+from tests.support.step_driver import StepDriver
 
 
 def test_progress_names_the_recipients_in_the_order_they_were_given(fixtures: Fixtures, context: StepContext) -> None:
@@ -38,7 +38,7 @@ def test_progress_knows_nothing_of_a_message_that_never_was(fixtures: Fixtures) 
 
 
 def test_only_messages_without_a_moving_recipient_are_settled(
-    fixtures: Fixtures, context: StepContext, crank: Crank
+    fixtures: Fixtures, context: StepContext, driver: StepDriver
 ) -> None:
     fresh = fixtures.message(fixtures.account())
     queued = fixtures.message(fixtures.account(), fixtures.account(Channel.EMAIL))
@@ -47,7 +47,7 @@ def test_only_messages_without_a_moving_recipient_are_settled(
     decide(context, [queued, delivered, held])
 
     settled = _progress(fixtures, [fresh, queued, delivered, held], settled_only=True)
-    crank.run_until_quiet()
+    driver.run_until_quiet()
     later = _progress(fixtures, [fresh, queued, delivered, held], settled_only=True)
 
     assert {delivered, held} == set(settled)

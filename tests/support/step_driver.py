@@ -14,7 +14,7 @@ from tasks.runner import STEPS
 
 
 @dataclass(frozen=True, slots=True)
-class Bell:
+class RungBell:
     """A bell that was rung."""
 
     step: StepName
@@ -22,16 +22,16 @@ class Bell:
     ids: tuple[UUID, ...] | tuple[int, ...]
 
 
-class NotedBells:
+class RecordingDoorbell:
     """A doorbell that only notes who rang."""
 
     def __init__(self) -> None:
-        self.rung: deque[Bell] = deque()
+        self.rung: deque[RungBell] = deque()
 
     def ring(self, step: StepName, queue_name: QueueName, ids: Sequence[UUID] | Sequence[int]) -> None:
         """Note the bell."""
         if ids:
-            self.rung.append(Bell(step, queue_name, tuple(ids)))  # type: ignore[arg-type] # one kind of id per call
+            self.rung.append(RungBell(step, queue_name, tuple(ids)))  # type: ignore[arg-type] # one kind of id per call
 
     def close(self) -> None:
         """Do nothing."""
@@ -60,14 +60,14 @@ class FakeSender:
         return self.answer(claimed)
 
 
-class Crank:
+class StepDriver:
     """Takes the bells that were rung, one by one, to their steps, as the broker and the workers would."""
 
-    def __init__(self, context: StepContext, bells: NotedBells) -> None:
+    def __init__(self, context: StepContext, bells: RecordingDoorbell) -> None:
         self._office = context
         self.bells = bells
 
-    def turn(self) -> Bell:
+    def run(self) -> RungBell:
         """Take the oldest bell to its step, by way of JSON as over the wire."""
         bell = self.bells.rung.popleft()
         STEPS[bell.step].run_bell(self._office, json.loads(json.dumps(bell.ids, default=str)))
@@ -76,4 +76,4 @@ class Crank:
     def run_until_quiet(self) -> None:
         """Go on until no bell waits."""
         while self.bells.rung:
-            self.turn()
+            self.run()
