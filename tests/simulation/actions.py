@@ -69,7 +69,7 @@ def hear(world: World, dice: Dice) -> None:
     """Take a bell to its step, or several as one; sometimes it stays, and rings again."""
     if not world.bells:
         return
-    first, worker = dice.pick(world.bells), dice.pick(world.crew)
+    first, worker = dice.pick(world.bells), dice.pick(world.group)
     is_isolated = dice.pick((True, False))
     together = [each for each in world.bells if each == first or (each.step is first.step and not is_isolated)]
     if dice.pick((True, True, False)):
@@ -91,7 +91,7 @@ def forge(world: World, dice: Dice) -> None:
     nobody: list[UUID | int] = [len(world.view.rows) + 7 if step is StepName.DELIVER else UUID(int=0)]
     known: list[UUID | int] = list(world.view.rows) if step is StepName.DELIVER else list(world.view.sheets)
     one = [dice.pick(known or nobody)]
-    world.run(step, dice.pick(world.crew), dice.pick((known, one, nobody)))
+    world.run(step, dice.pick(world.group), dice.pick((known, one, nobody)))
 
 
 def work(world: World, dice: Dice) -> None:
@@ -121,14 +121,14 @@ def record_again(world: World, dice: Dice) -> None:
 
 def claim_again(world: World, dice: Dice) -> None:
     """Let a living run claim once more: its first commit was cut off."""
-    living = [run for run in world.runs if run.worker in world.crew]
+    living = [run for run in world.runs if run.worker in world.group]
     if living:
         world.claim(dice.pick(living), list(world.view.rows))
 
 
 def overtake(world: World, dice: Dice) -> None:
     """Let all workers freeze until their leases are over, one take up what they had in hand, and another wake."""
-    frozen, worker = dice.pick(world.work or [None]), dice.pick(world.crew)
+    frozen, worker = dice.pick(world.work or [None]), dice.pick(world.group)
     for passed, questions in ((_LEASE, Question.of_leases()), (dice.pick((_PATIENCE, 0)), Question.of_retries())):
         world.ask(lambda store, some=passed: store.let_pass(some))  # type: ignore[misc] # mypy and defaults
         for question in questions:
@@ -144,30 +144,30 @@ def poison(world: World, dice: Dice) -> None:
     for _ in range(3):
         world.ask(lambda store: store.let_pass(_LEASE))
         for each in (question, Question.SUSPECT):
-            world.sweep(each, world.crew[0], dies="before")
+            world.sweep(each, world.group[0], dies="before")
         for worker in world.dead[-2:]:
             world.ask(lambda store, one=worker: store.bury(one, one % MACHINES))  # type: ignore[misc] # see above
         world.settle()
-    world.run(dice.pick((StepName.DECIDE, StepName.VET)), world.crew[0], list(world.view.sheets))
+    world.run(dice.pick((StepName.DECIDE, StepName.VET)), world.group[0], list(world.view.sheets))
 
 
 def die(world: World, dice: Dice) -> None:
     """Let a worker die with what it has in hand: rather one that has something."""
     busy = sorted({each.worker for each in world.work})
-    world.kill(dice.pick(busy or world.crew))
+    world.kill(dice.pick(busy or world.group))
 
 
 def bury(world: World, dice: Dice) -> None:
     """Bury a dead worker, from its own machine or from another; from another, a frozen one is taken for dead too."""
     frozen = [each.worker for each in world.work]
-    worker = dice.pick([*world.dead, *frozen] or world.crew)
+    worker = dice.pick([*world.dead, *frozen] or world.group)
     machine = (worker + dice.pick((0, 0, 1))) % MACHINES if worker in world.dead else (worker + 1) % MACHINES
     world.ask(lambda store: store.bury(worker, machine))
 
 
 def sweep(world: World, dice: Dice) -> None:
     """Let a sweep ask one question and work on what it finds; sometimes its worker dies of that."""
-    world.sweep(dice.pick(list(Question)), dice.pick(world.crew), dies=dice.pick(("", "", "", "before", "after")))
+    world.sweep(dice.pick(list(Question)), dice.pick(world.group), dies=dice.pick(("", "", "", "before", "after")))
 
 
 def rule(world: World, dice: Dice) -> None:

@@ -85,7 +85,7 @@ def _work_off(world: World) -> None:
     world.bells.clear()
     for _ in range(_ROUNDS):
         for question in Question:
-            world.sweep(question, world.crew[0])
+            world.sweep(question, world.group[0])
             world.settle()
         while world.work:
             world.advance(world.work[0], REPLIES[0])

@@ -70,7 +70,7 @@ class World:
     ledger: Ledger = field(default_factory=Ledger)
     bells: list[Bell] = field(default_factory=list)
     work: list[Work] = field(default_factory=list)
-    crew: list[int] = field(default_factory=list)
+    group: list[int] = field(default_factory=list)
     dead: list[int] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     messages: int = 0
@@ -108,14 +108,14 @@ class World:
 
     def hire(self) -> None:
         """Start another worker."""
-        worker = len(self.crew) + len(self.dead)
-        self.crew.append(worker)
+        worker = len(self.group) + len(self.dead)
+        self.group.append(worker)
         self.ask(lambda store: store.hire(worker))
 
     def kill(self, worker: int) -> None:
         """Let a worker die with everything that it has in hand."""
         self.work = [each for each in self.work if each.worker != worker]
-        self.crew.remove(worker)
+        self.group.remove(worker)
         self.dead.append(worker)
         self.hire()
 

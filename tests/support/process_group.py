@@ -32,7 +32,7 @@ _ANSWER_S = 20.0
 _SEEN = text("SELECT count(*) FROM worker WHERE pid = :pid")
 
 
-class Crew:
+class ProcessGroup:
     """Processes that share settings; `key` is the credential that the API is asked with."""
 
     def __init__(self, folder: Path, settings: Settings, **chosen: Any) -> None:
@@ -69,7 +69,7 @@ class Crew:
                 start_new_session=True,
             )
 
-    def strike(self, name: str, how: signal.Signals) -> None:
+    def send_signal(self, name: str, how: signal.Signals) -> None:
         """Signal a process and, parent first, its children."""
         main = psutil.Process(self.processes[name].pid)
         family = [main, *main.children(recursive=True)] if how in _OF_THE_FAMILY else [main]
@@ -77,9 +77,9 @@ class Crew:
             with suppress(psutil.NoSuchProcess):
                 each.send_signal(how)
 
-    def end(self, name: str, how: signal.Signals = signal.SIGTERM, *, within_s: float = _END_S) -> int:
+    def stop(self, name: str, how: signal.Signals = signal.SIGTERM, *, within_s: float = _END_S) -> int:
         """Signal a process, wait for its end, and give its exit code."""
-        self.strike(name, how)
+        self.send_signal(name, how)
         return self.processes.pop(name).wait(within_s)
 
     def await_ready(self, database: Database, *names: str) -> None:
@@ -121,11 +121,11 @@ class Crew:
         read = httpx2.get(f"{self.url}{answer.headers['location']}", headers=self.key, timeout=_ANSWER_S)
         return str(read.json()["meta"]["status_reason"]) if read.status_code == 200 else f"{read.status_code}"
 
-    def dismiss(self) -> None:
+    def kill_all(self) -> None:
         """End everything at once."""
         for name, process in self.processes.items():
             with suppress(psutil.NoSuchProcess):
-                self.strike(name, signal.SIGKILL)
+                self.send_signal(name, signal.SIGKILL)
             process.wait(_END_S)
 
 
@@ -133,16 +133,16 @@ _OF_THE_FAMILY = frozenset({signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT})
 
 
 @contextmanager
-def crew_at(folder: Path, settings: Settings, **chosen: Any) -> Iterator[Crew]:
+def open_process_group(folder: Path, settings: Settings, **chosen: Any) -> Iterator[ProcessGroup]:
     """Give a crew that is dismissed when the block ends."""
-    crew = Crew(folder, settings, **chosen)
+    group = ProcessGroup(folder, settings, **chosen)
     try:
-        yield crew
+        yield group
     finally:
-        crew.dismiss()
+        group.kill_all()
 
 
-def faults(settings: Settings, database: Database) -> list[str]:
+def failed_checks(settings: Settings, database: Database) -> list[str]:
     """Name what `postroom doctor` finds at fault."""
     lines = check(settings, database, CheckScope(is_everything=True), timeout=timedelta(seconds=_ANSWER_S))
     return [line.name for line in lines if line.severity is Severity.FAULT]

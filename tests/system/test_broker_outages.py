@@ -17,7 +17,7 @@ from delivery.vocabulary import Channel
 from tests.support.api_client import key_of
 from tests.support.fixtures import Fixtures
 from tests.support.platform import short_folder
-from tests.support.process_group import API, DECIDE, SMTP, START_S, Crew, crew_at
+from tests.support.process_group import API, DECIDE, SMTP, START_S, ProcessGroup, open_process_group
 from tests.support.smtp_server import Mailbox, open_mailbox
 from tests.support.waiting import wait_until
 from worker.embedded.servers import prepare_valkey
@@ -38,17 +38,17 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 @pytest.fixture(scope="module")
-def running(base_settings: Settings, mailbox: Mailbox) -> Iterator[Crew]:
+def running(base_settings: Settings, mailbox: Mailbox) -> Iterator[ProcessGroup]:
     """Give a whole crew beside a broker of its own, for all tests of this file."""
     with ExitStack() as stack:
         folder = stack.enter_context(short_folder())
         valkey = prepare_valkey(folder / "valkey")
         own = base_settings.model_copy(update={"broker_url": SecretStr(valkey.url)})
-        crew = stack.enter_context(crew_at(folder, own, smtp_url=mailbox.url))
-        crew.serve(_BROKER, valkey)
-        wait_until(lambda: _answers(crew), within_s=START_S)
-        crew.start(API, DECIDE, SMTP)
-        yield crew
+        group = stack.enter_context(open_process_group(folder, own, smtp_url=mailbox.url))
+        group.serve(_BROKER, valkey)
+        wait_until(lambda: _answers(group), within_s=START_S)
+        group.start(API, DECIDE, SMTP)
+        yield group
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def fixtures(database: Database) -> Fixtures:
 
 
 @pytest.fixture
-def crew(running: Crew, fixtures: Fixtures, base_settings: Settings, mailbox: Mailbox) -> Crew:
+def group(running: ProcessGroup, fixtures: Fixtures, base_settings: Settings, mailbox: Mailbox) -> ProcessGroup:
     """Give the crew at work, and nothing that was sent before."""
     running.key = key_of(fixtures, base_settings, fixtures.client_id)
     running.await_ready(fixtures.database, API, DECIDE, SMTP)
@@ -66,59 +66,59 @@ def crew(running: Crew, fixtures: Fixtures, base_settings: Settings, mailbox: Ma
     return running
 
 
-def broker_of(crew: Crew) -> "redis.Redis":
+def broker_of(group: ProcessGroup) -> "redis.Redis":
     """Reach the broker of this crew."""
-    return redis.Redis.from_url(f"unix://{crew.folder / 'valkey' / 'valkey.sock'}", socket_timeout=2)
+    return redis.Redis.from_url(f"unix://{group.folder / 'valkey' / 'valkey.sock'}", socket_timeout=2)
 
 
-def _answers(crew: Crew) -> bool:
+def _answers(group: ProcessGroup) -> bool:
     try:
-        return bool(broker_of(crew).ping())
+        return bool(broker_of(group).ping())
     except redis.RedisError:
         return False
 
 
-def fill(crew: Crew, is_on: bool) -> None:  # noqa: FBT001 - a switch
+def fill(group: ProcessGroup, is_on: bool) -> None:  # noqa: FBT001 - a switch
     """Let the broker refuse to take anything more, or take it again."""
-    broker_of(crew).config_set("maxmemory", 1 if is_on else 0)
+    broker_of(group).config_set("maxmemory", 1 if is_on else 0)
 
 
-def make_a_replica(crew: Crew, is_on: bool) -> None:  # noqa: FBT001 - a switch
+def make_a_replica(group: ProcessGroup, is_on: bool) -> None:  # noqa: FBT001 - a switch
     """Let the broker follow a master that does not exist, and so be read-only, or be its own master again."""
-    broker_of(crew).replicaof(*(("127.0.0.1", "1") if is_on else ("NO", "ONE")))
+    broker_of(group).replicaof(*(("127.0.0.1", "1") if is_on else ("NO", "ONE")))
 
 
-def freeze(crew: Crew, is_on: bool) -> None:  # noqa: FBT001 - a switch
+def freeze(group: ProcessGroup, is_on: bool) -> None:  # noqa: FBT001 - a switch
     """Let the broker take connections and say nothing, or go on."""
-    crew.strike(_BROKER, signal.SIGSTOP if is_on else signal.SIGCONT)
+    group.send_signal(_BROKER, signal.SIGSTOP if is_on else signal.SIGCONT)
 
 
-def wipe(crew: Crew, is_on: bool) -> None:  # noqa: FBT001 - a switch
+def wipe(group: ProcessGroup, is_on: bool) -> None:  # noqa: FBT001 - a switch
     """Let the broker forget everything; it needs no healing."""
     if is_on:
-        broker_of(crew).flushall()
+        broker_of(group).flushall()
 
 
 @pytest.mark.parametrize("trouble", [fill, make_a_replica, freeze, wipe])
 def test_messages_are_taken_as_fast_as_ever_and_delivered_by_the_sweep(
-    crew: Crew, fixtures: Fixtures, mailbox: Mailbox, trouble: Any
+    group: ProcessGroup, fixtures: Fixtures, mailbox: Mailbox, trouble: Any
 ) -> None:
     accounts = [fixtures.account(), fixtures.account(Channel.EMAIL)]
-    assert 201 == crew.post(*accounts).status_code
-    crew_before = crew.living
-    trouble(crew, is_on=True)
+    assert 201 == group.post(*accounts).status_code
+    crew_before = group.living
+    trouble(group, is_on=True)
 
     began = monotonic()
-    answers = [crew.post(*accounts) for _ in range(_POSTS)]
+    answers = [group.post(*accounts) for _ in range(_POSTS)]
     took_s = monotonic() - began
     wait_until(partial(_all_delivered, fixtures, mailbox, 1 + _POSTS), within_s=_RECOVERED_S)
-    trouble(crew, is_on=False)
-    answers.append(crew.post(*accounts))
+    trouble(group, is_on=False)
+    answers.append(group.post(*accounts))
     wait_until(partial(_all_delivered, fixtures, mailbox, 2 + _POSTS), within_s=_RECOVERED_S)
 
     assert {201} == {each.status_code for each in answers}
     assert took_s < _USUAL_S
-    assert crew_before == crew.living
+    assert crew_before == group.living
 
 
 def _all_delivered(fixtures: Fixtures, mailbox: Mailbox, number: int) -> bool:

@@ -20,7 +20,7 @@ from delivery.vocabulary import Channel, CredentialKind, Reason
 from tests.support.api_client import key_of
 from tests.support.fixtures import Fixtures
 from tests.support.platform import ROOT
-from tests.support.process_group import API, DECIDE, SMTP, Crew, crew_at, faults
+from tests.support.process_group import API, DECIDE, SMTP, ProcessGroup, failed_checks, open_process_group
 from tests.support.smtp_server import Mailbox
 from tests.support.waiting import wait_until
 
@@ -33,41 +33,41 @@ _SETTLED_S = 20.0
 
 
 @pytest.fixture
-def crew(fixtures: Fixtures, base_settings: Settings, tmp_path: Path, mailbox: Mailbox) -> Iterator[Crew]:
+def group(fixtures: Fixtures, base_settings: Settings, tmp_path: Path, mailbox: Mailbox) -> Iterator[ProcessGroup]:
     """Give a whole crew, each with a clock of its own that `jump` sets."""
-    with crew_at(tmp_path, base_settings, smtp_url=mailbox.url) as crew:
-        crew.key = key_of(fixtures, base_settings, fixtures.client_id)
+    with open_process_group(tmp_path, base_settings, smtp_url=mailbox.url) as group:
+        group.key = key_of(fixtures, base_settings, fixtures.client_id)
         for name in (API, DECIDE, SMTP):
-            jump(crew, name, 0)
-            crew.start(name, PYTHONPATH=f"{_PLACE}:{ROOT}", CLOCK_FILE=str(tmp_path / f"{name}.clock"))
-        crew.await_ready(fixtures.database)
-        yield crew
+            jump(group, name, 0)
+            group.start(name, PYTHONPATH=f"{_PLACE}:{ROOT}", CLOCK_FILE=str(tmp_path / f"{name}.clock"))
+        group.await_ready(fixtures.database)
+        yield group
 
 
-def jump(crew: Crew, name: str, shift_s: int) -> None:
+def jump(group: ProcessGroup, name: str, shift_s: int) -> None:
     """Set the clock of a process, from now on, this far from the true one."""
-    fresh = crew.folder / f"{name}.new"
+    fresh = group.folder / f"{name}.new"
     fresh.write_text(str(shift_s))
-    fresh.replace(crew.folder / f"{name}.clock")
+    fresh.replace(group.folder / f"{name}.clock")
 
 
 def test_whoever_has_the_wrong_time_everything_is_delivered_once_and_soon(
-    crew: Crew, fixtures: Fixtures, mailbox: Mailbox, base_settings: Settings
+    group: ProcessGroup, fixtures: Fixtures, mailbox: Mailbox, base_settings: Settings
 ) -> None:
     accounts = [fixtures.account(), fixtures.account(Channel.EMAIL), _sleeper(fixtures)]
-    token = _token(crew, fixtures, base_settings)
-    before = crew.living
+    token = _token(group, fixtures, base_settings)
+    before = group.living
 
     sent = []
     for name in (API, DECIDE, SMTP):
         for shift_s in _JUMPS:
-            jump(crew, name, shift_s)
-            answer = crew.post(*accounts, headers=token)
+            jump(group, name, shift_s)
+            answer = group.post(*accounts, headers=token)
             assert 201 == answer.status_code
             sent.append(answer)
-            wait_until(partial(_is_delivered_in_part, crew, answer), within_s=_SETTLED_S)
+            wait_until(partial(_is_delivered_in_part, group, answer), within_s=_SETTLED_S)
 
-    assert before == crew.living
+    assert before == group.living
     assert len(sent) == fixtures.count("inbox_letter") == len(mailbox.mails)
     # Whoever sleeps, by the database's clock, is left to sleep by everybody else's.
     assert {(Reason.QUIET_HOURS, len(sent))} == {
@@ -78,7 +78,7 @@ def test_whoever_has_the_wrong_time_everything_is_delivered_once_and_soon(
     assert [] == fixtures.ask(
         "SELECT id FROM message WHERE created_at > clock_timestamp() OR sent_at > clock_timestamp()"
     )
-    assert [] == faults(base_settings, fixtures.database)
+    assert [] == failed_checks(base_settings, fixtures.database)
 
 
 def _sleeper(fixtures: Fixtures) -> UUID:
@@ -88,7 +88,7 @@ def _sleeper(fixtures: Fixtures) -> UUID:
     return fixtures.account(quiet_hours=(quiet[0], quiet[1]))
 
 
-def _token(crew: Crew, fixtures: Fixtures, settings: Settings) -> dict[str, str]:
+def _token(group: ProcessGroup, fixtures: Fixtures, settings: Settings) -> dict[str, str]:
     secret = generate_credential(CredentialKind.CLIENT_SECRET, settings.pepper)
     with transaction(fixtures.database) as db:
         clients.add_credentials(db, fixtures.client_id, [secret])
@@ -97,12 +97,12 @@ def _token(crew: Crew, fixtures: Fixtures, settings: Settings) -> dict[str, str]
         "client_id": str(fixtures.client_id),
         "client_secret": secret.text.get_secret_value(),
     }
-    answer = httpx2.post(f"{crew.url}/oauth/token", data=form, timeout=20)
+    answer = httpx2.post(f"{group.url}/oauth/token", data=form, timeout=20)
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
-def _is_delivered_in_part(crew: Crew, answer: httpx2.Response) -> bool:
-    read = httpx2.get(f"{crew.url}{answer.headers['location']}", headers=crew.key, timeout=20).json()
+def _is_delivered_in_part(group: ProcessGroup, answer: httpx2.Response) -> bool:
+    read = httpx2.get(f"{group.url}{answer.headers['location']}", headers=group.key, timeout=20).json()
     return [["delivered"] * 2, 1] == [
         [each["state"] for each in read["data"]["recipients"][:2]],
         sum(each["reason"] == Reason.QUIET_HOURS for each in read["data"]["recipients"]),

@@ -16,7 +16,7 @@ from delivery.vocabulary import Channel
 from tests.support.api_client import key_of
 from tests.support.fixtures import Fixtures
 from tests.support.platform import short_folder
-from tests.support.process_group import API, DECIDE, SMTP, START_S, Crew, crew_at
+from tests.support.process_group import API, DECIDE, SMTP, START_S, ProcessGroup, open_process_group
 from tests.support.smtp_server import Mailbox, open_mailbox
 from tests.support.waiting import wait_until
 from worker.embedded.servers import Server, named_database, prepare_postgres
@@ -53,96 +53,96 @@ def own_settings(base_settings: Settings, postgres: Server) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def crew(own_settings: Settings, own_store: Database, postgres: Server, mailbox: Mailbox) -> Iterator[Crew]:
+def group(own_settings: Settings, own_store: Database, postgres: Server, mailbox: Mailbox) -> Iterator[ProcessGroup]:
     """Give a whole crew at work on that database."""
     with ExitStack() as stack:
         folder = stack.enter_context(short_folder())
-        crew = stack.enter_context(crew_at(folder, own_settings, smtp_url=mailbox.url))
-        crew.serve(_STORE, postgres)
+        group = stack.enter_context(open_process_group(folder, own_settings, smtp_url=mailbox.url))
+        group.serve(_STORE, postgres)
         wait_until(lambda: answers(postgres.url), within_s=START_S)
         create_database(postgres.url, _DATABASE)
         migrate(own_store)
-        crew.start(API, DECIDE, SMTP)
-        crew.await_ready(own_store, API, DECIDE, SMTP)
-        yield crew
+        group.start(API, DECIDE, SMTP)
+        group.await_ready(own_store, API, DECIDE, SMTP)
+        yield group
 
 
 @pytest.fixture
-def fixtures(crew: Crew, own_store: Database, own_settings: Settings) -> Fixtures:
+def fixtures(group: ProcessGroup, own_store: Database, own_settings: Settings) -> Fixtures:
     """Give the records of a client whose key the crew's API is asked with."""
     fixtures = Fixtures(own_store)
-    crew.key = key_of(fixtures, own_settings, fixtures.client_id)
+    group.key = key_of(fixtures, own_settings, fixtures.client_id)
     return fixtures
 
 
-def kill(crew: Crew, postgres: Server) -> None:
+def kill(group: ProcessGroup, postgres: Server) -> None:
     """`kill -9` the database and all its sessions."""
     del postgres
-    crew.end(_STORE, signal.SIGKILL)
+    group.stop(_STORE, signal.SIGKILL)
 
 
-def start_again(crew: Crew, postgres: Server) -> None:
+def start_again(group: ProcessGroup, postgres: Server) -> None:
     """Start the database again, on what it left."""
-    crew.serve(_STORE, postgres)
+    group.serve(_STORE, postgres)
     wait_until(lambda: answers(postgres.url), within_s=START_S)
 
 
-def freeze(crew: Crew, postgres: Server) -> None:
+def freeze(group: ProcessGroup, postgres: Server) -> None:
     """Stop the database and all its sessions in their tracks."""
     del postgres
-    crew.strike(_STORE, signal.SIGSTOP)
+    group.send_signal(_STORE, signal.SIGSTOP)
 
 
-def thaw(crew: Crew, postgres: Server) -> None:
+def thaw(group: ProcessGroup, postgres: Server) -> None:
     """Let it go on."""
     del postgres
-    crew.strike(_STORE, signal.SIGCONT)
+    group.send_signal(_STORE, signal.SIGCONT)
 
 
 @pytest.mark.parametrize(("strike", "heal"), [(kill, start_again), (freeze, thaw)])
 def test_the_door_says_so_at_once_and_all_go_on_soon_after_without_a_restart(  # noqa: PLR0917 - pytest's
-    crew: Crew, fixtures: Fixtures, mailbox: Mailbox, postgres: Server, strike: Any, heal: Any
+    group: ProcessGroup, fixtures: Fixtures, mailbox: Mailbox, postgres: Server, strike: Any, heal: Any
 ) -> None:
     accounts = [fixtures.account(), fixtures.account(Channel.EMAIL)]
-    first = crew.post(*accounts)
+    first = group.post(*accounts)
     assert 201 == first.status_code
-    ours_before = {name: crew.living[name] for name in (API, DECIDE, SMTP)}
-    strike(crew, postgres)
+    ours_before = {name: group.living[name] for name in (API, DECIDE, SMTP)}
+    strike(group, postgres)
 
-    refused = [_timed_post(crew, *accounts, headers={"Idempotency-Key": f"order-{number}"}) for number in range(3)]
-    heal(crew, postgres)
+    refused = [_timed_post(group, *accounts, headers={"Idempotency-Key": f"order-{number}"}) for number in range(3)]
+    heal(group, postgres)
     fixtures.database.dispose()  # The test's own connections died too.
     back_at = monotonic()
-    taken = [_insist(crew, *accounts, headers={"Idempotency-Key": f"order-{number}"}) for number in range(3)]
+    taken = [_insist(group, *accounts, headers={"Idempotency-Key": f"order-{number}"}) for number in range(3)]
     door_s = monotonic() - back_at
-    wait_until(lambda: all("delivered" == crew.status_of(each) for each in taken), within_s=_RECOVERED_S)
+    wait_until(lambda: all("delivered" == group.status_of(each) for each in taken), within_s=_RECOVERED_S)
     all_s = monotonic() - back_at
 
     assert {503} == {answer.status_code for answer, _ in refused}
     assert all(int(answer.headers["retry-after"]) > 0 for answer, _ in refused)
     assert max(took_s for _, took_s in refused) < _REFUSED_S
     assert max(door_s, all_s) < _RECOVERED_S
-    assert ours_before == {name: crew.living.get(name) for name in ours_before}
+    assert ours_before == {name: group.living.get(name) for name in ours_before}
     # Asked for again with the same key, each is one message, whatever had become of the request that was refused.
     assert 4 == fixtures.ask("SELECT count(*) FROM message WHERE client_id = :id", id=fixtures.client_id)[0][0]
     # The first may have been on the wire when it happened; the others were sent once.
     mailed = [each for each in mailbox.mails if each.recipients == [f"{accounts[1].hex}@example.com"]]
-    assert 3 + (crew.status_of(first) == "delivered") <= len(mailed) <= 4
+    assert 3 + (group.status_of(first) == "delivered") <= len(mailed) <= 4
     assert [] == fixtures.ask("SELECT id FROM recipient WHERE reason IN ('step_failed', 'poisoned')")
 
 
-def _timed_post(crew: Crew, *account_ids: Any, **chosen: Any) -> tuple[httpx2.Response, float]:
+def _timed_post(group: ProcessGroup, *account_ids: Any, **chosen: Any) -> tuple[httpx2.Response, float]:
     began = monotonic()
-    answer = crew.post(*account_ids, **chosen)
+    answer = group.post(*account_ids, **chosen)
     return answer, monotonic() - began
 
 
-def _insist(crew: Crew, *account_ids: Any, **chosen: Any) -> httpx2.Response:
+def _insist(group: ProcessGroup, *account_ids: Any, **chosen: Any) -> httpx2.Response:
     """Send the same until it is taken, as the 503 says."""
     answers: list[httpx2.Response] = []
 
     def is_taken() -> bool:
-        answers.append(crew.post(*account_ids, **chosen))
+        answers.append(group.post(*account_ids, **chosen))
         return answers[-1].status_code == 201
 
     wait_until(is_taken, within_s=_RECOVERED_S)

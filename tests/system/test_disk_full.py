@@ -24,7 +24,7 @@ from tests.support.api_client import key_of
 from tests.support.disks import Disk, small_disk
 from tests.support.fixtures import Fixtures
 from tests.support.platform import Platform, short_folder
-from tests.support.process_group import API, DECIDE, SMTP, START_S, Crew, crew_at, faults
+from tests.support.process_group import API, DECIDE, SMTP, START_S, ProcessGroup, failed_checks, open_process_group
 from tests.support.smtp_server import Mailbox, open_mailbox
 from tests.support.waiting import wait_until
 from worker.embedded.servers import Server, named_database, prepare_postgres
@@ -61,15 +61,15 @@ class Place:
     log: Disk
     tables: Disk
 
-    def supervise(self, crew: Crew) -> None:
+    def supervise(self, group: ProcessGroup) -> None:
         """Start it, and start it again when it has ended, as whoever runs it would."""
-        running = crew.processes.get(_STORE)
+        running = group.processes.get(_STORE)
         if running is None or running.poll() is not None:
-            crew.serve(_STORE, self.server, *_KEEP_LOGS)
+            group.serve(_STORE, self.server, *_KEEP_LOGS)
 
-    def is_served(self, crew: Crew) -> bool:
+    def is_served(self, group: ProcessGroup) -> bool:
         """Say whether it answers, and see to it."""
-        self.supervise(crew)
+        self.supervise(group)
         return answers(self.server.url)
 
     def make_database(self) -> None:
@@ -108,24 +108,24 @@ def own_settings(base_settings: Settings, place: Place) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def crew(own_settings: Settings, own_store: Database, place: Place, mailbox: Mailbox) -> Iterator[Crew]:
+def group(own_settings: Settings, own_store: Database, place: Place, mailbox: Mailbox) -> Iterator[ProcessGroup]:
     """Give a whole crew at work on that database."""
     with ExitStack() as stack:
         folder = stack.enter_context(short_folder())
-        crew = stack.enter_context(crew_at(folder, own_settings, smtp_url=mailbox.url))
-        wait_until(lambda: place.is_served(crew), within_s=START_S)
+        group = stack.enter_context(open_process_group(folder, own_settings, smtp_url=mailbox.url))
+        wait_until(lambda: place.is_served(group), within_s=START_S)
         place.make_database()
         migrate(own_store)
-        crew.start(*_OURS)
-        crew.await_ready(own_store, *_OURS)
-        yield crew
+        group.start(*_OURS)
+        group.await_ready(own_store, *_OURS)
+        yield group
 
 
 @pytest.fixture
-def fixtures(crew: Crew, own_store: Database, own_settings: Settings) -> Fixtures:
+def fixtures(group: ProcessGroup, own_store: Database, own_settings: Settings) -> Fixtures:
     """Give the records of a client whose key the crew's API is asked with."""
     fixtures = Fixtures(own_store)
-    crew.key = key_of(fixtures, own_settings, fixtures.client_id)
+    group.key = key_of(fixtures, own_settings, fixtures.client_id)
     return fixtures
 
 
@@ -133,7 +133,7 @@ def fixtures(crew: Crew, own_store: Database, own_settings: Settings) -> Fixture
 class Sender:
     """Somebody who sends long messages and takes note of what is answered."""
 
-    crew: Crew
+    group: ProcessGroup
     accounts: list[UUID]
     taken: set[str] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
@@ -152,7 +152,7 @@ class Sender:
 
     def _is_taken(self, key: str) -> bool:
         began = monotonic()
-        answer = self.crew.post(*self.accounts, body=_long(key), headers={"Idempotency-Key": key})
+        answer = self.group.post(*self.accounts, body=_long(key), headers={"Idempotency-Key": key})
         self.longest_s = max(self.longest_s, monotonic() - began)
         assert answer.status_code in {201, 503}, answer.text
         assert answer.status_code == 201 or answer.json()["error"] == "unavailable"
@@ -163,35 +163,41 @@ class Sender:
     ("which", "evidence"), [("tables", "could not extend file"), ("log", "PANIC")], ids=["tables", "log"]
 )
 def test_a_full_disk_is_refused_within_seconds_and_all_go_on_once_there_is_room(  # noqa: PLR0917 - pytest's
-    crew: Crew, fixtures: Fixtures, mailbox: Mailbox, place: Place, own_settings: Settings, which: str, evidence: str
+    group: ProcessGroup,
+    fixtures: Fixtures,
+    mailbox: Mailbox,
+    place: Place,
+    own_settings: Settings,
+    which: str,
+    evidence: str,
 ) -> None:
     disk: Disk = getattr(place, which)
-    sender = Sender(crew, [*fixtures.accounts(_LETTERS), *fixtures.accounts(_MAILS, Channel.EMAIL)])
-    before = {name: crew.living[name] for name in _OURS}
+    sender = Sender(group, [*fixtures.accounts(_LETTERS), *fixtures.accounts(_MAILS, Channel.EMAIL)])
+    before = {name: group.living[name] for name in _OURS}
     mailbox.mails.clear()
-    crew.strike(DECIDE, signal.SIGSTOP)
+    group.send_signal(DECIDE, signal.SIGSTOP)
     for _ in range(_BACKLOG):
         sender.send()
-    told_before = len(_told(crew))
+    told_before = len(_told(group))
 
     disk.fill()
-    crew.strike(DECIDE, signal.SIGCONT)
-    while len(sender.refused) < _REFUSALS or "store_unavailable" not in _told(crew)[told_before:]:
+    group.send_signal(DECIDE, signal.SIGCONT)
+    while len(sender.refused) < _REFUSALS or "store_unavailable" not in _told(group)[told_before:]:
         disk.fill()  # PostgreSQL may have thrown something away.
-        place.supervise(crew)
+        place.supervise(group)
         sender.send()
     disk.clear()
-    wait_until(lambda: place.is_served(crew), within_s=START_S)
+    wait_until(lambda: place.is_served(group), within_s=START_S)
     back_at = monotonic()
     sender.insist()
     took_s = monotonic() - back_at
     wait_until(lambda: _is_settled(fixtures), within_s=_SETTLED_S)
 
-    assert evidence in (crew.folder / f"{_STORE}.log").read_text()
+    assert evidence in (group.folder / f"{_STORE}.log").read_text()
     assert took_s < _RECOVERED_S
     assert sender.longest_s < _REFUSED_S
-    assert before == {name: crew.living.get(name) for name in _OURS}
-    assert [] == [event for event in _EVENTS_OF_DEFECTS if event in _told(crew)]
+    assert before == {name: group.living.get(name) for name in _OURS}
+    assert [] == [event for event in _EVENTS_OF_DEFECTS if event in _told(group)]
     messages = len(sender.taken)
     assert (messages, _LETTERS * messages) == tuple(fixtures.ask(_STORED, id=fixtures.client_id)[0])
     assert messages == len({message_from_bytes(each.wire)["Message-ID"] for each in mailbox.mails})
@@ -199,7 +205,7 @@ def test_a_full_disk_is_refused_within_seconds_and_all_go_on_once_there_is_room(
     doubled = fixtures.ask("SELECT id FROM recipient WHERE possibly_duplicated")
     assert len(mailbox.mails) - messages <= len(doubled)
     assert [] == fixtures.ask("SELECT id FROM message WHERE deaths > 0")
-    assert [] == faults(own_settings, fixtures.database)
+    assert [] == failed_checks(own_settings, fixtures.database)
 
 
 def test_postroom_up_on_a_full_disk_refuses_and_goes_on_once_there_is_room() -> None:
@@ -243,9 +249,9 @@ def _is_settled(fixtures: Fixtures) -> bool:
     return not fixtures.ask("SELECT FROM recipient WHERE state <> 'delivered' LIMIT 1")
 
 
-def _told(crew: Crew) -> str:
+def _told(group: ProcessGroup) -> str:
     """All that our processes logged."""
-    return "".join((crew.folder / f"{name}.log").read_text() for name in _OURS)
+    return "".join((group.folder / f"{name}.log").read_text() for name in _OURS)
 
 
 def _move_log(folder: Path, disk: Disk, server: Server) -> None:

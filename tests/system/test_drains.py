@@ -20,7 +20,7 @@ from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.support.api_client import key_of
 from tests.support.fixtures import Fixtures
-from tests.support.process_group import API, DECIDE, SMTP, START_S, Crew, crew_at
+from tests.support.process_group import API, DECIDE, SMTP, START_S, ProcessGroup, open_process_group
 from tests.support.smtp_server import Mailbox, Trouble
 from tests.support.waiting import wait_until
 
@@ -42,12 +42,12 @@ def valve(mailbox: Mailbox) -> Iterator[Valve]:
 
 
 @pytest.fixture
-def crew(fixtures: Fixtures, base_settings: Settings, tmp_path: Path, valve: Valve) -> Iterator[Crew]:
+def group(fixtures: Fixtures, base_settings: Settings, tmp_path: Path, valve: Valve) -> Iterator[ProcessGroup]:
     """Give a crew without a bell, that sends four mails at once and gives each 3 s."""
     chosen = {"bell": False, "smtp_concurrency": 4, "smtp_timeout_s": 3, "send_deadline_s": 3}
-    with crew_at(tmp_path, base_settings, smtp_url=f"smtp://127.0.0.1:{valve.port}", **chosen) as crew:
-        crew.key = key_of(fixtures, base_settings, fixtures.client_id)
-        yield crew
+    with open_process_group(tmp_path, base_settings, smtp_url=f"smtp://127.0.0.1:{valve.port}", **chosen) as group:
+        group.key = key_of(fixtures, base_settings, fixtures.client_id)
+        yield group
 
 
 def queue_mails(fixtures: Fixtures, settings: Settings) -> list[UUID]:
@@ -59,17 +59,17 @@ def queue_mails(fixtures: Fixtures, settings: Settings) -> list[UUID]:
 
 
 def test_a_worker_that_is_asked_to_stop_while_it_sends_ends_every_mail_that_it_began(
-    fixtures: Fixtures, crew: Crew, mailbox: Mailbox, valve: Valve, base_settings: Settings
+    fixtures: Fixtures, group: ProcessGroup, mailbox: Mailbox, valve: Valve, base_settings: Settings
 ) -> None:
     queue_mails(fixtures, base_settings)
     valve.delay(0.1)
-    crew.start(SMTP)
+    group.start(SMTP)
     wait_until(lambda: mailbox.mails, within_s=START_S)
 
-    code = crew.end(SMTP)
+    code = group.stop(SMTP)
     ended = dict(fixtures.ask("SELECT state, count(*) FROM recipient GROUP BY state"))
     valve.let_flow()
-    crew.start(SMTP)
+    group.start(SMTP)
     wait_until(lambda: _settled(fixtures, State.DELIVERED, _MAILS), within_s=_SETTLED_S)
 
     assert 0 == code
@@ -81,33 +81,33 @@ def test_a_worker_that_is_asked_to_stop_while_it_sends_ends_every_mail_that_it_b
 
 
 def test_a_relay_that_says_nothing_holds_up_the_end_for_one_deadline_at_most(
-    fixtures: Fixtures, crew: Crew, mailbox: Mailbox, base_settings: Settings
+    fixtures: Fixtures, group: ProcessGroup, mailbox: Mailbox, base_settings: Settings
 ) -> None:
     queue_mails(fixtures, base_settings)
     mailbox.always("RCPT", Trouble.HANG)
-    crew.start(SMTP)
+    group.start(SMTP)
     wait_until(lambda: any(each.startswith("RCPT") for each in mailbox.commands), within_s=START_S)
 
     # The deadline of 3 s; the rest is for a busy machine.
-    code = crew.end(SMTP, within_s=3 + 12)
+    code = group.stop(SMTP, within_s=3 + 12)
 
     assert 0 == code
     assert [] == fixtures.ask("SELECT id FROM recipient WHERE state IN ('claimed', 'unknown')")
 
 
 def test_a_worker_that_is_asked_to_stop_while_it_decides_leaves_no_letter_out_and_writes_none_twice(
-    fixtures: Fixtures, crew: Crew
+    fixtures: Fixtures, group: ProcessGroup
 ) -> None:
     accounts = fixtures.accounts(25)
     for _ in range(_MESSAGES):
         fixtures.message(*accounts)
     fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
-    crew.start(DECIDE)
+    group.start(DECIDE)
     wait_until(lambda: fixtures.count("inbox_letter"), within_s=START_S)
 
-    code = crew.end(DECIDE)
+    code = group.stop(DECIDE)
     meanwhile = fixtures.count("inbox_letter")
-    crew.start(DECIDE)
+    group.start(DECIDE)
     wait_until(lambda: _settled(fixtures, State.DELIVERED, _LETTERS), within_s=_SETTLED_S)
 
     assert 0 == code
@@ -116,36 +116,36 @@ def test_a_worker_that_is_asked_to_stop_while_it_decides_leaves_no_letter_out_an
 
 
 def test_a_worker_that_is_asked_to_stop_in_the_midst_of_a_decision_commits_it_first(
-    fixtures: Fixtures, crew: Crew
+    fixtures: Fixtures, group: ProcessGroup
 ) -> None:
     message_id = fixtures.message(fixtures.account())
     fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
-    crew.start(DECIDE)
+    group.start(DECIDE)
     with transaction(fixtures.database) as db:
         disable_idle_timeout(db)
         db.execute(text("SELECT id FROM recipient FOR UPDATE"))
         wait_until(lambda: fixtures.ask(_WAITS_FOR_A_ROW), within_s=START_S)
 
-        crew.strike(DECIDE, signal.SIGTERM)
+        group.send_signal(DECIDE, signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
-            crew.processes[DECIDE].wait(1)
+            group.processes[DECIDE].wait(1)
 
-    assert 0 == crew.processes.pop(DECIDE).wait(_SETTLED_S)
+    assert 0 == group.processes.pop(DECIDE).wait(_SETTLED_S)
     assert [State.DELIVERED] == fixtures.states(message_id)
 
 
 def test_a_request_that_waits_for_its_verdict_is_answered_although_the_door_closes(
-    fixtures: Fixtures, crew: Crew
+    fixtures: Fixtures, group: ProcessGroup
 ) -> None:
     account_id = fixtures.account()
-    crew.start(API)
-    crew.await_ready(fixtures.database)
+    group.start(API)
+    group.await_ready(fixtures.database)
 
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(crew.post, account_id, prefer="wait=10")
+        asked = pool.submit(group.post, account_id, prefer="wait=10")
         wait_until(lambda: fixtures.count("message"))
         began = monotonic()
-        code = crew.end(API)
+        code = group.stop(API)
         took_s = monotonic() - began
         answer = asked.result()
 

@@ -15,7 +15,7 @@ from delivery.vocabulary import Channel, QueueName, Reason, State, StepName
 from tasks.app import make_app
 from tests.support.fixtures import Fixtures
 from tests.support.platform import ROOT
-from tests.support.process_group import DECIDE, SMTP, Crew, crew_at
+from tests.support.process_group import DECIDE, SMTP, ProcessGroup, open_process_group
 from tests.support.smtp_server import Mailbox
 from tests.support.waiting import wait_until
 
@@ -33,28 +33,28 @@ _GARBAGE = (
 
 
 @pytest.fixture
-def crew(fixtures: Fixtures, base_settings: Settings, tmp_path: Path, mailbox: Mailbox) -> Iterator[Crew]:
+def group(fixtures: Fixtures, base_settings: Settings, tmp_path: Path, mailbox: Mailbox) -> Iterator[ProcessGroup]:
     """Give workers, one of a kind, that look for phrases."""
     del fixtures
     chosen = {"hold_phrases": "wire the money", "send_deadline_s": 3, "smtp_timeout_s": 3}
-    with crew_at(tmp_path, base_settings, smtp_url=mailbox.url, **chosen) as crew:
-        yield crew
+    with open_process_group(tmp_path, base_settings, smtp_url=mailbox.url, **chosen) as group:
+        yield group
 
 
-def keep_alive(crew: Crew, deaths: list[int], is_so: Callable[[], object]) -> Callable[[], bool]:
+def keep_alive(group: ProcessGroup, deaths: list[int], is_so: Callable[[], object]) -> Callable[[], bool]:
     """Start again whoever died, as a supervisor does, until it is so; note every death."""
 
     def look() -> bool:
-        for name in [each for each in crew.processes if each not in crew.living]:
-            deaths.append(crew.processes.pop(name).returncode)
-            _start(crew, name)
+        for name in [each for each in group.processes if each not in group.living]:
+            deaths.append(group.processes.pop(name).returncode)
+            _start(group, name)
         return bool(is_so())
 
     return look
 
 
-def _start(crew: Crew, *names: str) -> None:
-    crew.start(*names, PYTHONPATH=f"{_PLACE}:{ROOT}")
+def _start(group: ProcessGroup, *names: str) -> None:
+    group.start(*names, PYTHONPATH=f"{_PLACE}:{ROOT}")
 
 
 @pytest.mark.parametrize(
@@ -66,33 +66,33 @@ def _start(crew: Crew, *names: str) -> None:
     ids=["a message", "a recipient"],
 )
 def test_poison_is_set_aside_after_three_deaths_and_its_neighbours_are_delivered(  # noqa: PLR0917 - pytest's
-    fixtures: Fixtures, crew: Crew, mailbox: Mailbox, fields: dict[str, Any], email: str, state: State
+    fixtures: Fixtures, group: ProcessGroup, mailbox: Mailbox, fields: dict[str, Any], email: str, state: State
 ) -> None:
     neighbours = [fixtures.message(fixtures.account(Channel.EMAIL), fixtures.account()) for _ in range(20)]
     poison = fixtures.message(fixtures.account(Channel.EMAIL, email=email), **fields)
     neighbours += [fixtures.message(fixtures.account(Channel.EMAIL), fixtures.account()) for _ in range(20)]
     fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
     deaths: list[int] = []
-    _start(crew, DECIDE, SMTP)
+    _start(group, DECIDE, SMTP)
 
-    wait_until(keep_alive(crew, deaths, lambda: [Reason.POISONED] == fixtures.reasons(poison)), within_s=_SETTLED_S)
-    wait_until(keep_alive(crew, deaths, lambda: _open_messages(fixtures) == [poison]), within_s=_SETTLED_S)
+    wait_until(keep_alive(group, deaths, lambda: [Reason.POISONED] == fixtures.reasons(poison)), within_s=_SETTLED_S)
+    wait_until(keep_alive(group, deaths, lambda: _open_messages(fixtures) == [poison]), within_s=_SETTLED_S)
 
     # A bell notes nothing of what it works on, so that a message may cost one death more: the bell's own.
     assert deaths in ([-9] * 3, [-9] * 4)
     assert [state] == fixtures.states(poison)
     assert 2 * len(neighbours) == _delivered(fixtures)
     assert len(neighbours) == len({each.recipients[0] for each in mailbox.mails})
-    assert [str(poison)] == _shown(crew, "queues")["set_aside"]
-    assert [str(poison)] == _set_aside(_shown(crew, "doctor"))
+    assert [str(poison)] == _shown(group, "queues")["set_aside"]
+    assert [str(poison)] == _set_aside(_shown(group, "doctor"))
 
 
 def test_malformed_elements_kill_no_worker_and_hold_nothing_up(
-    fixtures: Fixtures, crew: Crew, broker: Redis, base_settings: Settings
+    fixtures: Fixtures, group: ProcessGroup, broker: Redis, base_settings: Settings
 ) -> None:
-    crew.start(DECIDE, SMTP)
-    crew.await_ready(fixtures.database)
-    before = crew.living
+    group.start(DECIDE, SMTP)
+    group.await_ready(fixtures.database)
+    before = group.living
     for queue in QueueName:
         for element in _GARBAGE:
             broker.lpush(queue, element)
@@ -105,7 +105,7 @@ def test_malformed_elements_kill_no_worker_and_hold_nothing_up(
     wait_until(lambda: {State.DELIVERED} == set(fixtures.states(message_id)), within_s=5 + 10)
 
     wait_until(lambda: 0 == sum(broker.llen(each) for each in QueueName))
-    assert before == crew.living
+    assert before == group.living
 
 
 def _open_messages(fixtures: Fixtures) -> list[UUID]:
@@ -117,11 +117,11 @@ def _delivered(fixtures: Fixtures) -> int:
     return int(row[0])
 
 
-def _shown(crew: Crew, command: str) -> dict[str, Any]:
+def _shown(group: ProcessGroup, command: str) -> dict[str, Any]:
     """Ask as an operator does."""
-    crew.run(command, sys.executable, "-m", "worker", command, "--json")
-    crew.processes.pop(command).wait(_SETTLED_S)
-    shown: dict[str, Any] = json.loads((crew.folder / f"{command}.log").read_text())
+    group.run(command, sys.executable, "-m", "worker", command, "--json")
+    group.processes.pop(command).wait(_SETTLED_S)
+    shown: dict[str, Any] = json.loads((group.folder / f"{command}.log").read_text())
     return shown
 
 

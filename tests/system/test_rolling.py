@@ -25,7 +25,7 @@ from tests.support.api_client import key_of
 from tests.support.direct_sends import credential, envelope, fields
 from tests.support.fixtures import Fixtures
 from tests.support.platform import ROOT, short_folder
-from tests.support.process_group import API, DECIDE, SMTP, Crew, crew_at, faults
+from tests.support.process_group import API, DECIDE, SMTP, ProcessGroup, failed_checks, open_process_group
 from tests.support.smtp_server import Mailbox
 from tests.support.waiting import wait_until
 
@@ -56,13 +56,13 @@ def test_the_bells_of_either_version_are_heard_by_the_other(  # noqa: PLR0917 - 
     place, other = (former, ROOT) if decider == "former" else (ROOT, former)
     accounts = [*fixtures.accounts(1), *fixtures.accounts(_MAILS, Channel.EMAIL)]
     # Before an hour has passed the sweep takes nothing: whatever moves was rung for.
-    with crew_at(tmp_path, base_settings, smtp_url=mailbox.url, bell_grace_s=_AN_HOUR_S) as crew:
-        crew.key = key_of(fixtures, base_settings, fixtures.client_id)
-        crew.start(DECIDE, place=place)
-        crew.start(API, SMTP, place=other)
-        crew.await_ready(fixtures.database)
+    with open_process_group(tmp_path, base_settings, smtp_url=mailbox.url, bell_grace_s=_AN_HOUR_S) as group:
+        group.key = key_of(fixtures, base_settings, fixtures.client_id)
+        group.start(DECIDE, place=place)
+        group.start(API, SMTP, place=other)
+        group.await_ready(fixtures.database)
 
-        assert 201 == crew.post(*accounts).status_code
+        assert 201 == group.post(*accounts).status_code
         wait_until(partial(_is_settled, fixtures), within_s=_SETTLED_S)
 
     assert (1, _MAILS) == (fixtures.count("inbox_letter"), len(mailbox.mails))
@@ -77,8 +77,8 @@ def test_nothing_is_lost_or_doubled_while_one_version_takes_over_from_the_other(
     accounts = [*fixtures.accounts(2), *fixtures.accounts(4, Channel.EMAIL)]
     chosen = {"smtp_url": mailbox.url}
     with (
-        crew_at(_made(tmp_path / "old"), base_settings, **chosen) as old,
-        crew_at(_made(tmp_path / "new"), base_settings, **chosen) as new,
+        open_process_group(_made(tmp_path / "old"), base_settings, **chosen) as old,
+        open_process_group(_made(tmp_path / "new"), base_settings, **chosen) as new,
     ):
         old.key = new.key = key_of(fixtures, base_settings, fixtures.client_id)
         old.start(API, DECIDE, SMTP, place=former)
@@ -90,7 +90,7 @@ def test_nothing_is_lost_or_doubled_while_one_version_takes_over_from_the_other(
             codes = [_end_after_a_stretch(old, name, sender) for name in (SMTP, DECIDE, API)]
             sender.await_more(_STRETCH)
         wait_until(partial(_is_settled, fixtures, sender.sent), within_s=_SETTLED_S)
-        found = faults(base_settings, fixtures.database)
+        found = failed_checks(base_settings, fixtures.database)
 
     assert [0, 0] == codes[:2]
     assert all(sender.taken_by[door] for door in (old, new))
@@ -103,14 +103,14 @@ def test_nothing_is_lost_or_doubled_while_one_version_takes_over_from_the_other(
 class Sender:
     """Somebody who sends to the doors of both versions by turns, and by the letterbox."""
 
-    def __init__(self, doors: list[Crew], broker: Redis, accounts: list[UUID], token: str) -> None:
+    def __init__(self, doors: list[ProcessGroup], broker: Redis, accounts: list[UUID], token: str) -> None:
         self._doors = doors
         self._broker = broker
         self._accounts = accounts
         self._token = token
         self._is_done = threading.Event()
         self.sent = 0
-        self.taken_by: Counter[Crew] = Counter()
+        self.taken_by: Counter[ProcessGroup] = Counter()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -136,7 +136,7 @@ class Sender:
             self._send(f"order-{number}", self._doors[number % len(self._doors)])
             self.sent += 2
 
-    def _send(self, key: str, door: Crew) -> None:
+    def _send(self, key: str, door: ProcessGroup) -> None:
         """Send to this door, and where it does not take it the same, with the same key, to the last one."""
         if not _is_taken(door, self._accounts, key):
             door = self._doors[-1]
@@ -144,7 +144,7 @@ class Sender:
         self.taken_by[door] += 1
 
 
-def _is_taken(door: Crew, accounts: list[UUID], key: str) -> bool:
+def _is_taken(door: ProcessGroup, accounts: list[UUID], key: str) -> bool:
     try:
         answer = door.post(*accounts, headers={"Idempotency-Key": key})
     except httpx2.TransportError:  # It is closed, or was just closing.
@@ -153,9 +153,9 @@ def _is_taken(door: Crew, accounts: list[UUID], key: str) -> bool:
     return answer.status_code == 201
 
 
-def _end_after_a_stretch(crew: Crew, name: str, sender: Sender) -> int:
+def _end_after_a_stretch(group: ProcessGroup, name: str, sender: Sender) -> int:
     sender.await_more(_STRETCH)
-    return crew.end(name, within_s=_DRAINED_S)
+    return group.stop(name, within_s=_DRAINED_S)
 
 
 def _is_settled(fixtures: Fixtures, messages: int = 1) -> bool:
