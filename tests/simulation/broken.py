@@ -9,7 +9,7 @@ from delivery.rules.transitions import Transition
 from delivery.rules.worker_deaths import JournalEntry
 from delivery.vocabulary import State
 from tests.simulation.model import Model
-from tests.simulation.store import Claimed, Question, Run
+from tests.simulation.store import ClaimedRow, Question, StepRun
 
 
 class WithoutFence(Model):
@@ -31,7 +31,7 @@ class FencedByStateAlone(Model):
 class WithoutFlag(Model):
     """Nobody notes that an attempt ended in the dark."""
 
-    def claim(self, run: Run, recipients: Sequence[int], *, is_isolated: bool) -> list[Claimed]:
+    def claim(self, run: StepRun, recipients: Sequence[int], *, is_isolated: bool) -> list[ClaimedRow]:
         """Claim, and take the flags back."""
         before = dict(self.rows)
         claimed = super().claim(run, recipients, is_isolated=is_isolated)
@@ -44,7 +44,7 @@ class WithoutFlag(Model):
 class ClaimingTheClaimed(Model):
     """A second bell takes what is in other hands."""
 
-    def is_claimable(self, number: int, run: Run) -> bool:
+    def is_claimable(self, number: int, run: StepRun) -> bool:
         """Take it."""
         row = self.rows.get(number)
         return super().is_claimable(number, run) or (row is not None and row.state is State.CLAIMED)
@@ -99,10 +99,10 @@ class WithoutLetters(Model):
         return moved
 
 
-class WithoutLapse(Model):
+class WithoutLeaseExpiry(Model):
     """Whoever lost its lease keeps its claim."""
 
-    def lapse(self, recipients: Sequence[int], machine: int) -> None:
+    def expire_leases(self, recipients: Sequence[int], machine: int) -> None:
         """Do nothing."""
 
 
@@ -124,6 +124,6 @@ BROKEN: tuple[type[Model], ...] = (
     WithoutKey,
     WithoutCounters,
     WithoutLetters,
-    WithoutLapse,
+    WithoutLeaseExpiry,
     WithoutSweep,
 )

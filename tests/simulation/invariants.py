@@ -8,23 +8,23 @@ from uuid import UUID
 from delivery.rules.states import STATE_CLASSES, StateClass, is_legal
 from delivery.rules.status import RecipientStatus, reduce_status
 from delivery.vocabulary import Channel, State
-from tests.simulation.store import Row, Run, Sheet, View
+from tests.simulation.store import MessageRow, Row, StepRun, View
 
 
 @dataclass(slots=True)
-class Ledger:
+class PastMoves:
     """What the outside saw: which bytes left, which copies the relay kept, whom staff let go, who was answered what."""
 
     touched: set[int] = field(default_factory=set)
     """Recipients for whom a mail went out, kept by the relay or not."""
     copies: Counter[int] = field(default_factory=Counter)
-    claims: dict[tuple[int, int], Run] = field(default_factory=dict)
+    claims: dict[tuple[int, int], StepRun] = field(default_factory=dict)
     flagged: set[UUID] = field(default_factory=set)
     approved: set[UUID] = field(default_factory=set)
     stored: set[UUID] = field(default_factory=set)
 
 
-def keep_promises(before: View, after: View, ledger: Ledger) -> None:
+def check_invariants(before: View, after: View, ledger: PastMoves) -> None:
     """See that every promise was kept by the transition from the one view to the other.
 
     Raises `AssertionError` with the promise and the number of who it was broken to.
@@ -33,7 +33,7 @@ def keep_promises(before: View, after: View, ledger: Ledger) -> None:
     assert [] == broken
 
 
-def _broken_by_rows(view: View, ledger: Ledger) -> Iterator[tuple[str, object]]:
+def _broken_by_rows(view: View, ledger: PastMoves) -> Iterator[tuple[str, object]]:
     for number, row in view.rows.items():
         is_held_back = row.message_id in ledger.flagged and row.message_id not in ledger.approved
         letters, copies = view.letters.get(number, 0), ledger.copies[number]
@@ -62,7 +62,7 @@ def _broken_by_moves(before: View, after: View) -> Iterator[tuple[str, object]]:
             yield "attempts are counted and flags are kept", (number, was, row)
 
 
-def _broken_by_sheets(view: View, ledger: Ledger) -> Iterator[tuple[str, object]]:
+def _broken_by_sheets(view: View, ledger: PastMoves) -> Iterator[tuple[str, object]]:
     standings: dict[UUID, list[Row]] = {}
     for row in view.rows.values():
         standings.setdefault(row.message_id, []).append(row)
@@ -76,7 +76,7 @@ def _broken_by_sheets(view: View, ledger: Ledger) -> Iterator[tuple[str, object]
             yield "counters and status are those of the recipients", (message_id, sheet)
 
 
-def _agrees(sheet: Sheet, rows: list[Row]) -> bool:
+def _agrees(sheet: MessageRow, rows: list[Row]) -> bool:
     weights = Counter(STATE_CLASSES[row.state] for row in rows)
     status = reduce_status([RecipientStatus(row.account_id, row.state, row.reason) for row in rows]).status
     counted = (weights[StateClass.OPEN], weights[StateClass.GOOD], status, weights[StateClass.GOOD] > 0)

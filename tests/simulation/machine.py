@@ -13,7 +13,7 @@ from delivery.vocabulary import CaseState, Channel, State
 from tests.simulation.actions import DEEDS, WEIGHTED, Dice
 from tests.simulation.model import Model, settings_of
 from tests.simulation.store import MACHINES, Policy, Question, Row, Store, Wish, ticks
-from tests.simulation.world import ACCOUNTS, REPLIES, World
+from tests.simulation.world import ACCOUNTS, REPLIES, SimulatedWorld
 
 OpenStores = Callable[[Policy], AbstractContextManager[Sequence[Store]]]
 
@@ -28,7 +28,7 @@ _HALF_A_DAY = 2880
 _MORE_THAN_STAFF_HAVE = 46_080
 
 
-def act(world: World, deed: str, throws: Sequence[int]) -> None:
+def act(world: SimulatedWorld, deed: str, throws: Sequence[int]) -> None:
     """Do one thing, and see that every promise was kept."""
     DEEDS[deed](world, Dice(throws))
     world.settle()
@@ -39,7 +39,7 @@ def run_seed(stores: Sequence[Store], seed: int, *, deeds: int = 60) -> list[str
 
     Raises `AssertionError` with the way to where a promise was broken.
     """
-    chance, world, done = Random(seed), World(stores), [f"seed {seed}"]
+    chance, world, done = Random(seed), SimulatedWorld(stores), [f"seed {seed}"]
     left_out = set(chance.sample(sorted(DEEDS), chance.randrange(5))) - {"accept"}
     chosen = [deed for deed in WEIGHTED if deed not in left_out]
     try:
@@ -56,7 +56,7 @@ def run_seed(stores: Sequence[Store], seed: int, *, deeds: int = 60) -> list[str
     return done
 
 
-def heal(world: World) -> None:
+def heal(world: SimulatedWorld) -> None:
     """Let nobody die or sleep any more, let the relay take everything, and see that all comes to its end.
 
     Who is frozen now never wakes, and nobody notices but its leases. What workers died of, or a policy holds back,
@@ -66,7 +66,7 @@ def heal(world: World) -> None:
     for account_id in ACCOUNTS:
         world.enroll(account_id, Wish(Channel.EMAIL))
     for worker in world.dead:
-        world.ask(lambda store, one=worker: store.bury(one, one % MACHINES))  # type: ignore[misc] # mypy and defaults
+        world.ask(lambda store, one=worker: store.recover_worker(one, one % MACHINES))  # type: ignore[misc] # mypy and defaults
         world.settle()
     _work_off(world)
     assert [] == [row for row in _moving_rows(world) if not _is_parked(row)], "What is not parked comes to its end."
@@ -80,7 +80,7 @@ def heal(world: World) -> None:
     assert [] == [row for row in world.view.rows.values() if row.due is not None], "In the end everything is final."
 
 
-def _work_off(world: World) -> None:
+def _work_off(world: SimulatedWorld) -> None:
     """Sweep without bells, for a few rounds of half a day each."""
     world.bells.clear()
     for _ in range(_ROUNDS):
@@ -96,7 +96,7 @@ def _work_off(world: World) -> None:
         world.settle()
 
 
-def _moving_rows(world: World) -> list[Row]:
+def _moving_rows(world: SimulatedWorld) -> list[Row]:
     """Give the open recipients that do not wait for staff."""
     cases = {message_id for message_id, sheet in world.view.sheets.items() if sheet.case is CaseState.OPEN}
     rows = [row for row in world.view.rows.values() if row.due is not None]
@@ -117,7 +117,7 @@ def explore(open_stores: OpenStores, *, examples: int, steps: int) -> None:
         def begin(self, policy: Policy) -> None:
             """Open the stores."""
             self.stores = ExitStack()
-            self.world = World(self.stores.enter_context(open_stores(policy)))
+            self.world = SimulatedWorld(self.stores.enter_context(open_stores(policy)))
             self.is_sound = True
 
         @rule(deed=st.sampled_from(WEIGHTED), throws=st.tuples(*[st.integers(0, _SIDES - 1)] * _THROWS))

@@ -17,12 +17,24 @@ from delivery.rules.vetting import find_phrases
 from delivery.rules.worker_deaths import DEATHS_LIMIT, JournalEntry, after_lease, blame
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, Reason, State, StepName
-from tests.simulation.store import CHOSEN, Bell, Claimed, Policy, Question, Run, Sheet, View, Wish, in_order, ticks
-from tests.simulation.tables import PARKED_TICKS, Pages
+from tests.simulation.store import (
+    CHOSEN,
+    ClaimedRow,
+    MessageRow,
+    PendingBell,
+    Policy,
+    Question,
+    StepRun,
+    View,
+    Wish,
+    in_order,
+    ticks,
+)
+from tests.simulation.tables import PARKED_TICKS, Tables
 from tests.support import build
 
 _REFUSALS = {CaseState.REJECTED: Reason.REFUSED_BY_STAFF, CaseState.EXPIRED: Reason.EXPIRED_IN_REVIEW}
-_QUESTIONS: dict[Question, tuple[tuple[State, ...], Channel | None, Callable[[Sheet], bool]]] = {
+_QUESTIONS: dict[Question, tuple[tuple[State, ...], Channel | None, Callable[[MessageRow], bool]]] = {
     Question.UNDECIDED: ((State.ACCEPTED,), None, lambda sheet: sheet.deaths == 0),
     Question.SUSPECT: ((State.ACCEPTED,), None, lambda sheet: sheet.deaths > 0),
     Question.UNOPENED: ((State.HELD,), None, lambda sheet: sheet.case is None),
@@ -43,14 +55,14 @@ def settings_of(policy: Policy) -> Settings:
     return build.settings(**CHOSEN, unknown_policy=policy)
 
 
-class Model(Pages):
+class Model(Tables):
     """A store in memory."""
 
     def enroll(self, account_id: UUID, wish: Wish) -> None:
         """Create an account, or note what is wanted now."""
         self.preferences[account_id] = wish
 
-    def hire(self, worker: int) -> None:
+    def register(self, worker: int) -> None:
         """Let a worker be known."""
         self.trying[worker], self.notes[worker] = set(), {}
 
@@ -76,7 +88,7 @@ class Model(Pages):
             is_held = any(move.after is State.HELD for move in placed)
             self.write(message_id, is_decided=True, has_vetting_id=is_held)
             if is_held:
-                self.bells.append(Bell(StepName.VET, message_id))
+                self.bells.append(PendingBell(StepName.VET, message_id))
 
     def vet(self, message_ids: Sequence[UUID]) -> None:
         """Open the cases of these messages."""
@@ -87,7 +99,7 @@ class Model(Pages):
                 self.write(message_id, case=CaseState.OPEN, expires=expires)
                 self.change(held, due=expires)
 
-    def rule(self, message_id: UUID, state: CaseState) -> bool:
+    def close_case(self, message_id: UUID, state: CaseState) -> bool:
         """Decide the case of this message; answer whether there was one that was open."""
         sheet = self.sheets.get(message_id)
         if sheet is None or sheet.case is not CaseState.OPEN:
@@ -99,14 +111,14 @@ class Model(Pages):
             self.move(refuse(self.candidates(message_id, State.HELD), _REFUSALS[state]))
         return True
 
-    def expire(self, message_ids: Sequence[UUID]) -> None:
+    def expire_reviews(self, message_ids: Sequence[UUID]) -> None:
         """Close the cases of these messages whose time is over."""
         for message_id in self.known(message_ids):
             expires = self.sheets[message_id].expires
             if expires is not None and expires <= self.now:
-                self.rule(message_id, CaseState.EXPIRED)
+                self.close_case(message_id, CaseState.EXPIRED)
 
-    def claim(self, run: Run, recipients: Sequence[int], *, is_isolated: bool) -> list[Claimed]:
+    def claim(self, run: StepRun, recipients: Sequence[int], *, is_isolated: bool) -> list[ClaimedRow]:
         """Claim those of these recipients that may be tried now, beside others or alone; ask their preferences."""
         fit = [number for number in sorted(set(recipients)) if is_isolated or not self.is_suspect(number)]
         claimed = [number for number in fit if self.is_claimable(number, run)]
@@ -130,7 +142,7 @@ class Model(Pages):
         """Record how an attempt ended; answer whether its writer was still entitled to."""
         return bool(self.move([self.conclude(attempt, outcome, self.settings.send_deadline)]))
 
-    def lapse(self, recipients: Sequence[int], machine: int) -> None:
+    def expire_leases(self, recipients: Sequence[int], machine: int) -> None:
         """End those attempts at these recipients whose lease ran out, as far as this machine knows."""
         for number in recipients:
             row = self.rows.get(number)
@@ -139,7 +151,7 @@ class Model(Pages):
                 outcome = after_lease(attempt, self.traces(self.tokens[number].worker, machine))
                 self.move([self.conclude(attempt, outcome, timedelta())])
 
-    def bury(self, worker: int, machine: int) -> None:
+    def recover_worker(self, worker: int, machine: int) -> None:
         """End what this worker had under way, as far as this machine knows."""
         traces = self.traces(worker, machine)
         held = [number for number in sorted(self.tokens) if self.tokens[number].worker == worker]
@@ -189,7 +201,7 @@ class Model(Pages):
             return fit
         return [number for number in fit if self.is_suspect(number) is (question in Question.of_suspects())]
 
-    def rung(self) -> list[Bell]:
+    def rung(self) -> list[PendingBell]:
         """Give the bells that were rung since this was last asked, in the order of their words."""
         rung, self.bells = self.bells, []
         return in_order(rung)

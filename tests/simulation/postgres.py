@@ -34,7 +34,20 @@ from tasks.steps.release import release
 from tasks.steps.review import CaseNotOpen, close_case, expire_reviews
 from tasks.steps.vet import vet
 from tests.simulation.statements import EMPTY, FRESH, LET_PASS, LETTERS, MAKE_WHOLE, ROWS, SHEETS
-from tests.simulation.store import MACHINES, TICK, Bell, Claimed, Question, Row, Run, Sheet, View, Wish, in_order, ticks
+from tests.simulation.store import (
+    MACHINES,
+    TICK,
+    ClaimedRow,
+    MessageRow,
+    PendingBell,
+    Question,
+    Row,
+    StepRun,
+    View,
+    Wish,
+    in_order,
+    ticks,
+)
 from tests.support import build
 from tests.support.step_driver import RecordingDoorbell
 
@@ -67,7 +80,7 @@ class Postgres:
         self._recipients: list[int] = []
         self._numbers: dict[int, int] = {}
         self._journals: dict[int, FileJournal] = {}
-        self._tokens: dict[Run, UUID] = {}
+        self._tokens: dict[StepRun, UUID] = {}
         self._passed = 0
         self._seen_at = monotonic()
         with transaction(store) as db:
@@ -102,7 +115,7 @@ class Postgres:
         with transaction(self._store) as db:
             accounts.put(db, [facts])
 
-    def hire(self, worker: int) -> None:
+    def register(self, worker: int) -> None:
         """Let a worker be known. Its journal lies on the machine `worker % MACHINES`."""
         identity = WorkerIdentity(_worker_id(worker), "here", worker, ("decide",))
         folder = Path(self._offices[worker % MACHINES].settings.journal_folder)
@@ -134,7 +147,7 @@ class Postgres:
         """Open the cases of these messages."""
         vet(self._office, message_ids)
 
-    def rule(self, message_id: UUID, state: CaseState) -> bool:
+    def close_case(self, message_id: UUID, state: CaseState) -> bool:
         """Decide the case of this message; answer whether there was one that was open."""
         with transaction(self._store) as db:
             found = text("SELECT vetting_id FROM message WHERE id = :message_id")
@@ -145,16 +158,16 @@ class Postgres:
             return False
         return True
 
-    def expire(self, message_ids: Sequence[UUID]) -> None:
+    def expire_reviews(self, message_ids: Sequence[UUID]) -> None:
         """Close the cases of these messages whose time is over."""
         expire_reviews(self._office, message_ids)
 
-    def claim(self, run: Run, recipients: Sequence[int], *, is_isolated: bool) -> list[Claimed]:
+    def claim(self, run: StepRun, recipients: Sequence[int], *, is_isolated: bool) -> list[ClaimedRow]:
         """Claim those of these recipients that may be tried now, beside others or alone; ask their preferences."""
         token, lease = self._tokens.setdefault(run, claims.make_token(_worker_id(run.worker))), self._settings.lease
         with transaction(self._store) as db:
             letters = claims.claim(db, self._ids(recipients), token=token, lease=lease, is_isolated=is_isolated)
-        claimed = [Claimed(self._named(letter), _whole(check_preferences(letter))) for letter in letters]
+        claimed = [ClaimedRow(self._named(letter), _whole(check_preferences(letter))) for letter in letters]
         return sorted(claimed, key=lambda each: each.attempt.recipient_id)
 
     def note(self, worker: int, attempt: Attempt, code: int | None) -> None:
@@ -176,11 +189,11 @@ class Postgres:
                 )
             )
 
-    def lapse(self, recipients: Sequence[int], machine: int) -> None:
+    def expire_leases(self, recipients: Sequence[int], machine: int) -> None:
         """End those attempts at these recipients whose lease ran out, as far as this machine knows."""
         expire_leases(self._offices[machine], self._ids(recipients))
 
-    def bury(self, worker: int, machine: int) -> None:
+    def recover_worker(self, worker: int, machine: int) -> None:
         """End what this worker had under way, as far as this machine knows."""
         recover_worker(self._offices[machine], _worker_id(worker))
 
@@ -214,9 +227,9 @@ class Postgres:
             found = _FINDERS[question](db, limit=_LIMIT)
         return sorted(self._numbers.get(each, each) if isinstance(each, int) else each for each in found)  # type: ignore[return-value] # one kind of id per question
 
-    def rung(self) -> list[Bell]:
+    def rung(self) -> list[PendingBell]:
         """Give the bells that were rung since this was last asked, in the order of their words."""
-        rung = [Bell(bell.step, self._numbers.get(each, each)) for bell in self._bells.rung for each in bell.ids]  # type: ignore[arg-type] # UUIDs stay as they are
+        rung = [PendingBell(bell.step, self._numbers.get(each, each)) for bell in self._bells.rung for each in bell.ids]  # type: ignore[arg-type] # UUIDs stay as they are
         self._bells.rung.clear()
         return in_order(rung)
 
@@ -248,8 +261,8 @@ class Postgres:
             possibly_duplicated=row.possibly_duplicated,
         )
 
-    def _sheet(self, row: Any) -> Sheet:
-        return Sheet(
+    def _sheet(self, row: Any) -> MessageRow:
+        return MessageRow(
             key=row.idempotency_key,
             open_count=row.open_count,
             good_count=row.good_count,

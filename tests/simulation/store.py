@@ -62,7 +62,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class MessageRow:
     """A message as it is stored, with its case. `expires` is in ticks."""
 
     key: str | None
@@ -82,25 +82,25 @@ class View:
     """All that is stored. `letters` counts those in inboxes by recipient."""
 
     rows: Mapping[int, Row]
-    sheets: Mapping[UUID, Sheet]
+    sheets: Mapping[UUID, MessageRow]
     letters: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Bell:
+class PendingBell:
     """A bell for one message or one recipient; the broker may carry several as one."""
 
     step: StepName
     about: UUID | int
 
 
-def in_order(bells: Iterable[Bell]) -> list[Bell]:
+def in_order(bells: Iterable[PendingBell]) -> list[PendingBell]:
     """Sort bells: in which order one step rings them is nobody's concern."""
     return sorted(bells, key=lambda bell: (bell.step, str(bell.about)))
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class StepRun:
     """One run of a step in one worker: the same run claims with the same token."""
 
     worker: int
@@ -108,7 +108,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedRow:
     """An attempt that may be made now: its outcome, where it needs no network, or the channel to send by."""
 
     attempt: Attempt
@@ -151,7 +151,7 @@ class Store(Protocol):
     def enroll(self, account_id: UUID, wish: Wish) -> None:
         """Create an account, or note what is wanted now."""
 
-    def hire(self, worker: int) -> None:
+    def register(self, worker: int) -> None:
         """Let a worker be known. Its journal lies on the machine `worker % MACHINES`."""
 
     def let_pass(self, passed: int) -> None:
@@ -166,13 +166,13 @@ class Store(Protocol):
     def vet(self, message_ids: Sequence[UUID]) -> None:
         """Open the cases of these messages."""
 
-    def rule(self, message_id: UUID, state: CaseState) -> bool:
+    def close_case(self, message_id: UUID, state: CaseState) -> bool:
         """Decide the case of this message; answer whether there was one that was open."""
 
-    def expire(self, message_ids: Sequence[UUID]) -> None:
+    def expire_reviews(self, message_ids: Sequence[UUID]) -> None:
         """Close the cases of these messages whose time is over."""
 
-    def claim(self, run: Run, recipients: Sequence[int], *, is_isolated: bool) -> list[Claimed]:
+    def claim(self, run: StepRun, recipients: Sequence[int], *, is_isolated: bool) -> list[ClaimedRow]:
         """Claim those of these recipients that may be tried now, beside others or alone; ask their preferences."""
 
     def note(self, worker: int, attempt: Attempt, code: int | None) -> None:
@@ -181,10 +181,10 @@ class Store(Protocol):
     def record(self, attempt: Attempt, outcome: Outcome) -> bool:
         """Record how an attempt ended; answer whether its writer was still entitled to."""
 
-    def lapse(self, recipients: Sequence[int], machine: int) -> None:
+    def expire_leases(self, recipients: Sequence[int], machine: int) -> None:
         """End those attempts at these recipients whose lease ran out, as far as this machine knows."""
 
-    def bury(self, worker: int, machine: int) -> None:
+    def recover_worker(self, worker: int, machine: int) -> None:
         """End what this worker had under way, as far as this machine knows."""
 
     def begin_trying(self, worker: int, message_ids: Sequence[UUID]) -> None:
@@ -205,7 +205,7 @@ class Store(Protocol):
     def due(self, question: Question) -> list[UUID] | list[int]:
         """Answer a question of the sweep, in order."""
 
-    def rung(self) -> list[Bell]:
+    def rung(self) -> list[PendingBell]:
         """Give the bells that were rung since this was last asked, in the order of their words."""
 
     def look(self) -> View:

@@ -20,7 +20,7 @@ from delivery.rules.worker_deaths import DEATHS_LIMIT, SUSPECT_FROM, JournalEntr
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, MessageType, Reason, State, StepName
 from tasks.context import apply_unknown_policy
-from tests.simulation.store import MACHINES, Bell, Claimed, Row, Run, Sheet, Wish, ticks
+from tests.simulation.store import MACHINES, ClaimedRow, MessageRow, PendingBell, Row, StepRun, Wish, ticks
 from tests.support import build
 
 PARKED_TICKS = ticks(PARKED)
@@ -39,22 +39,22 @@ def preference_of(wish: Wish) -> DeliveryPreferences:
     )
 
 
-class Pages:
+class Tables:
     """The rows, and everything that is done to them inside a transaction."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.now = 0
         self.rows: dict[int, Row] = {}
-        self.sheets: dict[UUID, Sheet] = {}
+        self.sheets: dict[UUID, MessageRow] = {}
         self.letters: Counter[int] = Counter()
-        self.tokens: dict[int, Run] = {}
+        self.tokens: dict[int, StepRun] = {}
         self.arrivals: dict[UUID, IncomingMessage] = {}
         self.members: dict[UUID, list[int]] = {}
         self.preferences: dict[UUID, Wish] = {}
         self.trying: dict[int, set[UUID]] = {}
         self.notes: dict[int, dict[tuple[int, int], JournalEntry]] = {}
-        self.bells: list[Bell] = []
+        self.bells: list[PendingBell] = []
 
     def take_in(self, arrival: IncomingMessage, before: Mapping[UUID, IncomingMessage]) -> Acceptance:
         """Store one arrival or say why not. `before` is what was there before its transaction."""
@@ -73,7 +73,7 @@ class Pages:
         due = self.now + ticks(self.settings.grace)
         self.arrivals[message_id] = arrival
         self.members[message_id] = list(range(len(self.rows), len(self.rows) + len(account_ids)))
-        self.sheets[message_id] = Sheet(arrival.idempotency_key, len(account_ids))
+        self.sheets[message_id] = MessageRow(arrival.idempotency_key, len(account_ids))
         for number, account_id in zip(self.members[message_id], account_ids, strict=True):
             self.rows[number] = Row(message_id, account_id, State.ACCEPTED, due)
 
@@ -115,7 +115,7 @@ class Pages:
         placed = [decide_recipient(each, hold=hold, grace=grace) for each in self.candidates(message_id, state)]
         self.move(placed)
         queued = [move for move in placed if move.after is State.QUEUED and move.channel is Channel.EMAIL]
-        self.bells += [Bell(StepName.DELIVER, move.recipient_id) for move in queued]
+        self.bells += [PendingBell(StepName.DELIVER, move.recipient_id) for move in queued]
         return placed
 
     def move(self, moves: Sequence[Transition]) -> list[int]:
@@ -155,7 +155,7 @@ class Pages:
             is_sent=good > 0,
         )
 
-    def is_claimable(self, number: int, run: Run) -> bool:
+    def is_claimable(self, number: int, run: StepRun) -> bool:
         """Say whether this run may try this recipient now."""
         row = self.rows.get(number)
         if row is None:
@@ -178,11 +178,11 @@ class Pages:
         assert row.channel is not None
         return Attempt(number, row.message_id, row.attempt, row.channel)
 
-    def judge(self, number: int) -> Claimed:
+    def judge(self, number: int) -> ClaimedRow:
         """Ask the preferences of this very moment."""
         attempt = self.attempt(number)
         preference = preference_of(self.preferences[self.rows[number].account_id])
-        return Claimed(
+        return ClaimedRow(
             attempt, resolve_without_network(choose_channel(_SENDER, preference, now=build.NOON), attempt.channel)
         )
 
@@ -203,7 +203,7 @@ class Pages:
         self.move([move])
         self.change([attempt.recipient_id], deaths=deaths)
         if move.after is State.RETRYING and not move.due_in:
-            self.bells.append(Bell(StepName.DELIVER, attempt.recipient_id))
+            self.bells.append(PendingBell(StepName.DELIVER, attempt.recipient_id))
 
     def count_death(self, message_id: UUID) -> None:
         """Count a death against a message that was being decided, or whose case was being opened or expired."""
@@ -215,7 +215,7 @@ class Pages:
             waiting = self.in_state(message_id, State.ACCEPTED) + self.in_state(message_id, State.HELD)
             self.change(waiting, due=self.now + PARKED_TICKS, reason=Reason.POISONED)
 
-    def _is_case_to_do(self, sheet: Sheet) -> bool:
+    def _is_case_to_do(self, sheet: MessageRow) -> bool:
         is_overdue = sheet.case is CaseState.OPEN and sheet.expires is not None and sheet.expires <= self.now
         return sheet.has_vetting_id and (sheet.case is None or is_overdue)
 

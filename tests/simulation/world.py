@@ -12,8 +12,8 @@ from uuid import UUID
 from delivery.rules.outcomes import Attempt, Outcome, OutcomeKind
 from delivery.rules.smtp_replies import classify_reply
 from delivery.vocabulary import Channel, Reason, StepName
-from tests.simulation.invariants import Ledger, keep_promises
-from tests.simulation.store import Bell, Claimed, Question, Run, Store, View, Wish
+from tests.simulation.invariants import PastMoves, check_invariants
+from tests.simulation.store import ClaimedRow, PendingBell, Question, StepRun, Store, View, Wish
 from tests.support import build
 
 Answer = TypeVar("Answer")
@@ -46,11 +46,11 @@ UNREACHABLE = Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER)
 
 
 @dataclass(slots=True)
-class Work:
+class SimulatedWork:
     """An attempt in the hands of a worker."""
 
     worker: int
-    claimed: Claimed
+    claimed: ClaimedRow
     phase: Phase = Phase.CLAIMED
     outcome: Outcome | None = None
     code: int | None = None
@@ -62,24 +62,24 @@ class Work:
 
 
 @dataclass(slots=True)
-class World:
+class SimulatedWorld:
     """Everything but the store. `crew` are the workers that live; a dead one has a successor at once."""
 
     stores: Sequence[Store]
     view: View = field(default_factory=lambda: View({}, {}, {}))
-    ledger: Ledger = field(default_factory=Ledger)
-    bells: list[Bell] = field(default_factory=list)
-    work: list[Work] = field(default_factory=list)
+    ledger: PastMoves = field(default_factory=PastMoves)
+    bells: list[PendingBell] = field(default_factory=list)
+    work: list[SimulatedWork] = field(default_factory=list)
     group: list[int] = field(default_factory=list)
     dead: list[int] = field(default_factory=list)
-    runs: list[Run] = field(default_factory=list)
+    runs: list[StepRun] = field(default_factory=list)
     messages: int = 0
 
     def __post_init__(self) -> None:
         for number, account_id in enumerate(ACCOUNTS):
             self.enroll(account_id, Wish(Channel.EMAIL if number % 2 else Channel.INBOX))
         for _ in range(_CREW):
-            self.hire()
+            self.register()
 
     def ask(self, question: Callable[[Store], Answer]) -> Answer:
         """Ask every store the same; they have to agree."""
@@ -92,7 +92,7 @@ class World:
         """Hear who rang, look at what is stored now, and see that every promise was kept."""
         self.bells += self.ask(lambda store: store.rung())
         before, self.view = self.view, self.look()
-        keep_promises(before, self.view, self.ledger)
+        check_invariants(before, self.view, self.ledger)
 
     def look(self) -> View:
         """See what is stored; where two stores differ, say in which rows."""
@@ -106,18 +106,18 @@ class World:
         """Create an account, or let its holder think otherwise."""
         self.ask(lambda store: store.enroll(account_id, wish))
 
-    def hire(self) -> None:
+    def register(self) -> None:
         """Start another worker."""
         worker = len(self.group) + len(self.dead)
         self.group.append(worker)
-        self.ask(lambda store: store.hire(worker))
+        self.ask(lambda store: store.register(worker))
 
     def kill(self, worker: int) -> None:
         """Let a worker die with everything that it has in hand."""
         self.work = [each for each in self.work if each.worker != worker]
         self.group.remove(worker)
         self.dead.append(worker)
-        self.hire()
+        self.register()
 
     def run(self, step: StepName, worker: int, about: Sequence[Any]) -> None:
         """Let a worker run a step that has bells."""
@@ -126,9 +126,9 @@ class World:
         elif step is StepName.VET:
             self.ask(lambda store: store.vet(about))
         else:
-            self.claim(Run(worker, len(self.runs)), about)
+            self.claim(StepRun(worker, len(self.runs)), about)
 
-    def claim(self, run: Run, recipients: Sequence[int], *, is_isolated: bool = False) -> None:
+    def claim(self, run: StepRun, recipients: Sequence[int], *, is_isolated: bool = False) -> None:
         """Let a run claim these, or claim them once more."""
         if run not in self.runs:
             self.runs.append(run)
@@ -136,9 +136,9 @@ class World:
             entry = (claimed.attempt.recipient_id, claimed.attempt.number)
             assert run == self.ledger.claims.setdefault(entry, run), "One attempt is in the hands of two."
             if all(entry != (each.attempt.recipient_id, each.attempt.number) for each in self.work):
-                self.work.append(Work(run.worker, claimed))
+                self.work.append(SimulatedWork(run.worker, claimed))
 
-    def advance(self, work: Work, reply: Reply | None) -> None:
+    def advance(self, work: SimulatedWork, reply: Reply | None) -> None:
         """Go one step further with an attempt. No reply is a relay that cannot be reached."""
         if work.outcome is not None or isinstance(work.claimed.verdict, Outcome):
             self.record(work)
@@ -154,11 +154,11 @@ class World:
             self.ask(lambda store: store.note(work.worker, work.attempt, work.code))
             work.outcome = classify_reply(work.code or -1, None)
 
-    def _hand_over(self, work: Work, reply: Reply) -> None:
+    def _hand_over(self, work: SimulatedWork, reply: Reply) -> None:
         work.phase, work.code = Phase.ANSWERED, reply.code
         self.ledger.copies[work.attempt.recipient_id] += reply.is_kept
 
-    def record(self, work: Work) -> None:
+    def record(self, work: SimulatedWork) -> None:
         """Record an outcome: it counts for whoever still holds the claim, and changes nothing for anybody else."""
         self.work.remove(work)
         self.record_outcome(work.attempt, work.outcome or work.claimed.verdict)
@@ -184,11 +184,11 @@ class World:
         elif question is Question.UNOPENED:
             self._try(StepName.VET, worker, found, dies)
         elif question is Question.EXPIRED:
-            self.ask(lambda store: store.expire(found))
+            self.ask(lambda store: store.expire_reviews(found))
         elif question in {Question.LAPSED_INBOX, Question.LAPSED_EMAIL}:
-            self.ask(lambda store: store.lapse(found, machine))
+            self.ask(lambda store: store.expire_leases(found, machine))
         else:
-            self.claim(Run(worker, len(self.runs)), found, is_isolated=question in Question.of_suspects())
+            self.claim(StepRun(worker, len(self.runs)), found, is_isolated=question in Question.of_suspects())
 
     def _try(self, step: StepName, worker: int, found: Sequence[UUID], dies: str) -> None:
         """Run a step that workers die of, as the sweep does: with a note of what is tried."""
