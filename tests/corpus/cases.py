@@ -27,7 +27,7 @@ Values = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedAnswer:
     """One answer: its status (None: malformed), its faults in their order and its `error`, where they are told."""
 
     status: int | None
@@ -36,7 +36,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Case:
+class HostileRequest:
     """One case; `told` is what the file says of it."""
 
     group: str
@@ -48,7 +48,7 @@ class Case:
         return f"{self.group}/{self.told['id']}"
 
     @cached_property
-    def answers(self) -> list[Expected]:
+    def answers(self) -> list[ExpectedAnswer]:
         """What is answered, one after the other."""
         told, times = self.told["answer"], int(self.told.get("times", 1))
         return [_expected(str(each)) for each in (told if isinstance(told, list) else [told])] * times
@@ -78,10 +78,12 @@ class Case:
         return write(self.told, {**values, "id": self.name})
 
 
-def read_corpus() -> list[Case]:
+def read_corpus() -> list[HostileRequest]:
     """Read all cases, by file and in their order."""
     files = sorted(_FOLDER.glob("*.yaml"))
-    return [Case(file.stem, told) for file in files for told in yaml.safe_load(file.read_text(encoding="utf-8"))]
+    return [
+        HostileRequest(file.stem, told) for file in files for told in yaml.safe_load(file.read_text(encoding="utf-8"))
+    ]
 
 
 def write(told: Mapping[str, Any], values: Values) -> bytes:
@@ -127,11 +129,11 @@ def _name_of(line: str) -> str:
     return line.partition(":")[0].lower()
 
 
-def _expected(told: str) -> Expected:
+def _expected(told: str) -> ExpectedAnswer:
     status, *words = told.split()
     faults = [word.rpartition("=") for word in words if "=" in word]
     errors = [word[1:] for word in words if word.startswith("!")]
-    return Expected(
+    return ExpectedAnswer(
         None if status == "malformed" else int(status),
         tuple((field, code) for field, _, code in faults),
         errors[0] if errors else None,

@@ -25,7 +25,7 @@ _TABLES = ("message", "recipient", "inbox_letter", "account", "preference")
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class CorpusEnvironment:
     """A door, what is behind it, and what the corpus calls the things there."""
 
     port: int
@@ -40,13 +40,13 @@ class Stage:
 
 
 @contextmanager
-def set_stage(settings: Settings, fixtures: Fixtures) -> Iterator[Stage]:
+def prepare_environment(settings: Settings, fixtures: Fixtures) -> Iterator[CorpusEnvironment]:
     """Open a door without limits on an empty Postroom and put everything in its place."""
     values = {**_credentials(fixtures, settings), **_accounts(fixtures), **_messages(fixtures)}
     with open_door(settings.model_copy(update=_UNLIMITED)) as client:
         port = client.base_url.port
         assert port is not None
-        yield Stage(port, fixtures, values)
+        yield CorpusEnvironment(port, fixtures, values)
 
 
 def _credentials(fixtures: Fixtures, settings: Settings) -> dict[str, str]:

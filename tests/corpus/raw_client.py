@@ -12,7 +12,7 @@ _WITHOUT_BODY = {204, 304}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RawAnswer:
     """One answer as it came; names of headers in lower case."""
 
     status: int
@@ -26,10 +26,10 @@ class Answer:
         return content
 
 
-def talk(port: int, request: bytes, *, answers: int, ends: bool = False) -> list[Answer]:
+def exchange(port: int, request: bytes, *, answers: int, ends: bool = False) -> list[RawAnswer]:
     """Send this on a connection of its own, read so many answers, stop sending, and read what else comes."""
     is_head = request.startswith(b"HEAD ")
-    heard: list[Answer] = []
+    heard: list[RawAnswer] = []
     with (
         suppress(ConnectionResetError),
         socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT_S) as connection,
@@ -51,14 +51,14 @@ def _stop_sending(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_WR)
 
 
-def _read(lines: BufferedReader, *, is_head: bool) -> Answer | None:
+def _read(lines: BufferedReader, *, is_head: bool) -> RawAnswer | None:
     """Read the next answer, past those that are only interim; None at the end."""
     while line := lines.readline():
         status = int(line.split()[1])
         headers = _read_headers(lines)
         if status >= 200:
             is_bare = is_head or status in _WITHOUT_BODY
-            return Answer(status, headers, b"" if is_bare else lines.read(int(headers["content-length"])))
+            return RawAnswer(status, headers, b"" if is_bare else lines.read(int(headers["content-length"])))
     return None
 
 

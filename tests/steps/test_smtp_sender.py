@@ -17,7 +17,7 @@ from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.unsubscribe_tokens import LIFETIME, Permit, read_token
 from delivery.vocabulary import Reason
 from tests.support import build
-from tests.support.smtp_server import Mail, Mailbox, Trouble, hang_up, open_mailbox
+from tests.support.smtp_server import Mailbox, ReceivedMail, Trouble, hang_up, open_mailbox
 
 HOSTILE_SUBJECT = "=?utf-8?q?=0D=0ABcc:x@y.z?="
 
@@ -279,7 +279,7 @@ def test_a_relay_with_a_certificate_that_nobody_vouches_for_gets_nothing(mailbox
     assert [] == mailbox.mails
 
 
-def _read(mail: Mail) -> EmailMessage:
+def _read(mail: ReceivedMail) -> EmailMessage:
     unstuffed = b"\r\n".join(line.removeprefix(b".") for line in mail.wire.split(b"\r\n"))
     return message_from_bytes(unstuffed, policy=policy.default)
 

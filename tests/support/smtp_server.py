@@ -32,7 +32,7 @@ class Trouble(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
+class ReceivedMail:
     """A mail as it came over the wire, dots still doubled, and its envelope."""
 
     sender: str
@@ -49,7 +49,7 @@ class Mailbox:
 
     port: int
     commands: list[str] = field(default_factory=list)
-    mails: list[Mail] = field(default_factory=list)
+    mails: list[ReceivedMail] = field(default_factory=list)
     connections: int = 0
     tls: ssl.SSLContext | None = None
     _always: dict[str, str | Trouble] = field(default_factory=dict)
@@ -191,7 +191,7 @@ class _Talk:
             if not line:
                 raise _Over
             wire += line
-        self._mailbox.mails.append(Mail(self._sender, self._recipients, bytes(wire)))
+        self._mailbox.mails.append(ReceivedMail(self._sender, self._recipients, bytes(wire)))
         self.say("DOT")
 
     def _drip(self) -> None:

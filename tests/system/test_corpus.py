@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from delivery.records.database import open_database
 from delivery.settings import Settings
-from tests.corpus.cases import MARK, Case, Expected, read_corpus
-from tests.corpus.environment import Stage, set_stage
-from tests.corpus.raw_client import Answer, talk
+from tests.corpus.cases import MARK, ExpectedAnswer, HostileRequest, read_corpus
+from tests.corpus.environment import CorpusEnvironment, prepare_environment
+from tests.corpus.raw_client import RawAnswer, exchange
 from tests.support.fixtures import Fixtures
 from tests.support.servers import Servers
 
@@ -38,25 +38,25 @@ _took_s: dict[str, float] = {}
 
 
 @pytest.fixture(scope="module")
-def stage(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[Stage]:
+def stage(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[CorpusEnvironment]:
     """Give a Postroom of this file's own, so that what is there can be counted."""
     url = SecretStr(servers.create_database(f"corpus_{worker_number}"))
     settings = base_settings.model_copy(update={"database_url": url})
     database = open_database(settings, connections=2)
-    with set_stage(settings, Fixtures(database)) as ready:
+    with prepare_environment(settings, Fixtures(database)) as ready:
         yield ready
     database.dispose()
 
 
 @pytest.mark.parametrize("case", _CORPUS, ids=lambda case: case.name)
-def test_a_hostile_request_gets_its_answer_and_nothing_else(stage: Stage, case: Case) -> None:
+def test_a_hostile_request_gets_its_answer_and_nothing_else(stage: CorpusEnvironment, case: HostileRequest) -> None:
     for each in case.requests_before(stage.values):
-        assert [201] == [answer.status for answer in talk(stage.port, each, answers=1)]
+        assert [201] == [answer.status for answer in exchange(stage.port, each, answers=1)]
     request = case.request(stage.values)
     before = stage.counts()
 
     began = monotonic()
-    answers = talk(stage.port, request, answers=len(case.answers), ends=case.ends)
+    answers = exchange(stage.port, request, answers=len(case.answers), ends=case.ends)
     _took_s[case.name] = monotonic() - began
 
     _check_answers(case, answers)
@@ -71,7 +71,7 @@ def test_the_corpus_has_at_least_250_cases_with_names_of_their_own() -> None:
     assert len(names) == len(_CORPUS) >= 250
 
 
-def test_no_hostile_request_keeps_the_door_busy(stage: Stage) -> None:
+def test_no_hostile_request_keeps_the_door_busy(stage: CorpusEnvironment) -> None:
     slowest = sorted(_took_s, key=_took_s.__getitem__)[-10:]
     cases = [case for case in _CORPUS if case.name in slowest]
 
@@ -82,14 +82,14 @@ def test_no_hostile_request_keeps_the_door_busy(stage: Stage) -> None:
     assert {} == {name: seconds for name, seconds in took_s.items() if seconds > _PATIENCE_S}
 
 
-def _time(stage: Stage, case: Case) -> float:
+def _time(stage: CorpusEnvironment, case: HostileRequest) -> float:
     request = case.request(stage.values)
     began = monotonic()
-    talk(stage.port, request, answers=len(case.answers), ends=case.ends)
+    exchange(stage.port, request, answers=len(case.answers), ends=case.ends)
     return monotonic() - began
 
 
-def _check_answers(case: Case, answers: Sequence[Answer]) -> None:
+def _check_answers(case: HostileRequest, answers: Sequence[RawAnswer]) -> None:
     if not answers and case.answers[0].status is None:
         return
     assert [each.status or 400 for each in case.answers] == [answer.status for answer in answers]
@@ -101,13 +101,13 @@ def _check_answers(case: Case, answers: Sequence[Answer]) -> None:
     assert case.headers == {name: said.get(name.lower()) for name in case.headers}
 
 
-def _check_headers(answer: Answer) -> None:
+def _check_headers(answer: RawAnswer) -> None:
     assert UUID(answer.headers["x-request-id"])
     assert [] == [name for name in _REQUIRED_HEADERS.get(answer.status, ()) if name not in answer.headers]
     assert len(answer.body) <= _LARGEST_ANSWER_BYTES or answer.status == 200
 
 
-def _check_error(expected: Expected, answer: Answer) -> None:
+def _check_error(expected: ExpectedAnswer, answer: RawAnswer) -> None:
     content = answer.content
     assert "application/json" == answer.headers["content-type"]
     assert (0, answer.headers["x-request-id"]) == (content["success"], content["request_id"])

@@ -13,7 +13,7 @@ import schemathesis
 
 from delivery.records.database import Database
 from delivery.settings import Settings
-from tests.corpus.environment import Stage, set_stage
+from tests.corpus.environment import CorpusEnvironment, prepare_environment
 from tests.support import build
 from tests.support.fixtures import Fixtures
 
@@ -25,19 +25,19 @@ _SECONDS = 120
 
 
 @pytest.fixture
-def stage(base_settings: Settings, database: Database) -> Iterator[Stage]:
+def stage(base_settings: Settings, database: Database) -> Iterator[CorpusEnvironment]:
     """Give a door with accounts, messages and keys behind it."""
-    with set_stage(base_settings, Fixtures(database)) as ready:
+    with prepare_environment(base_settings, Fixtures(database)) as ready:
         yield ready
 
 
-def test_every_answer_is_as_the_document_says(stage: Stage, tmp_path: Path) -> None:
+def test_every_answer_is_as_the_document_says(stage: CorpusEnvironment, tmp_path: Path) -> None:
     ended = _try_out(stage, tmp_path, "--max-examples", "30")
 
     assert 0 == ended.returncode, ended.stdout
 
 
-def test_the_document_is_valid_openapi_3_1(stage: Stage) -> None:
+def test_the_document_is_valid_openapi_3_1(stage: CorpusEnvironment) -> None:
     document = httpx2.get(_url(stage)).json()
 
     assert document["openapi"].startswith("3.1.")
@@ -55,7 +55,7 @@ def test_the_document_is_valid_openapi_3_1(stage: Stage) -> None:
         ("Health", "/readyz"),
     ],
 )
-def test_a_good_answer_is_as_the_document_says(stage: Stage, schema: str, path: str) -> None:
+def test_a_good_answer_is_as_the_document_says(stage: CorpusEnvironment, schema: str, path: str) -> None:
     document = httpx2.get(_url(stage)).json()
 
     answer = httpx2.get(_url(stage, path.format_map(stage.values)), headers=_key(stage))
@@ -64,7 +64,7 @@ def test_a_good_answer_is_as_the_document_says(stage: Stage, schema: str, path: 
     _check(document, schema, answer)
 
 
-def test_the_answer_to_a_message_is_as_the_document_says(stage: Stage) -> None:
+def test_the_answer_to_a_message_is_as_the_document_says(stage: CorpusEnvironment) -> None:
     document = httpx2.get(_url(stage)).json()
 
     answer = httpx2.post(
@@ -75,7 +75,7 @@ def test_the_answer_to_a_message_is_as_the_document_says(stage: Stage) -> None:
     _check(document, "Sent", answer)
 
 
-def test_the_document_names_every_encoding_and_every_refusal_of_a_message(stage: Stage) -> None:
+def test_the_document_names_every_encoding_and_every_refusal_of_a_message(stage: CorpusEnvironment) -> None:
     paths = httpx2.get(_url(stage)).json()["paths"]
 
     send, token = paths["/messages"]["post"], paths["/oauth/token"]["post"]
@@ -92,11 +92,11 @@ def _check(document: dict[str, Any], schema: str, answer: httpx2.Response) -> No
     jsonschema_rs.validator_for(whole, validate_formats=True).validate(answer.json())
 
 
-def _key(stage: Stage) -> dict[str, str]:
+def _key(stage: CorpusEnvironment) -> dict[str, str]:
     return {"X-API-Key": stage.values["key"], "Prefer": "respond-async"}
 
 
-def _try_out(stage: Stage, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def _try_out(stage: CorpusEnvironment, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     """Let schemathesis try the API as its users do, the same way each time."""
     program = [str(Path(sys.executable).with_name("schemathesis")), "run", _url(stage)]
     settled = ["--seed", "1", "--generation-deterministic", "--no-color", "--no-shrink", "--warnings", "off"]
@@ -105,5 +105,5 @@ def _try_out(stage: Stage, folder: Path, *more: str) -> subprocess.CompletedProc
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_SECONDS, check=False)
 
 
-def _url(stage: Stage, path: str = "/openapi.json") -> str:
+def _url(stage: CorpusEnvironment, path: str = "/openapi.json") -> str:
     return f"http://127.0.0.1:{stage.port}{path}"
