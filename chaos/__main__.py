@@ -11,8 +11,8 @@ from contextlib import suppress
 from functools import partial
 from itertools import cycle
 
-from chaos.jobs import Task, play_all
-from chaos.runner import Result
+from chaos.jobs import Job, play_all
+from chaos.runner import TrialResult
 from chaos.scenarios import SCENES, point_schedules, scene
 from chaos.schedule import LARGEST, Schedule, draw
 from delivery.crash_points import CrashAction, CrashPoint
@@ -28,8 +28,8 @@ def main() -> int:
     configure_logs("ERROR")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Whatever ends a long run, its servers end too.
     seed = secrets.randbelow(_SEEDS)
-    task = Task(partial(_schedules, asked, seed), partial(_tell, asked), is_swept=asked.scene != "only_bells")
-    results: list[Result] = []
+    task = Job(partial(_schedules, asked, seed), partial(_tell, asked), is_swept=asked.scene != "only_bells")
+    results: list[TrialResult] = []
     with suppress(KeyboardInterrupt):
         for result in play_all(task, asked.jobs):
             results.append(result)  # noqa: PERF402 - an interrupted run shows what it has
@@ -77,9 +77,11 @@ def _schedules(asked: argparse.Namespace, seed: int) -> Iterator[Schedule]:
         yield from point_schedules(list(CrashPoint), chance.randrange(_SEEDS))
 
 
-def _tell(asked: argparse.Namespace, schedule: Schedule, result: Result) -> None:
+def _tell(asked: argparse.Namespace, schedule: Schedule, result: TrialResult) -> None:
     """Say in one piece what came of a trial: other jobs speak as well."""
-    faults = " + ".join([*(blow.name for blow in schedule.blows), *(["hostile relay"] if schedule.hostility else [])])
+    faults = " + ".join(
+        [*(fault.name for fault in schedule.faults), *(["hostile relay"] if schedule.hostility else [])]
+    )
     verdict = "invalid" if not result.is_valid else f"{len(result.violations)} violations"
     told = (
         f"seed {schedule.seed}: {verdict}; {faults or 'no fault'}; {len(schedule.messages)} messages,"
@@ -95,7 +97,7 @@ def _tell(asked: argparse.Namespace, schedule: Schedule, result: Result) -> None
 
 
 def _replay(schedule: Schedule, asked: argparse.Namespace) -> str:
-    crash = next((blow for blow in schedule.blows if blow.point), None)
+    crash = next((fault for fault in schedule.faults if fault.point), None)
     if crash and (asked.points or asked.point or (asked.short and schedule.is_focused)):
         return f"again: make chaos POINT={crash.point} ACTION={crash.action}"
     if asked.scene:
@@ -105,9 +107,9 @@ def _replay(schedule: Schedule, asked: argparse.Namespace) -> str:
     return f"again: make chaos SEED={schedule.seed}{size}"
 
 
-def _show_table(results: list[Result]) -> None:
-    fired = Counter(str(blow.fault) for result in results if result.is_valid for blow in result.schedule.blows)
-    broken = Counter(str(blow.fault) for result in results if result.violations for blow in result.schedule.blows)
+def _show_table(results: list[TrialResult]) -> None:
+    fired = Counter(str(fault.fault) for result in results if result.is_valid for fault in result.schedule.faults)
+    broken = Counter(str(fault.fault) for result in results if result.violations for fault in result.schedule.faults)
     print(f"{'fault':<18}{'schedules':>10}{'with violations':>17}")
     for fault, count in sorted(fired.items()):
         print(f"{fault:<18}{count:>10}{broken[fault]:>17}")

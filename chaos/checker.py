@@ -7,7 +7,7 @@ from typing import Any
 from chaos.clients import account_id, subject
 from chaos.cluster import API, POSTGRES, processes_of
 from chaos.evidence import Evidence
-from chaos.schedule import Blow, Ending, Fault, Planned
+from chaos.schedule import Ending, Fault, Planned, PlannedFault
 from delivery.rules.states import STATE_CLASSES, StateClass, is_final
 from delivery.vocabulary import CaseState, Channel, State, Status
 
@@ -31,9 +31,9 @@ def violations(evidence: Evidence) -> list[str]:
 def what_was_accepted_is_there(evidence: Evidence, planned: Planned) -> Iterator[str]:
     """Hold that every 201 is one message, with exactly the recipients that were asked for."""
     stored = _stored(evidence, planned)
-    told = {answer.message_id for answer in evidence.ledger.answers[planned.number] if answer.status == _CREATED}
-    if planned.number in evidence.ledger.direct and not _is_wiped(evidence):
-        told.add(evidence.ledger.direct[planned.number])
+    told = {answer.message_id for answer in evidence.history.answers[planned.number] if answer.status == _CREATED}
+    if planned.number in evidence.history.direct and not _is_wiped(evidence):
+        told.add(evidence.history.direct[planned.number])
     for message_id in told - {str(row["id"]) for row in stored}:
         yield f"{message_id} was answered 201 and is gone"
     wanted = {account_id(pool, number) for pool, number in planned.recipients}
@@ -51,7 +51,7 @@ def one_key_is_one_message(evidence: Evidence, planned: Planned) -> Iterator[str
 
 def what_was_refused_is_not_there(evidence: Evidence, planned: Planned) -> Iterator[str]:
     """Hold that a request that was answered 4xx leaves nothing."""
-    statuses = [answer.status or 0 for answer in evidence.ledger.answers[planned.number]]
+    statuses = [answer.status or 0 for answer in evidence.history.answers[planned.number]]
     is_refused = planned.ending is Ending.FAULTY or (bool(statuses) and all(400 <= each < 500 for each in statuses))
     if is_refused and _stored(evidence, planned):
         yield "it was refused and is stored all the same"
@@ -113,7 +113,7 @@ def what_is_held_leaks_nothing(evidence: Evidence, planned: Planned) -> Iterator
     """Hold that not a letter and not a mail comes before the approval, and none after a rejection."""
     if planned.ending not in {Ending.HELD, Ending.APPROVED, Ending.REJECTED}:
         return
-    decision = evidence.ledger.decisions.get(planned.number)
+    decision = evidence.history.decisions.get(planned.number)
     allowed_at = decision.began_at if decision and decision.state is CaseState.APPROVED else float("inf")
     for each in _recipients(evidence, planned):
         copies = evidence.copies.get((subject(evidence.run, planned.number), each["email"]), [])
@@ -124,9 +124,9 @@ def what_is_held_leaks_nothing(evidence: Evidence, planned: Planned) -> Iterator
 
 def intake_never_falters(evidence: Evidence, planned: Planned) -> Iterator[str]:
     """Hold that every request is answered, whatever happens to Redis, relay and workers."""
-    if any(_may_silence_the_door(blow) for blow in evidence.schedule.blows):
+    if any(_may_silence_the_door(fault) for fault in evidence.schedule.faults):
         return
-    for answer in evidence.ledger.answers[planned.number]:
+    for answer in evidence.history.answers[planned.number]:
         if answer.status not in {_CREATED, _BAD_REQUEST}:
             yield f"it was answered {answer.status}"
 
@@ -137,13 +137,13 @@ def the_door_answers_in_time(evidence: Evidence, planned: Planned) -> Iterator[s
     The door is given twice the time, because the machine of a trial is busy. What `intake_never_falters` holds where
     PostgreSQL is well is not said again.
     """
-    blows = evidence.schedule.blows
-    if any(_may_hit_the_api(blow) for blow in blows) or not any(_may_silence_the_door(blow) for blow in blows):
+    faults = evidence.schedule.faults
+    if any(_may_hit_the_api(fault) for fault in faults) or not any(_may_silence_the_door(fault) for fault in faults):
         return
-    for answer in evidence.ledger.answers[planned.number]:
+    for answer in evidence.history.answers[planned.number]:
         if answer.status not in _ANSWERS or answer.took_s > planned.wait_s + _IN_TIME_S:
             yield f"it was answered {answer.status} after {answer.took_s:.1f} s"
-        is_late = answer.asked_at > evidence.ledger.healed_at + _BACK_WITHIN_S
+        is_late = answer.asked_at > evidence.history.healed_at + _BACK_WITHIN_S
         if is_late and answer.status not in {_CREATED, _BAD_REQUEST}:
             yield f"it was answered {answer.status} with the database back for more than {_BACK_WITHIN_S:.0f} s"
 
@@ -182,19 +182,19 @@ def _recipients(evidence: Evidence, planned: Planned) -> list[dict[str, Any]]:
 
 def _is_wiped(evidence: Evidence) -> bool:
     """Direct sends are the broker's until they are read; a broker that is wiped loses them, and the README says so."""
-    return any(blow.fault is Fault.FLUSHALL for blow in evidence.schedule.blows)
+    return any(fault.fault is Fault.FLUSHALL for fault in evidence.schedule.faults)
 
 
-def _may_hit_the_api(blow: Blow) -> bool:
-    if blow.point is not None:
-        return API in processes_of(blow.point)
-    return blow.fault in {Fault.KILL_API, Fault.FREEZE_API, Fault.KILL_ALL}
+def _may_hit_the_api(fault: PlannedFault) -> bool:
+    if fault.point is not None:
+        return API in processes_of(fault.point)
+    return fault.fault in {Fault.KILL_API, Fault.FREEZE_API, Fault.KILL_ALL}
 
 
-def _may_silence_the_door(blow: Blow) -> bool:
-    if blow.point is not None:
-        return API in processes_of(blow.point)
-    return blow.fault.partition("_")[2] in _DOOR
+def _may_silence_the_door(fault: PlannedFault) -> bool:
+    if fault.point is not None:
+        return API in processes_of(fault.point)
+    return fault.fault.partition("_")[2] in _DOOR
 
 
 def _status_of(open_count: int, good_count: int) -> Status:

@@ -16,8 +16,8 @@ from celery import Celery
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from chaos.cluster import HELD_PHRASE, Site
-from chaos.history import Answer, Ledger
+from chaos.cluster import HELD_PHRASE, Cluster
+from chaos.history import ClientAnswer, History
 from chaos.schedule import Ending, Planned, Pool
 from delivery.credentials import generate_credential
 from delivery.records.database import open_database, transaction
@@ -50,9 +50,9 @@ def subject(run: str, number: int) -> str:
     return f"{run} {number}"
 
 
-def furnish(site: Site) -> dict[CredentialKind, str]:
+def seed(cluster: Cluster) -> dict[CredentialKind, str]:
     """Make the client and the accounts; answer what the client shows."""
-    database = open_database(site.inside, connections=1)
+    database = open_database(cluster.inside, connections=1)
     facts = [
         AccountFacts(
             account_id=account_id(pool, number),
@@ -65,7 +65,8 @@ def furnish(site: Site) -> dict[CredentialKind, str]:
         for number in range(_IN_A_POOL)
     ]
     minted = [
-        generate_credential(kind, site.inside.pepper) for kind in (CredentialKind.API_KEY, CredentialKind.ACCESS_TOKEN)
+        generate_credential(kind, cluster.inside.pepper)
+        for kind in (CredentialKind.API_KEY, CredentialKind.ACCESS_TOKEN)
     ]
     with transaction(database) as db:
         clients.put(db, CLIENT_ID, "Trials", scopes=tuple(Scope))
@@ -81,14 +82,14 @@ def furnish(site: Site) -> dict[CredentialKind, str]:
 class Clients:
     """Sends the messages of a schedule, each at its time; a client with a key repeats until it has a real answer."""
 
-    def __init__(self, site: Site, shown: dict[CredentialKind, str], run: str, ledger: Ledger) -> None:
-        self._site = site
+    def __init__(self, cluster: Cluster, shown: dict[CredentialKind, str], run: str, history: History) -> None:
+        self._cluster = cluster
         self._shown = shown
         self._run = run
-        self._ledger = ledger
+        self._history = history
         self._began_at = monotonic()
         self._pause = threading.Event()
-        self._celery = Celery(broker=celery_url(site.inside), set_as_current=False)
+        self._celery = Celery(broker=celery_url(cluster.inside), set_as_current=False)
 
     def send_all(self, messages: Iterable[Planned]) -> None:
         """Send them and come back when every client has given up or been answered."""
@@ -96,7 +97,7 @@ class Clients:
             for _ in pool.map(self._send, sorted(messages, key=lambda planned: planned.at_s)):
                 pass
 
-    def go_home(self) -> None:
+    def stop(self) -> None:
         """Send nothing any more."""
         self._pause.set()
 
@@ -121,22 +122,24 @@ class Clients:
         if planned.is_keyed:
             headers["Idempotency-Key"] = f"{self._run}-{planned.number}"
         answer = self._ask(planned.number, json.dumps(self._fields(planned)), headers)
-        self._ledger.note_answer(answer)
+        self._history.note_answer(answer)
         unsettled = {None, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
         return answer.status not in unsettled and (answer.status or 0) < 500
 
-    def _ask(self, number: int, body: str, headers: dict[str, str]) -> Answer:
+    def _ask(self, number: int, body: str, headers: dict[str, str]) -> ClientAnswer:
         asked_at = time()
-        connection = http.client.HTTPConnection("127.0.0.1", self._site.port, timeout=_ANSWER_TIMEOUT_S)
+        connection = http.client.HTTPConnection("127.0.0.1", self._cluster.port, timeout=_ANSWER_TIMEOUT_S)
         try:
             connection.request("POST", "/messages", body, headers)
             response = connection.getresponse()
             content = json.loads(response.read())
         except (OSError, http.client.HTTPException, ValueError):
-            return Answer(number, None, None, asked_at, time() - asked_at)
+            return ClientAnswer(number, None, None, asked_at, time() - asked_at)
         finally:
             connection.close()
-        return Answer(number, response.status, content.get("meta", {}).get("message_uuid"), asked_at, time() - asked_at)
+        return ClientAnswer(
+            number, response.status, content.get("meta", {}).get("message_uuid"), asked_at, time() - asked_at
+        )
 
     def _push(self, planned: Planned) -> None:
         message_id = str(uuid4())
@@ -147,7 +150,7 @@ class Clients:
         }
         with suppress(KombuError, RedisError, OSError):
             self._celery.send_task(StepName.ACCEPT, kwargs=fields, queue=QueueName.ACCEPT, retry=False)
-            self._ledger.note_direct(planned.number, message_id)
+            self._history.note_direct(planned.number, message_id)
 
     def _fields(self, planned: Planned) -> dict[str, Any]:
         recipients = [str(account_id(pool, number)) for pool, number in planned.recipients]

@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import redis
 
-from chaos.fault_proxy import Valve
-from chaos.mail_relay import Mailhost
+from chaos.fault_proxy import FaultProxy
+from chaos.mail_relay import MailRelay
 from delivery.crash_points import CrashPoint, acknowledgement_file
 from delivery.records.database import answers
 from delivery.settings import Settings, environment_name
@@ -67,18 +67,18 @@ class _Program:
     sockets: tuple[int, ...] = ()
 
 
-class Site:
+class Cluster:
     """Every process of one Postroom. Whatever dies stays dead until it is started or `revive` finds it."""
 
     def __init__(self, folder: Path, *, sweep_tick_s: float | None = None) -> None:
         self.folder = folder
-        self.mailhost = Mailhost(seed=0)
+        self.relay = MailRelay(seed=0)
         self._postgres = prepare_postgres(folder / "postgres")
         self._valkey = prepare_valkey(folder / "valkey")
-        self.valves = {
-            POSTGRES: Valve(_socket_of_postgres(self._postgres)),
-            VALKEY: Valve(self._valkey.url.removeprefix("unix://").partition("?")[0]),
-            SMTP: Valve(self.mailhost.port),
+        self.proxies = {
+            POSTGRES: FaultProxy(_socket_of_postgres(self._postgres)),
+            VALKEY: FaultProxy(self._valkey.url.removeprefix("unix://").partition("?")[0]),
+            SMTP: FaultProxy(self.relay.port),
         }
         self.http = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.settings = self._settings({} if sweep_tick_s is None else {"sweep_tick_s": sweep_tick_s})
@@ -201,9 +201,9 @@ class Site:
 
     def heal(self) -> None:
         """End every trouble."""
-        for valve in self.valves.values():
-            valve.let_flow()
-        self.mailhost.hostility = 0.0
+        for proxy in self.proxies.values():
+            proxy.let_flow()
+        self.relay.hostility = 0.0
         self.thaw()
         self.revive()
 
@@ -211,9 +211,9 @@ class Site:
         """Stop everything, at once."""
         self.thaw()
         self.kill(*self._processes)
-        for valve in self.valves.values():
-            valve.close()
-        self.mailhost.close()
+        for proxy in self.proxies.values():
+            proxy.close()
+        self.relay.close()
         self.http.close()
 
     def _settings(self, more: Mapping[str, Any]) -> Settings:
@@ -221,9 +221,9 @@ class Site:
 
     def _urls(self) -> dict[str, str]:
         return {
-            "database_url": f"postgresql://postgres@127.0.0.1:{self.valves[POSTGRES].port}/{DATABASE}",
-            "broker_url": f"redis://127.0.0.1:{self.valves[VALKEY].port}/0",
-            "smtp_url": f"smtp://127.0.0.1:{self.valves[SMTP].port}",
+            "database_url": f"postgresql://postgres@127.0.0.1:{self.proxies[POSTGRES].port}/{DATABASE}",
+            "broker_url": f"redis://127.0.0.1:{self.proxies[VALKEY].port}/0",
+            "smtp_url": f"smtp://127.0.0.1:{self.proxies[SMTP].port}",
         }
 
     def _program(self, name: str) -> _Program:

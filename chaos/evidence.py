@@ -9,7 +9,7 @@ from psycopg import Connection, connect
 from psycopg.rows import dict_row
 
 from chaos.clients import subject
-from chaos.history import Ledger
+from chaos.history import History
 from chaos.mail_relay import Copy
 from chaos.schedule import Ending, Schedule
 
@@ -53,13 +53,13 @@ class Evidence:
 
     schedule: Schedule
     run: str
-    ledger: Ledger
+    history: History
     messages: dict[str, list[dict[str, Any]]]
     recipients: dict[Any, list[dict[str, Any]]]
     copies: dict[tuple[str, str], list[Copy]] = field(default_factory=dict)
 
 
-def gather(url: str, schedule: Schedule, run: str, *, ledger: Ledger, copies: list[Copy]) -> Evidence:
+def gather(url: str, schedule: Schedule, run: str, *, history: History, copies: list[Copy]) -> Evidence:
     """Read everything about this run."""
     messages: dict[str, list[dict[str, Any]]] = defaultdict(list)
     recipients: dict[Any, list[dict[str, Any]]] = defaultdict(list)
@@ -72,7 +72,7 @@ def gather(url: str, schedule: Schedule, run: str, *, ledger: Ledger, copies: li
     for copy in copies:
         if copy.subject.startswith(f"{run} "):
             mails[copy.subject, copy.address].append(copy)
-    return Evidence(schedule, run, ledger, messages, recipients, mails)
+    return Evidence(schedule, run, history, messages, recipients, mails)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ _CHUNK_BYTES = 65536
 COMMIT = b"COMMIT\0"
 
 
-class Way(Enum):
+class ProxyMode(Enum):
     """Where bytes go."""
 
     TO_SERVER = "to the server"
     TO_CLIENT = "to the client"
 
 
-class Valve:
+class FaultProxy:
     """Forwards every connection to a server: a unix socket by its path, or a TCP port of this machine by its number.
 
     `touched` counts what the present trouble did to chunks and connections; a trouble that touched nothing did not
@@ -35,7 +35,7 @@ class Valve:
         self._is_flowing.set()
         self._delay_s = 0.0
         self._slice_bytes = 0
-        self._swallowed: Way | None = None
+        self._swallowed: ProxyMode | None = None
         self._cut_after: bytes | None = None
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -58,7 +58,7 @@ class Valve:
         """Pass everything on in pieces of this size."""
         self._slice_bytes = size_bytes
 
-    def swallow(self, way: Way) -> None:
+    def swallow(self, way: ProxyMode) -> None:
         """Take whatever goes this way, and pass none of it on."""
         self._swallowed = way
 
@@ -108,9 +108,11 @@ class Valve:
         self._begin(self._carry, near, far)
 
     def _carry(self, near: socket.socket, far: socket.socket) -> None:
-        back = threading.Thread(target=self._forward, args=(far, near, Way.TO_CLIENT), name="valve back", daemon=True)
+        back = threading.Thread(
+            target=self._forward, args=(far, near, ProxyMode.TO_CLIENT), name="valve back", daemon=True
+        )
         back.start()
-        self._forward(near, far, Way.TO_SERVER)
+        self._forward(near, far, ProxyMode.TO_SERVER)
         with suppress(OSError):  # The server may go on with what it has.
             far.shutdown(socket.SHUT_WR)
         back.join()
@@ -118,22 +120,22 @@ class Valve:
         near.close()
         far.close()
 
-    def _forward(self, source: socket.socket, target: socket.socket, way: Way) -> None:
+    def _forward(self, source: socket.socket, target: socket.socket, way: ProxyMode) -> None:
         with suppress(OSError):
             while chunk := source.recv(_CHUNK_BYTES):
                 self._is_flowing.wait()
                 self._pass_on(chunk, source, target, way)
-        if way is Way.TO_CLIENT:
+        if way is ProxyMode.TO_CLIENT:
             self._hang_up(target)
 
-    def _pass_on(self, chunk: bytes, source: socket.socket, target: socket.socket, way: Way) -> None:
+    def _pass_on(self, chunk: bytes, source: socket.socket, target: socket.socket, way: ProxyMode) -> None:
         if self._swallowed is way:
             self.touched += 1
             return
         if self._delay_s:
             self.touched += 1
             self._is_closed.wait(self._delay_s)
-        if way is Way.TO_SERVER and self._cut_after is not None and self._cut_after in chunk:
+        if way is ProxyMode.TO_SERVER and self._cut_after is not None and self._cut_after in chunk:
             self.touched += 1
             self._hang_up(source)
         self._send(chunk, target)
@@ -151,10 +153,10 @@ class Valve:
 
 
 @contextmanager
-def valve_before(server: str | int, port: int = 0) -> Iterator[Valve]:
+def open_fault_proxy(server: str | int, port: int = 0) -> Iterator[FaultProxy]:
     """Put a valve before this server until the block ends, at this port or at a free one."""
-    valve = Valve(server, port)
+    proxy = FaultProxy(server, port)
     try:
-        yield valve
+        yield proxy
     finally:
-        valve.close()
+        proxy.close()

@@ -10,10 +10,10 @@ from typing import Any
 import psycopg
 import redis
 
-from chaos.cluster import API, DECIDE, OTHER_SMTP, OURS, POSTGRES, SMTP, VALKEY, Site
+from chaos.cluster import API, DECIDE, OTHER_SMTP, OURS, POSTGRES, SMTP, VALKEY, Cluster
 from chaos.evidence import let_pass
-from chaos.fault_proxy import Valve, Way
-from chaos.schedule import Blow, Fault
+from chaos.fault_proxy import FaultProxy, ProxyMode
+from chaos.schedule import Fault, PlannedFault
 from delivery.vocabulary import QueueName, StepName
 from tasks.broker.bell_format import write_payload
 
@@ -26,78 +26,82 @@ _GARBAGE = ("x", "{}", "[]", '{"body": "%%%"}', '{"headers": {"task": "messages.
 _BESIDE = (psycopg.Error, redis.RedisError, OSError)
 
 
-def strike(site: Site, blow: Blow, is_over: threading.Event) -> bool:
+def strike(cluster: Cluster, fault: PlannedFault, is_over: threading.Event) -> bool:
     """Do this fault, wait for as long as it lasts (or until `is_over`), and say whether it hit anything."""
-    if is_over.wait(blow.at_s):
+    if is_over.wait(fault.at_s):
         return False
     try:
-        return bool(_STRIKES[blow.fault](site, blow, is_over))
+        return bool(_STRIKES[fault.fault](cluster, fault, is_over))
     except _BESIDE:  # Another fault was there first.
         return False
 
 
-def _kill(names: tuple[str, ...], site: Site, blow: Blow, is_over: threading.Event) -> bool:
-    killed = site.kill(*names)
-    is_over.wait(blow.lasts_s)
+def _kill(names: tuple[str, ...], cluster: Cluster, fault: PlannedFault, is_over: threading.Event) -> bool:
+    killed = cluster.kill(*names)
+    is_over.wait(fault.lasts_s)
     for name in names:
-        site.start(name)
+        cluster.start(name)
     return killed > 0
 
 
-def _freeze(name: str, site: Site, blow: Blow, is_over: threading.Event) -> bool:
-    was_alive = site.freeze(name)
-    is_over.wait(blow.lasts_s)
-    site.thaw()
+def _freeze(name: str, cluster: Cluster, fault: PlannedFault, is_over: threading.Event) -> bool:
+    was_alive = cluster.freeze(name)
+    is_over.wait(fault.lasts_s)
+    cluster.thaw()
     return was_alive
 
 
-def _flush(site: Site, blow: Blow, is_over: threading.Event) -> bool:
-    del blow, is_over
-    with site.broker() as broker:
+def _flush(cluster: Cluster, fault: PlannedFault, is_over: threading.Event) -> bool:
+    del fault, is_over
+    with cluster.broker() as broker:
         return bool(broker.flushall())
 
 
-def _turn(name: str, turn: Callable[[Valve], None], site: Site, blow: Blow, is_over: threading.Event) -> bool:
+def _turn(
+    name: str, turn: Callable[[FaultProxy], None], cluster: Cluster, fault: PlannedFault, is_over: threading.Event
+) -> bool:
     """Turn a valve for a while."""
-    valve = site.valves[name]
-    before = valve.touched
-    turn(valve)
-    is_over.wait(blow.lasts_s)
-    valve.let_flow()
-    return valve.touched > before
+    proxy = cluster.proxies[name]
+    before = proxy.touched
+    turn(proxy)
+    is_over.wait(fault.lasts_s)
+    proxy.let_flow()
+    return proxy.touched > before
 
 
-def _deafen(valve: Valve) -> None:
+def _deafen(proxy: FaultProxy) -> None:
     """Swallow what the server answers, and cut those connections afterwards: half a stream is none."""
-    valve.swallow(Way.TO_CLIENT)
+    proxy.swallow(ProxyMode.TO_CLIENT)
 
 
-def _turn_and_cut(name: str, turn: Callable[[Valve], None], site: Site, blow: Blow, is_over: threading.Event) -> bool:
-    has_hit = _turn(name, turn, site, blow, is_over)
-    site.valves[name].cut()
+def _turn_and_cut(
+    name: str, turn: Callable[[FaultProxy], None], cluster: Cluster, fault: PlannedFault, is_over: threading.Event
+) -> bool:
+    has_hit = _turn(name, turn, cluster, fault, is_over)
+    cluster.proxies[name].cut()
     return has_hit
 
 
-def _forge(site: Site, blow: Blow, is_over: threading.Event) -> bool:
+def _forge(cluster: Cluster, fault: PlannedFault, is_over: threading.Event) -> bool:
     """Ring for everything that was ever ordered, as a replay or a stranger would, and push what is no bell."""
-    del blow, is_over
-    url = site.inside.database_url.get_secret_value()
+    del fault, is_over
+    url = cluster.inside.database_url.get_secret_value()
     with psycopg.connect(url, connect_timeout=2) as db:
         messages = [str(row[0]) for row in db.execute("SELECT id FROM message").fetchall()]
         recipients = [row[0] for row in db.execute("SELECT id FROM recipient ORDER BY random()").fetchall()]
-    _push_bells(site, messages, recipients[:_FORGED_AT_ONCE])
+    _push_bells(cluster, messages, recipients[:_FORGED_AT_ONCE])
     return bool(messages)
 
 
-def _leap(site: Site, blow: Blow, is_over: threading.Event) -> bool:
-    del blow, is_over
-    with psycopg.connect(site.inside.database_url.get_secret_value(), connect_timeout=2) as db:
+def _leap(cluster: Cluster, fault: PlannedFault, is_over: threading.Event) -> bool:
+    del fault, is_over
+    with psycopg.connect(cluster.inside.database_url.get_secret_value(), connect_timeout=2) as db:
         return let_pass(db, _LEAP) > 0
 
 
-def _push_bells(site: Site, messages: list[str], recipients: list[int]) -> None:
+def _push_bells(cluster: Cluster, messages: list[str], recipients: list[int]) -> None:
     write = partial(write_payload, rung_at=datetime.now(UTC))
-    with site.broker() as broker:
+    with cluster.broker() as broker:
         for queue in (QueueName.DECIDE, QueueName.VETTING, QueueName.DELIVER_SMTP):
             broker.lpush(queue, *_GARBAGE)
         broker.lpush(QueueName.DECIDE, write(StepName.DECIDE, QueueName.DECIDE, messages))
@@ -106,14 +110,14 @@ def _push_bells(site: Site, messages: list[str], recipients: list[int]) -> None:
             broker.lpush(QueueName.DELIVER_SMTP, write(StepName.DELIVER, QueueName.DELIVER_SMTP, [each]))
 
 
-def _sprung(site: Site, blow: Blow, is_over: threading.Event) -> bool:
+def _sprung(cluster: Cluster, fault: PlannedFault, is_over: threading.Event) -> bool:
     """Wait for the armed crash point; `trial` has armed it."""
-    while not site.mark.exists() and not is_over.wait(_MARK_EVERY_S):
+    while not cluster.mark.exists() and not is_over.wait(_MARK_EVERY_S):
         continue
-    is_over.wait(blow.lasts_s)
-    site.thaw()
-    site.revive()
-    return site.mark.exists()
+    is_over.wait(fault.lasts_s)
+    cluster.thaw()
+    cluster.revive()
+    return cluster.mark.exists()
 
 
 _STRIKES: Mapping[Fault, Any] = {
@@ -130,17 +134,17 @@ _STRIKES: Mapping[Fault, Any] = {
     Fault.FREEZE_SMTP: partial(_freeze, SMTP),
     Fault.FREEZE_POSTGRES: partial(_freeze, POSTGRES),
     Fault.FREEZE_VALKEY: partial(_freeze, VALKEY),
-    Fault.CUT_POSTGRES: partial(_turn, POSTGRES, Valve.cut),
-    Fault.CUT_COMMIT: partial(_turn, POSTGRES, Valve.cut_after),
+    Fault.CUT_POSTGRES: partial(_turn, POSTGRES, FaultProxy.cut),
+    Fault.CUT_COMMIT: partial(_turn, POSTGRES, FaultProxy.cut_after),
     Fault.DEAF_POSTGRES: partial(_turn_and_cut, POSTGRES, _deafen),
-    Fault.DELAY_POSTGRES: partial(_turn, POSTGRES, lambda valve: valve.delay(_DELAY_S)),
-    Fault.CUT_VALKEY: partial(_turn, VALKEY, Valve.cut),
+    Fault.DELAY_POSTGRES: partial(_turn, POSTGRES, lambda proxy: proxy.delay(_DELAY_S)),
+    Fault.CUT_VALKEY: partial(_turn, VALKEY, FaultProxy.cut),
     Fault.DEAF_VALKEY: partial(_turn_and_cut, VALKEY, _deafen),
-    Fault.DELAY_VALKEY: partial(_turn, VALKEY, lambda valve: valve.delay(_DELAY_S)),
-    Fault.SLICE_VALKEY: partial(_turn, VALKEY, lambda valve: valve.slice(7)),
-    Fault.CUT_SMTP: partial(_turn, SMTP, Valve.cut),
+    Fault.DELAY_VALKEY: partial(_turn, VALKEY, lambda proxy: proxy.delay(_DELAY_S)),
+    Fault.SLICE_VALKEY: partial(_turn, VALKEY, lambda proxy: proxy.slice(7)),
+    Fault.CUT_SMTP: partial(_turn, SMTP, FaultProxy.cut),
     Fault.DEAF_SMTP: partial(_turn_and_cut, SMTP, _deafen),
-    Fault.SLICE_SMTP: partial(_turn, SMTP, lambda valve: valve.slice(3)),
+    Fault.SLICE_SMTP: partial(_turn, SMTP, lambda proxy: proxy.slice(3)),
     Fault.FORGED_BELLS: _forge,
     Fault.LEAP: _leap,
     Fault.CRASH_POINT: _sprung,

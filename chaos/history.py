@@ -12,7 +12,7 @@ from delivery.vocabulary import CaseState
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ClientAnswer:
     """What one request was answered, and how long that took. No status: it broke off, and nobody knows."""
 
     number: int
@@ -23,25 +23,25 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class StaffDecision:
     """What staff decided about a message: not before `began_at`, and whether they heard that it was so."""
 
     state: CaseState
     began_at: float
 
 
-class Ledger:
+class History:
     """Notes from many threads; every note is synced to the disk."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8")
         self._lock = threading.Lock()
-        self.answers: dict[int, list[Answer]] = defaultdict(list)
-        self.decisions: dict[int, Decision] = {}
+        self.answers: dict[int, list[ClientAnswer]] = defaultdict(list)
+        self.decisions: dict[int, StaffDecision] = {}
         self.direct: dict[int, str] = {}
         self.healed_at = float("inf")
 
-    def note_answer(self, answer: Answer) -> None:
+    def note_answer(self, answer: ClientAnswer) -> None:
         """Note what a request was answered."""
         self._write(kind="answer", **asdict(answer))
         with self._lock:
@@ -52,7 +52,7 @@ class Ledger:
         began_at = time()
         self._write(kind="decision", number=number, state=state, began_at=began_at)
         with self._lock:
-            self.decisions.setdefault(number, Decision(state, began_at))
+            self.decisions.setdefault(number, StaffDecision(state, began_at))
 
     def note_direct(self, number: int, message_id: str) -> None:
         """Note that the broker took a direct send."""

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from chaos.runner import Result, Stage, open_stage
+from chaos.runner import Runner, TrialResult, open_runner
 from chaos.schedule import Schedule
 
 # Forked before there is any thread: what a job is to do need not be pickled.
@@ -17,15 +17,15 @@ _STOP_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Job:
     """What all jobs do together: the schedules, drawn alike in each, how one is told, and on what kind of site."""
 
     schedules: Callable[[], Iterator[Schedule]]
-    tell: Callable[[Schedule, Result], None]
+    tell: Callable[[Schedule, TrialResult], None]
     is_swept: bool = True
 
 
-def play_all(task: Task, jobs: int) -> Iterator[Result]:
+def play_all(task: Job, jobs: int) -> Iterator[TrialResult]:
     """Play these schedules and give each result as it comes. Raises `RuntimeError` when a job broke."""
     following = _FORK.Value("i", 0)
     with _running(task, following, jobs) as (processes, results):
@@ -42,7 +42,7 @@ def play_all(task: Task, jobs: int) -> Iterator[Result]:
 
 
 @contextmanager
-def _running(task: Task, following: Any, jobs: int) -> Iterator[tuple[Sequence[Any], list[Connection]]]:
+def _running(task: Job, following: Any, jobs: int) -> Iterator[tuple[Sequence[Any], list[Connection]]]:
     """Start the jobs; whatever ends the block ends them and their servers."""
     processes, results = [], []
     for number in range(jobs):
@@ -63,11 +63,11 @@ def _running(task: Task, following: Any, jobs: int) -> Iterator[tuple[Sequence[A
             process.join(_STOP_TIMEOUT_S)
 
 
-def _work(task: Task, following: Any, results: Connection) -> None:
+def _work(task: Job, following: Any, results: Connection) -> None:
     # Control-C reaches the jobs as well; that they end, and their servers with them, is up to who started them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop_once)
-    with suppress(KeyboardInterrupt, BrokenPipeError), open_stage(is_swept=task.is_swept) as stage:
+    with suppress(KeyboardInterrupt, BrokenPipeError), open_runner(is_swept=task.is_swept) as stage:
         _play(stage, task, following, results)
 
 
@@ -77,7 +77,7 @@ def _stop_once(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _play(stage: Stage, task: Task, following: Any, results: Connection) -> None:
+def _play(stage: Runner, task: Job, following: Any, results: Connection) -> None:
     mine = _take(following)
     for number, schedule in enumerate(task.schedules()):
         if number == mine:

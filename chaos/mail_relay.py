@@ -27,7 +27,7 @@ class Copy:
 
 
 @dataclass
-class Mailhost:
+class MailRelay:
     """An SMTP server on a port of its own.
 
     `hostility` is about the share of mails that something goes wrong with. Addresses at `refusing.example` are refused
@@ -76,23 +76,23 @@ class Mailhost:
                 threading.Thread(target=_talk, args=(self, connection), name="mailhost talk", daemon=True).start()
 
 
-def _talk(host: Mailhost, connection: socket.socket) -> None:
-    with suppress(OSError, _Over), connection, connection.makefile("rb") as lines:
-        talk = _Talk(host, connection)
+def _talk(host: MailRelay, connection: socket.socket) -> None:
+    with suppress(OSError, _ConversationOver), connection, connection.makefile("rb") as lines:
+        talk = _Conversation(host, connection)
         talk.answer("CONNECT", _GOOD["CONNECT"])
         while line := lines.readline():
             if talk.hear(line.decode("utf-8", "replace").strip()):
                 talk.take(lines)
 
 
-class _Over(Exception):  # noqa: N818 - nothing went wrong
+class _ConversationOver(Exception):  # noqa: N818 - nothing went wrong
     """The connection is over."""
 
 
-class _Talk:
+class _Conversation:
     """One connection."""
 
-    def __init__(self, host: Mailhost, connection: socket.socket) -> None:
+    def __init__(self, host: MailRelay, connection: socket.socket) -> None:
         self._host = host
         self._connection = connection
         self._addresses: list[str] = []
@@ -107,7 +107,7 @@ class _Talk:
             self._addresses = []
         is_good = self.answer(verb, _GOOD.get(verb, "250 OK"))
         if verb == "QUIT":
-            raise _Over
+            raise _ConversationOver
         return verb == "DATA" and is_good
 
     def answer(self, stage: str, good: str) -> bool:
@@ -119,10 +119,10 @@ class _Talk:
         if trouble == "tarpit":
             self._host.wait(_TARPIT_S)
         if trouble in {"tarpit", "drop"}:
-            raise _Over
+            raise _ConversationOver
         self._say("???? \x01\x02 what" if trouble == "garbage" else trouble)
         if trouble.startswith("421"):
-            raise _Over
+            raise _ConversationOver
         return False
 
     def take(self, lines: "object") -> None:
@@ -130,7 +130,7 @@ class _Talk:
         content = bytearray()
         while (line := lines.readline()) != b".\r\n":  # type: ignore[attr-defined] # a file of bytes
             if not line:
-                raise _Over
+                raise _ConversationOver
             content += line.removeprefix(b".") if line.startswith(b"..") else line
         trouble = self._host.draw_trouble()
         if trouble is None or trouble in _TAKEN_ALL_THE_SAME:
@@ -142,7 +142,7 @@ class _Talk:
         if trouble == "tarpit":
             self._host.wait(_TARPIT_S)
         if trouble in {"tarpit", "drop"}:
-            raise _Over
+            raise _ConversationOver
         self._say({None: "250 Taken", "garbage": "???? what"}.get(trouble, trouble or ""))
 
     def _hear_rcpt(self, address: str) -> None:

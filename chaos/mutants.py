@@ -36,7 +36,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class Mutant:
     """A broken build: the promise it breaks, how, and the trial that must see it."""
 
     name: str
@@ -45,16 +45,16 @@ class Broken:
     edits: tuple[Edit, ...]
 
 
-def broken_builds() -> list[Broken]:
+def broken_builds() -> list[Mutant]:
     """Read all of them."""
     read = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(_BROKEN.glob("*.toml"))}
     return [
-        Broken(name, facts["promise"], tuple(facts["trial"]), tuple(Edit(**edit) for edit in facts["edit"]))
+        Mutant(name, facts["promise"], tuple(facts["trial"]), tuple(Edit(**edit) for edit in facts["edit"]))
         for name, facts in read.items()
     ]
 
 
-def break_tree(build: Broken, source: Path, target: Path) -> None:
+def break_tree(build: Mutant, source: Path, target: Path) -> None:
     """Copy the packages and break the copy. Raises `ValueError` where an edit fits no place, or more than one."""
     for package in _PACKAGES:
         shutil.copytree(source / package, target / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -88,7 +88,7 @@ def main() -> int:
     return 1 if unseen else 0
 
 
-def _is_seen(build: Broken, is_over: threading.Event) -> bool:
+def _is_seen(build: Mutant, is_over: threading.Event) -> bool:
     """Play its trial; what depends on luck may need a second one."""
     with tempfile.TemporaryDirectory(prefix="postroom-broken-") as folder:
         break_tree(build, ROOT, Path(folder))
@@ -103,7 +103,7 @@ def _is_seen(build: Broken, is_over: threading.Event) -> bool:
     return False
 
 
-def _play(build: Broken, folder: Path) -> "subprocess.CompletedProcess[str]":
+def _play(build: Mutant, folder: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "chaos", *build.trial]
     environment = {**os.environ, "PYTHONPATH": str(folder)}  # noqa: TID251 - what children inherit is no setting
     return subprocess.run(

@@ -6,8 +6,8 @@ import threading
 from uuid import UUID
 
 from chaos.clients import subject
-from chaos.cluster import Site
-from chaos.history import Ledger
+from chaos.cluster import Cluster
+from chaos.history import History
 from chaos.schedule import Ending, Planned
 from delivery.records.database import DATABASE_UNAVAILABLE, Database, open_database, transaction
 from delivery.records.pipeline import vetting_cases
@@ -23,16 +23,18 @@ _COMMAND_TIMEOUT_S = 30
 _RULINGS = {Ending.APPROVED: CaseState.APPROVED, Ending.REJECTED: CaseState.REJECTED}
 
 
-class Staff:
+class Reviewers:
     """Decides every open case that the schedule wants decided, until it is told to go home.
 
     With `crash_at` a decision is a command of its own, in which that crash point is armed, until it has sprung.
     """
 
-    def __init__(self, site: Site, messages: tuple[Planned, ...], run: str, ledger: Ledger, crash_at: str = "") -> None:
-        self._site = site
+    def __init__(
+        self, cluster: Cluster, messages: tuple[Planned, ...], run: str, history: History, crash_at: str = ""
+    ) -> None:
+        self._cluster = cluster
         self._planned = {subject(run, each.number): each for each in messages if each.ending in _RULINGS}
-        self._ledger = ledger
+        self._history = history
         self._crash_at = crash_at
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="staff", daemon=True)
@@ -41,13 +43,13 @@ class Staff:
         """Begin to look for open cases."""
         self._thread.start()
 
-    def go_home(self) -> None:
+    def stop(self) -> None:
         """Decide no more."""
         self._is_over.set()
         self._thread.join()
 
     def _work(self) -> None:
-        database = open_database(self._site.inside, connections=1)
+        database = open_database(self._cluster.inside, connections=1)
         while not self._is_over.wait(_LOOK_EVERY_S):
             try:
                 self._decide_all(database)
@@ -64,13 +66,15 @@ class Staff:
 
     def _decide(self, database: Database, case: CaseView, planned: Planned) -> None:
         state = _RULINGS[planned.ending]
-        self._ledger.note_decision(planned.number, state)
-        if self._crash_at and not self._site.mark.exists():
+        self._history.note_decision(planned.number, state)
+        if self._crash_at and not self._cluster.mark.exists():
             self._command(case.case_id, "approve" if state is CaseState.APPROVED else "reject")
             return
         try:
             close_case(
-                StepContext(self._site.inside, database, SilentDoorbell()), case.case_id, CaseDecision(state, "staff")
+                StepContext(self._cluster.inside, database, SilentDoorbell()),
+                case.case_id,
+                CaseDecision(state, "staff"),
             )
         except CaseNotOpen:  # A decision whose commit was not heard of.
             return
@@ -78,8 +82,8 @@ class Staff:
     def _command(self, case_id: UUID, verb: str) -> None:
         subprocess.run(
             [sys.executable, "-m", "worker", "vetting", verb, str(case_id), "--as", "staff"],
-            cwd=self._site.folder,
-            env=self._site.environment(self._crash_at),
+            cwd=self._cluster.folder,
+            env=self._cluster.environment(self._crash_at),
             capture_output=True,
             timeout=_COMMAND_TIMEOUT_S,
             check=False,

@@ -15,14 +15,14 @@ import redis
 from psycopg import Error, connect
 
 from chaos.checker import violations
-from chaos.clients import Clients, furnish
-from chaos.cluster import API, DATABASE, OURS, Site, processes_of
+from chaos.clients import Clients, seed
+from chaos.cluster import API, DATABASE, OURS, Cluster, processes_of
 from chaos.evidence import Left, empty, gather, let_pass, look
 from chaos.faults import strike
-from chaos.history import Ledger
+from chaos.history import History
 from chaos.migration import migrate_and_crash
-from chaos.reviewers import Staff
-from chaos.schedule import LOAD_S, Blow, Fault, Schedule
+from chaos.reviewers import Reviewers
+from chaos.schedule import LOAD_S, Fault, PlannedFault, Schedule
 from delivery.records.database import open_database
 from delivery.records.migrate import create_database, migrate
 from delivery.vocabulary import CredentialKind, QueueName
@@ -41,7 +41,7 @@ _AFTERMATH_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class TrialResult:
     """What came of a trial. `unfired` names faults that hit nothing; such a trial counts for nothing."""
 
     schedule: Schedule
@@ -60,28 +60,28 @@ class Result:
 
 
 @dataclass
-class Stage:
+class Runner:
     """A running site with its client, for one trial after the other."""
 
-    site: Site
+    cluster: Cluster
     shown: dict[CredentialKind, str] = field(default_factory=dict)
 
-    def play(self, schedule: Schedule) -> Result:
+    def play(self, schedule: Schedule) -> TrialResult:
         """Carry a trial out and judge it."""
         began_at = monotonic()
-        migrating = next((blow for blow in schedule.blows if blow.is_migration), None)
+        migrating = next((fault for fault in schedule.faults if fault.is_migration), None)
         if migrating is not None:
-            return _play_migration(self.site, schedule, migrating)
+            return _play_migration(self.cluster, schedule, migrating)
         run = f"T{secrets.token_hex(4)}"
         self._prepare(schedule, run)
-        ledger = Ledger(self.site.folder / "ledger.jsonl")
-        unfired = self._trouble(schedule, run, ledger)
+        history = History(self.cluster.folder / "ledger.jsonl")
+        unfired = self._trouble(schedule, run, history)
         converged_s = self._converge(schedule, run)
         threading.Event().wait(_AFTERMATH_S)
-        url = self.site.inside.database_url.get_secret_value()
-        evidence = gather(url, schedule, run, ledger=ledger, copies=list(self.site.mailhost.copies))
-        ledger.close()
-        return Result(
+        url = self.cluster.inside.database_url.get_secret_value()
+        evidence = gather(url, schedule, run, history=history, copies=list(self.cluster.relay.copies))
+        history.close()
+        return TrialResult(
             schedule=schedule,
             violations=[*violations(evidence), *_lateness(schedule, converged_s)],
             unfired=unfired,
@@ -93,40 +93,40 @@ class Stage:
         )
 
     def _prepare(self, schedule: Schedule, run: str) -> None:
-        self.site.heal()
-        _empty_database(self.site)
-        self.site.mark = self.site.folder / f"mark-{run}"
-        _await_workers(self.site)
-        self.site.arm("")  # Whatever an earlier trial armed in vain must not spring in this one.
-        for blow in schedule.blows:
-            if blow.point is not None and not blow.is_ruling:
-                self.site.arm(crash_at(self.site, blow), processes_of(blow.point))
-        self.site.mailhost.hostility = schedule.hostility
+        self.cluster.heal()
+        _empty_database(self.cluster)
+        self.cluster.mark = self.cluster.folder / f"mark-{run}"
+        _await_workers(self.cluster)
+        self.cluster.arm("")  # Whatever an earlier trial armed in vain must not spring in this one.
+        for fault in schedule.faults:
+            if fault.point is not None and not fault.is_ruling:
+                self.cluster.arm(crash_at(self.cluster, fault), processes_of(fault.point))
+        self.cluster.relay.hostility = schedule.hostility
 
-    def _trouble(self, schedule: Schedule, run: str, ledger: Ledger) -> tuple[str, ...]:
+    def _trouble(self, schedule: Schedule, run: str, history: History) -> tuple[str, ...]:
         """Send and strike until both are over; answer the faults that hit nothing."""
         is_over = threading.Event()
-        staff = Staff(self.site, schedule.messages, run, ledger, self._crash_of_staff(schedule))
-        staff.start()
-        self._staff = staff
-        people = Clients(self.site, self.shown, run, ledger)
-        with ThreadPoolExecutor(len(schedule.blows) + 1, "trouble") as pool:
+        reviewers = Reviewers(self.cluster, schedule.messages, run, history, self._crash_of_staff(schedule))
+        reviewers.start()
+        self._staff = reviewers
+        people = Clients(self.cluster, self.shown, run, history)
+        with ThreadPoolExecutor(len(schedule.faults) + 1, "trouble") as pool:
             sending = pool.submit(people.send_all, schedule.messages)
-            striking = {blow: pool.submit(strike, self.site, blow, is_over) for blow in schedule.blows}
+            striking = {fault: pool.submit(strike, self.cluster, fault, is_over) for fault in schedule.faults}
             try:
                 unfired = _outcomes(striking, is_over, lambda: sending.done() and self._is_quiet(schedule, run))
-                self._heal(schedule, run, ledger)
+                self._heal(schedule, run, history)
                 sending.result()
             finally:
                 is_over.set()
-                people.go_home()
+                people.stop()
         return unfired
 
-    def _heal(self, schedule: Schedule, run: str, ledger: Ledger) -> None:
-        self.site.heal()
+    def _heal(self, schedule: Schedule, run: str, history: History) -> None:
+        self.cluster.heal()
         while self._look(schedule, run) is None:
             threading.Event().wait(_LOOK_EVERY_S)
-        ledger.note_healed()
+        history.note_healed()
 
     def _converge(self, schedule: Schedule, run: str) -> float:
         """Wait until all is settled, letting time pass in leaps where all wait; answer how long it took, in seconds."""
@@ -134,7 +134,7 @@ class Stage:
         leapt_s, bound_s = 0.0, _BOUND_S if schedule.is_swept else _PROMPT_S
         before: Left | None = None
         while (lasted_s := monotonic() - began_at + leapt_s) < bound_s:
-            self.site.revive()
+            self.cluster.revive()
             left = self._look(schedule, run)
             if left is not None and left.unsettled == 0:
                 break
@@ -144,7 +144,7 @@ class Stage:
                 leapt_s += self._leap()
                 since = monotonic()
             threading.Event().wait(_LOOK_EVERY_S)
-        self._staff.go_home()
+        self._staff.stop()
         return lasted_s
 
     def _is_idle(self, left: Left, since: float) -> bool:
@@ -152,7 +152,7 @@ class Stage:
 
         On a busy machine workers take long to start and staff to decide, and no time may leap over that.
         """
-        return not left.held and (not left.moving or monotonic() - since > _PATIENCE_S) and _are_awake(self.site)
+        return not left.held and (not left.moving or monotonic() - since > _PATIENCE_S) and _are_awake(self.cluster)
 
     def _is_quiet(self, schedule: Schedule, run: str) -> bool:
         left = self._look(schedule, run)
@@ -161,9 +161,9 @@ class Stage:
     def _look(self, schedule: Schedule, run: str) -> Left | None:
         """Count what is left to do. The letterbox first: what has left it is in the database."""
         try:
-            with self.site.broker() as broker:
+            with self.cluster.broker() as broker:
                 unread = int(broker.llen(QueueName.ACCEPT))
-            with connect(self.site.inside.database_url.get_secret_value(), connect_timeout=2) as db:
+            with connect(self.cluster.inside.database_url.get_secret_value(), connect_timeout=2) as db:
                 left = look(db, schedule, run)
         except (Error, redis.RedisError):
             return None
@@ -171,47 +171,47 @@ class Stage:
 
     def _leap(self) -> float:
         try:
-            with connect(self.site.inside.database_url.get_secret_value(), connect_timeout=2) as db:
+            with connect(self.cluster.inside.database_url.get_secret_value(), connect_timeout=2) as db:
                 let_pass(db, _LEAP)
         except Error:  # It has just been revived, or locks the rows in another order; the next look leaps.
             return 0.0
         return _LEAP.total_seconds()
 
     def _crash_of_staff(self, schedule: Schedule) -> str:
-        blow = next((blow for blow in schedule.blows if blow.is_ruling), None)
-        return crash_at(self.site, blow) if blow else ""
+        fault = next((fault for fault in schedule.faults if fault.is_ruling), None)
+        return crash_at(self.cluster, fault) if fault else ""
 
 
-def crash_at(site: Site, blow: Blow) -> str:
+def crash_at(cluster: Cluster, fault: PlannedFault) -> str:
     """Write the setting that arms this fault's crash point."""
-    return f"{blow.point}:{blow.hit}:{blow.action}:{site.mark}"
+    return f"{fault.point}:{fault.hit}:{fault.action}:{cluster.mark}"
 
 
 @contextmanager
-def open_stage(*, is_swept: bool = True) -> Iterator[Stage]:
+def open_runner(*, is_swept: bool = True) -> Iterator[Runner]:
     """Start a whole site in a temporary folder, and stop it again; without a sweep it sweeps every ten minutes."""
     with TemporaryDirectory(prefix="postroom-chaos-", ignore_cleanup_errors=True) as folder:
-        site = Site(Path(folder), sweep_tick_s=None if is_swept else _LATE_SWEEP_S)
+        cluster = Cluster(Path(folder), sweep_tick_s=None if is_swept else _LATE_SWEEP_S)
         try:
-            site.start_servers()
-            create_database(site.maintenance_url, DATABASE)
-            database = open_database(site.inside, connections=1)
+            cluster.start_servers()
+            create_database(cluster.maintenance_url, DATABASE)
+            database = open_database(cluster.inside, connections=1)
             migrate(database)
             database.dispose()
-            stage = Stage(site, furnish(site))
+            stage = Runner(cluster, seed(cluster))
             for name in OURS:
-                site.start(name)
+                cluster.start(name)
             yield stage
         finally:
-            site.close()
+            cluster.close()
 
 
 def _outcomes(
-    striking: dict[Blow, "Future[bool]"], is_over: threading.Event, is_quiet: Callable[[], bool]
+    striking: dict[PlannedFault, "Future[bool]"], is_over: threading.Event, is_quiet: Callable[[], bool]
 ) -> tuple[str, ...]:
     """Hear of every fault whether it hit; a crash point that nothing can pass any more is given up."""
     until = monotonic() + LOAD_S + _LAST_BLOW_S
-    waiting = [future for blow, future in striking.items() if blow.fault is not Fault.CRASH_POINT]
+    waiting = [future for fault, future in striking.items() if fault.fault is not Fault.CRASH_POINT]
     for future in waiting:
         future.result()
     crashing = [future for future in striking.values() if future not in waiting]
@@ -219,7 +219,7 @@ def _outcomes(
         while not future.done() and monotonic() < until and not is_quiet():
             is_over.wait(_LOOK_EVERY_S)
     is_over.set()
-    return tuple(blow.name for blow, future in striking.items() if not future.result())
+    return tuple(fault.name for fault, future in striking.items() if not future.result())
 
 
 def _lateness(schedule: Schedule, converged_s: float) -> list[str]:
@@ -228,39 +228,39 @@ def _lateness(schedule: Schedule, converged_s: float) -> list[str]:
     return [f"bells_are_enough: with every bell heard not all was settled after {_PROMPT_S:.0f} s"]
 
 
-def _play_migration(site: Site, schedule: Schedule, blow: Blow) -> Result:
+def _play_migration(cluster: Cluster, schedule: Schedule, fault: PlannedFault) -> TrialResult:
     began_at = monotonic()
-    has_fired, faults = migrate_and_crash(site, blow, crash_at(site, blow))
-    unfired = () if has_fired else (blow.name,)
-    return Result(replace(schedule, messages=()), faults, unfired, 0.0, monotonic() - began_at)
+    has_fired, faults = migrate_and_crash(cluster, fault, crash_at(cluster, fault))
+    unfired = () if has_fired else (fault.name,)
+    return TrialResult(replace(schedule, messages=()), faults, unfired, 0.0, monotonic() - began_at)
 
 
-def _await_workers(site: Site) -> None:
+def _await_workers(cluster: Cluster) -> None:
     """Wait until every worker has said that it sweeps; a fault that comes before them hits nothing."""
     for _ in range(_START_LOOKS):
-        site.revive()
-        if _are_awake(site):
+        cluster.revive()
+        if _are_awake(cluster):
             return
         threading.Event().wait(_LOOK_EVERY_S)
 
 
-def _are_awake(site: Site) -> bool:
-    pids = [site.pid(name) for name in OURS if name != API]
+def _are_awake(cluster: Cluster) -> bool:
+    pids = [cluster.pid(name) for name in OURS if name != API]
     try:
-        with connect(site.inside.database_url.get_secret_value(), connect_timeout=2) as db:
+        with connect(cluster.inside.database_url.get_secret_value(), connect_timeout=2) as db:
             found = db.execute("SELECT DISTINCT pid FROM worker WHERE pid = ANY(%s)", (pids,)).fetchall()
     except Error:
         return False
     return len(found) == len(pids)
 
 
-def _empty_database(site: Site) -> None:
+def _empty_database(cluster: Cluster) -> None:
     """Throw away what an earlier trial left, as soon as the database lets us."""
     while True:
         try:
-            empty(site.inside.database_url.get_secret_value())
+            empty(cluster.inside.database_url.get_secret_value())
         except Error:
-            site.revive()
+            cluster.revive()
             threading.Event().wait(_LOOK_EVERY_S)
         else:
             return

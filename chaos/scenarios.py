@@ -4,33 +4,41 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from chaos.schedule import LOAD_S, Blow, Ending, Fault, Schedule, draw_focused, is_often
+from chaos.schedule import LOAD_S, Ending, Fault, PlannedFault, Schedule, draw_focused, is_often
 from delivery.crash_points import CrashAction, CrashPoint
 
 # The sweep finds nothing while bells are heard. A dead worker is buried within two looks of the others' watch; an
 # attempt lapses under one that lives and does not come on: it freezes with mails in hand, and their leases run out.
 _LAPSING = (
-    Blow(Fault.DEAF_SMTP, 0.2, 2.0),
-    Blow(Fault.FREEZE_SMTP, 1.0, 4.0),
-    Blow(Fault.LEAP, 1.4),
-    Blow(Fault.LEAP, 2.2),
+    PlannedFault(Fault.DEAF_SMTP, 0.2, 2.0),
+    PlannedFault(Fault.FREEZE_SMTP, 1.0, 4.0),
+    PlannedFault(Fault.LEAP, 1.4),
+    PlannedFault(Fault.LEAP, 2.2),
 )
 _MESSAGES, _SHORT_LOAD_S = 40, 1.0
 _BEFORE = {
     CrashPoint.LEASE_EXPIRY_WRITTEN: _LAPSING,
     CrashPoint.LEASE_EXPIRY_COMMITTED: _LAPSING,
-    CrashPoint.SWEEP_FOUND: (Blow(Fault.CUT_VALKEY, 0.3), Blow(Fault.DEAF_VALKEY, 0.4, 2.0)),
-    CrashPoint.SWEEP_WORKED: (Blow(Fault.CUT_VALKEY, 0.3), Blow(Fault.DEAF_VALKEY, 0.4, 2.0)),
+    CrashPoint.SWEEP_FOUND: (PlannedFault(Fault.CUT_VALKEY, 0.3), PlannedFault(Fault.DEAF_VALKEY, 0.4, 2.0)),
+    CrashPoint.SWEEP_WORKED: (PlannedFault(Fault.CUT_VALKEY, 0.3), PlannedFault(Fault.DEAF_VALKEY, 0.4, 2.0)),
 }
 
 
-_FROZEN = Blow(Fault.CRASH_POINT, 0.0, 6.0, CrashPoint.DATA_END_ANSWERED, 1, CrashAction.FREEZE)
+_FROZEN = PlannedFault(Fault.CRASH_POINT, 0.0, 6.0, CrashPoint.DATA_END_ANSWERED, 1, CrashAction.FREEZE)
 _OFTEN = (0.7, 1.1, 1.5, 1.9, 2.3, 2.7)
 SCENES = {
     # A worker freezes before it can record that its mail was taken, another sends it again, and the first one wakes.
-    "late_outcome": (_FROZEN, Blow(Fault.LEAP, 2.5), Blow(Fault.LEAP, 3.7), Blow(Fault.LEAP, 4.9)),
+    "late_outcome": (
+        _FROZEN,
+        PlannedFault(Fault.LEAP, 2.5),
+        PlannedFault(Fault.LEAP, 3.7),
+        PlannedFault(Fault.LEAP, 4.9),
+    ),
     # Mails that trickle are in somebody's hands for long enough to be rung for by a stranger.
-    "forged_bells": (Blow(Fault.SLICE_SMTP, 0.2, 3.0), *(Blow(Fault.FORGED_BELLS, at_s) for at_s in _OFTEN)),
+    "forged_bells": (
+        PlannedFault(Fault.SLICE_SMTP, 0.2, 3.0),
+        *(PlannedFault(Fault.FORGED_BELLS, at_s) for at_s in _OFTEN),
+    ),
     "only_bells": (),
 }
 """Rare meetings by name. In `only_bells` nothing goes wrong, and the sweep comes too late to help."""
@@ -54,7 +62,7 @@ def point_schedules(
         chance = random.Random(seed + number)
         hit = chance.choice((1, 2)) if is_often(point) else 1
         done = CrashAction.KILL if is_command else action
-        crash = Blow(Fault.CRASH_POINT, 0.0, 0.5, point, hit, done)
+        crash = PlannedFault(Fault.CRASH_POINT, 0.0, 0.5, point, hit, done)
         before = _BEFORE.get(point, ())
         # Whatever needs no other fault has sprung within the first second.
         yield draw_focused(seed + number, (*before, crash), count=_MESSAGES, load_s=LOAD_S if before else _SHORT_LOAD_S)

@@ -84,7 +84,7 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Blow:
+class PlannedFault:
     """One fault: when it begins, how long it lasts where it lasts, and which crash point it springs."""
 
     fault: Fault
@@ -116,7 +116,7 @@ class Schedule:
 
     seed: int
     messages: tuple[Planned, ...]
-    blows: tuple[Blow, ...]
+    faults: tuple[PlannedFault, ...]
     hostility: float
     is_swept: bool = True
     """False: all must be done by bells alone, before any sweep comes."""
@@ -139,15 +139,15 @@ def draw(seed: int, largest: int = LARGEST) -> Schedule:
     """Draw a trial with one to three faults."""
     chance = random.Random(seed)
     messages = draw_messages(chance, chance.randint(min(20, largest), largest))
-    blows = tuple(_draw_blow(chance) for _ in range(chance.randint(1, 3)))
+    faults = tuple(_draw_blow(chance) for _ in range(chance.randint(1, 3)))
     hostility = 0.3 if chance.random() < _HOSTILE_SHARE else 0.0
-    return Schedule(seed, messages, _one_crash(sorted(blows, key=lambda blow: blow.at_s)), hostility)
+    return Schedule(seed, messages, _one_crash(sorted(faults, key=lambda fault: fault.at_s)), hostility)
 
 
-def draw_focused(seed: int, blows: tuple[Blow, ...], *, count: int = 40, load_s: float = LOAD_S) -> Schedule:
+def draw_focused(seed: int, faults: tuple[PlannedFault, ...], *, count: int = 40, load_s: float = LOAD_S) -> Schedule:
     """Draw a trial around these faults."""
     chance = random.Random(seed)
-    return Schedule(seed, draw_messages(chance, count, load_s), blows, hostility=0.0, is_focused=True)
+    return Schedule(seed, draw_messages(chance, count, load_s), faults, hostility=0.0, is_focused=True)
 
 
 def draw_messages(chance: random.Random, count: int, load_s: float = LOAD_S) -> tuple[Planned, ...]:
@@ -167,17 +167,17 @@ def _draw_message(chance: random.Random, number: int, load_s: float) -> Planned:
     )
 
 
-def _draw_blow(chance: random.Random) -> Blow:
+def _draw_blow(chance: random.Random) -> PlannedFault:
     fault = chance.choice(list(Fault))
     at_s, lasts_s = chance.uniform(0.3, LOAD_S - 0.5), chance.uniform(0.3, 2.5)
     if fault is not Fault.CRASH_POINT:
-        return Blow(fault, at_s, lasts_s)
+        return PlannedFault(fault, at_s, lasts_s)
     action = chance.choices(list(CrashAction), weights=[3, 1, 1])[0]
     point = chance.choice(RANDOM_POINTS)
-    return Blow(fault, 0.0, lasts_s, point, chance.choice((1, 1, 2, 5) if is_often(point) else (1,)), action)
+    return PlannedFault(fault, 0.0, lasts_s, point, chance.choice((1, 1, 2, 5) if is_often(point) else (1,)), action)
 
 
-def _one_crash(blows: list[Blow]) -> tuple[Blow, ...]:
+def _one_crash(faults: list[PlannedFault]) -> tuple[PlannedFault, ...]:
     """Keep one crash point at most: a process is armed with one."""
-    crashes = [blow for blow in blows if blow.point]
-    return tuple(blow for blow in blows if blow.point is None or blow is crashes[0])
+    crashes = [fault for fault in faults if fault.point]
+    return tuple(fault for fault in faults if fault.point is None or fault is crashes[0])

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 from uuid_utils.compat import uuid7
 
-from chaos.fault_proxy import Valve, valve_before
+from chaos.fault_proxy import FaultProxy, open_fault_proxy
 from delivery.settings import Settings
 from tests.support.api_client import Headers, post, status_of
 from tests.support.api_server import open_door
@@ -40,7 +40,7 @@ def test_with_a_database_that_froze_the_door_says_so_within_two_seconds_and_reco
     settings: Settings, fixtures: Fixtures, key: Headers
 ) -> None:
     account_id = fixtures.account()
-    with valve_before(_socket_of_database(settings)) as valve:
+    with open_fault_proxy(_socket_of_database(settings)) as valve:
         frozen = settings.model_copy(update={"database_url": _through(valve, settings)})
         with open_door(frozen) as client:
             assert 201 == post(client, key, account_id, prefer="respond-async").status_code
@@ -99,6 +99,6 @@ def _socket_of_database(settings: Settings) -> str:
     return f"{query['host']}/.s.PGSQL.5432"
 
 
-def _through(valve: Valve, settings: Settings) -> SecretStr:
+def _through(valve: FaultProxy, settings: Settings) -> SecretStr:
     parts = urlsplit(settings.database_url.get_secret_value())
     return SecretStr(f"postgresql://postgres@127.0.0.1:{valve.port}{parts.path}?{urlencode({'sslmode': 'disable'})}")

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from redis import Redis
 from uuid_utils.compat import uuid7
 
-from chaos.fault_proxy import Valve, valve_before
+from chaos.fault_proxy import FaultProxy, open_fault_proxy
 from delivery.crash_points import CrashPoint, arm
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, QueueName, State, StepName
@@ -41,14 +41,14 @@ def app(settings: Settings) -> Iterator[Celery]:
 
 
 @pytest.fixture
-def valve(settings: Settings) -> Iterator[Valve]:
+def valve(settings: Settings) -> Iterator[FaultProxy]:
     """Put a pipe before the broker that can be frozen."""
-    with valve_before(_socket_of(settings)) as valve:
+    with open_fault_proxy(_socket_of(settings)) as valve:
         yield valve
 
 
 @pytest.fixture
-def piped(settings: Settings, valve: Valve, worker_number: int) -> Iterator[BrokerDoorbell]:
+def piped(settings: Settings, valve: FaultProxy, worker_number: int) -> Iterator[BrokerDoorbell]:
     """Give a doorbell that rings through the valve."""
     url = SecretStr(f"redis://127.0.0.1:{valve.port}/{worker_number}")
     doorbell = BrokerDoorbell(settings.model_copy(update={"broker_url": url}))
@@ -121,7 +121,7 @@ def test_a_bell_without_ids_is_not_rung(settings: Settings, broker: Redis) -> No
 
 
 def test_bells_that_gather_behind_a_slow_broker_ride_together(
-    piped: BrokerDoorbell, valve: Valve, broker: Redis
+    piped: BrokerDoorbell, valve: FaultProxy, broker: Redis
 ) -> None:
     ids = [uuid7() for _ in range(1202)]
     piped.ring(StepName.DECIDE, QueueName.DECIDE, ids[:1])
@@ -143,7 +143,7 @@ def test_bells_that_gather_behind_a_slow_broker_ride_together(
     assert [[[1, 2, 3]]] == [_arguments(bell) for bell in _bells(broker, QueueName.DELIVER_SMTP)]
 
 
-def test_a_frozen_broker_holds_up_nobody(piped: BrokerDoorbell, valve: Valve) -> None:
+def test_a_frozen_broker_holds_up_nobody(piped: BrokerDoorbell, valve: FaultProxy) -> None:
     valve.freeze()
     began = monotonic()
 
@@ -173,7 +173,7 @@ def test_bells_are_heard_again_soon_after_the_broker_came_back(settings: Setting
     doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
     wait_until(lambda: not doorbell.is_ringing, within_s=5)
 
-    with valve_before(_socket_of(settings), port):
+    with open_fault_proxy(_socket_of(settings), port):
         doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
 
         wait_until(lambda: doorbell.is_ringing, within_s=5)
@@ -187,7 +187,7 @@ def test_the_doorbell_notices_by_itself_that_the_broker_is_back(settings: Settin
     doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
     wait_until(lambda: not doorbell.is_ringing, within_s=5)
 
-    with valve_before(_socket_of(settings), port):
+    with open_fault_proxy(_socket_of(settings), port):
         wait_until(lambda: doorbell.is_ringing, within_s=5)
         doorbell.close()
 

@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 from api_stub.ratelimit.limiter import Limiter
 from api_stub.ratelimit.redis_counter import KEY_PREFIX, PATIENCE_S, RedisCounter, RedisSlidingWindow
 from api_stub.ratelimit.window import RateLimit, WindowUsage
-from chaos.fault_proxy import Valve, valve_before
+from chaos.fault_proxy import FaultProxy, open_fault_proxy
 from delivery.settings import Settings
 from tests.support.rate_limits import Call, admitted
 
@@ -157,7 +157,7 @@ def test_an_absent_redis_leaves_each_process_its_own_limit(settings: Settings, c
 
 
 def test_a_redis_that_freezes_under_way_is_not_waited_for(settings: Settings, client_id: UUID) -> None:
-    async def test(valve: Valve) -> tuple[int, int, float, float]:
+    async def test(valve: FaultProxy) -> tuple[int, int, float, float]:
         async with limiter_of(settings, port=valve.port, patience_s=PATIENCE_S) as limiter:
             before = await admitted(request(limiter, client_id, 50), 10)
             valve.freeze()
@@ -167,7 +167,7 @@ def test_a_redis_that_freezes_under_way_is_not_waited_for(settings: Settings, cl
             others = [await admitted(request(limiter, client_id, 50), 1) for _ in range(100)]
             return before + first + sum(others), first, froze - begun, monotonic() - froze
 
-    with valve_before(_socket_of(settings)) as valve:
+    with open_fault_proxy(_socket_of(settings)) as valve:
         let_in, first, first_took_s, others_took_s = asyncio.run(test(valve))
         valve.let_flow()
 
@@ -177,7 +177,7 @@ def test_a_redis_that_freezes_under_way_is_not_waited_for(settings: Settings, cl
 
 
 def test_a_redis_that_thaws_is_shared_again(settings: Settings, client_id: UUID) -> None:
-    async def test(valve: Valve) -> int:
+    async def test(valve: FaultProxy) -> int:
         async with limiter_of(settings, port=valve.port, patience_s=PATIENCE_S) as one, limiter_of(settings) as other:
             valve.freeze()
             await admitted(request(one, uuid7(), 5), 1)
@@ -186,7 +186,7 @@ def test_a_redis_that_thaws_is_shared_again(settings: Settings, client_id: UUID)
             await admitted(request(one, client_id, 5), 3)
             return await admitted(request(other, client_id, 5), 25)
 
-    with valve_before(_socket_of(settings)) as valve:
+    with open_fault_proxy(_socket_of(settings)) as valve:
         assert 2 == asyncio.run(test(valve))
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from chaos.fault_proxy import Valve, valve_before
+from chaos.fault_proxy import FaultProxy, open_fault_proxy
 from delivery.records.database import disable_idle_timeout, transaction
 from delivery.settings import Settings
 from delivery.vocabulary import Channel, State
@@ -35,14 +35,14 @@ _WAITS_FOR_A_ROW = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lo
 
 
 @pytest.fixture
-def valve(mailbox: Mailbox) -> Iterator[Valve]:
+def valve(mailbox: Mailbox) -> Iterator[FaultProxy]:
     """Give the way to that relay."""
-    with valve_before(mailbox.port) as valve:
+    with open_fault_proxy(mailbox.port) as valve:
         yield valve
 
 
 @pytest.fixture
-def group(fixtures: Fixtures, base_settings: Settings, tmp_path: Path, valve: Valve) -> Iterator[ProcessGroup]:
+def group(fixtures: Fixtures, base_settings: Settings, tmp_path: Path, valve: FaultProxy) -> Iterator[ProcessGroup]:
     """Give a crew without a bell, that sends four mails at once and gives each 3 s."""
     chosen = {"bell": False, "smtp_concurrency": 4, "smtp_timeout_s": 3, "send_deadline_s": 3}
     with open_process_group(tmp_path, base_settings, smtp_url=f"smtp://127.0.0.1:{valve.port}", **chosen) as group:
@@ -59,7 +59,7 @@ def queue_mails(fixtures: Fixtures, settings: Settings) -> list[UUID]:
 
 
 def test_a_worker_that_is_asked_to_stop_while_it_sends_ends_every_mail_that_it_began(
-    fixtures: Fixtures, group: ProcessGroup, mailbox: Mailbox, valve: Valve, base_settings: Settings
+    fixtures: Fixtures, group: ProcessGroup, mailbox: Mailbox, valve: FaultProxy, base_settings: Settings
 ) -> None:
     queue_mails(fixtures, base_settings)
     valve.delay(0.1)

@@ -9,9 +9,9 @@ import pytest
 from chaos.checker import violations
 from chaos.clients import account_id, address
 from chaos.evidence import Evidence
-from chaos.history import Answer, Ledger
+from chaos.history import ClientAnswer, History
 from chaos.mail_relay import Copy
-from chaos.schedule import Blow, Ending, Fault, Planned, Pool, Schedule
+from chaos.schedule import Ending, Fault, Planned, PlannedFault, Pool, Schedule
 from delivery.vocabulary import CaseState
 
 MESSAGE_ID = "0199-one"
@@ -22,7 +22,7 @@ class World:
     """One message to one inbox and one mailbox, both reached; each test breaks one thing in it."""
 
     def __init__(self, folder: Path) -> None:
-        self.ledger = Ledger(folder / "ledger.jsonl")
+        self.history = History(folder / "ledger.jsonl")
         self.ending = Ending.PLAIN
         self.fault = Fault.KILL_API
         self.message: dict[str, Any] = {
@@ -41,15 +41,15 @@ class World:
 
     def judged(self) -> list[str]:
         """Say which promises the judge finds broken."""
-        if not self.ledger.answers[0]:
-            self.ledger.note_answer(Answer(0, 201, MESSAGE_ID))
+        if not self.history.answers[0]:
+            self.history.note_answer(ClientAnswer(0, 201, MESSAGE_ID))
         planned = Planned(0, 0.0, ((Pool.INBOX, 1), (Pool.EMAIL, 1)), self.ending, is_keyed=True, wait_s=0)
-        schedule = Schedule(1, (planned,), (Blow(self.fault, 1.0),), 0.0)
+        schedule = Schedule(1, (planned,), (PlannedFault(self.fault, 1.0),), 0.0)
         recipients = {row["id"]: [self.inbox, self.mailbox] for row in self.messages}
         copies: dict[tuple[str, str], list[Copy]] = {}
         for copy in self.copies:
             copies.setdefault((copy.subject, copy.address), []).append(copy)
-        evidence = Evidence(schedule, "run", self.ledger, {"run 0": self.messages}, recipients, copies)
+        evidence = Evidence(schedule, "run", self.history, {"run 0": self.messages}, recipients, copies)
         return sorted({fault.partition(":")[0] for fault in violations(evidence)})
 
 
@@ -57,7 +57,7 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     yield world
-    world.ledger.close()
+    world.history.close()
 
 
 def test_what_is_well_is_found_well(world: World) -> None:
@@ -65,7 +65,7 @@ def test_what_is_well_is_found_well(world: World) -> None:
 
 
 def test_an_accepted_message_that_is_gone(world: World) -> None:
-    world.ledger.note_answer(Answer(0, 201, "another"))
+    world.history.note_answer(ClientAnswer(0, 201, "another"))
 
     assert ["what_was_accepted_is_there"] == world.judged()
 
@@ -77,7 +77,7 @@ def test_two_messages_for_one_key(world: World) -> None:
 
 
 def test_a_refused_request_that_left_something(world: World) -> None:
-    world.ledger.note_answer(Answer(0, 400))
+    world.history.note_answer(ClientAnswer(0, 400))
 
     assert ["what_was_refused_is_not_there"] == world.judged()
 
@@ -131,7 +131,7 @@ def test_counters_that_count_something_else(world: World) -> None:
 def test_a_held_message_that_leaked(world: World) -> None:
     world.ending = Ending.APPROVED
     world.message |= {"case_state": "approved"}
-    world.ledger.note_decision(0, CaseState.APPROVED)
+    world.history.note_decision(0, CaseState.APPROVED)
 
     assert ["what_is_held_leaks_nothing"] == world.judged()
 
@@ -139,8 +139,8 @@ def test_a_held_message_that_leaked(world: World) -> None:
 @pytest.mark.parametrize(("fault", "broken"), [(Fault.FLUSHALL, ["intake_never_falters"]), (Fault.KILL_POSTGRES, [])])
 def test_a_503_is_the_databases_right_and_not_that_of_redis(world: World, fault: Fault, broken: list[str]) -> None:
     world.fault = fault
-    world.ledger.note_answer(Answer(0, 503, took_s=1.6))
-    world.ledger.note_answer(Answer(0, 201, MESSAGE_ID))
+    world.history.note_answer(ClientAnswer(0, 503, took_s=1.6))
+    world.history.note_answer(ClientAnswer(0, 201, MESSAGE_ID))
 
     assert broken == world.judged()
 
@@ -148,21 +148,21 @@ def test_a_503_is_the_databases_right_and_not_that_of_redis(world: World, fault:
 @pytest.mark.parametrize(
     ("answer", "fault", "broken"),
     [
-        (Answer(0, None), Fault.FREEZE_POSTGRES, True),
-        (Answer(0, 500), Fault.KILL_POSTGRES, True),
-        (Answer(0, 503, took_s=4.5), Fault.FREEZE_POSTGRES, True),
-        (Answer(0, 503, asked_at=109.0), Fault.KILL_POSTGRES, False),
-        (Answer(0, 503, asked_at=111.0), Fault.KILL_POSTGRES, True),
-        (Answer(0, None), Fault.KILL_API, False),
+        (ClientAnswer(0, None), Fault.FREEZE_POSTGRES, True),
+        (ClientAnswer(0, 500), Fault.KILL_POSTGRES, True),
+        (ClientAnswer(0, 503, took_s=4.5), Fault.FREEZE_POSTGRES, True),
+        (ClientAnswer(0, 503, asked_at=109.0), Fault.KILL_POSTGRES, False),
+        (ClientAnswer(0, 503, asked_at=111.0), Fault.KILL_POSTGRES, True),
+        (ClientAnswer(0, None), Fault.KILL_API, False),
     ],
 )
 def test_the_door_answers_in_time_whatever_postgresql_does(
-    world: World, answer: Answer, fault: Fault, *, broken: bool
+    world: World, answer: ClientAnswer, fault: Fault, *, broken: bool
 ) -> None:
     world.fault = fault
-    world.ledger.healed_at = 100.0
-    world.ledger.note_answer(answer)
-    world.ledger.note_answer(Answer(0, 201, MESSAGE_ID))
+    world.history.healed_at = 100.0
+    world.history.note_answer(answer)
+    world.history.note_answer(ClientAnswer(0, 201, MESSAGE_ID))
 
     assert (["the_door_answers_in_time"] if broken else []) == world.judged()
 

@@ -16,22 +16,22 @@ def test_the_same_seed_is_the_same_schedule() -> None:
 def test_a_schedule_has_one_to_three_faults_and_messages_to_one_to_twenty_five_accounts() -> None:
     schedules = [draw(seed) for seed in SEEDS]
 
-    assert {1, 2, 3} == {len(schedule.blows) for schedule in schedules}
+    assert {1, 2, 3} == {len(schedule.faults) for schedule in schedules}
     assert all(20 <= len(schedule.messages) <= 200 for schedule in schedules)
     sizes = {len(planned.recipients) for schedule in schedules for planned in schedule.messages}
     assert (1, 25) == (min(sizes), max(sizes))
 
 
 def test_every_fault_is_drawn_sooner_or_later() -> None:
-    assert set(Fault) == {blow.fault for seed in SEEDS for blow in draw(seed).blows}
+    assert set(Fault) == {blow.fault for seed in SEEDS for blow in draw(seed).faults}
 
 
 def test_a_process_is_armed_with_one_crash_point_at_most() -> None:
-    assert {0, 1} == {sum(blow.point is not None for blow in draw(seed).blows) for seed in SEEDS}
+    assert {0, 1} == {sum(blow.point is not None for blow in draw(seed).faults) for seed in SEEDS}
 
 
 def test_every_crash_point_has_a_trial() -> None:
-    tried = [blow.point for schedule in point_schedules(CrashPoint, 1) for blow in schedule.blows if blow.point]
+    tried = [blow.point for schedule in point_schedules(CrashPoint, 1) for blow in schedule.faults if blow.point]
 
     assert list(CrashPoint) == tried
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from chaos.fault_proxy import COMMIT, Valve, Way, valve_before
+from chaos.fault_proxy import COMMIT, FaultProxy, ProxyMode, open_fault_proxy
 
 _TIMEOUT_S = 5.0
 _MOMENT_S = 0.05
@@ -57,37 +57,37 @@ def server() -> Iterator[Server]:
 
 
 @contextmanager
-def client_of(valve: Valve) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", valve.port), _TIMEOUT_S) as client:
+def client_of(proxy: FaultProxy) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", proxy.port), _TIMEOUT_S) as client:
         yield client
 
 
 def test_what_flows_arrives_both_ways(server: Server) -> None:
-    with valve_before(server.port) as valve, client_of(valve) as client:
+    with open_fault_proxy(server.port) as proxy, client_of(proxy) as client:
         client.sendall(b"question")
 
         assert b"answer" == client.recv(100)
-        assert 0 == valve.touched
+        assert 0 == proxy.touched
 
 
 def test_a_cut_ends_every_open_connection_and_lets_new_ones_in(server: Server) -> None:
-    with valve_before(server.port) as valve:
-        with client_of(valve) as client:
+    with open_fault_proxy(server.port) as proxy:
+        with client_of(proxy) as client:
             client.sendall(b"question")
             client.recv(100)
-            valve.cut()
+            proxy.cut()
 
             assert b"" == client.recv(100)
-        with client_of(valve) as client:
+        with client_of(proxy) as client:
             client.sendall(b"question")
 
             assert b"answer" == client.recv(100)
-            assert valve.touched > 0
+            assert proxy.touched > 0
 
 
 def test_after_a_commit_the_server_acts_and_nobody_hears_of_it(server: Server) -> None:
-    with valve_before(server.port) as valve, client_of(valve) as client:
-        valve.cut_after(COMMIT)
+    with open_fault_proxy(server.port) as proxy, client_of(proxy) as client:
+        proxy.cut_after(COMMIT)
 
         client.sendall(b"Q\0\0\0\x0bCOMMIT\0")
 
@@ -97,8 +97,8 @@ def test_after_a_commit_the_server_acts_and_nobody_hears_of_it(server: Server) -
 
 
 def test_a_swallowed_way_is_silent(server: Server) -> None:
-    with valve_before(server.port) as valve, client_of(valve) as client:
-        valve.swallow(Way.TO_CLIENT)
+    with open_fault_proxy(server.port) as proxy, client_of(proxy) as client:
+        proxy.swallow(ProxyMode.TO_CLIENT)
         client.sendall(b"question")
         server.has_heard.wait(_TIMEOUT_S)
         client.settimeout(_MOMENT_S)
@@ -108,21 +108,21 @@ def test_a_swallowed_way_is_silent(server: Server) -> None:
 
 
 def test_slices_and_delays_change_nothing_in_what_is_said(server: Server) -> None:
-    with valve_before(server.port) as valve, client_of(valve) as client:
-        valve.slice(2)
-        valve.delay(_MOMENT_S)
+    with open_fault_proxy(server.port) as proxy, client_of(proxy) as client:
+        proxy.slice(2)
+        proxy.delay(_MOMENT_S)
         client.sendall(b"question")
         answer = b""
         while len(answer) < len(b"answer"):
             answer += client.recv(100)
 
         assert answer.startswith(b"answer")
-        assert valve.touched > 0
+        assert proxy.touched > 0
 
 
 def test_a_server_that_is_down_is_down_behind_a_valve_too() -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
 
-    with valve_before(port) as valve, client_of(valve) as client:
+    with open_fault_proxy(port) as proxy, client_of(proxy) as client:
         assert b"" == client.recv(100)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.mutants import ROOT, Broken, break_tree, broken_builds
+from chaos.mutants import ROOT, Mutant, break_tree, broken_builds
 
 ASKED = {
     "sweep_off",
@@ -22,7 +22,7 @@ def test_every_build_that_the_issue_asks_for_is_there() -> None:
 
 
 @pytest.mark.parametrize("build", broken_builds(), ids=lambda build: build.name)
-def test_the_edits_of_a_broken_build_fit_exactly_one_place_each_and_leave_python(build: Broken, tmp_path: Path) -> None:
+def test_the_edits_of_a_broken_build_fit_exactly_one_place_each_and_leave_python(build: Mutant, tmp_path: Path) -> None:
     break_tree(build, ROOT, tmp_path)
 
     for edit in build.edits:
