@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.api_report import describe
-from benchmarks.api_servers import Door, Place, open_place
+from benchmarks.api_servers import ApiServer, ApiServers, open_api_servers
 from benchmarks.load import Job, Seen
 from benchmarks.processes import busy_cpu_seconds
 
@@ -33,7 +33,7 @@ _LOOK_EVERY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ApiPlan:
     """How long everything takes."""
 
     rounds: int
@@ -43,15 +43,15 @@ class Plan:
     waiting: int
 
 
-LONG = Plan(rounds=5, seconds=5.0, warm_up_seconds=2.0, memory_requests=100_000, waiting=2000)
-SHORT = Plan(rounds=2, seconds=0.8, warm_up_seconds=0.5, memory_requests=3_000, waiting=2000)
+LONG = ApiPlan(rounds=5, seconds=5.0, warm_up_seconds=2.0, memory_requests=100_000, waiting=2000)
+SHORT = ApiPlan(rounds=2, seconds=0.8, warm_up_seconds=0.5, memory_requests=3_000, waiting=2000)
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ApiMeasurement:
     """One run of one door. `…_cpu_us` is processor time for a request: of the door alone, and with its servers."""
 
-    door: str
+    api: str
     round: int
     connections: int
     recipients: int
@@ -71,39 +71,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="a try of under a minute")
     plan = SHORT if parser.parse_args().short else LONG
-    with open_place() as place:
-        _tell(f"{platform.machine()}, {psutil.cpu_count()} processors, PostgreSQL {place.facts}")
-        for door in (place.ours, place.textbook):
-            _measure(place, door, 0, _job(door, 16, 25, seconds=plan.warm_up_seconds))
-        runs = [run for round_ in range(1, plan.rounds + 1) for run in _round(place, plan, round_)]
-        memory = _watch_memory(place, plan) | _watch_waiting(place, plan)
-        facts = place.facts
+    with open_api_servers() as servers:
+        _tell(f"{platform.machine()}, {psutil.cpu_count()} processors, PostgreSQL {servers.facts}")
+        for api in (servers.ours, servers.textbook):
+            _measure(servers, api, 0, _job(api, 16, 25, seconds=plan.warm_up_seconds))
+        runs = [run for round_ in range(1, plan.rounds + 1) for run in _round(servers, plan, round_)]
+        memory = _watch_memory(servers, plan) | _watch_waiting(servers, plan)
+        facts = servers.facts
     _tell("")
     print(describe([asdict(run) for run in runs], memory))
     _write({"plan": asdict(plan), "facts": facts, "runs": [asdict(run) for run in runs], "memory": memory})
 
 
-def _round(place: Place, plan: Plan, round_: int) -> list[Measured]:
+def _round(servers: ApiServers, plan: ApiPlan, round_: int) -> list[ApiMeasurement]:
     """Measure every case with one door right after the other; who is first changes from round to round."""
-    doors = (place.ours, place.textbook) if round_ % 2 else (place.textbook, place.ours)
+    doors = (servers.ours, servers.textbook) if round_ % 2 else (servers.textbook, servers.ours)
     runs = []
     for recipients in _RECIPIENTS:
         for connections in _CONNECTIONS:
-            for door in doors:
-                job = _job(door, connections, recipients, seconds=plan.seconds)
-                runs.append(_measure(place, door, round_, job))
+            for api in doors:
+                job = _job(api, connections, recipients, seconds=plan.seconds)
+                runs.append(_measure(servers, api, round_, job))
     return runs
 
 
-def _measure(place: Place, door: Door, round_: int, job: Job) -> Measured:
-    busy, before, door_before = busy_cpu_seconds(), place.cpu_seconds(), door.cpu_seconds()
+def _measure(servers: ApiServers, api: ApiServer, round_: int, job: Job) -> ApiMeasurement:
+    busy, before, door_before = busy_cpu_seconds(), servers.cpu_seconds(), api.cpu_seconds()
     seen = _load(job)
-    used, door_used = place.cpu_seconds() - before, door.cpu_seconds() - door_before
+    used, door_used = servers.cpu_seconds() - before, api.cpu_seconds() - door_before
     others = busy_cpu_seconds() - busy - used - seen.cpu_seconds
-    requests = _verify(place, door, job, seen)
+    requests = _verify(servers, api, job, seen)
     latencies = sorted(seen.latencies_ms)
-    measured = Measured(
-        door=door.name,
+    measured = ApiMeasurement(
+        api=api.name,
         round=round_,
         connections=job.connections,
         recipients=job.recipients,
@@ -121,49 +121,49 @@ def _measure(place: Place, door: Door, round_: int, job: Job) -> Measured:
     return measured
 
 
-def _verify(place: Place, door: Door, job: Job, seen: Seen) -> int:
+def _verify(servers: ApiServers, api: ApiServer, job: Job, seen: Seen) -> int:
     """Count what is stored, raise unless it is what was answered, and clear up. Answers how many were answered."""
     requests = seen.statuses.get("201", 0)
-    messages, recipients = door.stored()
+    messages, recipients = api.stored()
     if set(seen.statuses) != {"201"} or (messages, recipients) != (requests, requests * job.recipients):
-        raise SystemExit(f"{door.name}: answered {seen.statuses}, stored {messages} messages, {recipients} recipients")
-    door.empty()
-    place.broker.flushall()  # Nobody takes the bells here.
+        raise SystemExit(f"{api.name}: answered {seen.statuses}, stored {messages} messages, {recipients} recipients")
+    api.empty()
+    servers.broker.flushall()  # Nobody takes the bells here.
     return requests
 
 
-def _watch_memory(place: Place, plan: Plan) -> dict[str, float]:
+def _watch_memory(servers: ApiServers, plan: ApiPlan) -> dict[str, float]:
     """Note the memory of our process over a long run, in MiB."""
-    door = place.ours
-    memory = {"start": door.memory_mib()}
+    api = servers.ours
+    memory = {"start": api.memory_mib()}
     for name in ("middle", "end"):
-        _measure(place, door, 0, _job(door, 16, 25, requests=plan.memory_requests // 2))
-        memory[name] = door.memory_mib()
+        _measure(servers, api, 0, _job(api, 16, 25, requests=plan.memory_requests // 2))
+        memory[name] = api.memory_mib()
         _tell(f"memory at the {name}: {memory[name]:.1f} MiB")
     return {"requests": plan.memory_requests, **{name: round(mib, 1) for name, mib in memory.items()}}
 
 
-def _watch_waiting(place: Place, plan: Plan) -> dict[str, float]:
+def _watch_waiting(servers: ApiServers, plan: ApiPlan) -> dict[str, float]:
     """Note how much our process grows, in MiB, while so many requests wait for verdicts that nobody brings."""
-    door = place.ours
-    before, most = door.memory_mib(), [0.0]
+    api = servers.ours
+    before, most = api.memory_mib(), [0.0]
     # They come within five seconds, so that it is the waiting that counts and not a rush.
-    job = _job(door, plan.waiting, 25, requests=plan.waiting, rate_per_s=plan.waiting / 5, prefer="wait=10")
-    with _looking(lambda: most.append(door.memory_mib())):
+    job = _job(api, plan.waiting, 25, requests=plan.waiting, rate_per_s=plan.waiting / 5, prefer="wait=10")
+    with _looking(lambda: most.append(api.memory_mib())):
         seen = _load(job)
-    _verify(place, door, job, seen)
+    _verify(servers, api, job, seen)
     grown = max(most) - before
     waited_ms = min(seen.latencies_ms)
     _tell(f"{plan.waiting} waiting requests: {before:.1f} MiB, {grown:.1f} more; the shortest wait {waited_ms:.0f} ms")
     return {"waiting": plan.waiting, "waiting_mib": round(grown, 1), "shortest_wait_ms": round(waited_ms, 1)}
 
 
-def _job(door: Door, connections: int, recipients: int, **how: float | str) -> Job:
+def _job(api: ApiServer, connections: int, recipients: int, **how: float | str) -> Job:
     """Write a job for the load: for so many `seconds` or `requests`, with this `prefer`."""
     return Job(
-        port=door.port,
-        key=door.key,
-        account_ids=door.account_ids,
+        port=api.port,
+        key=api.key,
+        account_ids=api.account_ids,
         connections=connections,
         recipients=recipients,
         body_bytes=_BODY_BYTES,
@@ -195,9 +195,9 @@ def _looking(look: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
-def _line(run: Measured) -> str:
+def _line(run: ApiMeasurement) -> str:
     return (
-        f"round {run.round}  {run.door:8}  {run.connections:2} connections  {run.recipients:2} recipients  "
+        f"round {run.round}  {run.api:8}  {run.connections:2} connections  {run.recipients:2} recipients  "
         f"{run.requests_per_s:7.1f}/s  p50 {run.p50_ms:7.2f} ms  p99 {run.p99_ms:7.2f} ms  "
         f"CPU {run.door_cpu_us:5.0f} us  others {run.others_cpu_share:4.0%}"
     )

@@ -29,7 +29,7 @@ _ENOUGH = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class ApiServer:
     """One process that serves the endpoint, and the database that it alone writes to."""
 
     name: str
@@ -62,11 +62,11 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ApiServers:
     """The servers, and both doors."""
 
-    ours: Door
-    textbook: Door
+    ours: ApiServer
+    textbook: ApiServer
     facts: dict[str, str]
     broker: "redis.Redis"
     _programs: list[psutil.Process]
@@ -77,7 +77,7 @@ class Place:
 
 
 @contextmanager
-def open_place() -> Iterator[Place]:
+def open_api_servers() -> Iterator[ApiServers]:
     """Start everything in a temporary folder, and stop it again."""
     with ExitStack() as stack:
         servers = stack.enter_context(open_servers())
@@ -85,12 +85,12 @@ def open_place() -> Iterator[Place]:
             stack.enter_context(_door(name, module, servers.postgres, servers.valkey))
             for name, module in {"ours": "api_stub", "textbook": "benchmarks.textbook_api"}.items()
         ]
-        programs = [*servers.programs, *(door.process for door in doors)]
-        yield Place(doors[0], doors[1], servers.facts, servers.broker, programs)
+        programs = [*servers.programs, *(api.process for api in doors)]
+        yield ApiServers(doors[0], doors[1], servers.facts, servers.broker, programs)
 
 
 @contextmanager
-def _door(name: str, module: str, postgres: Server, valkey: Server) -> Iterator[Door]:
+def _door(name: str, module: str, postgres: Server, valkey: Server) -> Iterator[ApiServer]:
     create_database(postgres.url, name)
     url = named_database(postgres.url, name)
     chosen: dict[str, Any] = {
@@ -105,7 +105,7 @@ def _door(name: str, module: str, postgres: Server, valkey: Server) -> Iterator[
     environment = {environment_name(field): str(value) for field, value in chosen.items()}
     command = (sys.executable, "-m", module, "--port", str(port))
     with running(command, lambda: _greets(port), environment=environment) as process:
-        yield Door(name, port, process, url, key, account_ids)
+        yield ApiServer(name, port, process, url, key, account_ids)
 
 
 def _furnish(settings: Settings) -> tuple[str, list[str]]:

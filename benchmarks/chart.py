@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from benchmarks.drain_report import rates
-from benchmarks.drain_run import Run
+from benchmarks.drain_run import DrainRun
 
 _WIDTH, _LEFT, _RIGHT = 860, 170, 140
 _BAR, _GAP, _TOP = 22, 8, 46
@@ -15,7 +15,7 @@ _COLOURS = {"Postroom": "#1f6f5c", "floor": "#8a8f98"}
 _RIVAL = "#c0793a"
 
 
-def draw(runs: Sequence[Run]) -> str:
+def draw(runs: Sequence[DrainRun]) -> str:
     """Draw median recipients/s of the counted runs, with a whisker from the least to the most."""
     counted = [run for run in runs if run.fault is None]
     parts: list[str] = []
@@ -31,7 +31,7 @@ def draw(runs: Sequence[Run]) -> str:
     )
 
 
-def _panel(runs: Sequence[Run], recipients: int, top: int) -> tuple[list[str], int]:
+def _panel(runs: Sequence[DrainRun], recipients: int, top: int) -> tuple[list[str], int]:
     values = {name: list(rates(runs, name).values()) for name in dict.fromkeys(run.contender for run in runs)}
     ranked = sorted(values, key=lambda name: -statistics.median(values[name]))
     most = max(max(each) for each in values.values())

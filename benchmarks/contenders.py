@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 
 from benchmarks.population import Order, Population
-from benchmarks.processes import Servers
+from benchmarks.processes import BenchmarkServers
 
 EVER = UUID(int=0)
 """No message has a lesser id."""
@@ -77,7 +77,7 @@ class Contender(Protocol):
     def commands(self) -> Sequence[Sequence[str]]:
         """Give the command lines of the programs that do the work."""
 
-    def furnish(self, population: Population) -> None:
+    def seed(self, population: Population) -> None:
         """Make its database, with every account in it."""
 
     def take_in(self, orders: Sequence[Order]) -> None:
@@ -88,21 +88,21 @@ class Contender(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RunVerdict:
     """What is wrong with a run, if anything, and when it ended (seconds since 1970)."""
 
     fault: str | None
     finished_at: float
 
 
-def judge(
+def verify(
     contender: Contender,
     population: Population,
     orders: Sequence[Order],
     *,
     inbox: bool = True,
     since: UUID = EVER,
-) -> Verdict:
+) -> RunVerdict:
     """Look at everything that a run has left behind: all messages from the id `since` on."""
     question = _JUDGE.format(settled_once=contender.settled_once, inbox=inbox)
     asked = {"closed": list(population.closed_ids), "since": since}
@@ -117,7 +117,7 @@ def judge(
         "letters": (letters, good if inbox else 0),
     }
     faults = [f"{name}: {found} of {expected}" for name, (found, expected) in seen.items() if found != expected]
-    return Verdict(", ".join(faults) or None, finished_at(contender))
+    return RunVerdict(", ".join(faults) or None, finished_at(contender))
 
 
 def finished_at(contender: Contender) -> float:
@@ -151,7 +151,7 @@ def ask(contender: Contender, question: str, values: Sequence[Any] = ()) -> Any:
         return _row(db.execute(question, values))[0]
 
 
-def drop(servers: Servers, contender: Contender) -> None:
+def drop(servers: BenchmarkServers, contender: Contender) -> None:
     """Throw a contender's database away."""
     with psycopg.connect(contender.url) as db:
         name = db.info.dbname

@@ -19,11 +19,11 @@ import psutil
 from benchmarks.chart import draw
 from benchmarks.contenders import Contender
 from benchmarks.drain_report import describe
-from benchmarks.drain_run import Case, Run, drain
+from benchmarks.drain_run import DrainRun, Workload, drain
 from benchmarks.peer_contenders import PEERS
 from benchmarks.population import Population, populate
-from benchmarks.postroom import Ours
-from benchmarks.processes import ROOT, Servers, open_servers
+from benchmarks.postroom import Postroom
+from benchmarks.processes import ROOT, BenchmarkServers, open_servers
 
 _FOLDER = ROOT / "var" / "bench"
 # So many messages that a run takes about ten seconds; what is compared are rates. By recipients a message.
@@ -40,15 +40,15 @@ _RECIPIENTS = (25, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DrainPlan:
     """How many rounds, and which part of the messages above."""
 
     rounds: int
     share: float
 
 
-LONG = Plan(rounds=5, share=1.0)
-SHORT = Plan(rounds=1, share=0.1)
+LONG = DrainPlan(rounds=5, share=1.0)
+SHORT = DrainPlan(rounds=1, share=0.1)
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="does it run and verify? under three minutes")
     parser.add_argument("--rounds", type=int, help="how many rounds, if not 5")
     asked = parser.parse_args()
-    plan = SHORT if asked.short else Plan(asked.rounds or LONG.rounds, LONG.share)
+    plan = SHORT if asked.short else DrainPlan(asked.rounds or LONG.rounds, LONG.share)
     population = populate()
     with open_servers() as servers:
         facts = {"machine": platform.machine(), "processors": str(psutil.cpu_count()), **servers.facts}
@@ -68,21 +68,21 @@ def main() -> None:
         sys.exit("Some runs were not right and do not count; see above.")
 
 
-def _all(servers: Servers, population: Population, plan: Plan) -> Iterator[Run]:
-    field: list[Contender] = [Ours(servers, 1), Ours(servers, 2), *(make(servers) for make in PEERS)]
+def _all(servers: BenchmarkServers, population: Population, plan: DrainPlan) -> Iterator[DrainRun]:
+    field: list[Contender] = [Postroom(servers, 1), Postroom(servers, 2), *(make(servers) for make in PEERS)]
     for contender in field:
-        contender.furnish(population)
+        contender.seed(population)
     for round_ in range(1, plan.rounds + 1):
         for recipients in _RECIPIENTS:
             # Who is first changes from round to round.
             for contender in (*field[round_ % len(field) :], *field[: round_ % len(field)]):
                 messages = max(4, int(_SIZES[contender.name][recipients] * plan.share))
-                run = drain(servers, contender, population, Case(round_, recipients, messages))
+                run = drain(servers, contender, population, Workload(round_, recipients, messages))
                 tell(_line(run))
                 yield run
 
 
-def _line(run: Run) -> str:
+def _line(run: DrainRun) -> str:
     return (
         f"round {run.round}  {run.contender:20} {run.recipients:2} recipients  {run.recipients_per_s:9,.0f} a second"
         f"  in {run.seconds:5.1f} s  CPU {run.cpu_s_per_10k:7.2f} s/10k  {run.all_workers_mib:4.0f} MiB"
@@ -90,7 +90,7 @@ def _line(run: Run) -> str:
     )
 
 
-def report(runs: Sequence[Run], told: Mapping[str, object]) -> None:
+def report(runs: Sequence[DrainRun], told: Mapping[str, object]) -> None:
     """Print the table and keep numbers, table and chart in `var/bench`."""
     table = describe(runs)
     print(table)

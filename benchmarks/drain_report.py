@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterable, Sequence
 
-from benchmarks.drain_run import Run
+from benchmarks.drain_run import DrainRun
 
 REFERENCE = "Celery, textbook"
 FLOOR = "floor"
@@ -13,7 +13,7 @@ _HEAD = (
 )
 
 
-def describe(runs: Sequence[Run]) -> str:
+def describe(runs: Sequence[DrainRun]) -> str:
     """Write a table for each number of recipients. Behind a median stand the least and the most of all rounds."""
     counted = [run for run in runs if run.fault is None]
     sizes = sorted({run.recipients for run in runs}, reverse=True)
@@ -22,19 +22,19 @@ def describe(runs: Sequence[Run]) -> str:
     return "\n\n".join([*tables, *faults])
 
 
-def rates(runs: Iterable[Run], contender: str) -> dict[int, float]:
+def rates(runs: Iterable[DrainRun], contender: str) -> dict[int, float]:
     """Give a contender's recipients/s by round."""
     return {run.round: run.recipients_per_s for run in runs if run.contender == contender}
 
 
-def _table(recipients: int, runs: Sequence[Run]) -> str:
+def _table(recipients: int, runs: Sequence[DrainRun]) -> str:
     names = list(dict.fromkeys(run.contender for run in runs))
     ranked = sorted(names, key=lambda name: -statistics.median(rates(runs, name).values()))
     title = f"### {recipients} recipient{'s' if recipients > 1 else ''} a message"
     return "\n".join([title, "", _HEAD, *(_row(name, runs) for name in ranked)])
 
 
-def _row(name: str, runs: Sequence[Run]) -> str:
+def _row(name: str, runs: Sequence[DrainRun]) -> str:
     mine = [run for run in runs if run.contender == name]
     cells = [
         name,
@@ -49,12 +49,12 @@ def _row(name: str, runs: Sequence[Run]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cost(runs: Sequence[Run]) -> str:
+def _cost(runs: Sequence[DrainRun]) -> str:
     whole, workers = ([getattr(run, name) for run in runs] for name in ("cpu_s_per_10k", "worker_cpu_s_per_10k"))
     return f"{statistics.median(whole):.2f} ({statistics.median(workers):.2f})"
 
 
-def ratios(runs: Sequence[Run], name: str, other: str) -> list[float]:
+def ratios(runs: Sequence[DrainRun], name: str, other: str) -> list[float]:
     """Compare two contenders within each round that both have a counted run in."""
     mine, theirs = rates(runs, name), rates(runs, other)
     return [mine[round_] / theirs[round_] for round_ in sorted(mine.keys() & theirs.keys())]

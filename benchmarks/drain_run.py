@@ -11,9 +11,9 @@ from uuid import UUID
 import psutil
 
 from benchmarks import contenders
-from benchmarks.contenders import Contender, Verdict
+from benchmarks.contenders import Contender, RunVerdict
 from benchmarks.population import Population
-from benchmarks.processes import Servers, busy_cpu_seconds, cpu_seconds, memory_mib, running
+from benchmarks.processes import BenchmarkServers, busy_cpu_seconds, cpu_seconds, memory_mib, running
 
 _PATIENCE_S = 90
 _LOOK_EVERY_S = 0.2
@@ -23,7 +23,7 @@ _STAGES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Workload:
     """How much work a run is, and whether it begins with a store that holds no message (`is_fresh`)."""
 
     round: int
@@ -38,7 +38,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class DrainRun:
     """What a run showed. Processor time is that of the workers, of every PostgreSQL process, and of Valkey.
 
     `course_mib` is what the largest worker held from the start of the clock to its end, at even distances.
@@ -85,7 +85,7 @@ class Memory:
         return tuple(round(self.looks_mib[place], 1) for place in places)
 
 
-def drain(servers: Servers, contender: Contender, population: Population, case: Case) -> Run:
+def drain(servers: BenchmarkServers, contender: Contender, population: Population, case: Workload) -> DrainRun:
     """Let a contender work off what was accepted before. The clock starts when its list appears at the broker."""
     servers.broker.flushall()
     if case.is_fresh:
@@ -100,19 +100,19 @@ def drain(servers: Servers, contender: Contender, population: Population, case: 
     with working(contender) as processes:
         contender.hand_over(warm_up)
         await_open(servers, contender, len(orders), since=since)
-        watched = Watch(servers, processes)
+        watched = ResourceMonitor(servers, processes)
         look = partial(watched.memory.look, processes)
         servers.broker.rename("parked", contender.list_name)
         await_open(servers, contender, 0, look=look, since=since, patience_s=case.patience_s)
         watched.stop()
-    verdict = contenders.judge(contender, population, [*warm_up, *orders], since=since)
+    verdict = contenders.verify(contender, population, [*warm_up, *orders], since=since)
     return watched.conclude(contender, case, verdict)
 
 
-class Watch:
+class ResourceMonitor:
     """Looks at processors and memory from the start of the clock."""
 
-    def __init__(self, servers: Servers, processes: Sequence[psutil.Process]) -> None:
+    def __init__(self, servers: BenchmarkServers, processes: Sequence[psutil.Process]) -> None:
         self._servers = servers
         self._processes = processes
         self.memory = Memory()
@@ -127,14 +127,14 @@ class Watch:
         workers = sum(map(cpu_seconds, self._processes))
         return busy_cpu_seconds(), workers, self._servers.cpu_seconds(), time.process_time()
 
-    def conclude(self, contender: Contender, case: Case, verdict: Verdict) -> Run:
+    def conclude(self, contender: Contender, case: Workload, verdict: RunVerdict) -> DrainRun:
         """Say what the run has shown."""
         busy, workers, servers, own = (now - then for now, then in zip(self._after, self._before, strict=True))
         seconds = verdict.finished_at - self._began_at
         recipients = case.messages * case.recipients
         looked = self._ended_at - self._began_at
         others = max(busy - workers - servers - own, 0.0) / looked / (psutil.cpu_count() or 1)
-        return Run(
+        return DrainRun(
             contender=contender.name,
             round=case.round,
             recipients=case.recipients,
@@ -163,7 +163,7 @@ def working(contender: Contender) -> Iterator[list[psutil.Process]]:
 
 
 def await_open(  # noqa: PLR0913 - three are defaults
-    servers: Servers,
+    servers: BenchmarkServers,
     contender: Contender,
     wanted: int,
     *,

@@ -18,11 +18,11 @@ from uuid_utils.compat import uuid7
 
 from benchmarks.drain import save, tell
 from benchmarks.drain_report import spread
-from benchmarks.drain_run import Case, Run, drain
+from benchmarks.drain_run import DrainRun, Workload, drain
 from benchmarks.old_rows import RECIPIENTS, fill
 from benchmarks.population import Population, populate
-from benchmarks.postroom import Ours
-from benchmarks.processes import Servers, open_servers
+from benchmarks.postroom import Postroom
+from benchmarks.processes import BenchmarkServers, open_servers
 
 _CLIENTS = 10_000
 _CLIENTS_TOO = """
@@ -36,7 +36,7 @@ _HEAD = (
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class GrowthTrial:
     """What a store and its workers have to do. The defaults are the base that every other trial differs from."""
 
     name: str
@@ -48,24 +48,24 @@ class Trial:
     is_bare: bool = False
 
 
-BASE = Trial("base: a backlog of 150,000 recipients, 25 a message, 1 client, 1 worker, an empty store", 6_000)
+BASE = GrowthTrial("base: a backlog of 150,000 recipients, 25 a message, 1 client, 1 worker, an empty store", 6_000)
 TRIALS = (
     BASE,
-    Trial("a backlog of 1,000,000 recipients", 40_000),
-    Trial("a store of 10,000,000 old recipients", 6_000, is_old=True),
-    Trial("100 clients", 6_000, clients=100),
-    Trial("10,000 clients", 10_000, clients=_CLIENTS),
-    Trial("1 recipient a message", 30_000, recipients=1),
-    Trial("5 recipients a message", 15_000, recipients=5),
-    Trial("2 workers", 10_000, workers=2),
-    Trial("4 workers", 10_000, workers=4),
-    Trial("a worker without crash points, journal and watch", 6_000, is_bare=True),
+    GrowthTrial("a backlog of 1,000,000 recipients", 40_000),
+    GrowthTrial("a store of 10,000,000 old recipients", 6_000, is_old=True),
+    GrowthTrial("100 clients", 6_000, clients=100),
+    GrowthTrial("10,000 clients", 10_000, clients=_CLIENTS),
+    GrowthTrial("1 recipient a message", 30_000, recipients=1),
+    GrowthTrial("5 recipients a message", 15_000, recipients=5),
+    GrowthTrial("2 workers", 10_000, workers=2),
+    GrowthTrial("4 workers", 10_000, workers=4),
+    GrowthTrial("a worker without crash points, journal and watch", 6_000, is_bare=True),
     BASE,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class GrowthPlan:
     """How many rounds, which part of the messages above, and how many old messages."""
 
     rounds: int
@@ -73,30 +73,30 @@ class Plan:
     old_messages: int
 
 
-LONG = Plan(rounds=3, share=1.0, old_messages=10_000_000 // RECIPIENTS)
-SHORT = Plan(rounds=1, share=0.02, old_messages=4_000)
+LONG = GrowthPlan(rounds=3, share=1.0, old_messages=10_000_000 // RECIPIENTS)
+SHORT = GrowthPlan(rounds=1, share=0.02, old_messages=4_000)
 
 
-class Grown(Ours):
+class Grown(Postroom):
     """Postroom as a trial wants it. Trials share a store, but for the one with old rows, which has its own."""
 
-    def __init__(self, servers: Servers, trial: Trial, client_ids: Sequence[UUID]) -> None:
+    def __init__(self, servers: BenchmarkServers, trial: GrowthTrial, client_ids: Sequence[UUID]) -> None:
         super().__init__(servers, trial.workers)
         self.is_bare = trial.is_bare
         self._database = "grown_old" if trial.is_old else "grown"
         self._all_client_ids = client_ids
         self.client_ids = client_ids[: trial.clients]
 
-    def furnish(self, population: Population) -> None:  # type: ignore[override] # the inbox alone is measured
+    def seed(self, population: Population) -> None:  # type: ignore[override] # the inbox alone is measured
         """Make the tables, the accounts, and every client of every trial."""
         chosen = self.client_ids
-        super().furnish(population)
+        super().seed(population)
         self.client_ids = chosen
         with psycopg.connect(self.url) as db:
             db.execute(_CLIENTS_TOO, (list(self._all_client_ids[1:]), population.client_id))
 
 
-Told = Sequence[tuple[Trial, Run]]
+Told = Sequence[tuple[GrowthTrial, DrainRun]]
 
 
 def main() -> None:
@@ -118,24 +118,24 @@ def main() -> None:
         sys.exit("Some runs were not right and do not count; see above.")
 
 
-def _all(servers: Servers, population: Population, plan: Plan) -> Iterator[tuple[Trial, Run]]:
+def _all(servers: BenchmarkServers, population: Population, plan: GrowthPlan) -> Iterator[tuple[GrowthTrial, DrainRun]]:
     client_ids = [population.client_id, *(uuid7() for _ in range(_CLIENTS - 1))]
     contenders = {trial: Grown(servers, trial, client_ids) for trial in TRIALS}
     for is_old in (False, True):
         first = next(each for trial, each in contenders.items() if trial.is_old == is_old)
-        first.furnish(population)
+        first.seed(population)
         if is_old:
             fill(first.url, population, plan.old_messages, tell=tell)
     for round_ in range(1, plan.rounds + 1):
         for trial in TRIALS:
             messages = max(4, int(trial.messages * plan.share))
-            case = Case(round_, trial.recipients, messages, is_fresh=not trial.is_old)
+            case = Workload(round_, trial.recipients, messages, is_fresh=not trial.is_old)
             run = drain(servers, contenders[trial], population, case)
             tell(_line(trial, run))
             yield trial, run
 
 
-def _line(trial: Trial, run: Run) -> str:
+def _line(trial: GrowthTrial, run: DrainRun) -> str:
     return (
         f"round {run.round}  {trial.name[:40]:40} {run.recipients_per_s:9,.0f} a second in {run.seconds:5.1f} s"
         f"  CPU {run.cpu_s_per_10k:5.2f} s/10k  others {run.others_cpu_share:4.0%}  {run.fault or 'verified'}"
@@ -150,7 +150,7 @@ def describe(told: Told) -> str:
     return "\n".join([_HEAD, *rows, *(["", *faults] if faults else [])])
 
 
-def _row(trial: Trial, told: Told) -> str:
+def _row(trial: GrowthTrial, told: Told) -> str:
     runs = [run for each, run in told if each == trial]
     cells = [
         trial.name,
@@ -164,13 +164,13 @@ def _row(trial: Trial, told: Told) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _course(runs: Sequence[Run]) -> str:
+def _course(runs: Sequence[DrainRun]) -> str:
     courses = [run.course_mib for run in runs if run.course_mib]
     stages = [(course[0], course[len(course) // 2], course[-1]) for course in courses]
     return ", ".join(f"{median(stage):.0f}" for stage in zip(*stages, strict=True)) or "-"
 
 
-def _ratios(trial: Trial, told: Told, name: str) -> list[float]:
+def _ratios(trial: GrowthTrial, told: Told, name: str) -> list[float]:
     """Compare a trial with the base of the same round, in each round that has both."""
     bases: dict[int, list[float]] = {}
     for each, run in told:

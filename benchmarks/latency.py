@@ -25,12 +25,12 @@ from benchmarks import contenders
 from benchmarks.contenders import Contender, module
 from benchmarks.drain import save, tell
 from benchmarks.drain_run import working
-from benchmarks.latency_report import Measured, describe
+from benchmarks.latency_report import LatencyMeasurement, describe
 from benchmarks.load import Job, Seen
 from benchmarks.peer_contenders import Peer, textbook
 from benchmarks.population import BODY, Order, Population, populate
-from benchmarks.postroom import Ours
-from benchmarks.processes import ROOT, Servers, busy_cpu_seconds, cpu_seconds, free_port, open_servers, running
+from benchmarks.postroom import Postroom
+from benchmarks.processes import ROOT, BenchmarkServers, busy_cpu_seconds, cpu_seconds, free_port, open_servers, running
 from delivery.credentials import NewCredential, generate_credential
 from delivery.records.database import transaction
 from delivery.records.identities import clients
@@ -49,7 +49,7 @@ _TEXTBOOK = {25: 120, 1: 1_200}
 class Entrant:
     """A contender whose database is furnished, the module of its door, and a key that opens it."""
 
-    contender: Ours | Peer
+    contender: Postroom | Peer
     door: str
     key: str
 
@@ -59,7 +59,7 @@ class Stand:
     """A contender behind its door, and the programs that take part, by what they are."""
 
     round: int
-    contender: Ours | Peer
+    contender: Postroom | Peer
     population: Population
     port: int
     key: str
@@ -76,7 +76,7 @@ class Stand:
         return {name: sum(map(cpu_seconds, some)) for name, some in self.programs.items()}
 
 
-class Watch:
+class CpuMonitor:
     """Looks at processors from the beginning of a trial."""
 
     def __init__(self, stand: Stand) -> None:
@@ -101,10 +101,10 @@ def main() -> None:
     asked = parser.parse_args()
     share, rounds = (0.05, 2) if asked.short else (1.0, asked.rounds)
     population = populate()
-    runs: list[Measured] = []
+    runs: list[LatencyMeasurement] = []
     with open_servers() as servers:
         entrants = [
-            _enter(Ours(servers, 1), "api_stub", population),
+            _enter(Postroom(servers, 1), "api_stub", population),
             _enter(textbook(servers), "benchmarks.textbook_api", population),
         ]
         for round_ in range(1, rounds + 1):
@@ -117,24 +117,24 @@ def main() -> None:
         sys.exit("Some runs were not right and do not count.")
 
 
-def _enter(contender: Ours | Peer, door: str, population: Population) -> Entrant:
+def _enter(contender: Postroom | Peer, door: str, population: Population) -> Entrant:
     """Make a contender's database, with the accounts and a key for its door."""
-    contender.furnish(population)
+    contender.seed(population)
     minted = generate_credential(CredentialKind.API_KEY, _settings_of(contender).pepper)
     _enroll(contender, population, minted)
     return Entrant(contender, door, minted.text.get_secret_value())
 
 
 def _round(
-    servers: Servers, entrants: Sequence[Entrant], population: Population, round_: int, share: float
-) -> Iterator[Measured]:
+    servers: BenchmarkServers, entrants: Sequence[Entrant], population: Population, round_: int, share: float
+) -> Iterator[LatencyMeasurement]:
     for entrant in entrants:
         with _stand(servers, entrant, population, round_) as stand:
             yield from _trials(stand, share)
 
 
-def _trials(stand: Stand, share: float) -> Iterator[Measured]:
-    is_ours = isinstance(stand.contender, Ours)
+def _trials(stand: Stand, share: float) -> Iterator[LatencyMeasurement]:
+    is_ours = isinstance(stand.contender, Postroom)
     _through(stand, "warm-up", stand.job(25, requests=60))
     if is_ours:
         yield _through(stand, "idle", stand.job(25, requests=int(1000 * share), prefer="wait=10", connections=1))
@@ -150,7 +150,7 @@ def _trials(stand: Stand, share: float) -> Iterator[Measured]:
 
 
 @contextmanager
-def _stand(servers: Servers, entrant: Entrant, population: Population, round_: int) -> Iterator[Stand]:
+def _stand(servers: BenchmarkServers, entrant: Entrant, population: Population, round_: int) -> Iterator[Stand]:
     """Open a contender's door and let its workers work."""
     contender, port = entrant.contender, free_port()
     told = {**contender.environment, **_settings_environment(contender)}
@@ -164,19 +164,23 @@ def _stand(servers: Servers, entrant: Entrant, population: Population, round_: i
         yield Stand(round_, contender, population, port, entrant.key, programs)
 
 
-def _settings_of(contender: Ours | Peer) -> Settings:
-    if isinstance(contender, Ours):
+def _settings_of(contender: Postroom | Peer) -> Settings:
+    if isinstance(contender, Postroom):
         return contender.settings
-    return Ours(contender.servers, 1, database_url=contender.url).settings
+    return Postroom(contender.servers, 1, database_url=contender.url).settings
 
 
-def _settings_environment(contender: Ours | Peer) -> dict[str, str]:
+def _settings_environment(contender: Postroom | Peer) -> dict[str, str]:
     """Tell the textbook door what it reads as settings."""
-    return {} if isinstance(contender, Ours) else Ours(contender.servers, 1, database_url=contender.url).environment
+    return (
+        {}
+        if isinstance(contender, Postroom)
+        else Postroom(contender.servers, 1, database_url=contender.url).environment
+    )
 
 
-def _enroll(contender: Ours | Peer, population: Population, minted: NewCredential) -> None:
-    if isinstance(contender, Ours):
+def _enroll(contender: Postroom | Peer, population: Population, minted: NewCredential) -> None:
+    if isinstance(contender, Postroom):
         with transaction(contender.database) as db:
             clients.add_credentials(db, population.client_id, [minted])
         return
@@ -185,16 +189,16 @@ def _enroll(contender: Ours | Peer, population: Population, minted: NewCredentia
         db.execute("INSERT INTO credential (prefix, client_id, digest) VALUES (%s, %s, %s)", values)
 
 
-def _through(stand: Stand, trial: str, job: Job) -> Measured:
+def _through(stand: Stand, trial: str, job: Job) -> LatencyMeasurement:
     """Send a job through the door and wait until everything is settled."""
     contenders.empty(stand.contender)
-    watch, began_at = Watch(stand), time.time()
+    watch, began_at = CpuMonitor(stand), time.time()
     seen = _load(job)
     _await_settled(stand.contender)
     cpu_us, others = watch.conclude(job.requests, seen.cpu_seconds)
     finished_at = contenders.finished_at(stand.contender)
     latencies = sorted(seen.latencies_ms)
-    return Measured(
+    return LatencyMeasurement(
         round=stand.round,
         contender=stand.contender.name,
         trial=trial,
@@ -220,7 +224,7 @@ def _fault(stand: Stand, job: Job, seen: Seen) -> str | None:
     if seen.statuses != {"201": job.requests}:
         return f"answered {seen.statuses}"
     anonymous = [Order(stand.population.account_ids[: job.recipients])] * job.requests
-    return contenders.judge(stand.contender, stand.population, anonymous).fault
+    return contenders.verify(stand.contender, stand.population, anonymous).fault
 
 
 def _await_settled(contender: Contender) -> None:
@@ -232,13 +236,13 @@ def _await_settled(contender: Contender) -> None:
         clock.wait(0.1)
 
 
-def _one_by_one(stand: Stand, messages: int) -> Measured:
+def _one_by_one(stand: Stand, messages: int) -> LatencyMeasurement:
     """Send one message after the other, each when the one before is settled, and ask the rows how long each took."""
     took: list[float] = []
     clock = threading.Event()
     messages = max(messages, 5)
     contenders.empty(stand.contender)
-    watch = Watch(stand)
+    watch = CpuMonitor(stand)
     for _ in range(messages):
         began_at = time.time()
         _post(stand)
@@ -246,7 +250,7 @@ def _one_by_one(stand: Stand, messages: int) -> Measured:
             clock.wait(0.01)
         took.append((contenders.finished_at(stand.contender) - began_at) * 1000)
     cpu = watch.conclude(messages, 0.0)
-    return Measured(
+    return LatencyMeasurement(
         stand.round, stand.contender.name, "idle", 25, messages, 0.0, statistics.median(took), max(took), *cpu, None
     )
 

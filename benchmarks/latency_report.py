@@ -8,7 +8,7 @@ from benchmarks.drain_report import REFERENCE, spread
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class LatencyMeasurement:
     """One trial of one contender. `cpu_us` is processor time for a message, by who used it."""
 
     round: int
@@ -29,7 +29,7 @@ class Measured:
         return self.trial, self.contender, self.recipients
 
 
-def describe(runs: Sequence[Measured]) -> str:
+def describe(runs: Sequence[LatencyMeasurement]) -> str:
     """Write a table: what was measured, and what a message cost whom. Behind a median stand the least and the most."""
     counted = [run for run in runs if run.fault is None]
     programs = list(runs[0].cpu_us)
@@ -40,7 +40,7 @@ def describe(runs: Sequence[Measured]) -> str:
     return "\n".join(["Processor time in microseconds a message.", "", head, rule, *rows])
 
 
-def _row(kind: tuple[str, str, int], counted: Sequence[Measured], programs: Sequence[str]) -> str:
+def _row(kind: tuple[str, str, int], counted: Sequence[LatencyMeasurement], programs: Sequence[str]) -> str:
     runs = [run for run in counted if run.kind == kind]
     trial, contender, recipients = kind
     cells = [
@@ -58,7 +58,7 @@ def _row(kind: tuple[str, str, int], counted: Sequence[Measured], programs: Sequ
     return f"| {' | '.join(cells)} |"
 
 
-def _ratios(runs: Sequence[Measured], counted: Sequence[Measured]) -> list[float]:
+def _ratios(runs: Sequence[LatencyMeasurement], counted: Sequence[LatencyMeasurement]) -> list[float]:
     """Compare each run with the textbook's in the same trial of the same round, where rates were measured."""
     return [
         run.messages_per_s / other.messages_per_s

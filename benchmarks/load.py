@@ -46,7 +46,7 @@ class Seen:
     latencies_ms: list[float]
 
 
-class Run:
+class LoadRun:
     """The state that all connections share."""
 
     def __init__(self, job: Job) -> None:
@@ -82,10 +82,10 @@ class Run:
             self.over.set_result(None)
 
 
-class Connection(asyncio.Protocol):
+class LoadConnection(asyncio.Protocol):
     """One client: sends, waits for the whole answer, and sends again."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: LoadRun) -> None:
         self._run = run
         self._received = b""
         self._began = 0.0
@@ -157,11 +157,11 @@ def _write(job: Job, recipients: list[str], text: str) -> bytes:
 
 
 async def _run(job: Job) -> Seen:
-    run = Run(job)
+    run = LoadRun(job)
     began, cpu_began = perf_counter(), process_time()
     loop = asyncio.get_running_loop()
     await asyncio.gather(
-        *(loop.create_connection(lambda: Connection(run), "127.0.0.1", job.port) for _ in range(job.connections))
+        *(loop.create_connection(lambda: LoadConnection(run), "127.0.0.1", job.port) for _ in range(job.connections))
     )
     await run.over
     seconds, cpu_seconds = perf_counter() - began, process_time() - cpu_began

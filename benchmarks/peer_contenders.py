@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 from benchmarks.contenders import module, program
 from benchmarks.peers.records import Base
 from benchmarks.population import BODY, Order, Population
-from benchmarks.processes import ROOT, Servers, socket_of
+from benchmarks.processes import ROOT, BenchmarkServers, socket_of
 from delivery.records.migrate import create_database
 from worker.embedded.servers import named_database
 
@@ -33,7 +33,7 @@ class Peer:
     method: str
     list_name: str
     command: tuple[str, ...]
-    servers: Servers
+    servers: BenchmarkServers
     smtp_port: int = 0
     channel: str = "inbox"
     settled_once: str = "settled_count = 1"
@@ -65,7 +65,7 @@ class Peer:
         """Its workers."""
         return [self.command]
 
-    def furnish(self, population: Population) -> None:
+    def seed(self, population: Population) -> None:
         """Make the tables and the accounts."""
         create_database(self.servers.postgres.url, self._database)
         engine = create_engine(self.url.replace("postgresql://", "postgresql+psycopg://"))
@@ -105,35 +105,35 @@ class Peer:
         subprocess.run(command, input=told, text=True, check=True, cwd=ROOT, env=environment)
 
 
-def textbook(servers: Servers, *, channel: str = "inbox", smtp_port: int = 0) -> Peer:
+def textbook(servers: BenchmarkServers, *, channel: str = "inbox", smtp_port: int = 0) -> Peer:
     """Give Celery as its manual teaches it."""
     command = program("celery", "-A", "benchmarks.peers.textbook_celery", "worker", *_CELERY)
     return Peer("Celery, textbook", "textbook_celery", "delay", "celery", command, servers, smtp_port, channel)
 
 
-def tuned(servers: Servers) -> Peer:
+def tuned(servers: BenchmarkServers) -> Peer:
     """Give Celery with what its users tune."""
     options = ("--without-gossip", "--without-mingle", "--without-heartbeat")
     command = program("celery", "-A", "benchmarks.peers.tuned_celery", "worker", *_CELERY, *options)
     return Peer("Celery, tuned", "tuned_celery", "delay", "celery", command, servers)
 
 
-def with_dramatiq(servers: Servers) -> Peer:
+def with_dramatiq(servers: BenchmarkServers) -> Peer:
     """Give Dramatiq."""
     command = module("dramatiq", "benchmarks.peers.with_dramatiq", "--processes", "2", "--threads", "4")
     return Peer("Dramatiq", "with_dramatiq", "send", "dramatiq:default", command, servers)
 
 
-def with_huey(servers: Servers) -> Peer:
+def with_huey(servers: BenchmarkServers) -> Peer:
     """Give Huey."""
     options = ("--workers", "2", "--worker-type", "process", "--quiet")
     command = module("huey.bin.huey_consumer", "benchmarks.peers.with_huey.huey", *options)
     return Peer("Huey", "with_huey", "", "huey.redis.bench", command, servers)
 
 
-def floor(servers: Servers) -> Peer:
+def floor(servers: BenchmarkServers) -> Peer:
     """Give the hand-written loop."""
     return Peer("floor", "floor", "", "floor", module("benchmarks.peers.floor"), servers)
 
 
-PEERS: tuple[Callable[[Servers], Peer], ...] = (textbook, tuned, with_dramatiq, with_huey, floor)
+PEERS: tuple[Callable[[BenchmarkServers], Peer], ...] = (textbook, tuned, with_dramatiq, with_huey, floor)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from benchmarks.contenders import module
 from benchmarks.population import BODY, Order, Population
-from benchmarks.processes import Servers
+from benchmarks.processes import BenchmarkServers
 from delivery.intake.messages import Draft
 from delivery.records.database import Database, open_database, transaction
 from delivery.records.identities import accounts, clients
@@ -31,7 +31,7 @@ GRACE_S = 3600.0
 Each = TypeVar("Each")
 
 
-class Ours:
+class Postroom:
     """Postroom with so many worker processes, each as `postroom worker decide` starts it.
 
     Messages come from `client_ids` in turn.
@@ -45,7 +45,7 @@ class Ours:
     is_bare = False
     """Set where its workers go without what reliability adds to them."""
 
-    def __init__(self, servers: Servers, workers: int, **chosen: Any) -> None:
+    def __init__(self, servers: BenchmarkServers, workers: int, **chosen: Any) -> None:
         self.name = f"Postroom, {workers} worker{'s' if workers > 1 else ''}"
         self.workers = workers
         self._servers = servers
@@ -95,7 +95,7 @@ class Ours:
         """The database, for taking messages in."""
         return open_database(self.settings, connections=1)
 
-    def furnish(self, population: Population, *, channel: Channel = Channel.INBOX) -> None:
+    def seed(self, population: Population, *, channel: Channel = Channel.INBOX) -> None:
         """Make the tables, the client and the accounts."""
         self.client_ids = (population.client_id,)
         create_database(self._servers.postgres.url, self._database)

@@ -26,7 +26,7 @@ _FACTS = ("server_version", "fsync", "synchronous_commit")
 
 
 @dataclass(frozen=True, slots=True)
-class Servers:
+class BenchmarkServers:
     """PostgreSQL with fsync and synchronous commits, and Valkey."""
 
     postgres: Server
@@ -47,7 +47,7 @@ class Servers:
 
 
 @contextmanager
-def open_servers() -> Iterator[Servers]:
+def open_servers() -> Iterator[BenchmarkServers]:
     """Start both servers in a temporary folder, and stop them again, also when this process is told to end."""
     with ExitStack() as stack:
         stack.enter_context(_ending_in_order())
@@ -58,7 +58,7 @@ def open_servers() -> Iterator[Servers]:
             stack.enter_context(_serving(valkey, lambda: Path(socket_of(valkey.url)).exists(), signal.SIGTERM)),
         )
         broker = stack.enter_context(redis.Redis.from_url(valkey.url))
-        yield Servers(postgres, valkey, broker, programs)
+        yield BenchmarkServers(postgres, valkey, broker, programs)
 
 
 @contextmanager

@@ -18,11 +18,11 @@ from benchmarks import contenders
 from benchmarks.contenders import module
 from benchmarks.drain import save, tell
 from benchmarks.drain_report import spread
-from benchmarks.drain_run import Case, Run, Watch, await_open, working
+from benchmarks.drain_run import DrainRun, ResourceMonitor, Workload, await_open, working
 from benchmarks.peer_contenders import Peer, textbook
 from benchmarks.population import Order, Population, populate
-from benchmarks.postroom import Ours
-from benchmarks.processes import Servers, free_port, open_servers, running
+from benchmarks.postroom import Postroom
+from benchmarks.processes import BenchmarkServers, free_port, open_servers, running
 from delivery.vocabulary import Channel, QueueName
 from tasks.lanes import LaneName
 
@@ -30,21 +30,21 @@ _CONCURRENCY = 32
 _WARM_UP = 400
 
 
-class Mailing(Ours):
+class Mailing(Postroom):
     """Postroom's SMTP lane. Its messages are decided before the clock starts."""
 
     list_name = str(QueueName.DELIVER_SMTP)
     lane = LaneName.SMTP
 
-    def __init__(self, servers: Servers, trial: "Trial", smtp_port: int) -> None:
+    def __init__(self, servers: BenchmarkServers, trial: "SmtpTrial", smtp_port: int) -> None:
         url = f"smtp://127.0.0.1:{smtp_port}"
         super().__init__(servers, trial.workers, smtp_url=url, smtp_concurrency=_CONCURRENCY)
         self.is_bare = trial.is_bare
         self._database = f"mailing_{trial.workers}_{smtp_port}"
 
-    def furnish(self, population: Population, *, channel: Channel = Channel.EMAIL) -> None:
+    def seed(self, population: Population, *, channel: Channel = Channel.EMAIL) -> None:
         """Make the tables, the client and the accounts, which are reached by e-mail."""
-        super().furnish(population, channel=channel)
+        super().seed(population, channel=channel)
 
     def hand_over(self, orders: Sequence[Order]) -> None:
         """Decide these messages, by a worker as in production, which rings for every recipient."""
@@ -60,7 +60,7 @@ class Mailing(Ours):
 
 
 @dataclass(slots=True)
-class Tally:
+class MailCount:
     """What the relay has had, once it has ended."""
 
     mails: int = 0
@@ -68,7 +68,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class SmtpTrial:
     """One relay and one set of workers."""
 
     latency_ms: int
@@ -87,13 +87,13 @@ class Trial:
 
 
 TRIALS = (
-    Trial(latency_ms=0, workers=1, messages=12_000),
-    Trial(latency_ms=0, workers=1, messages=12_000, is_bare=True),
-    Trial(latency_ms=0, workers=2, messages=12_000),
-    Trial(latency_ms=0, workers=1, messages=600, is_ours=False),
-    Trial(latency_ms=50, workers=1, messages=10_000),
-    Trial(latency_ms=50, workers=2, messages=16_000),
-    Trial(latency_ms=50, workers=1, messages=300, is_ours=False),
+    SmtpTrial(latency_ms=0, workers=1, messages=12_000),
+    SmtpTrial(latency_ms=0, workers=1, messages=12_000, is_bare=True),
+    SmtpTrial(latency_ms=0, workers=2, messages=12_000),
+    SmtpTrial(latency_ms=0, workers=1, messages=600, is_ours=False),
+    SmtpTrial(latency_ms=50, workers=1, messages=10_000),
+    SmtpTrial(latency_ms=50, workers=2, messages=16_000),
+    SmtpTrial(latency_ms=50, workers=1, messages=300, is_ours=False),
 )
 
 
@@ -107,7 +107,7 @@ def main() -> None:
     population = populate()
     with open_servers() as servers:
         told = [
-            (trial, run_trial(servers, population, trial, Case(round_, 1, int(trial.messages * share))))
+            (trial, run_trial(servers, population, trial, Workload(round_, 1, int(trial.messages * share))))
             for round_ in range(1, rounds + 1)
             for trial in TRIALS
         ]
@@ -117,13 +117,13 @@ def main() -> None:
         sys.exit("Some runs were not right and do not count.")
 
 
-def run_trial(servers: Servers, population: Population, trial: Trial, case: Case) -> Run:
+def run_trial(servers: BenchmarkServers, population: Population, trial: SmtpTrial, case: Workload) -> DrainRun:
     """Let the lane work off what is queued."""
     port = free_port()
     with _sink(port, trial.latency_ms) as tally:
         contender = Mailing(servers, trial, port) if trial.is_ours else _peer(servers, port)
         servers.broker.flushall()
-        contender.furnish(population)
+        contender.seed(population)
         orders = population.orders(_WARM_UP + case.messages, case.recipients, seed=case.round)
         run = _drain(servers, contender, population, orders, case)
     contenders.drop(servers, contender)
@@ -131,12 +131,16 @@ def run_trial(servers: Servers, population: Population, trial: Trial, case: Case
     is_exact = (tally.mails, tally.recipients) == (len(wanted), len(set(wanted)))
     fault = run.fault or (None if is_exact else f"mails: {tally.mails} of {len(wanted)}")
     tell(f"relay {trial.latency_ms:2} ms  {trial.name:20}  {run.messages_per_s:7.1f} mails/s  {fault or 'verified'}")
-    return Run(**{**asdict(run), "fault": fault})
+    return DrainRun(**{**asdict(run), "fault": fault})
 
 
 def _drain(
-    servers: Servers, contender: Mailing | Peer, population: Population, orders: Sequence[Order], case: Case
-) -> Run:
+    servers: BenchmarkServers,
+    contender: Mailing | Peer,
+    population: Population,
+    orders: Sequence[Order],
+    case: Workload,
+) -> DrainRun:
     warm_up, orders = orders[: -case.messages], orders[-case.messages :]
     contender.take_in([*warm_up, *orders])
     for some, name in ((warm_up, "warm_up"), (orders, "parked")):
@@ -146,24 +150,24 @@ def _drain(
     servers.broker.rename("warm_up", contender.list_name)
     with working(contender) as processes:
         await_open(servers, contender, len(orders))
-        watched = Watch(servers, processes)
+        watched = ResourceMonitor(servers, processes)
         servers.broker.rename("parked", contender.list_name)
         await_open(servers, contender, 0, look=lambda: watched.memory.look(processes))
         watched.stop()
-    verdict = contenders.judge(contender, population, [*warm_up, *orders], inbox=False)
+    verdict = contenders.verify(contender, population, [*warm_up, *orders], inbox=False)
     return watched.conclude(contender, case, verdict)
 
 
-def _peer(servers: Servers, port: int) -> Peer:
+def _peer(servers: BenchmarkServers, port: int) -> Peer:
     return textbook(servers, channel=str(Channel.EMAIL), smtp_port=port)
 
 
 @contextmanager
-def _sink(port: int, latency_ms: int) -> Iterator[Tally]:
+def _sink(port: int, latency_ms: int) -> Iterator[MailCount]:
     with tempfile.TemporaryDirectory(prefix="postroom-bench-") as folder:
         told = Path(folder) / "told.json"
         options = ("--port", str(port), "--latency-ms", str(latency_ms), "--tell", str(told))
-        tally = Tally()
+        tally = MailCount()
         with running(module("benchmarks.smtp_sink", *options), lambda: _listens(port), environment={}):
             yield tally
         tally.mails, tally.recipients = json.loads(told.read_text(encoding="utf-8")).values()
@@ -177,7 +181,7 @@ def _listens(port: int) -> bool:
     return True
 
 
-def describe(told: Sequence[tuple[Trial, Run]]) -> str:
+def describe(told: Sequence[tuple[SmtpTrial, DrainRun]]) -> str:
     """Write a table of medians."""
     head = "| relay takes | sender | mails/s | share of c = 32 a worker | CPU s for 10,000 mails | CPU of others |"
     rows = [head, "|---|---|---|---|---|---|"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 
-class Tally:
+class SinkCount:
     """What all connections have taken."""
 
     def __init__(self, latency_s: float) -> None:
@@ -24,7 +24,7 @@ class Tally:
 class Dialogue(asyncio.Protocol):
     """One connection. Commands may come in one packet or in many."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: SinkCount) -> None:
         self._tally = tally
         self._received = b""
         self._is_in_mail = False
@@ -80,7 +80,7 @@ class Dialogue(asyncio.Protocol):
         self._transport.write(answer)  # type: ignore[attr-defined] # a transport for streams, as TCP's are
 
 
-async def _serve(port: int, tally: Tally) -> None:
+async def _serve(port: int, tally: SinkCount) -> None:
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, over.set)
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=0.0)
     parser.add_argument("--tell", required=True, help="the file that the numbers are written to at the end")
     asked = parser.parse_args()
-    tally = Tally(asked.latency_ms / 1000)
+    tally = SinkCount(asked.latency_ms / 1000)
     uvloop.run(_serve(asked.port, tally))
     told = {"mails": tally.mails, "recipients": len(tally.recipients)}
     Path(asked.tell).write_text(json.dumps(told), encoding="utf-8")

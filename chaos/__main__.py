@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import cycle
 
-from chaos.jobs import Job, play_all
+from chaos.jobs import TrialJob, play_all
 from chaos.runner import TrialResult
 from chaos.scenarios import SCENES, point_schedules, scene
 from chaos.schedule import LARGEST, Schedule, draw
@@ -28,7 +28,7 @@ def main() -> int:
     configure_logs("ERROR")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Whatever ends a long run, its servers end too.
     seed = secrets.randbelow(_SEEDS)
-    task = Job(partial(_schedules, asked, seed), partial(_tell, asked), is_swept=asked.scene != "only_bells")
+    task = TrialJob(partial(_schedules, asked, seed), partial(_tell, asked), is_swept=asked.scene != "only_bells")
     results: list[TrialResult] = []
     with suppress(KeyboardInterrupt):
         for result in play_all(task, asked.jobs):

@@ -17,7 +17,7 @@ _STOP_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TrialJob:
     """What all jobs do together: the schedules, drawn alike in each, how one is told, and on what kind of site."""
 
     schedules: Callable[[], Iterator[Schedule]]
@@ -25,7 +25,7 @@ class Job:
     is_swept: bool = True
 
 
-def play_all(task: Job, jobs: int) -> Iterator[TrialResult]:
+def play_all(task: TrialJob, jobs: int) -> Iterator[TrialResult]:
     """Play these schedules and give each result as it comes. Raises `RuntimeError` when a job broke."""
     following = _FORK.Value("i", 0)
     with _running(task, following, jobs) as (processes, results):
@@ -42,7 +42,7 @@ def play_all(task: Job, jobs: int) -> Iterator[TrialResult]:
 
 
 @contextmanager
-def _running(task: Job, following: Any, jobs: int) -> Iterator[tuple[Sequence[Any], list[Connection]]]:
+def _running(task: TrialJob, following: Any, jobs: int) -> Iterator[tuple[Sequence[Any], list[Connection]]]:
     """Start the jobs; whatever ends the block ends them and their servers."""
     processes, results = [], []
     for number in range(jobs):
@@ -63,7 +63,7 @@ def _running(task: Job, following: Any, jobs: int) -> Iterator[tuple[Sequence[An
             process.join(_STOP_TIMEOUT_S)
 
 
-def _work(task: Job, following: Any, results: Connection) -> None:
+def _work(task: TrialJob, following: Any, results: Connection) -> None:
     # Control-C reaches the jobs as well; that they end, and their servers with them, is up to who started them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop_once)
@@ -77,7 +77,7 @@ def _stop_once(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _play(stage: Runner, task: Job, following: Any, results: Connection) -> None:
+def _play(stage: Runner, task: TrialJob, following: Any, results: Connection) -> None:
     mine = _take(following)
     for number, schedule in enumerate(task.schedules()):
         if number == mine:

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from benchmarks import contenders, old_rows
 from benchmarks.population import Order, Population
-from benchmarks.postroom import Ours
+from benchmarks.postroom import Postroom
 from delivery.records.database import transaction
 from delivery.records.views import invariants
 from delivery.settings import Settings
@@ -22,9 +22,9 @@ class Judged:
     """A contender that has done its work: the database of this test."""
 
     url: str
-    settled_once: str = Ours.settled_once
-    is_open: str = Ours.is_open
-    finished_at: str = Ours.finished_at
+    settled_once: str = Postroom.settled_once
+    is_open: str = Postroom.is_open
+    finished_at: str = Postroom.finished_at
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def ordered(fixtures: Fixtures, context: StepContext) -> tuple[Population, list[
 
 def fault(judged: Judged, ordered: tuple[Population, list[Order]]) -> str | None:
     """Judge what is in the database."""
-    return contenders.judge(judged, *ordered).fault  # type: ignore[arg-type] # as much of one as judging needs
+    return contenders.verify(judged, *ordered).fault  # type: ignore[arg-type] # as much of one as judging needs
 
 
 def test_a_run_that_is_right_counts(judged: Judged, ordered: tuple[Population, list[Order]]) -> None:
@@ -93,7 +93,7 @@ def aged(judged: Judged, fixtures: Fixtures) -> Population:
 def test_old_rows_are_such_as_deciding_would_have_left(judged: Judged, aged: Population) -> None:
     past = [Order(aged.account_ids[: old_rows.RECIPIENTS]) for _ in range(30)]
 
-    assert contenders.judge(judged, aged, past).fault is None  # type: ignore[arg-type] # see above
+    assert contenders.verify(judged, aged, past).fault is None  # type: ignore[arg-type] # see above
 
 
 def test_old_rows_break_no_invariant(fixtures: Fixtures, aged: Population) -> None:
@@ -113,7 +113,7 @@ def test_what_is_older_than_a_run_neither_disturbs_its_judging_nor_helps_it(
     since = min(order.message_id for order in orders)
 
     def fault_since() -> str | None:
-        return contenders.judge(judged, population, orders, since=since).fault  # type: ignore[arg-type] # see above
+        return contenders.verify(judged, population, orders, since=since).fault  # type: ignore[arg-type] # see above
 
     assert fault_since() is None
     fixtures.ask("DELETE FROM inbox_letter WHERE recipient_id = (SELECT max(recipient_id) FROM inbox_letter)")

@@ -10,10 +10,10 @@ import pytest
 from benchmarks import drain_report, growth, latency_report
 from benchmarks.api_report import describe
 from benchmarks.chart import draw
+from benchmarks.drain_run import DrainRun as DrainRun
 from benchmarks.drain_run import Memory
-from benchmarks.drain_run import Run as DrainRun
-from benchmarks.latency_report import Measured
-from benchmarks.load import Job, Run
+from benchmarks.latency_report import LatencyMeasurement
+from benchmarks.load import Job, LoadRun
 from delivery.intake.messages import read_draft
 from tests.support import build
 
@@ -43,7 +43,7 @@ def run_of(door: str, round_: int, requests_per_s: float) -> dict[str, object]:
 
 def test_the_load_sends_as_many_requests_as_it_is_told_and_all_are_legal_messages() -> None:
     async def test() -> list[bytes]:
-        run = Run(job(requests=3))
+        run = LoadRun(job(requests=3))
         return [request for _ in range(10) if (request := run.next_request(0.0))]
 
     requests = asyncio.run(test())
@@ -57,7 +57,9 @@ def test_latencies_of_several_rounds_are_told_by_their_median_and_compared_withi
     ours, theirs = "Postroom, 1 worker", drain_report.REFERENCE
     rates = [(1, ours, 900.0), (1, theirs, 10.0), (2, ours, 800.0), (2, theirs, 20.0)]
     runs = [
-        Measured(number, name, "through the door", 25, 100, rate, 50.0 + number, 90.0, {"door": 600}, 0.01, None)
+        LatencyMeasurement(
+            number, name, "through the door", 25, 100, rate, 50.0 + number, 90.0, {"door": 600}, 0.01, None
+        )
         for number, name, rate in rates
     ]
 
@@ -69,7 +71,7 @@ def test_latencies_of_several_rounds_are_told_by_their_median_and_compared_withi
 
 def test_the_load_says_how_long_its_bodies_are() -> None:
     async def test() -> bytes:
-        return Run(job(requests=1)).next_request(0.0) or b""
+        return LoadRun(job(requests=1)).next_request(0.0) or b""
 
     head, _, body = asyncio.run(test()).partition(b"\r\n\r\n")
 
