@@ -12,25 +12,25 @@ from delivery.channels.email.sender import SmtpSender
 from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.vocabulary import Reason
 from tests.support import build
-from tests.support.smtp_server import Mailbox, hang_up, open_mailbox
+from tests.support.smtp_server import SmtpServer, hang_up, open_smtp_server
 
 Hire = Callable[..., SmtpSender]
 
 
 @pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
+def smtp_server() -> Iterator[SmtpServer]:
     """Serve a mailbox that takes everything."""
-    with open_mailbox() as mailbox:
-        yield mailbox
+    with open_smtp_server() as smtp_server:
+        yield smtp_server
 
 
 @pytest.fixture
-def hire(mailbox: Mailbox) -> Iterator[Hire]:
+def hire(smtp_server: SmtpServer) -> Iterator[Hire]:
     """Make senders to this mailbox; all hang up in the end."""
     hired: list[SmtpSender] = []
 
     def make(**chosen: Any) -> SmtpSender:
-        hired.append(SmtpSender(build.settings(smtp_url=mailbox.url, **chosen)))
+        hired.append(SmtpSender(build.settings(smtp_url=smtp_server.url, **chosen)))
         return hired[-1]
 
     yield make
@@ -38,35 +38,35 @@ def hire(mailbox: Mailbox) -> Iterator[Hire]:
         hang_up(sender)
 
 
-def test_more_threads_than_lines_take_turns(mailbox: Mailbox, hire: Hire) -> None:
+def test_more_threads_than_lines_take_turns(smtp_server: SmtpServer, hire: Hire) -> None:
     sender = hire(smtp_concurrency=2)
 
     with ThreadPoolExecutor(6) as pool:
         outcomes = list(pool.map(sender.send, [build.claimed(recipient_id=number) for number in range(1, 31)]))
 
     assert [Outcome(OutcomeKind.SENT)] * 30 == outcomes
-    assert 30 == len({mail.sender for mail in mailbox.mails})
-    assert mailbox.connections <= 2
+    assert 30 == len({mail.sender for mail in smtp_server.mails})
+    assert smtp_server.connections <= 2
 
 
-def test_threads_that_send_one_after_the_other_keep_one_connection(mailbox: Mailbox, hire: Hire) -> None:
+def test_threads_that_send_one_after_the_other_keep_one_connection(smtp_server: SmtpServer, hire: Hire) -> None:
     sender = hire(smtp_concurrency=8)
 
     for _ in range(3):
         with ThreadPoolExecutor(1) as pool:
             pool.submit(sender.send, build.claimed()).result()
 
-    assert (1, 3) == (mailbox.connections, len(mailbox.mails))
+    assert (1, 3) == (smtp_server.connections, len(smtp_server.mails))
 
 
-def test_a_mail_for_which_no_line_comes_free_in_time_is_tried_later(mailbox: Mailbox, hire: Hire) -> None:
+def test_a_mail_for_which_no_line_comes_free_in_time_is_tried_later(smtp_server: SmtpServer, hire: Hire) -> None:
     sender = hire(smtp_concurrency=1, send_deadline_s=0.2)
 
     with sender._pool.borrow(1):
         outcome = sender.send(build.claimed())
 
     assert (OutcomeKind.TEMPORARY, Reason.TRY_LATER) == (outcome.kind, outcome.reason)
-    assert [] == mailbox.commands
+    assert [] == smtp_server.commands
     assert Outcome(OutcomeKind.SENT) == sender.send(build.claimed())
 
 
@@ -83,7 +83,7 @@ class _BreaksOnce(NoJournal):
 
 
 def test_after_a_defect_in_the_midst_of_a_mail_the_next_one_has_a_connection_of_its_own(
-    mailbox: Mailbox, hire: Hire
+    smtp_server: SmtpServer, hire: Hire
 ) -> None:
     sender = hire(smtp_concurrency=1, smtp_timeout_s=0.4, send_deadline_s=0.4)
     sender._journal = _BreaksOnce()
@@ -92,7 +92,7 @@ def test_after_a_defect_in_the_midst_of_a_mail_the_next_one_has_a_connection_of_
         sender.send(build.claimed(recipient_id=1))
 
     assert Outcome(OutcomeKind.SENT) == sender.send(build.claimed(recipient_id=2))
-    assert (2, 1) == (mailbox.connections, len(mailbox.mails))
+    assert (2, 1) == (smtp_server.connections, len(smtp_server.mails))
 
 
 def test_what_a_burst_left_open_is_hung_up_once_it_has_idled_for_too_long(hire: Hire) -> None:

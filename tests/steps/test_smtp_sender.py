@@ -17,92 +17,96 @@ from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.unsubscribe_tokens import LIFETIME, Permit, read_token
 from delivery.vocabulary import Reason
 from tests.support import build
-from tests.support.smtp_server import Mailbox, ReceivedMail, Trouble, hang_up, open_mailbox
+from tests.support.smtp_server import ReceivedMail, SmtpServer, Trouble, hang_up, open_smtp_server
 
 HOSTILE_SUBJECT = "=?utf-8?q?=0D=0ABcc:x@y.z?="
 
 
 @pytest.fixture(params=["8BITMIME", "PIPELINING"])
-def mailbox(request: pytest.FixtureRequest) -> Iterator[Mailbox]:
+def smtp_server(request: pytest.FixtureRequest) -> Iterator[SmtpServer]:
     """Serve a mailbox that takes everything until it is told otherwise: commands in turn, and commands at once."""
-    with open_mailbox() as mailbox:
-        mailbox.always("EHLO", f"250-mailbox\r\n250 {request.param}")
-        yield mailbox
+    with open_smtp_server() as smtp_server:
+        smtp_server.always("EHLO", f"250-mailbox\r\n250 {request.param}")
+        yield smtp_server
 
 
 @pytest.fixture
-def sender(mailbox: Mailbox) -> Iterator[SmtpSender]:
+def sender(smtp_server: SmtpServer) -> Iterator[SmtpSender]:
     """Give what is tested, with short patience."""
-    sender = _sender(mailbox)
+    sender = _sender(smtp_server)
     yield sender
     hang_up(sender)
 
 
-def _sender(mailbox: Mailbox, *, scheme: str = "smtp", **chosen: Any) -> SmtpSender:
-    url = SecretStr(mailbox.url.replace("smtp:", f"{scheme}:"))
+def _sender(smtp_server: SmtpServer, *, scheme: str = "smtp", **chosen: Any) -> SmtpSender:
+    url = SecretStr(smtp_server.url.replace("smtp:", f"{scheme}:"))
     return SmtpSender(build.settings(**{"smtp_url": url, "smtp_timeout_s": 0.3, "send_deadline_s": 1.5, **chosen}))
 
 
-def test_a_letter_is_one_mail_to_one_recipient(mailbox: Mailbox, sender: SmtpSender) -> None:
+def test_a_letter_is_one_mail_to_one_recipient(smtp_server: SmtpServer, sender: SmtpSender) -> None:
     assert Outcome(OutcomeKind.SENT) == sender.send(build.claimed(recipient_id=12, address="ada@mail.example"))
 
-    (mail,) = mailbox.mails
+    (mail,) = smtp_server.mails
     assert ("bounces+r12@postroom.example", ["ada@mail.example"]) == (mail.sender, mail.recipients)
     assert _read(mail)["Message-ID"].endswith("12@postroom.example>")
 
 
-def test_every_letter_has_a_dialogue_of_its_own_over_one_kept_connection(mailbox: Mailbox, sender: SmtpSender) -> None:
+def test_every_letter_has_a_dialogue_of_its_own_over_one_kept_connection(
+    smtp_server: SmtpServer, sender: SmtpSender
+) -> None:
     for number in (1, 2, 3):
         sender.send(build.claimed(recipient_id=number))
 
-    dialogue = [command[:4] for command in mailbox.commands]
+    dialogue = [command[:4] for command in smtp_server.commands]
     assert ["ehlo", *["MAIL", "RCPT", "DATA"] * 3] == dialogue
-    assert (1, 3) == (mailbox.connections, len(mailbox.mails))
+    assert (1, 3) == (smtp_server.connections, len(smtp_server.mails))
 
 
-def test_every_attempt_sends_the_same_mail(mailbox: Mailbox, sender: SmtpSender) -> None:
+def test_every_attempt_sends_the_same_mail(smtp_server: SmtpServer, sender: SmtpSender) -> None:
     sender.send(build.claimed(attempt=1))
     sender.send(build.claimed(attempt=2))
 
-    first, second = mailbox.mails
+    first, second = smtp_server.mails
     assert first.wire == second.wire
 
 
-def test_a_mail_carries_the_address_of_its_recipients_own_page(mailbox: Mailbox) -> None:
+def test_a_mail_carries_the_address_of_its_recipients_own_page(smtp_server: SmtpServer) -> None:
     claimed = build.claimed()
-    sender = _sender(mailbox, public_url="https://post.example")
+    sender = _sender(smtp_server, public_url="https://post.example")
 
     sender.send(claimed)
     hang_up(sender)
 
-    header = _read(mailbox.mails[0])["List-Unsubscribe"]
+    header = _read(smtp_server.mails[0])["List-Unsubscribe"]
     token = header.removeprefix("<https://post.example/unsubscribe/").removesuffix(">")
     assert Permit(claimed.account_id, claimed.read_at + LIFETIME) == read_token(token, build.PEPPER)
 
 
-def test_lines_that_begin_with_a_dot_arrive_as_they_were(mailbox: Mailbox, sender: SmtpSender) -> None:
+def test_lines_that_begin_with_a_dot_arrive_as_they_were(smtp_server: SmtpServer, sender: SmtpSender) -> None:
     body = ".\r\n..\r\n.hidden\r\nnot.hidden\r\n."
 
     sender.send(build.claimed(body=body))
 
-    assert body == _read(mailbox.mails[0]).get_content().removesuffix("\r\n")
+    assert body == _read(smtp_server.mails[0]).get_content().removesuffix("\r\n")
 
 
 @pytest.mark.parametrize("subject", [HOSTILE_SUBJECT, "Grüße aus Köln", "a" * 255, "=?", "ü" * 255, " outer blanks "])
-def test_a_subject_arrives_as_those_literal_characters(mailbox: Mailbox, sender: SmtpSender, subject: str) -> None:
+def test_a_subject_arrives_as_those_literal_characters(
+    smtp_server: SmtpServer, sender: SmtpSender, subject: str
+) -> None:
     sender.send(build.claimed(subject=subject))
 
-    read = _read(mailbox.mails[0])
+    read = _read(smtp_server.mails[0])
     assert [subject] == read.get_all("Subject")
     assert read["Bcc"] is None
 
 
-def test_only_the_recipient_of_the_letter_is_in_the_envelope(mailbox: Mailbox, sender: SmtpSender) -> None:
+def test_only_the_recipient_of_the_letter_is_in_the_envelope(smtp_server: SmtpServer, sender: SmtpSender) -> None:
     sender.send(
         build.claimed(subject=HOSTILE_SUBJECT, sender_name=HOSTILE_SUBJECT, account_name="x@y.z, b@mail.example")
     )
 
-    assert [["bruno@mail.example"]] == [mail.recipients for mail in mailbox.mails]
+    assert [["bruno@mail.example"]] == [mail.recipients for mail in smtp_server.mails]
 
 
 @pytest.mark.parametrize(
@@ -138,92 +142,96 @@ def test_only_the_recipient_of_the_letter_is_in_the_envelope(mailbox: Mailbox, s
     ],
 )
 def test_an_answer_means_what_its_stage_makes_of_it(
-    mailbox: Mailbox, sender: SmtpSender, stage: str, answer: str, kind: OutcomeKind
+    smtp_server: SmtpServer, sender: SmtpSender, stage: str, answer: str, kind: OutcomeKind
 ) -> None:
-    mailbox.always(stage, answer)
+    smtp_server.always(stage, answer)
 
     assert kind is sender.send(build.claimed()).kind
 
 
-def test_a_refusal_is_told_with_the_relays_own_words(mailbox: Mailbox, sender: SmtpSender) -> None:
-    mailbox.always("RCPT", "550 No such user")
+def test_a_refusal_is_told_with_the_relays_own_words(smtp_server: SmtpServer, sender: SmtpSender) -> None:
+    smtp_server.always("RCPT", "550 No such user")
 
     assert Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED, "550 No such user") == sender.send(build.claimed())
 
 
 @pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "DOT"])
 @pytest.mark.parametrize("answer", ["550 No", "451 Later", "421 Closing"])
-def test_after_a_refusal_the_next_letter_is_sent(mailbox: Mailbox, sender: SmtpSender, stage: str, answer: str) -> None:
-    mailbox.next(stage, answer)
+def test_after_a_refusal_the_next_letter_is_sent(
+    smtp_server: SmtpServer, sender: SmtpSender, stage: str, answer: str
+) -> None:
+    smtp_server.next(stage, answer)
     sender.send(build.claimed(recipient_id=1))
-    mailbox.mails.clear()
+    smtp_server.mails.clear()
 
     assert Outcome(OutcomeKind.SENT) == sender.send(build.claimed(recipient_id=2))
-    assert ["bounces+r2@postroom.example"] == [mail.sender for mail in mailbox.mails]
+    assert ["bounces+r2@postroom.example"] == [mail.sender for mail in smtp_server.mails]
 
 
-def test_after_a_refusal_the_connection_is_kept(mailbox: Mailbox, sender: SmtpSender) -> None:
-    mailbox.next("RCPT", "550 No")
-    mailbox.next("DATA", "554 No valid recipients")  # Heard only by a relay that takes commands at once.
+def test_after_a_refusal_the_connection_is_kept(smtp_server: SmtpServer, sender: SmtpSender) -> None:
+    smtp_server.next("RCPT", "550 No")
+    smtp_server.next("DATA", "554 No valid recipients")  # Heard only by a relay that takes commands at once.
 
     sender.send(build.claimed())
     sender.send(build.claimed())
 
-    assert 1 == mailbox.connections
-    assert "RSET" in mailbox.commands
+    assert 1 == smtp_server.connections
+    assert "RSET" in smtp_server.commands
 
 
-def test_commands_are_given_at_once_only_to_a_relay_that_takes_them_so(mailbox: Mailbox, sender: SmtpSender) -> None:
-    mailbox.next("MAIL", "451 Later")
+def test_commands_are_given_at_once_only_to_a_relay_that_takes_them_so(
+    smtp_server: SmtpServer, sender: SmtpSender
+) -> None:
+    smtp_server.next("MAIL", "451 Later")
 
     outcome = sender.send(build.claimed())
 
-    takes_them = "PIPELINING" in str(mailbox._always["EHLO"])
+    takes_them = "PIPELINING" in str(smtp_server._always["EHLO"])
     assert (OutcomeKind.TEMPORARY, "451 Later") == (outcome.kind, outcome.detail)
-    assert takes_them == any(command.startswith("RCPT") for command in mailbox.commands)
+    assert takes_them == any(command.startswith("RCPT") for command in smtp_server.commands)
 
 
 @pytest.mark.parametrize("last", ["354 Go on", Trouble.DROP, "421 Closing"])
 def test_a_refused_recipient_is_told_whatever_the_relay_says_to_the_data_behind_it(
-    mailbox: Mailbox, sender: SmtpSender, last: str | Trouble
+    smtp_server: SmtpServer, sender: SmtpSender, last: str | Trouble
 ) -> None:
-    mailbox.always("RCPT", "550 No such user")
-    mailbox.always("DATA", last)
+    smtp_server.always("RCPT", "550 No such user")
+    smtp_server.always("DATA", last)
 
     outcomes = [sender.send(build.claimed()) for _ in range(2)]
 
     assert [(OutcomeKind.PERMANENT, "550 No such user")] * 2 == [(each.kind, each.detail) for each in outcomes]
-    assert [] == mailbox.mails
+    assert [] == smtp_server.mails
 
 
 @pytest.mark.parametrize("trouble", [Trouble.DROP, Trouble.HANG, Trouble.DRIP])
 @pytest.mark.parametrize("stage", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA"])
 def test_a_connection_lost_before_the_dot_is_tried_again(
-    mailbox: Mailbox, sender: SmtpSender, stage: str, trouble: Trouble
+    smtp_server: SmtpServer, sender: SmtpSender, stage: str, trouble: Trouble
 ) -> None:
-    mailbox.always(stage, trouble)
+    smtp_server.always(stage, trouble)
 
     outcome = sender.send(build.claimed())
 
     assert (OutcomeKind.TEMPORARY, Reason.TRY_LATER) == (outcome.kind, outcome.reason)
-    assert [] == mailbox.mails
+    assert [] == smtp_server.mails
 
 
 @pytest.mark.parametrize("trouble", [Trouble.DROP, Trouble.HANG, Trouble.DRIP])
-def test_of_a_connection_lost_after_the_dot_nobody_knows_the_outcome(mailbox: Mailbox, trouble: Trouble) -> None:
-    mailbox.always("DOT", trouble)
-    sender = _sender(mailbox, send_deadline_s=0.5)
+def test_of_a_connection_lost_after_the_dot_nobody_knows_the_outcome(smtp_server: SmtpServer, trouble: Trouble) -> None:
+    smtp_server.always("DOT", trouble)
+    sender = _sender(smtp_server, send_deadline_s=0.5)
 
     outcome = sender.send(build.claimed())
 
     assert (OutcomeKind.UNKNOWN, Reason.INTERRUPTED) == (outcome.kind, outcome.reason)
-    assert 1 == len(mailbox.mails)
+    assert 1 == len(smtp_server.mails)
 
 
 @pytest.mark.parametrize("stage", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "DOT"])
-def test_a_relay_that_drips_does_not_hold_a_thread_past_the_deadline(mailbox: Mailbox, stage: str) -> None:
-    mailbox.always(stage, Trouble.DRIP)
-    sender = _sender(mailbox, send_deadline_s=1.0)
+def test_a_relay_that_drips_does_not_hold_a_thread_past_the_deadline(smtp_server: SmtpServer, stage: str) -> None:
+    smtp_server.always(stage, Trouble.DRIP)
+    sender = _sender(smtp_server, send_deadline_s=1.0)
     began = monotonic()
 
     sender.send(build.claimed())
@@ -232,7 +240,7 @@ def test_a_relay_that_drips_does_not_hold_a_thread_past_the_deadline(mailbox: Ma
 
 
 def test_a_relay_that_is_away_is_tried_again() -> None:
-    with open_mailbox() as gone:
+    with open_smtp_server() as gone:
         sender = _sender(gone)
 
     assert OutcomeKind.TEMPORARY is sender.send(build.claimed()).kind
@@ -240,43 +248,47 @@ def test_a_relay_that_is_away_is_tried_again() -> None:
 
 @pytest.mark.parametrize("farewell", [b"", b"421 4.4.2 timeout exceeded\r\n"])
 def test_a_kept_connection_that_died_is_replaced_within_the_same_attempt(
-    mailbox: Mailbox, sender: SmtpSender, farewell: bytes
+    smtp_server: SmtpServer, sender: SmtpSender, farewell: bytes
 ) -> None:
     sender.send(build.claimed(recipient_id=1))
-    mailbox.hang_up(farewell)
+    smtp_server.hang_up(farewell)
 
     assert Outcome(OutcomeKind.SENT) == sender.send(build.claimed(recipient_id=2))
-    assert (2, 2) == (mailbox.connections, len(mailbox.mails))
+    assert (2, 2) == (smtp_server.connections, len(smtp_server.mails))
 
 
-def test_a_connection_is_replaced_after_a_hundred_mails(mailbox: Mailbox, sender: SmtpSender) -> None:
+def test_a_connection_is_replaced_after_a_hundred_mails(smtp_server: SmtpServer, sender: SmtpSender) -> None:
     for number in range(101):
         sender.send(build.claimed(recipient_id=number))
 
-    assert (2, 101) == (mailbox.connections, len(mailbox.mails))
+    assert (2, 101) == (smtp_server.connections, len(smtp_server.mails))
 
 
-def test_a_letter_that_no_mail_can_carry_is_refused_without_a_connection(mailbox: Mailbox, sender: SmtpSender) -> None:
+def test_a_letter_that_no_mail_can_carry_is_refused_without_a_connection(
+    smtp_server: SmtpServer, sender: SmtpSender
+) -> None:
     outcome = sender.send(build.claimed(address="ada@☃.example"))
 
-    assert (OutcomeKind.PERMANENT, Reason.NOT_EXPRESSIBLE, 0) == (outcome.kind, outcome.reason, mailbox.connections)
+    assert (OutcomeKind.PERMANENT, Reason.NOT_EXPRESSIBLE, 0) == (outcome.kind, outcome.reason, smtp_server.connections)
 
 
-def test_nothing_is_said_in_the_clear_to_a_relay_without_tls(mailbox: Mailbox) -> None:
-    sender = _sender(mailbox, scheme="smtp+starttls")
-
-    assert OutcomeKind.TEMPORARY is sender.send(build.claimed()).kind
-    assert {"ehlo"} == {command[:4] for command in mailbox.commands}
-
-
-def test_a_relay_with_a_certificate_that_nobody_vouches_for_gets_nothing(mailbox: Mailbox, tmp_path: Path) -> None:
-    mailbox.tls = _self_signed(tmp_path)
-    mailbox.always("EHLO", "250-mailbox\r\n250 STARTTLS")
-    mailbox.always("STARTTLS", "220 Go on")
-    sender = _sender(mailbox, scheme="smtp+starttls")
+def test_nothing_is_said_in_the_clear_to_a_relay_without_tls(smtp_server: SmtpServer) -> None:
+    sender = _sender(smtp_server, scheme="smtp+starttls")
 
     assert OutcomeKind.TEMPORARY is sender.send(build.claimed()).kind
-    assert [] == mailbox.mails
+    assert {"ehlo"} == {command[:4] for command in smtp_server.commands}
+
+
+def test_a_relay_with_a_certificate_that_nobody_vouches_for_gets_nothing(
+    smtp_server: SmtpServer, tmp_path: Path
+) -> None:
+    smtp_server.tls = _self_signed(tmp_path)
+    smtp_server.always("EHLO", "250-mailbox\r\n250 STARTTLS")
+    smtp_server.always("STARTTLS", "220 Go on")
+    sender = _sender(smtp_server, scheme="smtp+starttls")
+
+    assert OutcomeKind.TEMPORARY is sender.send(build.claimed()).kind
+    assert [] == smtp_server.mails
 
 
 def _read(mail: ReceivedMail) -> EmailMessage:

@@ -41,7 +41,7 @@ class ReceivedMail:
 
 
 @dataclass
-class Mailbox:
+class SmtpServer:
     """What the server was told to answer, and what it was told by its clients.
 
     Stages are CONNECT, EHLO, STARTTLS, MAIL, RCPT, DATA, DOT (after the mail) and RSET.
@@ -84,18 +84,18 @@ class Mailbox:
 
 
 @contextmanager
-def open_mailbox() -> Iterator[Mailbox]:
+def open_smtp_server() -> Iterator[SmtpServer]:
     """Serve a mailbox until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        mailbox = Mailbox(listener.getsockname()[1])
-        thread = threading.Thread(target=_serve, args=(mailbox, listener), name="mailbox")
+        smtp_server = SmtpServer(listener.getsockname()[1])
+        thread = threading.Thread(target=_serve, args=(smtp_server, listener), name="mailbox")
         thread.start()
         try:
-            yield mailbox
+            yield smtp_server
         finally:
-            mailbox._is_closing.set()
+            smtp_server._is_closing.set()
             listener.shutdown(socket.SHUT_RDWR)
-            mailbox.hang_up()
+            smtp_server.hang_up()
             thread.join()
 
 
@@ -105,40 +105,40 @@ def hang_up(sender: SmtpSender) -> None:
         line.drop()
 
 
-def _serve(mailbox: Mailbox, listener: socket.socket) -> None:
+def _serve(smtp_server: SmtpServer, listener: socket.socket) -> None:
     talks = []
     while True:
         try:
             connection, _ = listener.accept()
         except OSError:
             break
-        mailbox.connections += 1
-        mailbox._live.append(connection)
-        talks.append(threading.Thread(target=_talk, args=(mailbox, connection), name="mailbox talk"))
+        smtp_server.connections += 1
+        smtp_server._live.append(connection)
+        talks.append(threading.Thread(target=_talk, args=(smtp_server, connection), name="mailbox talk"))
         talks[-1].start()
-    mailbox.hang_up()
+    smtp_server.hang_up()
     for each in talks:
         each.join()
 
 
-class _Over(Exception):  # noqa: N818 - nothing went wrong
+class _Finished(Exception):  # noqa: N818 - nothing went wrong
     """The connection is over."""
 
 
-def _talk(mailbox: Mailbox, connection: socket.socket) -> None:
-    talk = _Talk(mailbox, connection)
-    with suppress(_Over, OSError, ValueError):
+def _talk(smtp_server: SmtpServer, connection: socket.socket) -> None:
+    talk = _ClientConversation(smtp_server, connection)
+    with suppress(_Finished, OSError, ValueError):
         talk.say("CONNECT")
         while True:
             talk.hear_command()
     talk.close()
 
 
-class _Talk:
+class _ClientConversation:
     """One connection."""
 
-    def __init__(self, mailbox: Mailbox, connection: socket.socket) -> None:
-        self._mailbox = mailbox
+    def __init__(self, smtp_server: SmtpServer, connection: socket.socket) -> None:
+        self._mailbox = smtp_server
         self._connection = connection
         self._lines = connection.makefile("rb")
         self._sender = ""
@@ -160,13 +160,13 @@ class _Talk:
             self._drip()
         elif answer is Trouble.HANG:
             self._lines.read()
-        raise _Over
+        raise _Finished
 
     def hear_command(self) -> None:
         """Take one command."""
         line = self._lines.readline().decode().rstrip("\r\n")
         if not line:
-            raise _Over
+            raise _Finished
         self._mailbox.commands.append(line)
         verb = line[:4].upper()
         stage = "STARTTLS" if verb == "STAR" else verb
@@ -189,7 +189,7 @@ class _Talk:
         wire = bytearray()
         while (line := self._lines.readline()) != b".\r\n":
             if not line:
-                raise _Over
+                raise _Finished
             wire += line
         self._mailbox.mails.append(ReceivedMail(self._sender, self._recipients, bytes(wire)))
         self.say("DOT")

@@ -9,7 +9,7 @@ from delivery.records.database import Database, open_database
 from delivery.settings import Settings
 from tests.support.fixtures import Fixtures
 from tests.support.platform import Platform, short_folder
-from tests.support.smtp_server import Mailbox, open_mailbox
+from tests.support.smtp_server import SmtpServer, open_smtp_server
 
 
 @pytest.fixture(scope="session")
@@ -46,10 +46,10 @@ def fixtures(database: Database, broker: object) -> Fixtures:
 
 
 @pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
+def smtp_server() -> Iterator[SmtpServer]:
     """Give a relay that takes everything, unless it is told otherwise."""
-    with open_mailbox() as mailbox:
-        yield mailbox
+    with open_smtp_server() as smtp_server:
+        yield smtp_server
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from tests.support.api_client import key_of
 from tests.support.fixtures import Fixtures
 from tests.support.platform import short_folder
 from tests.support.process_group import API, DECIDE, SMTP, START_S, ProcessGroup, open_process_group
-from tests.support.smtp_server import Mailbox, open_mailbox
+from tests.support.smtp_server import SmtpServer, open_smtp_server
 from tests.support.waiting import wait_until
 from worker.embedded.servers import prepare_valkey
 
@@ -31,20 +31,20 @@ _RECOVERED_S = 30.0
 
 
 @pytest.fixture(scope="module")
-def mailbox() -> Iterator[Mailbox]:
+def smtp_server() -> Iterator[SmtpServer]:
     """Give a relay that takes everything."""
-    with open_mailbox() as mailbox:
-        yield mailbox
+    with open_smtp_server() as smtp_server:
+        yield smtp_server
 
 
 @pytest.fixture(scope="module")
-def running(base_settings: Settings, mailbox: Mailbox) -> Iterator[ProcessGroup]:
+def running(base_settings: Settings, smtp_server: SmtpServer) -> Iterator[ProcessGroup]:
     """Give a whole crew beside a broker of its own, for all tests of this file."""
     with ExitStack() as stack:
         folder = stack.enter_context(short_folder())
         valkey = prepare_valkey(folder / "valkey")
         own = base_settings.model_copy(update={"broker_url": SecretStr(valkey.url)})
-        group = stack.enter_context(open_process_group(folder, own, smtp_url=mailbox.url))
+        group = stack.enter_context(open_process_group(folder, own, smtp_url=smtp_server.url))
         group.serve(_BROKER, valkey)
         wait_until(lambda: _answers(group), within_s=START_S)
         group.start(API, DECIDE, SMTP)
@@ -58,11 +58,11 @@ def fixtures(database: Database) -> Fixtures:
 
 
 @pytest.fixture
-def group(running: ProcessGroup, fixtures: Fixtures, base_settings: Settings, mailbox: Mailbox) -> ProcessGroup:
+def group(running: ProcessGroup, fixtures: Fixtures, base_settings: Settings, smtp_server: SmtpServer) -> ProcessGroup:
     """Give the crew at work, and nothing that was sent before."""
     running.key = key_of(fixtures, base_settings, fixtures.client_id)
     running.await_ready(fixtures.database, API, DECIDE, SMTP)
-    mailbox.mails.clear()
+    smtp_server.mails.clear()
     return running
 
 
@@ -101,7 +101,7 @@ def wipe(group: ProcessGroup, is_on: bool) -> None:  # noqa: FBT001 - a switch
 
 @pytest.mark.parametrize("trouble", [fill, make_a_replica, freeze, wipe])
 def test_messages_are_taken_as_fast_as_ever_and_delivered_by_the_sweep(
-    group: ProcessGroup, fixtures: Fixtures, mailbox: Mailbox, trouble: Any
+    group: ProcessGroup, fixtures: Fixtures, smtp_server: SmtpServer, trouble: Any
 ) -> None:
     accounts = [fixtures.account(), fixtures.account(Channel.EMAIL)]
     assert 201 == group.post(*accounts).status_code
@@ -111,16 +111,16 @@ def test_messages_are_taken_as_fast_as_ever_and_delivered_by_the_sweep(
     began = monotonic()
     answers = [group.post(*accounts) for _ in range(_POSTS)]
     took_s = monotonic() - began
-    wait_until(partial(_all_delivered, fixtures, mailbox, 1 + _POSTS), within_s=_RECOVERED_S)
+    wait_until(partial(_all_delivered, fixtures, smtp_server, 1 + _POSTS), within_s=_RECOVERED_S)
     trouble(group, is_on=False)
     answers.append(group.post(*accounts))
-    wait_until(partial(_all_delivered, fixtures, mailbox, 2 + _POSTS), within_s=_RECOVERED_S)
+    wait_until(partial(_all_delivered, fixtures, smtp_server, 2 + _POSTS), within_s=_RECOVERED_S)
 
     assert {201} == {each.status_code for each in answers}
     assert took_s < _USUAL_S
     assert crew_before == group.living
 
 
-def _all_delivered(fixtures: Fixtures, mailbox: Mailbox, number: int) -> bool:
+def _all_delivered(fixtures: Fixtures, smtp_server: SmtpServer, number: int) -> bool:
     (row,) = fixtures.ask("SELECT count(*) FROM recipient WHERE state = 'delivered'")
-    return bool(row[0] == 2 * number and fixtures.count("inbox_letter") == len(mailbox.mails) == number)
+    return bool(row[0] == 2 * number and fixtures.count("inbox_letter") == len(smtp_server.mails) == number)

@@ -21,7 +21,7 @@ from tests.support.api_client import key_of
 from tests.support.fixtures import Fixtures
 from tests.support.platform import ROOT
 from tests.support.process_group import API, DECIDE, SMTP, ProcessGroup, failed_checks, open_process_group
-from tests.support.smtp_server import Mailbox
+from tests.support.smtp_server import SmtpServer
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("drills")
@@ -33,9 +33,11 @@ _SETTLED_S = 20.0
 
 
 @pytest.fixture
-def group(fixtures: Fixtures, base_settings: Settings, tmp_path: Path, mailbox: Mailbox) -> Iterator[ProcessGroup]:
+def group(
+    fixtures: Fixtures, base_settings: Settings, tmp_path: Path, smtp_server: SmtpServer
+) -> Iterator[ProcessGroup]:
     """Give a whole crew, each with a clock of its own that `jump` sets."""
-    with open_process_group(tmp_path, base_settings, smtp_url=mailbox.url) as group:
+    with open_process_group(tmp_path, base_settings, smtp_url=smtp_server.url) as group:
         group.key = key_of(fixtures, base_settings, fixtures.client_id)
         for name in (API, DECIDE, SMTP):
             jump(group, name, 0)
@@ -52,7 +54,7 @@ def jump(group: ProcessGroup, name: str, shift_s: int) -> None:
 
 
 def test_whoever_has_the_wrong_time_everything_is_delivered_once_and_soon(
-    group: ProcessGroup, fixtures: Fixtures, mailbox: Mailbox, base_settings: Settings
+    group: ProcessGroup, fixtures: Fixtures, smtp_server: SmtpServer, base_settings: Settings
 ) -> None:
     accounts = [fixtures.account(), fixtures.account(Channel.EMAIL), _sleeper(fixtures)]
     token = _token(group, fixtures, base_settings)
@@ -68,7 +70,7 @@ def test_whoever_has_the_wrong_time_everything_is_delivered_once_and_soon(
             wait_until(partial(_is_delivered_in_part, group, answer), within_s=_SETTLED_S)
 
     assert before == group.living
-    assert len(sent) == fixtures.count("inbox_letter") == len(mailbox.mails)
+    assert len(sent) == fixtures.count("inbox_letter") == len(smtp_server.mails)
     # Whoever sleeps, by the database's clock, is left to sleep by everybody else's.
     assert {(Reason.QUIET_HOURS, len(sent))} == {
         (Reason(row[0]), row[1])

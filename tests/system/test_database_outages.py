@@ -17,7 +17,7 @@ from tests.support.api_client import key_of
 from tests.support.fixtures import Fixtures
 from tests.support.platform import short_folder
 from tests.support.process_group import API, DECIDE, SMTP, START_S, ProcessGroup, open_process_group
-from tests.support.smtp_server import Mailbox, open_mailbox
+from tests.support.smtp_server import SmtpServer, open_smtp_server
 from tests.support.waiting import wait_until
 from worker.embedded.servers import Server, named_database, prepare_postgres
 
@@ -32,10 +32,10 @@ _RECOVERED_S = 10.0 + 5.0
 
 
 @pytest.fixture(scope="module")
-def mailbox() -> Iterator[Mailbox]:
+def smtp_server() -> Iterator[SmtpServer]:
     """Give a relay that takes everything."""
-    with open_mailbox() as mailbox:
-        yield mailbox
+    with open_smtp_server() as smtp_server:
+        yield smtp_server
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +53,13 @@ def own_settings(base_settings: Settings, postgres: Server) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def group(own_settings: Settings, own_store: Database, postgres: Server, mailbox: Mailbox) -> Iterator[ProcessGroup]:
+def group(
+    own_settings: Settings, own_store: Database, postgres: Server, smtp_server: SmtpServer
+) -> Iterator[ProcessGroup]:
     """Give a whole crew at work on that database."""
     with ExitStack() as stack:
         folder = stack.enter_context(short_folder())
-        group = stack.enter_context(open_process_group(folder, own_settings, smtp_url=mailbox.url))
+        group = stack.enter_context(open_process_group(folder, own_settings, smtp_url=smtp_server.url))
         group.serve(_STORE, postgres)
         wait_until(lambda: answers(postgres.url), within_s=START_S)
         create_database(postgres.url, _DATABASE)
@@ -101,7 +103,7 @@ def thaw(group: ProcessGroup, postgres: Server) -> None:
 
 @pytest.mark.parametrize(("strike", "heal"), [(kill, start_again), (freeze, thaw)])
 def test_the_door_says_so_at_once_and_all_go_on_soon_after_without_a_restart(  # noqa: PLR0917 - pytest's
-    group: ProcessGroup, fixtures: Fixtures, mailbox: Mailbox, postgres: Server, strike: Any, heal: Any
+    group: ProcessGroup, fixtures: Fixtures, smtp_server: SmtpServer, postgres: Server, strike: Any, heal: Any
 ) -> None:
     accounts = [fixtures.account(), fixtures.account(Channel.EMAIL)]
     first = group.post(*accounts)
@@ -126,7 +128,7 @@ def test_the_door_says_so_at_once_and_all_go_on_soon_after_without_a_restart(  #
     # Asked for again with the same key, each is one message, whatever had become of the request that was refused.
     assert 4 == fixtures.ask("SELECT count(*) FROM message WHERE client_id = :id", id=fixtures.client_id)[0][0]
     # The first may have been on the wire when it happened; the others were sent once.
-    mailed = [each for each in mailbox.mails if each.recipients == [f"{accounts[1].hex}@example.com"]]
+    mailed = [each for each in smtp_server.mails if each.recipients == [f"{accounts[1].hex}@example.com"]]
     assert 3 + (group.status_of(first) == "delivered") <= len(mailed) <= 4
     assert [] == fixtures.ask("SELECT id FROM recipient WHERE reason IN ('step_failed', 'poisoned')")
 

@@ -20,7 +20,7 @@ from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.support.fixtures import Fixtures
 from tests.support.platform import ROOT
-from tests.support.smtp_server import Mailbox, Trouble, open_mailbox
+from tests.support.smtp_server import SmtpServer, Trouble, open_smtp_server
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("platform")
@@ -30,20 +30,20 @@ Start = Callable[[], "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
+def smtp_server() -> Iterator[SmtpServer]:
     """Give a relay that does as it is told."""
-    with open_mailbox() as mailbox:
-        yield mailbox
+    with open_smtp_server() as smtp_server:
+        yield smtp_server
 
 
 @pytest.fixture
-def start(base_settings: Settings, mailbox: Mailbox, tmp_path: Path) -> Iterator[Start]:
+def start(base_settings: Settings, smtp_server: SmtpServer, tmp_path: Path) -> Iterator[Start]:
     """Give what starts a worker that sends mail; its lease is more than five minutes."""
     environment = {
         **os.environ,  # noqa: TID251 - what children inherit
         "DATABASE_URL": base_settings.database_url.get_secret_value(),
         "BROKER_URL": base_settings.broker_url.get_secret_value(),
-        "SMTP_URL": mailbox.url,
+        "SMTP_URL": smtp_server.url,
         "POSTROOM_PEPPER": base_settings.pepper.get_secret_value(),
         "POSTROOM_JOURNAL_FOLDER": str(tmp_path),
         "POSTROOM_BELL_GRACE_S": "1",
@@ -78,36 +78,36 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 def test_a_worker_killed_before_the_final_dot_costs_no_lease_and_no_flag(
-    mail: tuple[Fixtures, UUID], mailbox: Mailbox, start: Start
+    mail: tuple[Fixtures, UUID], smtp_server: SmtpServer, start: Start
 ) -> None:
     fixtures, message_id = mail
-    mailbox.next("RCPT", Trouble.HANG)
+    smtp_server.next("RCPT", Trouble.HANG)
     start(), start()
-    wait_until(lambda: any(each.startswith("RCPT") for each in mailbox.commands), within_s=30)
+    wait_until(lambda: any(each.startswith("RCPT") for each in smtp_server.commands), within_s=30)
 
     kill_claimer(fixtures)
     wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id), within_s=_RECOVERY_S)
 
     assert (2, False) == (fixtures.recipient(message_id).attempt, fixtures.recipient(message_id).possibly_duplicated)
-    assert 1 == len(mailbox.mails)
+    assert 1 == len(smtp_server.mails)
 
 
 def test_a_worker_killed_after_the_final_dot_leaves_an_unknown_outcome(
-    mail: tuple[Fixtures, UUID], mailbox: Mailbox, start: Start
+    mail: tuple[Fixtures, UUID], smtp_server: SmtpServer, start: Start
 ) -> None:
     fixtures, message_id = mail
-    mailbox.next("DOT", Trouble.HANG)
+    smtp_server.next("DOT", Trouble.HANG)
     start(), start()
-    wait_until(lambda: mailbox.mails, within_s=30)
+    wait_until(lambda: smtp_server.mails, within_s=30)
 
     kill_claimer(fixtures)
 
     wait_until(lambda: [State.UNKNOWN] == fixtures.states(message_id), within_s=_RECOVERY_S)
-    assert 1 == len(mailbox.mails)
+    assert 1 == len(smtp_server.mails)
 
 
 def test_a_worker_killed_after_the_answer_needs_no_second_copy(
-    mail: tuple[Fixtures, UUID], mailbox: Mailbox, start: Start, database: Database, tmp_path: Path
+    mail: tuple[Fixtures, UUID], smtp_server: SmtpServer, start: Start, database: Database, tmp_path: Path
 ) -> None:
     fixtures, message_id = mail
     with transaction(database) as db:
@@ -118,21 +118,23 @@ def test_a_worker_killed_after_the_answer_needs_no_second_copy(
 
     wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id), within_s=_RECOVERY_S)
     assert (1, False) == (fixtures.recipient(message_id).attempt, fixtures.recipient(message_id).possibly_duplicated)
-    assert 1 == len(mailbox.mails)
+    assert 1 == len(smtp_server.mails)
 
 
-def test_all_workers_killed_at_once_cost_no_lease(mail: tuple[Fixtures, UUID], mailbox: Mailbox, start: Start) -> None:
+def test_all_workers_killed_at_once_cost_no_lease(
+    mail: tuple[Fixtures, UUID], smtp_server: SmtpServer, start: Start
+) -> None:
     fixtures, message_id = mail
-    mailbox.next("RCPT", Trouble.HANG)
+    smtp_server.next("RCPT", Trouble.HANG)
     group = [start(), start()]
-    wait_until(lambda: any(each.startswith("RCPT") for each in mailbox.commands), within_s=30)
+    wait_until(lambda: any(each.startswith("RCPT") for each in smtp_server.commands), within_s=30)
     for each in group:
         kill(each)
 
     start()
 
     wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id), within_s=_RECOVERY_S)
-    assert 1 == len(mailbox.mails)
+    assert 1 == len(smtp_server.mails)
 
 
 def kill_claimer(fixtures: Fixtures) -> None:

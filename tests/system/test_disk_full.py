@@ -25,7 +25,7 @@ from tests.support.disks import Disk, small_disk
 from tests.support.fixtures import Fixtures
 from tests.support.platform import Platform, short_folder
 from tests.support.process_group import API, DECIDE, SMTP, START_S, ProcessGroup, failed_checks, open_process_group
-from tests.support.smtp_server import Mailbox, open_mailbox
+from tests.support.smtp_server import SmtpServer, open_smtp_server
 from tests.support.waiting import wait_until
 from worker.embedded.servers import Server, named_database, prepare_postgres
 
@@ -80,10 +80,10 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def mailbox() -> Iterator[Mailbox]:
+def smtp_server() -> Iterator[SmtpServer]:
     """Give a relay that takes everything."""
-    with open_mailbox() as mailbox:
-        yield mailbox
+    with open_smtp_server() as smtp_server:
+        yield smtp_server
 
 
 @pytest.fixture(scope="module")
@@ -108,11 +108,11 @@ def own_settings(base_settings: Settings, place: Place) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def group(own_settings: Settings, own_store: Database, place: Place, mailbox: Mailbox) -> Iterator[ProcessGroup]:
+def group(own_settings: Settings, own_store: Database, place: Place, smtp_server: SmtpServer) -> Iterator[ProcessGroup]:
     """Give a whole crew at work on that database."""
     with ExitStack() as stack:
         folder = stack.enter_context(short_folder())
-        group = stack.enter_context(open_process_group(folder, own_settings, smtp_url=mailbox.url))
+        group = stack.enter_context(open_process_group(folder, own_settings, smtp_url=smtp_server.url))
         wait_until(lambda: place.is_served(group), within_s=START_S)
         place.make_database()
         migrate(own_store)
@@ -165,7 +165,7 @@ class Sender:
 def test_a_full_disk_is_refused_within_seconds_and_all_go_on_once_there_is_room(  # noqa: PLR0917 - pytest's
     group: ProcessGroup,
     fixtures: Fixtures,
-    mailbox: Mailbox,
+    smtp_server: SmtpServer,
     place: Place,
     own_settings: Settings,
     which: str,
@@ -174,7 +174,7 @@ def test_a_full_disk_is_refused_within_seconds_and_all_go_on_once_there_is_room(
     disk: Disk = getattr(place, which)
     sender = Sender(group, [*fixtures.accounts(_LETTERS), *fixtures.accounts(_MAILS, Channel.EMAIL)])
     before = {name: group.living[name] for name in _OURS}
-    mailbox.mails.clear()
+    smtp_server.mails.clear()
     group.send_signal(DECIDE, signal.SIGSTOP)
     for _ in range(_BACKLOG):
         sender.send()
@@ -200,10 +200,10 @@ def test_a_full_disk_is_refused_within_seconds_and_all_go_on_once_there_is_room(
     assert [] == [event for event in _EVENTS_OF_DEFECTS if event in _told(group)]
     messages = len(sender.taken)
     assert (messages, _LETTERS * messages) == tuple(fixtures.ask(_STORED, id=fixtures.client_id)[0])
-    assert messages == len({message_from_bytes(each.wire)["Message-ID"] for each in mailbox.mails})
+    assert messages == len({message_from_bytes(each.wire)["Message-ID"] for each in smtp_server.mails})
     # One may have been on the wire when PostgreSQL ended; that it may come twice is told.
     doubled = fixtures.ask("SELECT id FROM recipient WHERE possibly_duplicated")
-    assert len(mailbox.mails) - messages <= len(doubled)
+    assert len(smtp_server.mails) - messages <= len(doubled)
     assert [] == fixtures.ask("SELECT id FROM message WHERE deaths > 0")
     assert [] == failed_checks(own_settings, fixtures.database)
 

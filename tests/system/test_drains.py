@@ -21,7 +21,7 @@ from tasks.steps.decide import decide
 from tests.support.api_client import key_of
 from tests.support.fixtures import Fixtures
 from tests.support.process_group import API, DECIDE, SMTP, START_S, ProcessGroup, open_process_group
-from tests.support.smtp_server import Mailbox, Trouble
+from tests.support.smtp_server import SmtpServer, Trouble
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("drills")
@@ -35,9 +35,9 @@ _WAITS_FOR_A_ROW = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lo
 
 
 @pytest.fixture
-def valve(mailbox: Mailbox) -> Iterator[FaultProxy]:
+def valve(smtp_server: SmtpServer) -> Iterator[FaultProxy]:
     """Give the way to that relay."""
-    with open_fault_proxy(mailbox.port) as valve:
+    with open_fault_proxy(smtp_server.port) as valve:
         yield valve
 
 
@@ -59,12 +59,12 @@ def queue_mails(fixtures: Fixtures, settings: Settings) -> list[UUID]:
 
 
 def test_a_worker_that_is_asked_to_stop_while_it_sends_ends_every_mail_that_it_began(
-    fixtures: Fixtures, group: ProcessGroup, mailbox: Mailbox, valve: FaultProxy, base_settings: Settings
+    fixtures: Fixtures, group: ProcessGroup, smtp_server: SmtpServer, valve: FaultProxy, base_settings: Settings
 ) -> None:
     queue_mails(fixtures, base_settings)
     valve.delay(0.1)
     group.start(SMTP)
-    wait_until(lambda: mailbox.mails, within_s=START_S)
+    wait_until(lambda: smtp_server.mails, within_s=START_S)
 
     code = group.stop(SMTP)
     ended = dict(fixtures.ask("SELECT state, count(*) FROM recipient GROUP BY state"))
@@ -76,17 +76,17 @@ def test_a_worker_that_is_asked_to_stop_while_it_sends_ends_every_mail_that_it_b
     # Nothing is under way any more, nothing in doubt; what was not begun is left to the next.
     assert set(ended) <= {State.DELIVERED, State.QUEUED}
     assert 0 < ended[State.DELIVERED] < _MAILS
-    assert _MAILS == len({each.recipients[0] for each in mailbox.mails}) == len(mailbox.mails)
+    assert _MAILS == len({each.recipients[0] for each in smtp_server.mails}) == len(smtp_server.mails)
     assert [] == fixtures.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1")
 
 
 def test_a_relay_that_says_nothing_holds_up_the_end_for_one_deadline_at_most(
-    fixtures: Fixtures, group: ProcessGroup, mailbox: Mailbox, base_settings: Settings
+    fixtures: Fixtures, group: ProcessGroup, smtp_server: SmtpServer, base_settings: Settings
 ) -> None:
     queue_mails(fixtures, base_settings)
-    mailbox.always("RCPT", Trouble.HANG)
+    smtp_server.always("RCPT", Trouble.HANG)
     group.start(SMTP)
-    wait_until(lambda: any(each.startswith("RCPT") for each in mailbox.commands), within_s=START_S)
+    wait_until(lambda: any(each.startswith("RCPT") for each in smtp_server.commands), within_s=START_S)
 
     # The deadline of 3 s; the rest is for a busy machine.
     code = group.stop(SMTP, within_s=3 + 12)

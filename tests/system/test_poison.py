@@ -16,7 +16,7 @@ from tasks.app import make_app
 from tests.support.fixtures import Fixtures
 from tests.support.platform import ROOT
 from tests.support.process_group import DECIDE, SMTP, ProcessGroup, open_process_group
-from tests.support.smtp_server import Mailbox
+from tests.support.smtp_server import SmtpServer
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("drills")
@@ -33,11 +33,13 @@ _GARBAGE = (
 
 
 @pytest.fixture
-def group(fixtures: Fixtures, base_settings: Settings, tmp_path: Path, mailbox: Mailbox) -> Iterator[ProcessGroup]:
+def group(
+    fixtures: Fixtures, base_settings: Settings, tmp_path: Path, smtp_server: SmtpServer
+) -> Iterator[ProcessGroup]:
     """Give workers, one of a kind, that look for phrases."""
     del fixtures
     chosen = {"hold_phrases": "wire the money", "send_deadline_s": 3, "smtp_timeout_s": 3}
-    with open_process_group(tmp_path, base_settings, smtp_url=mailbox.url, **chosen) as group:
+    with open_process_group(tmp_path, base_settings, smtp_url=smtp_server.url, **chosen) as group:
         yield group
 
 
@@ -66,7 +68,7 @@ def _start(group: ProcessGroup, *names: str) -> None:
     ids=["a message", "a recipient"],
 )
 def test_poison_is_set_aside_after_three_deaths_and_its_neighbours_are_delivered(  # noqa: PLR0917 - pytest's
-    fixtures: Fixtures, group: ProcessGroup, mailbox: Mailbox, fields: dict[str, Any], email: str, state: State
+    fixtures: Fixtures, group: ProcessGroup, smtp_server: SmtpServer, fields: dict[str, Any], email: str, state: State
 ) -> None:
     neighbours = [fixtures.message(fixtures.account(Channel.EMAIL), fixtures.account()) for _ in range(20)]
     poison = fixtures.message(fixtures.account(Channel.EMAIL, email=email), **fields)
@@ -82,7 +84,7 @@ def test_poison_is_set_aside_after_three_deaths_and_its_neighbours_are_delivered
     assert deaths in ([-9] * 3, [-9] * 4)
     assert [state] == fixtures.states(poison)
     assert 2 * len(neighbours) == _delivered(fixtures)
-    assert len(neighbours) == len({each.recipients[0] for each in mailbox.mails})
+    assert len(neighbours) == len({each.recipients[0] for each in smtp_server.mails})
     assert [str(poison)] == _shown(group, "queues")["set_aside"]
     assert [str(poison)] == _set_aside(_shown(group, "doctor"))
 

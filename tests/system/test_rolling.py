@@ -26,7 +26,7 @@ from tests.support.direct_sends import credential, envelope, fields
 from tests.support.fixtures import Fixtures
 from tests.support.platform import ROOT, short_folder
 from tests.support.process_group import API, DECIDE, SMTP, ProcessGroup, failed_checks, open_process_group
-from tests.support.smtp_server import Mailbox
+from tests.support.smtp_server import SmtpServer
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("drills")
@@ -51,12 +51,12 @@ def former() -> Iterator[Path]:
 
 @pytest.mark.parametrize("decider", ["former", "present"])
 def test_the_bells_of_either_version_are_heard_by_the_other(  # noqa: PLR0917 - pytest hands them in by name
-    former: Path, fixtures: Fixtures, mailbox: Mailbox, base_settings: Settings, tmp_path: Path, decider: str
+    former: Path, fixtures: Fixtures, smtp_server: SmtpServer, base_settings: Settings, tmp_path: Path, decider: str
 ) -> None:
     place, other = (former, ROOT) if decider == "former" else (ROOT, former)
     accounts = [*fixtures.accounts(1), *fixtures.accounts(_MAILS, Channel.EMAIL)]
     # Before an hour has passed the sweep takes nothing: whatever moves was rung for.
-    with open_process_group(tmp_path, base_settings, smtp_url=mailbox.url, bell_grace_s=_AN_HOUR_S) as group:
+    with open_process_group(tmp_path, base_settings, smtp_url=smtp_server.url, bell_grace_s=_AN_HOUR_S) as group:
         group.key = key_of(fixtures, base_settings, fixtures.client_id)
         group.start(DECIDE, place=place)
         group.start(API, SMTP, place=other)
@@ -65,17 +65,17 @@ def test_the_bells_of_either_version_are_heard_by_the_other(  # noqa: PLR0917 - 
         assert 201 == group.post(*accounts).status_code
         wait_until(partial(_is_settled, fixtures), within_s=_SETTLED_S)
 
-    assert (1, _MAILS) == (fixtures.count("inbox_letter"), len(mailbox.mails))
+    assert (1, _MAILS) == (fixtures.count("inbox_letter"), len(smtp_server.mails))
     # A worker of the former version has no key.
     (row,) = fixtures.ask("SELECT lock_key IS NULL FROM worker WHERE 'decide' = ANY(queues)")
     assert (decider == "former") == row[0]
 
 
 def test_nothing_is_lost_or_doubled_while_one_version_takes_over_from_the_other(  # noqa: PLR0917 - as above
-    former: Path, fixtures: Fixtures, mailbox: Mailbox, base_settings: Settings, broker: Redis, tmp_path: Path
+    former: Path, fixtures: Fixtures, smtp_server: SmtpServer, base_settings: Settings, broker: Redis, tmp_path: Path
 ) -> None:
     accounts = [*fixtures.accounts(2), *fixtures.accounts(4, Channel.EMAIL)]
-    chosen = {"smtp_url": mailbox.url}
+    chosen = {"smtp_url": smtp_server.url}
     with (
         open_process_group(_made(tmp_path / "old"), base_settings, **chosen) as old,
         open_process_group(_made(tmp_path / "new"), base_settings, **chosen) as new,
@@ -94,8 +94,8 @@ def test_nothing_is_lost_or_doubled_while_one_version_takes_over_from_the_other(
 
     assert [0, 0] == codes[:2]
     assert all(sender.taken_by[door] for door in (old, new))
-    assert (2 * sender.sent, 4 * sender.sent) == (fixtures.count("inbox_letter"), len(mailbox.mails))
-    assert 4 * sender.sent == len({message_from_bytes(each.wire)["Message-ID"] for each in mailbox.mails})
+    assert (2 * sender.sent, 4 * sender.sent) == (fixtures.count("inbox_letter"), len(smtp_server.mails))
+    assert 4 * sender.sent == len({message_from_bytes(each.wire)["Message-ID"] for each in smtp_server.mails})
     assert [] == fixtures.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1 OR reason IS NOT NULL")
     assert [] == found
 

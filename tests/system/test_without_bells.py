@@ -16,7 +16,7 @@ from delivery.settings import Settings
 from delivery.vocabulary import Channel, CredentialKind
 from tests.support.fixtures import Fixtures
 from tests.support.platform import ROOT, free_port
-from tests.support.smtp_server import open_mailbox
+from tests.support.smtp_server import open_smtp_server
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("platform")
@@ -35,13 +35,13 @@ def test_everything_is_delivered_only_later(
     accounts = [fixtures.account(), fixtures.account(Channel.EMAIL), fixtures.account(is_closed=True)]
     key = _key(fixtures, base_settings)
 
-    with open_mailbox() as mailbox, _running(base_settings, mailbox.url, handicap) as base_url:
+    with open_smtp_server() as smtp_server, _running(base_settings, smtp_server.url, handicap) as base_url:
         message = {"recipient_uuids": [str(each) for each in accounts], "sender_name": "A", "subject": "S", "body": "B"}
         sent = httpx2.post(f"{base_url}/messages", json=message, headers={"X-API-Key": key, "Prefer": "wait=0"})
         wait_until(lambda: _reason(base_url, sent, key) == "delivered_in_part", within_s=30)
 
     assert (201, "in_delivery") == (sent.status_code, sent.json()["meta"]["status_reason"])
-    assert 1 == len(mailbox.mails)
+    assert 1 == len(smtp_server.mails)
 
 
 def _reason(base_url: str, sent: httpx2.Response, key: str) -> str:

@@ -32,7 +32,7 @@ class World:
             "id": 1, "account_id": account_id(Pool.INBOX, 1), "email": address(Pool.INBOX, 1), "state": "delivered",
             "channel": "inbox", "attempt": 0, "possibly_duplicated": False, "letters": 1, "letter_at": 100.0,
         }  # fmt: skip
-        self.mailbox = self.inbox | {
+        self.smtp_server = self.inbox | {
             "id": 2, "account_id": account_id(Pool.EMAIL, 1), "email": EMAIL, "channel": "email", "attempt": 1,
             "letters": 0, "letter_at": None,
         }  # fmt: skip
@@ -45,7 +45,7 @@ class World:
             self.history.note_answer(ClientAnswer(0, 201, MESSAGE_ID))
         planned = Planned(0, 0.0, ((Pool.INBOX, 1), (Pool.EMAIL, 1)), self.ending, is_keyed=True, wait_s=0)
         schedule = Schedule(1, (planned,), (PlannedFault(self.fault, 1.0),), 0.0)
-        recipients = {row["id"]: [self.inbox, self.mailbox] for row in self.messages}
+        recipients = {row["id"]: [self.inbox, self.smtp_server] for row in self.messages}
         copies: dict[tuple[str, str], list[Copy]] = {}
         for copy in self.copies:
             copies.setdefault((copy.subject, copy.address), []).append(copy)
@@ -83,7 +83,7 @@ def test_a_refused_request_that_left_something(world: World) -> None:
 
 
 def test_a_recipient_that_comes_to_no_end(world: World) -> None:
-    world.mailbox |= {"state": "claimed"}
+    world.smtp_server |= {"state": "claimed"}
     world.message |= {"open_count": 1, "good_count": 1}
 
     assert ["everything_comes_to_an_end"] == world.judged()
@@ -104,14 +104,14 @@ def test_a_second_copy_that_nobody_admits(world: World) -> None:
 
 def test_a_second_copy_that_is_admitted(world: World) -> None:
     world.copies *= 2
-    world.mailbox |= {"possibly_duplicated": True}
+    world.smtp_server |= {"possibly_duplicated": True}
 
     assert [] == world.judged()
 
 
 def test_a_second_copy_with_a_message_id_of_its_own(world: World) -> None:
     world.copies.append(Copy(EMAIL, "run 0", "<b@x>", 102.0))
-    world.mailbox |= {"possibly_duplicated": True}
+    world.smtp_server |= {"possibly_duplicated": True}
 
     assert ["mails_come_once_or_say_so"] == world.judged()
 
