@@ -52,7 +52,7 @@ class RefusedRow:
     faults: tuple[FieldError, ...]
 
 
-class Lines:
+class NumberedLines:
     """The lines of a file, bounded in length and decoded; it knows how far it has come."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -62,7 +62,7 @@ class Lines:
         self.ignored: dict[str, None] = {}
         """Names of columns or keys that no account has, in the order in which they came, the first few."""
 
-    def __iter__(self) -> "Lines":
+    def __iter__(self) -> "NumberedLines":
         return self
 
     def __next__(self) -> str:
@@ -88,7 +88,7 @@ class Lines:
             raise NotReadable(f"line {self.number} is not UTF-8 text. Save the file as UTF-8.") from error
 
 
-def read_rows(lines: Lines, form: Form) -> Iterator[AccountRow | RefusedRow]:
+def read_rows(lines: NumberedLines, form: Form) -> Iterator[AccountRow | RefusedRow]:
     """Read every row. A UUID that stands twice is refused the second time, naming both lines.
 
     Raises `NotReadable` for what is no file of accounts.
@@ -129,7 +129,7 @@ def _faults_of_id(value: object) -> Iterator[FieldError]:
         yield FieldError("uuid", "invalid_uuid", "uuid is not of the form 8-4-4-4-12 hexadecimal digits.")
 
 
-def _json_rows(lines: Lines) -> Iterator[tuple[int, Mapping[str, object] | RefusedRow]]:
+def _json_rows(lines: NumberedLines) -> Iterator[tuple[int, Mapping[str, object] | RefusedRow]]:
     for text in lines:
         if text.strip():
             row = _json_row(lines.number, text)
@@ -146,7 +146,7 @@ def _json_row(line: int, text: str) -> Mapping[str, object] | RefusedRow:
         return RefusedRow(line, tuple(faults))
 
 
-def _csv_rows(lines: Lines) -> Iterator[tuple[int, Mapping[str, object] | RefusedRow]]:
+def _csv_rows(lines: NumberedLines) -> Iterator[tuple[int, Mapping[str, object] | RefusedRow]]:
     reader = csv.reader(lines, strict=True)
     try:
         columns = _columns(next(reader, []))

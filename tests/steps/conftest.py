@@ -22,7 +22,7 @@ from tests.support.api_client import Headers, key_of
 from tests.support.api_server import open_door
 from tests.support.direct_sends import credential
 from tests.support.fixtures import Fixtures
-from tests.support.step_driver import FakeSender, RecordingDoorbell, StepDriver
+from tests.support.step_driver import RecordingDoorbell, RecordingSender, StepDriver
 from worker.runtime.sweep import SWEEP_QUERIES, Sweep
 
 HELD_PHRASE = "wire the money"
@@ -57,13 +57,13 @@ def bells() -> RecordingDoorbell:
 
 
 @pytest.fixture
-def relay() -> FakeSender:
+def relay() -> RecordingSender:
     """Give a mail relay that takes everything."""
-    return FakeSender()
+    return RecordingSender()
 
 
 @pytest.fixture
-def context(settings: Settings, database: Database, bells: RecordingDoorbell, relay: FakeSender) -> StepContext:
+def context(settings: Settings, database: Database, bells: RecordingDoorbell, relay: RecordingSender) -> StepContext:
     """Give an office without chance: every wait is the full wait."""
     return StepContext(settings, database, bells, {Channel.EMAIL: relay}, jitter=lambda: 0.0)
 

@@ -20,11 +20,11 @@ from tasks.steps.release import release
 from tests.support.attempts import LATER, UNKNOWN
 from tests.support.fixtures import Fixtures
 from tests.support.statements import counted
-from tests.support.step_driver import FakeSender
+from tests.support.step_driver import RecordingSender
 
 
 def test_a_letter_is_sent_and_recorded(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     deliver(context, fixtures.recipient_ids(queued))
 
@@ -42,7 +42,7 @@ def test_a_letter_is_sent_and_recorded(
 
 
 def test_no_transaction_is_open_while_the_relay_is_asked(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     def answer(claimed: ClaimedDelivery) -> Outcome:
         with transaction(context.database) as db:
@@ -58,7 +58,7 @@ def test_no_transaction_is_open_while_the_relay_is_asked(
 
 
 def test_a_bell_that_rings_twice_sends_once(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     deliver(context, fixtures.recipient_ids(queued))
     deliver(context, fixtures.recipient_ids(queued))
@@ -67,7 +67,7 @@ def test_a_bell_that_rings_twice_sends_once(
 
 
 def test_a_bell_that_rings_while_the_letter_is_on_its_way_sends_nothing(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     def answer(claimed: ClaimedDelivery) -> Outcome:
         deliver(context, [claimed.recipient_id])
@@ -91,7 +91,7 @@ def test_of_two_runs_that_claim_together_one_gets_the_recipient(
 
 
 def test_many_runs_at_once_send_every_letter_once_in_fewer_transactions(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender
 ) -> None:
     message_id = fixtures.message(*fixtures.accounts(40, Channel.EMAIL))
     decide(context, [message_id])
@@ -109,7 +109,7 @@ def test_many_runs_at_once_send_every_letter_once_in_fewer_transactions(
 
 @pytest.mark.parametrize("failed", range(1, 10))
 def test_after_a_temporary_failure_the_next_attempt_waits_as_scheduled(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID, failed: int
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID, failed: int
 ) -> None:
     relay.answer = lambda _: LATER
     fixtures.ask("UPDATE recipient SET attempt = :attempt", attempt=failed - 1)
@@ -129,7 +129,7 @@ def test_after_a_temporary_failure_the_next_attempt_waits_as_scheduled(
 
 
 def test_a_retry_is_not_made_before_its_time(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     relay.answer = lambda _: LATER
     deliver(context, fixtures.recipient_ids(queued))
@@ -141,7 +141,7 @@ def test_a_retry_is_not_made_before_its_time(
 
 
 def test_a_retry_is_made_in_its_time_and_forgets_the_failure(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     relay.answer = lambda claimed: LATER if claimed.attempt == 1 else Outcome(OutcomeKind.SENT)
     deliver(context, fixtures.recipient_ids(queued))
@@ -161,7 +161,7 @@ def test_a_retry_is_made_in_its_time_and_forgets_the_failure(
 
 @pytest.mark.parametrize("outcome", [LATER, UNKNOWN])
 def test_after_the_last_attempt_it_is_given_up(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID, outcome: Outcome
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID, outcome: Outcome
 ) -> None:
     relay.answer = lambda _: outcome
 
@@ -178,7 +178,7 @@ def test_after_the_last_attempt_it_is_given_up(
 
 
 def test_a_permanent_refusal_is_final(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     relay.answer = lambda _: Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED, "550 no such user")
 
@@ -194,7 +194,7 @@ def test_a_permanent_refusal_is_final(
 
 
 def test_preferences_are_asked_again_at_delivery(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     fixtures.change(fixtures.recipient(queued).account_id, is_closed=True)
 
@@ -208,7 +208,7 @@ def test_preferences_are_asked_again_at_delivery(
 
 
 def test_an_account_closed_since_it_was_queued_gets_nothing(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     fixtures.change(fixtures.recipient(queued).account_id, status=AccountStatus.SUSPENDED)
 
@@ -222,7 +222,7 @@ def test_an_account_closed_since_it_was_queued_gets_nothing(
 
 
 def test_who_moved_to_the_inbox_since_it_was_queued_finds_the_letter_there(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     account_id = fixtures.recipient(queued).account_id
     fixtures.change(account_id, channel=Channel.INBOX)
@@ -235,7 +235,7 @@ def test_who_moved_to_the_inbox_since_it_was_queued_finds_the_letter_there(
 
 
 def test_a_new_address_is_used_from_the_next_attempt_on(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     relay.answer = lambda _: LATER
     deliver(context, fixtures.recipient_ids(queued))
@@ -261,7 +261,7 @@ def test_a_message_is_sent_at_its_first_delivery(fixtures: Fixtures, context: St
 
 
 def test_an_unknown_outcome_is_resent_after_the_send_deadline(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     relay.answer = lambda _: UNKNOWN
 
@@ -273,7 +273,7 @@ def test_an_unknown_outcome_is_resent_after_the_send_deadline(
 
 
 def test_an_unknown_outcome_is_held_where_the_policy_says_so(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     relay.answer = lambda claimed: UNKNOWN if claimed.attempt == 1 else Outcome(OutcomeKind.SENT)
     careful = replace(context, settings=context.settings.model_copy(update={"unknown_policy": "hold"}))

@@ -26,7 +26,7 @@ from tasks.broker.doorbell import BrokerDoorbell
 from tasks.context import StepContext
 from tasks.runner import STEPS, register
 from tests.support.fixtures import Fixtures
-from tests.support.step_driver import FakeSender
+from tests.support.step_driver import RecordingSender
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("broker")
@@ -246,7 +246,7 @@ def test_bells_go_on_after_the_broker_lost_everything(settings: Settings, broker
 )
 @pytest.mark.parametrize("step", list(STEPS))
 def test_a_garbled_bell_does_nothing(  # noqa: PLR0917 - pytest hands them in by name
-    app: Celery, context: StepContext, relay: FakeSender, fixtures: Fixtures, step: StepName, ids: object
+    app: Celery, context: StepContext, relay: RecordingSender, fixtures: Fixtures, step: StepName, ids: object
 ) -> None:
     message_id = fixtures.message(fixtures.account(Channel.EMAIL))
     register(app, context)

@@ -12,7 +12,7 @@ from tasks.steps.deliver import deliver
 from tasks.steps.expire_leases import expire_leases
 from tests.support.attempts import LEASE, claim, record
 from tests.support.fixtures import Fixtures
-from tests.support.step_driver import FakeSender
+from tests.support.step_driver import RecordingSender
 
 
 def test_an_attempt_whose_lease_ran_out_is_of_unknown_outcome(
@@ -74,7 +74,7 @@ def test_a_late_outcome_is_fenced_by_the_next_attempt(fixtures: Fixtures, contex
 
 
 def test_a_step_that_was_fenced_leaves_the_record_as_it_is(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     def answer(letter: ClaimedDelivery) -> Outcome:
         fixtures.let_pass(timedelta(days=1))

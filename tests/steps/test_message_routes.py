@@ -20,7 +20,7 @@ from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_review import APPROVED
 from tests.support.api_client import Headers, key_of, post, status_of
 from tests.support.fixtures import Fixtures
-from tests.support.step_driver import FakeSender
+from tests.support.step_driver import RecordingSender
 from tests.support.waiting import wait_until
 
 
@@ -80,7 +80,7 @@ def test_a_flagged_message_is_pending_until_staff_let_it_go(
 
 @pytest.mark.usefixtures("working")
 def test_a_mail_that_must_be_tried_again_is_in_delivery(
-    overdue: httpx2.Client, fixtures: Fixtures, key: Headers, relay: FakeSender
+    overdue: httpx2.Client, fixtures: Fixtures, key: Headers, relay: RecordingSender
 ) -> None:
     relay.answer = lambda _: Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER, "451 a secret of the relay")
     answer = post(overdue, key, fixtures.account(Channel.EMAIL))

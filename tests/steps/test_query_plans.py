@@ -43,7 +43,7 @@ from tests.support.query_plans import (
 )
 from tests.support.servers import Servers
 from tests.support.statements import counted
-from tests.support.step_driver import FakeSender, RecordingDoorbell
+from tests.support.step_driver import RecordingDoorbell, RecordingSender
 
 _SETTLED = """
     INSERT INTO account (id, name, email) SELECT gen_random_uuid(), 'Nr ' || n, 'nr@example.com'
@@ -100,7 +100,9 @@ def large(large_store: Database) -> Fixtures:
 @pytest.fixture
 def busy_office(context: StepContext, large_store: Database) -> StepContext:
     """Give an office that works on the large records."""
-    return replace(context, database=large_store, doorbell=RecordingDoorbell(), senders={Channel.EMAIL: FakeSender()})
+    return replace(
+        context, database=large_store, doorbell=RecordingDoorbell(), senders={Channel.EMAIL: RecordingSender()}
+    )
 
 
 def test_accepting(large: Fixtures) -> None:

@@ -25,7 +25,7 @@ from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_review import APPROVED
 from tests.support.fixtures import Fixtures
 from tests.support.statements import counted
-from tests.support.step_driver import FakeSender, RecordingDoorbell
+from tests.support.step_driver import RecordingDoorbell, RecordingSender
 from tests.support.waiting import wait_until
 from worker.runtime.sweep import SWEEP_QUERIES, Sweep, Work
 
@@ -148,7 +148,7 @@ def test_many_letters_put_off_are_delivered_in_a_handful_of_statements(
 
 
 def test_quiet_hours_are_asked_for_again_at_delivery_and_cost_no_try(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender
 ) -> None:
     message_id = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(context, [message_id])
@@ -165,7 +165,7 @@ def test_quiet_hours_are_asked_for_again_at_delivery_and_cost_no_try(
 
 @pytest.mark.parametrize("number", [0, 9, 20])
 def test_a_recipient_that_was_put_off_is_always_tried_once_more(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, number: int
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, number: int
 ) -> None:
     message_id = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(context, [message_id])
@@ -180,7 +180,7 @@ def test_a_recipient_that_was_put_off_is_always_tried_once_more(
 
 
 def test_who_moves_to_email_while_waiting_for_the_inbox_is_handed_to_the_other_lane(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender
 ) -> None:
     account_id = fixtures.account(quiet_hours=around_now())
     message_id = fixtures.message(account_id)
@@ -217,7 +217,7 @@ def test_an_inbox_delivery_that_was_cut_off_is_made_again_and_is_no_duplicate(
     assert [message_id] == fixtures.inbox(account_id)
 
 
-def test_the_sweep_delivers_what_was_put_off(fixtures: Fixtures, context: StepContext, relay: FakeSender) -> None:
+def test_the_sweep_delivers_what_was_put_off(fixtures: Fixtures, context: StepContext, relay: RecordingSender) -> None:
     brisk = context.settings.model_copy(update={"sweep_tick_s": 0.02})
     mail, inbox, moved = (
         fixtures.message(fixtures.account(channel, quiet_hours=around_now()))
@@ -253,7 +253,7 @@ def test_the_sweep_delivers_what_was_put_off(fixtures: Fixtures, context: StepCo
     ],
 )
 def test_wishes_about_senders_and_time_are_asked_for_at_the_decision_and_again_at_delivery(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, preferences: dict[str, object], reason: Reason
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, preferences: dict[str, object], reason: Reason
 ) -> None:
     early, late = fixtures.account(Channel.EMAIL, **preferences), fixtures.account(Channel.EMAIL)
     message_id = fixtures.message(early, late, sender_email="grace@example.com")

@@ -28,7 +28,7 @@ from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_sweep import sweeping
 from tests.support.attempts import claim, record
 from tests.support.fixtures import Fixtures
-from tests.support.step_driver import FakeSender, RecordingDoorbell, RungBell
+from tests.support.step_driver import RecordingDoorbell, RecordingSender, RungBell
 from tests.support.waiting import wait_until
 from worker.runtime.sweep import SWEEP_QUERIES
 
@@ -91,7 +91,7 @@ def test_without_a_journal_nobody_knows_and_it_is_resent_after_the_send_deadline
 
 @pytest.mark.usefixtures("notes")
 def test_what_never_reached_the_dot_is_tried_again_at_once_without_a_flag(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, bells: RecordingDoorbell, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, bells: RecordingDoorbell, queued: UUID
 ) -> None:
     recipient_id, _ = claim_by_the_dead(fixtures, queued)
     bells.rung.clear()
@@ -164,7 +164,7 @@ def test_a_late_outcome_of_the_dead_is_fenced(fixtures: Fixtures, context: StepC
 
 @pytest.mark.usefixtures("notes")
 def test_a_recipient_that_three_workers_died_of_is_set_aside_and_no_bell_brings_it_back(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     for _ in range(3):
         before = fixtures.states(queued)
@@ -184,7 +184,7 @@ def test_a_recipient_that_three_workers_died_of_is_set_aside_and_no_bell_brings_
 
 
 def test_what_was_set_aside_is_sent_after_its_release_and_says_that_a_copy_may_exist(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     for _ in range(3):
         claim_by_the_dead(fixtures, queued)

@@ -21,7 +21,7 @@ from tasks.steps.review import CaseNotOpen, close_case, expire_reviews
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
 from tests.support.fixtures import Fixtures
-from tests.support.step_driver import FakeSender, RecordingDoorbell, RungBell, StepDriver
+from tests.support.step_driver import RecordingDoorbell, RecordingSender, RungBell, StepDriver
 
 APPROVED = CaseDecision(CaseState.APPROVED, "staff@example.com", "fine")
 REJECTED = CaseDecision(CaseState.REJECTED, "staff@example.com", "no")
@@ -95,7 +95,9 @@ def test_open_cases_wait_oldest_first(fixtures: Fixtures, hold: Hold, context: S
     assert [first, last] == [case.message_id for case in waiting]
 
 
-def test_nothing_leaves_before_approval(fixtures: Fixtures, hold: Hold, relay: FakeSender, driver: StepDriver) -> None:
+def test_nothing_leaves_before_approval(
+    fixtures: Fixtures, hold: Hold, relay: RecordingSender, driver: StepDriver
+) -> None:
     inbox = fixtures.account()
     message_id = hold(inbox, fixtures.account(Channel.EMAIL))
     for recipient_id in fixtures.recipient_ids(message_id):

@@ -22,7 +22,7 @@ from tasks.steps.recover_worker import recover_worker
 from tests.steps.test_sweep import sweeping
 from tests.support.attempts import LEASE, claim
 from tests.support.fixtures import Fixtures
-from tests.support.step_driver import FakeSender
+from tests.support.step_driver import RecordingSender
 from tests.support.waiting import wait_until
 
 DEAD = uuid4()
@@ -60,7 +60,7 @@ def die_of(fixtures: Fixtures, context: StepContext, message_id: UUID, *, times:
 
 @pytest.mark.usefixtures("notes")
 def test_a_recipient_that_two_workers_died_of_is_tried_by_none_that_has_others_under_way(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     die_of(fixtures, context, queued, times=2)
 
@@ -121,7 +121,7 @@ def test_who_is_tried_alone_and_who_is_not_are_never_under_way_together(
         under_way.remove(letter.message_id)
         return Outcome(OutcomeKind.SENT)
 
-    slow = replace(context, senders={Channel.EMAIL: FakeSender(send)})
+    slow = replace(context, senders={Channel.EMAIL: RecordingSender(send)})
     with ThreadPoolExecutor(1) as pool:
         first(slow, ids[0][:1])
 
@@ -129,7 +129,7 @@ def test_who_is_tried_alone_and_who_is_not_are_never_under_way_together(
 
 
 def test_a_worker_that_leaves_begins_with_no_suspect(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender, queued: UUID
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     context.fan_out.stop()
 

@@ -24,7 +24,7 @@ from tests.steps.conftest import HELD_PHRASE
 from tests.support import build
 from tests.support.fixtures import Fixtures
 from tests.support.statements import counted
-from tests.support.step_driver import FakeSender
+from tests.support.step_driver import RecordingSender
 from tests.support.waiting import wait_until
 from worker.runtime.sweep import SWEEP_QUERIES, Sweep, Work
 
@@ -64,7 +64,9 @@ def _run_on_a_thread(work: Work) -> None:
     threading.Thread(target=work).start()
 
 
-def test_everything_is_delivered_without_a_bell(fixtures: Fixtures, context: StepContext, relay: FakeSender) -> None:
+def test_everything_is_delivered_without_a_bell(
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender
+) -> None:
     message_ids = [fixtures.message(fixtures.account(), *fixtures.accounts(2, Channel.EMAIL)) for _ in range(5)]
     fixtures.let_pass(timedelta(seconds=5))
 
@@ -86,7 +88,7 @@ def test_fresh_work_is_left_to_the_bell(fixtures: Fixtures, context: StepContext
 
 
 def test_a_retry_is_made_when_it_is_due_and_not_before(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender
 ) -> None:
     relay.answer = lambda letter: LATER if letter.attempt == 1 else Outcome(OutcomeKind.SENT)
     message_id = fixtures.message(fixtures.account(Channel.EMAIL))
@@ -104,7 +106,7 @@ def test_a_retry_is_made_when_it_is_due_and_not_before(
 
 
 def test_a_lost_lease_is_found_and_the_letter_sent_again(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender
 ) -> None:
     message_id = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(context, [message_id])
@@ -174,7 +176,7 @@ def test_a_message_that_was_set_aside_is_taken_up_again(fixtures: Fixtures, cont
 
 
 def test_a_recipient_that_a_sender_breaks_on_is_set_aside_once(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender
 ) -> None:
     def answer(letter: ClaimedDelivery) -> Outcome:
         if letter.subject == "broken":
@@ -197,7 +199,9 @@ def test_a_recipient_that_a_sender_breaks_on_is_set_aside_once(
     assert [State.CLAIMED] == fixtures.states(broken)
 
 
-def test_two_sweeps_at_once_send_every_letter_once(fixtures: Fixtures, context: StepContext, relay: FakeSender) -> None:
+def test_two_sweeps_at_once_send_every_letter_once(
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender
+) -> None:
     message_ids = [fixtures.message(*fixtures.accounts(2, Channel.EMAIL), fixtures.account()) for _ in range(10)]
     fixtures.let_pass(timedelta(seconds=5))
 
@@ -211,7 +215,7 @@ def test_two_sweeps_at_once_send_every_letter_once(fixtures: Fixtures, context: 
 
 
 def test_a_letter_that_takes_long_holds_up_no_other(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender
 ) -> None:
     may_end = threading.Event()
 
@@ -258,7 +262,7 @@ def test_rows_whose_bell_still_waits_are_left_to_it_however_long_the_backlog(
 
 
 def test_what_is_due_by_the_clock_alone_waits_for_no_bell(
-    fixtures: Fixtures, context: StepContext, relay: FakeSender
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender
 ) -> None:
     relay.answer = lambda letter: LATER if letter.attempt == 1 else Outcome(OutcomeKind.SENT)
     message_id = fixtures.message(fixtures.account(Channel.EMAIL))

@@ -48,7 +48,7 @@ def _sent(claimed: ClaimedDelivery) -> Outcome:
 
 
 @dataclass
-class FakeSender:
+class RecordingSender:
     """A mail relay that keeps every letter and answers what `answer` says: by default that it is sent."""
 
     answer: Callable[[ClaimedDelivery], Outcome] = _sent

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from delivery.explain import count
-from delivery.intake.account_files import Form, Lines, NotReadable, RefusedRow, read_rows
+from delivery.intake.account_files import Form, NotReadable, NumberedLines, RefusedRow, read_rows
 from delivery.records.database import transaction
 from delivery.records.identities import accounts as records
 from delivery.records.identities.accounts import AccountFacts
@@ -69,7 +69,7 @@ def show(account: Annotated[str, typer.Argument(help="The id of an account.")], 
 
 def _bring_in(file: Path, form: Form, report: Report, store_rows: Callable[..., None]) -> None:
     with opened(settings()) as database, file.open("rb") as opened_file, _bar(file) as show_bytes:
-        lines = Lines(opened_file)
+        lines = NumberedLines(opened_file)
         store_rows(database, read_rows(lines, form), report, lambda: show_bytes(lines.bytes_read))
     if lines.ignored:
         names = ", ".join(printable(name[:_NAME_SHOWN]) for name in lines.ignored)
