@@ -75,7 +75,7 @@ class Postgres:
     def __init__(self, store: database.Database, settings: Settings, folder: Path) -> None:
         self._store = store
         self._bells = RecordingDoorbell()
-        self._offices = [self._open_office(settings, folder / str(machine)) for machine in range(MACHINES)]
+        self._contexts = [self._open_context(settings, folder / str(machine)) for machine in range(MACHINES)]
         self._settings = settings
         self._recipients: list[int] = []
         self._numbers: dict[int, int] = {}
@@ -87,13 +87,13 @@ class Postgres:
             db.execute(EMPTY)
             clients.put(db, build.CLIENT_ID, "a client", scopes=tuple(Scope))
 
-    def _open_office(self, settings: Settings, folder: Path) -> StepContext:
+    def _open_context(self, settings: Settings, folder: Path) -> StepContext:
         there = settings.model_copy(update={"journal_folder": str(folder)})
         return StepContext(there, self._store, self._bells, jitter=lambda: 0.0)
 
     @property
-    def _office(self) -> StepContext:
-        return self._offices[0]
+    def _context(self) -> StepContext:
+        return self._contexts[0]
 
     def close(self) -> None:
         """Let go of the journals."""
@@ -118,7 +118,7 @@ class Postgres:
     def register(self, worker: int) -> None:
         """Let a worker be known. Its journal lies on the machine `worker % MACHINES`."""
         identity = WorkerIdentity(_worker_id(worker), "here", worker, ("decide",))
-        folder = Path(self._offices[worker % MACHINES].settings.journal_folder)
+        folder = Path(self._contexts[worker % MACHINES].settings.journal_folder)
         self._journals[worker] = FileJournal(folder, identity.worker_id)
         with transaction(self._store) as db:
             registry.heartbeat(db, identity)
@@ -141,11 +141,11 @@ class Postgres:
 
     def decide(self, message_ids: Sequence[UUID]) -> None:
         """Place the recipients of these messages."""
-        decide(self._office, message_ids)
+        decide(self._context, message_ids)
 
     def vet(self, message_ids: Sequence[UUID]) -> None:
         """Open the cases of these messages."""
-        vet(self._office, message_ids)
+        vet(self._context, message_ids)
 
     def close_case(self, message_id: UUID, state: CaseState) -> bool:
         """Decide the case of this message; answer whether there was one that was open."""
@@ -153,14 +153,14 @@ class Postgres:
             found = text("SELECT vetting_id FROM message WHERE id = :message_id")
             vetting_id = db.scalar(found, {"message_id": message_id})
         try:
-            close_case(self._office, vetting_id or message_id, CaseDecision(state, "staff"))
+            close_case(self._context, vetting_id or message_id, CaseDecision(state, "staff"))
         except CaseNotOpen:
             return False
         return True
 
     def expire_reviews(self, message_ids: Sequence[UUID]) -> None:
         """Close the cases of these messages whose time is over."""
-        expire_reviews(self._office, message_ids)
+        expire_reviews(self._context, message_ids)
 
     def claim(self, run: StepRun, recipients: Sequence[int], *, is_isolated: bool) -> list[ClaimedRow]:
         """Claim those of these recipients that may be tried now, beside others or alone; ask their preferences."""
@@ -191,11 +191,11 @@ class Postgres:
 
     def expire_leases(self, recipients: Sequence[int], machine: int) -> None:
         """End those attempts at these recipients whose lease ran out, as far as this machine knows."""
-        expire_leases(self._offices[machine], self._ids(recipients))
+        expire_leases(self._contexts[machine], self._ids(recipients))
 
     def recover_worker(self, worker: int, machine: int) -> None:
         """End what this worker had under way, as far as this machine knows."""
-        recover_worker(self._offices[machine], _worker_id(worker))
+        recover_worker(self._contexts[machine], _worker_id(worker))
 
     def begin_trying(self, worker: int, message_ids: Sequence[UUID]) -> None:
         """Note that the sweep of this worker works on these."""
@@ -219,7 +219,7 @@ class Postgres:
 
     def release(self, message_id: UUID) -> int:
         """Let what is parked of this message be tried again; answer how many recipients that are."""
-        return release(self._office, message_id)
+        return release(self._context, message_id)
 
     def due(self, question: Question) -> list[UUID] | list[int]:
         """Answer a question of the sweep, in order."""

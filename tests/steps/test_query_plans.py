@@ -98,7 +98,7 @@ def large(large_store: Database) -> Fixtures:
 
 
 @pytest.fixture
-def busy_office(context: StepContext, large_store: Database) -> StepContext:
+def busy_context(context: StepContext, large_store: Database) -> StepContext:
     """Give an office that works on the large records."""
     return replace(
         context, database=large_store, doorbell=RecordingDoorbell(), senders={Channel.EMAIL: RecordingSender()}
@@ -114,11 +114,11 @@ def test_accepting(large: Fixtures) -> None:
     assert_by_key(large.database, statements)
 
 
-def test_deciding(large: Fixtures, busy_office: StepContext) -> None:
+def test_deciding(large: Fixtures, busy_context: StepContext) -> None:
     message_ids = [large.message(*large.accounts(3)) for _ in range(5)]
 
     with counted(large.database) as statements:
-        decide(busy_office, message_ids)
+        decide(busy_context, message_ids)
 
     assert_by_key(large.database, statements)
 
@@ -139,33 +139,33 @@ def test_recording_one_and_many(large: Fixtures) -> None:
     assert_by_key(large.database, statements)
 
 
-def test_claiming_and_delivering(large: Fixtures, busy_office: StepContext) -> None:
+def test_claiming_and_delivering(large: Fixtures, busy_context: StepContext) -> None:
     message_ids = [large.message(*large.accounts(3, Channel.EMAIL)) for _ in range(5)]
-    decide(busy_office, message_ids)
+    decide(busy_context, message_ids)
     recipient_ids = [each for message_id in message_ids for each in large.recipient_ids(message_id)]
 
     with counted(large.database) as statements:
-        deliver(busy_office, recipient_ids[:1])
-        deliver(busy_office, recipient_ids[1:])
+        deliver(busy_context, recipient_ids[:1])
+        deliver(busy_context, recipient_ids[1:])
 
     assert_by_key(large.database, statements)
 
 
-def test_lapsing(large: Fixtures, busy_office: StepContext) -> None:
+def test_lapsing(large: Fixtures, busy_context: StepContext) -> None:
     message_id = large.message(large.account(Channel.EMAIL))
-    decide(busy_office, [message_id])
+    decide(busy_context, [message_id])
     with transaction(large.database) as db:
         claims.claim(db, large.recipient_ids(message_id), token=uuid7(), lease=timedelta(0))
 
     with counted(large.database) as statements:
-        expire_leases(busy_office, large.recipient_ids(message_id))
+        expire_leases(busy_context, large.recipient_ids(message_id))
 
     assert_by_index(large.database, statements)
 
 
-def test_burying(large: Fixtures, busy_office: StepContext) -> None:
+def test_burying(large: Fixtures, busy_context: StepContext) -> None:
     message_id = large.message(large.account(Channel.EMAIL))
-    decide(busy_office, [message_id])
+    decide(busy_context, [message_id])
     worker_id = uuid4()
     with transaction(large.database) as db:
         claims.claim(db, large.recipient_ids(message_id), token=claims.make_token(worker_id), lease=timedelta(hours=1))
@@ -202,15 +202,15 @@ def test_the_sweep_walks_over_no_row_that_is_due_later_and_in_the_index_over_tho
     assert scan.get("Rows Removed by Filter", 0) <= most_rows
 
 
-def test_vetting_and_reviewing(large: Fixtures, busy_office: StepContext) -> None:
+def test_vetting_and_reviewing(large: Fixtures, busy_context: StepContext) -> None:
     approved, expired = (large.message(large.account(), subject=HELD_PHRASE) for _ in range(2))
-    decide(busy_office, [approved, expired])
+    decide(busy_context, [approved, expired])
 
     with counted(large.database) as statements:
-        vet(busy_office, [approved, expired])
-        close_case(busy_office, large.case(approved).case_id, CaseDecision(CaseState.APPROVED, "staff"))
+        vet(busy_context, [approved, expired])
+        close_case(busy_context, large.case(approved).case_id, CaseDecision(CaseState.APPROVED, "staff"))
         large.ask("UPDATE vetting_case SET expires_at = clock_timestamp() WHERE message_id = :id", id=expired)
-        expire_reviews(busy_office, [expired])
+        expire_reviews(busy_context, [expired])
 
     assert_by_key(large.database, statements)
 

@@ -64,13 +64,13 @@ class StepDriver:
     """Takes the bells that were rung, one by one, to their steps, as the broker and the workers would."""
 
     def __init__(self, context: StepContext, bells: RecordingDoorbell) -> None:
-        self._office = context
+        self._context = context
         self.bells = bells
 
     def run(self) -> RungBell:
         """Take the oldest bell to its step, by way of JSON as over the wire."""
         bell = self.bells.rung.popleft()
-        STEPS[bell.step].run_bell(self._office, json.loads(json.dumps(bell.ids, default=str)))
+        STEPS[bell.step].run_bell(self._context, json.loads(json.dumps(bell.ids, default=str)))
         return bell
 
     def run_until_quiet(self) -> None:

@@ -130,7 +130,7 @@ def fixtures(group: ProcessGroup, own_store: Database, own_settings: Settings) -
 
 
 @dataclass
-class Sender:
+class SendingThread:
     """Somebody who sends long messages and takes note of what is answered."""
 
     group: ProcessGroup
@@ -172,7 +172,7 @@ def test_a_full_disk_is_refused_within_seconds_and_all_go_on_once_there_is_room(
     evidence: str,
 ) -> None:
     disk: Disk = getattr(place, which)
-    sender = Sender(group, [*fixtures.accounts(_LETTERS), *fixtures.accounts(_MAILS, Channel.EMAIL)])
+    sender = SendingThread(group, [*fixtures.accounts(_LETTERS), *fixtures.accounts(_MAILS, Channel.EMAIL)])
     before = {name: group.living[name] for name in _OURS}
     smtp_server.mails.clear()
     group.send_signal(DECIDE, signal.SIGSTOP)

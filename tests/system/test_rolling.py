@@ -85,7 +85,7 @@ def test_nothing_is_lost_or_doubled_while_one_version_takes_over_from_the_other(
         new.start(API, DECIDE, SMTP)
         for each in (old, new):
             each.await_ready(fixtures.database)
-        sender = Sender([old, new], broker, accounts, credential(fixtures, base_settings.pepper))
+        sender = SteadySender([old, new], broker, accounts, credential(fixtures, base_settings.pepper))
         with sender.at_work():
             codes = [_end_after_a_stretch(old, name, sender) for name in (SMTP, DECIDE, API)]
             sender.await_more(_STRETCH)
@@ -100,7 +100,7 @@ def test_nothing_is_lost_or_doubled_while_one_version_takes_over_from_the_other(
     assert [] == found
 
 
-class Sender:
+class SteadySender:
     """Somebody who sends to the doors of both versions by turns, and by the letterbox."""
 
     def __init__(self, doors: list[ProcessGroup], broker: Redis, accounts: list[UUID], token: str) -> None:
@@ -153,7 +153,7 @@ def _is_taken(door: ProcessGroup, accounts: list[UUID], key: str) -> bool:
     return answer.status_code == 201
 
 
-def _end_after_a_stretch(group: ProcessGroup, name: str, sender: Sender) -> int:
+def _end_after_a_stretch(group: ProcessGroup, name: str, sender: SteadySender) -> int:
     sender.await_more(_STRETCH)
     return group.stop(name, within_s=_DRAINED_S)
 

@@ -13,7 +13,7 @@ _TIMEOUT_S = 5.0
 _MOMENT_S = 0.05
 
 
-class Server:
+class EchoServer:
     """Notes what it hears and answers each chunk with `answer`."""
 
     def __init__(self) -> None:
@@ -50,8 +50,8 @@ class Server:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
+def server() -> Iterator[EchoServer]:
+    server = EchoServer()
     yield server
     server.close()
 
@@ -62,7 +62,7 @@ def client_of(proxy: FaultProxy) -> Iterator[socket.socket]:
         yield client
 
 
-def test_what_flows_arrives_both_ways(server: Server) -> None:
+def test_what_flows_arrives_both_ways(server: EchoServer) -> None:
     with open_fault_proxy(server.port) as proxy, client_of(proxy) as client:
         client.sendall(b"question")
 
@@ -70,7 +70,7 @@ def test_what_flows_arrives_both_ways(server: Server) -> None:
         assert 0 == proxy.touched
 
 
-def test_a_cut_ends_every_open_connection_and_lets_new_ones_in(server: Server) -> None:
+def test_a_cut_ends_every_open_connection_and_lets_new_ones_in(server: EchoServer) -> None:
     with open_fault_proxy(server.port) as proxy:
         with client_of(proxy) as client:
             client.sendall(b"question")
@@ -85,7 +85,7 @@ def test_a_cut_ends_every_open_connection_and_lets_new_ones_in(server: Server) -
             assert proxy.touched > 0
 
 
-def test_after_a_commit_the_server_acts_and_nobody_hears_of_it(server: Server) -> None:
+def test_after_a_commit_the_server_acts_and_nobody_hears_of_it(server: EchoServer) -> None:
     with open_fault_proxy(server.port) as proxy, client_of(proxy) as client:
         proxy.cut_after(COMMIT)
 
@@ -96,7 +96,7 @@ def test_after_a_commit_the_server_acts_and_nobody_hears_of_it(server: Server) -
         assert bytes(server.heard).endswith(COMMIT)
 
 
-def test_a_swallowed_way_is_silent(server: Server) -> None:
+def test_a_swallowed_way_is_silent(server: EchoServer) -> None:
     with open_fault_proxy(server.port) as proxy, client_of(proxy) as client:
         proxy.swallow(ProxyMode.TO_CLIENT)
         client.sendall(b"question")
@@ -107,7 +107,7 @@ def test_a_swallowed_way_is_silent(server: Server) -> None:
             client.recv(100)
 
 
-def test_slices_and_delays_change_nothing_in_what_is_said(server: Server) -> None:
+def test_slices_and_delays_change_nothing_in_what_is_said(server: EchoServer) -> None:
     with open_fault_proxy(server.port) as proxy, client_of(proxy) as client:
         proxy.slice(2)
         proxy.delay(_MOMENT_S)

@@ -24,7 +24,7 @@ class DirectSendReader:
     """Reads one batch after the other. What it has not dealt with stays where it is, whatever happens to it."""
 
     def __init__(self, context: StepContext, queue: DirectSendQueue) -> None:
-        self._office = context
+        self._context = context
         self._queue = queue
         self._is_stopping = threading.Event()
         self._is_broker_down = False
@@ -73,7 +73,7 @@ class DirectSendReader:
         seen = self._queue.peek(name)
         if not seen:
             return 0, 0
-        done = set(accept_or_refuse(self._office, seen))
+        done = set(accept_or_refuse(self._context, seen))
         # A copy has the fate of what it is a copy of.
         removed = [each for each in seen if each in done]
         crash_here(CrashPoint.DIRECT_UNREMOVED)

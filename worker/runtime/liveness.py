@@ -42,7 +42,7 @@ class LivenessMonitor:
         settled_after_s: float = _SETTLED_AFTER_S,
     ) -> None:
         self._settled_after_s = settled_after_s
-        self._office = context
+        self._context = context
         self._identity = identity
         self._presence = WorkerLock(own_store, identity)
         self._folder = attempt_journal.journal_folder(context.settings.journal_folder)
@@ -59,7 +59,7 @@ class LivenessMonitor:
         self._is_stopping.set()
         self._thread.join(timeout=5.0)
         try:
-            with transaction(self._office.database) as db:
+            with transaction(self._context.database) as db:
                 if not claims.under_way(db, self._identity.worker_id):
                     registry.deregister(db, self._identity)
         except DATABASE_UNAVAILABLE:
@@ -69,7 +69,7 @@ class LivenessMonitor:
     def check(self) -> None:
         """Look once. Raises one of `STORE_UNAVAILABLE`."""
         held_s = self._presence.hold()
-        with transaction(self._office.database) as db:
+        with transaction(self._context.database) as db:
             registry.heartbeat(db, self._identity)
             absent = locks.missing_workers(db)
         for each in absent:
@@ -80,7 +80,7 @@ class LivenessMonitor:
     def remove_old_journals(self) -> None:
         """Remove what is left on this machine of workers that nobody knows any more. Raises as `look` does."""
         for worker_id in attempt_journal.silent(self._folder, since=datetime.now(UTC) - FILES_KEPT):
-            with transaction(self._office.database) as db:
+            with transaction(self._context.database) as db:
                 is_needed = registry.is_known(db, worker_id) or bool(claims.under_way(db, worker_id))
             if not is_needed:
                 attempt_journal.remove(self._folder, worker_id)
@@ -90,7 +90,7 @@ class LivenessMonitor:
             self._try(self.remove_old_journals)
             while True:
                 self._try(self.check)
-                if self._is_stopping.wait(self._office.settings.sweep_tick_s):
+                if self._is_stopping.wait(self._context.settings.sweep_tick_s):
                     return
         except BaseException:
             # A worker that nobody sees would lose its work to the others: let the supervisor start another.
@@ -113,10 +113,10 @@ class LivenessMonitor:
 
     def _recover(self, absentee: MissingWorker) -> None:
         """End what it had under way, and forget it once nothing of it can come to light any more."""
-        with transaction(self._office.database) as db:
+        with transaction(self._context.database) as db:
             is_empty = not claims.under_way(db, absentee.worker_id)
             if absentee.is_long_dead and is_empty:
                 deaths.delete_worker(db, absentee.worker_id)
                 attempt_journal.remove(self._folder, absentee.worker_id)
         if absentee.died_at is None or not is_empty:
-            recover_worker(self._office, absentee.worker_id)
+            recover_worker(self._context, absentee.worker_id)

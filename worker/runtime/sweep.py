@@ -77,7 +77,7 @@ class Sweep:
     """The sweeping thread of one worker."""
 
     def __init__(self, context: StepContext, queues: Sequence[str], pool: Pool, backlog: Backlog | None = None) -> None:
-        self._office = context
+        self._context = context
         self._pool = pool
         self._backlog = backlog or NoBacklog()
         self._queries = [(QueueName(name), each) for name in queues for each in SWEEP_QUERIES[QueueName(name)]]
@@ -99,7 +99,7 @@ class Sweep:
             while not self._is_stopping.is_set():
                 found = self._tick()
                 if found < _ROWS_AT_ONCE:  # A full catch means that more is due: go on at once.
-                    self._is_stopping.wait(self._office.settings.sweep_tick_s)
+                    self._is_stopping.wait(self._context.settings.sweep_tick_s)
             _await(list(self._under_way.values()), _LAST_WAIT_S)
         except BaseException:
             # A worker without its sweep would look healthy and lose the promise: let the supervisor start another.
@@ -117,14 +117,14 @@ class Sweep:
 
     def _sweep(self, each: SweepQuery, rung_at: datetime | None) -> int:
         bells = {"rung_at": rung_at} if each.has_bells else {}
-        with transaction(self._office.database) as db:
+        with transaction(self._context.database) as db:
             found = each.find(db, limit=_ROWS_AT_ONCE, **bells)
         if found:
             crash_here(CrashPoint.SWEEP_FOUND)
         fresh = [row for row in found if (each.step.name, row) not in self._under_way]
         pieces = [fresh[start : start + each.size] for start in range(0, len(fresh), each.size)]
         # A relay that hangs must not hold up the sweep: what is not done in time is left to the pool.
-        _await([self._begin(each, piece) for piece in pieces], self._office.settings.sweep_tick_s)
+        _await([self._begin(each, piece) for piece in pieces], self._context.settings.sweep_tick_s)
         if fresh:
             crash_here(CrashPoint.SWEEP_WORKED)
             _log.info("swept", step=each.step.name, rows=len(fresh))
@@ -153,7 +153,7 @@ class Sweep:
             return
         try:
             with self._noted(each, piece):
-                each.step.run(self._office, piece)
+                each.step.run(self._context, piece)
         except StepFailed:
             return
         except DATABASE_UNAVAILABLE as error:
@@ -165,13 +165,13 @@ class Sweep:
         if not each.is_noted:
             yield
             return
-        with transaction(self._office.database) as db:
-            deaths.begin_trying(db, self._office.worker_id, piece)
+        with transaction(self._context.database) as db:
+            deaths.begin_trying(db, self._context.worker_id, piece)
         try:
             yield
         finally:
-            with transaction(self._office.database) as db:
-                deaths.end_trying(db, self._office.worker_id, piece)
+            with transaction(self._context.database) as db:
+                deaths.end_trying(db, self._context.worker_id, piece)
 
 
 def _await(ends: Sequence[threading.Event], timeout_s: float) -> None:
