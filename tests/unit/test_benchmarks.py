@@ -10,8 +10,7 @@ import pytest
 from benchmarks import drain_report, growth, latency_report
 from benchmarks.api_report import describe
 from benchmarks.chart import draw
-from benchmarks.drain_run import DrainRun as DrainRun
-from benchmarks.drain_run import Memory
+from benchmarks.drain_run import DrainRun, Memory
 from benchmarks.latency_report import LatencyMeasurement
 from benchmarks.load import Job, LoadRun
 from delivery.intake.messages import read_draft
