@@ -111,7 +111,7 @@ def test_malformed_elements_kill_no_worker_and_hold_nothing_up(
 
 
 def _only_open(fixtures: Fixtures, poison: UUID) -> bool:
-    """Return whether only this message is open. Mails that were cut off are due at once, not after up to two minutes."""
+    """Return whether only this message is open. Mails that were cut off are due at once, not in two minutes."""
     fixtures.ask("UPDATE recipient SET due_at = clock_timestamp() WHERE state = 'unknown'")
     return _open_messages(fixtures) == [poison]
 
