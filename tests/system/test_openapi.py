@@ -49,11 +49,11 @@ def test_the_document_is_valid_openapi_3_1(environment: CorpusEnvironment) -> No
 @pytest.mark.parametrize(
     ("schema", "path"),
     [
-        ("Listed", "/messages"),
-        ("Read", "/messages/{message}"),
+        ("MessageList", "/messages"),
+        ("MessageDetail", "/messages/{message}"),
         ("Inbox", "/accounts/{inbox}/inbox"),
-        ("AccountAnswer", "/accounts/{inbox}"),
-        ("PreferencesAnswer", "/accounts/{inbox}/preferences"),
+        ("AccountDetail", "/accounts/{inbox}"),
+        ("PreferencesDetail", "/accounts/{inbox}/preferences"),
         ("Health", "/readyz"),
     ],
 )
@@ -76,7 +76,7 @@ def test_the_answer_to_a_message_matches_its_schema(environment: CorpusEnvironme
     )
 
     assert 201 == answer.status_code
-    _check(document, "Sent", answer)
+    _check(document, "MessageCreated", answer)
 
 
 def test_the_document_lists_every_encoding_and_every_status_of_sending_a_message(
