@@ -1,4 +1,4 @@
-"""Taking messages in: each wholly or not at all, many in one transaction."""
+"""Accepting messages stores each of them completely or not at all, and many in one transaction."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -32,7 +32,7 @@ def test_a_message_is_stored_as_it_was_sent(fixtures: Fixtures) -> None:
     assert (fixtures.client_id, None, None) == (view.client_id, view.sent_at, view.vetting_id)
 
 
-def test_a_fresh_message_is_left_to_the_bell_for_the_grace(fixtures: Fixtures) -> None:
+def test_a_new_message_is_left_to_its_bell_during_the_grace(fixtures: Fixtures) -> None:
     message_id = fixtures.message(*fixtures.accounts(2))
 
     rows = fixtures.ask(
@@ -42,38 +42,38 @@ def test_a_fresh_message_is_left_to_the_bell_for_the_grace(fixtures: Fixtures) -
     assert all(timedelta(seconds=4.9) < row.grace < timedelta(seconds=5.1) for row in rows)
 
 
-def test_many_drafts_are_stored_by_one_statement(fixtures: Fixtures) -> None:
-    arrivals = [fixtures.incoming(*fixtures.accounts(3)) for _ in range(20)]
+def test_many_messages_are_stored_by_one_statement(fixtures: Fixtures) -> None:
+    incoming_messages = [fixtures.incoming(*fixtures.accounts(3)) for _ in range(20)]
 
     with counted(fixtures.database) as statements:
-        accepted = fixtures.accept(*arrivals)
+        accepted = fixtures.accept(*incoming_messages)
 
-    assert {incoming.message_id: Stored() for incoming in arrivals} == accepted
+    assert {incoming.message_id: Stored() for incoming in incoming_messages} == accepted
     assert (1, 20, 60) == (len(statements), fixtures.count("message"), fixtures.count("recipient"))
 
 
 @pytest.mark.parametrize("status", [AccountStatus.SUSPENDED, AccountStatus.CLOSED, None])
-def test_an_account_that_is_not_active_refuses_its_own_message_only(
+def test_an_account_that_is_not_active_makes_only_its_own_message_refused(
     fixtures: Fixtures, status: AccountStatus | None
 ) -> None:
-    known = fixtures.account()
-    stranger = uuid7() if status is None else fixtures.account(status=status)
-    good, bad = fixtures.incoming(known), fixtures.incoming(known, stranger)
+    known_id = fixtures.account()
+    unknown_id = uuid7() if status is None else fixtures.account(status=status)
+    good, bad = fixtures.incoming(known_id), fixtures.incoming(known_id, unknown_id)
 
     accepted = fixtures.accept(good, bad)
 
-    assert {good.message_id: Stored(), bad.message_id: UnknownRecipients(frozenset({stranger}))} == accepted
+    assert {good.message_id: Stored(), bad.message_id: UnknownRecipients(frozenset({unknown_id}))} == accepted
     assert [good.message_id] == [row.id for row in fixtures.ask("SELECT id FROM message")]
-    assert [(good.message_id, known)] == [
+    assert [(good.message_id, known_id)] == [
         tuple(row) for row in fixtures.ask("SELECT message_id, account_id FROM recipient")
     ]
 
 
-def test_every_stranger_of_a_message_is_named(fixtures: Fixtures) -> None:
-    strangers = [uuid7() for _ in range(24)]
-    incoming = fixtures.incoming(*strangers, fixtures.account())
+def test_every_unknown_recipient_of_a_message_is_named(fixtures: Fixtures) -> None:
+    unknown_ids = [uuid7() for _ in range(24)]
+    incoming = fixtures.incoming(*unknown_ids, fixtures.account())
 
-    assert {incoming.message_id: UnknownRecipients(frozenset(strangers))} == fixtures.accept(incoming)
+    assert {incoming.message_id: UnknownRecipients(frozenset(unknown_ids))} == fixtures.accept(incoming)
 
 
 def test_the_same_message_id_twice_changes_nothing(fixtures: Fixtures) -> None:
@@ -87,7 +87,7 @@ def test_the_same_message_id_twice_changes_nothing(fixtures: Fixtures) -> None:
     assert 1 == fixtures.count("recipient")
 
 
-def test_the_same_account_twice_in_a_draft_stores_nothing(fixtures: Fixtures) -> None:
+def test_the_same_account_twice_in_one_message_stores_nothing(fixtures: Fixtures) -> None:
     account_id = fixtures.account()
 
     with pytest.raises(IntegrityError):
@@ -98,12 +98,12 @@ def test_the_same_account_twice_in_a_draft_stores_nothing(fixtures: Fixtures) ->
 
 def test_concurrent_accepts_to_the_same_accounts_all_succeed(fixtures: Fixtures) -> None:
     account_ids = fixtures.accounts(5, Channel.EMAIL)
-    arrivals = [[fixtures.incoming(*account_ids) for _ in range(10)] for _ in range(12)]
+    incoming_messages = [[fixtures.incoming(*account_ids) for _ in range(10)] for _ in range(12)]
 
     with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda batch: fixtures.accept(*batch), arrivals))
+        results = list(pool.map(lambda batch: fixtures.accept(*batch), incoming_messages))
 
-    assert [{Stored()}] * 12 == [set(answer.values()) for answer in answers]
+    assert [{Stored()}] * 12 == [set(result.values()) for result in results]
     assert (120, 600) == (fixtures.count("message"), fixtures.count("recipient"))
 
 

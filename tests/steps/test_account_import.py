@@ -1,4 +1,4 @@
-"""`postroom accounts`: files come in whole or row by row, and every refused row is told by its line."""
+"""`postroom accounts` imports files as a whole or row by row, and reports every refused row with its line."""
 
 import json
 from collections.abc import Callable
@@ -26,31 +26,31 @@ ANNA, BO = f"{ONE},Anna,anna@example.com", f"{TWO},Bo,bo@example.com"
 
 @pytest.fixture
 def run(command: Run) -> Run:
-    """Give the command `postroom accounts`."""
+    """Return the command `postroom accounts`."""
     return partial(command, app, "accounts")
 
 
 @pytest.fixture
-def bring_in(run: Run, tmp_path: Path) -> Run:
-    """Give what imports a file with this content."""
+def import_file(run: Run, tmp_path: Path) -> Run:
+    """Return a function that imports a file with this content."""
 
-    def bring_in_file(content: str | bytes, *options: str, name: str = "accounts.csv") -> Any:
+    def write_and_import(content: str | bytes, *options: str, name: str = "accounts.csv") -> Any:
         (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
         return run("import", name, *options)
 
-    return bring_in_file
+    return write_and_import
 
 
-def known(fixtures: Fixtures, *account_ids: str) -> list[AccountFacts]:
-    """Read accounts in this order, those that are there."""
+def stored_accounts(fixtures: Fixtures, *account_ids: str) -> list[AccountFacts]:
+    """Return these accounts in this order, without those that do not exist."""
     with transaction(fixtures.database) as db:
         found = {str(each.account_id): each for each in accounts.find(db, [UUID(each) for each in account_ids])}
     return [found[each.lower()] for each in account_ids if each.lower() in found]
 
 
-def lines(*given: str) -> str:
-    """Write a file of these lines."""
-    return "".join(f"{line}\n" for line in given)
+def join_lines(*single: str) -> str:
+    """Join lines to the content of a file."""
+    return "".join(f"{line}\n" for line in single)
 
 
 FULL = AccountFacts(
@@ -66,9 +66,9 @@ FULL = AccountFacts(
 PLAIN = AccountFacts(UUID(TWO), "Bo", "bo@example.com")
 
 
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_csv_file_is_stored(fixtures: Fixtures, bring_in: Run, mark: str, end: str) -> None:
+@pytest.mark.parametrize("byte_order_mark", ["", "\ufeff"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_csv_file_is_stored(fixtures: Fixtures, import_file: Run, byte_order_mark: str, line_end: str) -> None:
     rows = [
         f"{HEAD},status,shoe size,time_zone,channel,closed,accepted_types",
         f'{ONE},"Anna, the \u201cfirst\u201d",anna@example.com,suspended,39,Europe/Berlin,email,TRUE,job|rfq',
@@ -76,27 +76,27 @@ def test_a_csv_file_is_stored(fixtures: Fixtures, bring_in: Run, mark: str, end:
         "",
     ]
 
-    result = bring_in(mark + end.join(rows))
+    result = import_file(byte_order_mark + line_end.join(rows))
 
     assert (0, "postroom: 2 accounts stored (2 new, 0 replaced), 0 rows refused\n") == (result.exit_code, result.stdout)
-    assert [FULL, PLAIN] == known(fixtures, ONE, TWO)
+    assert [FULL, PLAIN] == stored_accounts(fixtures, ONE, TWO)
 
 
-def test_a_file_of_json_lines_is_stored(fixtures: Fixtures, bring_in: Run) -> None:
+def test_a_file_of_json_lines_is_stored(fixtures: Fixtures, import_file: Run) -> None:
     first = {
         "uuid": ONE, "name": FULL.name, "email": FULL.email, "status": "suspended", "time_zone": "Europe/Berlin",
         "channel": "email", "closed": True, "accepted_types": ["job", "rfq"], "shoe_size": 39,
     }  # fmt: skip
     second = {"uuid": TWO, "name": "Bo", "email": "bo@example.com", "closed": None}
 
-    result = bring_in(lines(json.dumps(first), "", json.dumps(second)), name="accounts.jsonl")
+    result = import_file(join_lines(json.dumps(first), "", json.dumps(second)), name="accounts.jsonl")
 
     assert 0 == result.exit_code
-    assert [FULL, PLAIN] == known(fixtures, ONE, TWO)
+    assert [FULL, PLAIN] == stored_accounts(fixtures, ONE, TWO)
 
 
-def test_importing_again_replaces_and_leaves_the_wishes_that_the_file_does_not_speak_of(
-    fixtures: Fixtures, bring_in: Run
+def test_importing_again_replaces_accounts_and_keeps_preferences_that_the_file_does_not_have(
+    fixtures: Fixtures, import_file: Run
 ) -> None:
     preferences: dict[str, Any] = {
         "sender_rule": SenderRule.BLOCK,
@@ -111,16 +111,16 @@ def test_importing_again_replaces_and_leaves_the_wishes_that_the_file_does_not_s
         AccountFacts(UUID(TWO), "Old", "old@example.com", channel=Channel.EMAIL, is_closed=True, **preferences)
     )
 
-    result = bring_in(lines(f"{HEAD},channel", f"{ANNA},", f"{BO},inbox"))
+    result = import_file(join_lines(f"{HEAD},channel", f"{ANNA},", f"{BO},inbox"))
 
     assert "2 accounts stored (0 new, 2 replaced)" in result.stdout
     assert [
         AccountFacts(UUID(ONE), "Anna", "anna@example.com", channel=Channel.EMAIL, is_closed=True, **preferences),
         AccountFacts(UUID(TWO), "Bo", "bo@example.com", **preferences),
-    ] == known(fixtures, ONE, TWO)
+    ] == stored_accounts(fixtures, ONE, TWO)
 
 
-BROKEN = lines(
+BROKEN = join_lines(
     f"{HEAD},channel,closed,accepted_types",
     f"{ANNA},,,",
     f'{TWO},"Bo\nof two lines",bo,pigeon,maybe,job|spam',
@@ -130,7 +130,7 @@ BROKEN = lines(
     ",,,,,",
 )
 SPAM = "Entry 1 (counted from 0) of accepted_types"
-FAULTS = [
+ERRORS = [
     f"line 3: accepted_types[1]: invalid_value: {SPAM} must be one of rfq, job, other.",
     "line 3: channel: invalid_value: channel must be one of inbox, email.",
     "line 3: closed: wrong_type: closed must be true or false.",
@@ -145,20 +145,22 @@ FAULTS = [
 ]  # fmt: skip
 
 
-def test_every_fault_of_every_row_is_told_by_its_line_and_nothing_is_stored(fixtures: Fixtures, bring_in: Run) -> None:
-    result = bring_in(BROKEN)
+def test_every_error_of_every_row_is_reported_with_its_line_and_nothing_is_stored(
+    fixtures: Fixtures, import_file: Run
+) -> None:
+    result = import_file(BROKEN)
 
-    assert FAULTS == result.stderr.splitlines()
+    assert ERRORS == result.stderr.splitlines()
     assert (1, "postroom: 0 accounts stored (0 new, 0 replaced), 5 rows refused\n") == (result.exit_code, result.stdout)
     assert 0 == fixtures.count("account")
 
 
-def test_by_row_the_good_ones_are_stored_and_the_command_fails_all_the_same(fixtures: Fixtures, bring_in: Run) -> None:
-    result = bring_in(BROKEN, "--per-row")
+def test_per_row_the_valid_rows_are_stored_and_the_command_still_fails(fixtures: Fixtures, import_file: Run) -> None:
+    result = import_file(BROKEN, "--per-row")
 
-    assert FAULTS == result.stderr.splitlines()
+    assert ERRORS == result.stderr.splitlines()
     assert (1, "postroom: 1 account stored (1 new, 0 replaced), 5 rows refused\n") == (result.exit_code, result.stdout)
-    assert ["Anna"] == [each.name for each in known(fixtures, ONE, TWO, THREE)]
+    assert ["Anna"] == [each.name for each in stored_accounts(fixtures, ONE, TWO, THREE)]
 
 
 @pytest.mark.parametrize(
@@ -168,19 +170,19 @@ def test_by_row_the_good_ones_are_stored_and_the_command_fails_all_the_same(fixt
         ("a.jsonl", f'{{"uuid": "{ONE}", "name": "Anna", "email": "a@example.com", "phone": 1, "Kanal": 2}}\n'),
     ],
 )
-def test_columns_that_no_account_has_are_named_once(bring_in: Run, name: str, content: str) -> None:
-    result = bring_in(content, name=name)
+def test_columns_that_accounts_do_not_have_are_named_once(import_file: Run, name: str, content: str) -> None:
+    result = import_file(content, name=name)
 
     assert 0 == result.exit_code
-    told = "Nothing was read from columns or keys that an account does not have: phone, Kanal."
-    assert [told] == result.stderr.splitlines()
+    message = "Nothing was read from columns or keys that an account does not have: phone, Kanal."
+    assert [message] == result.stderr.splitlines()
 
 
-def test_a_line_that_is_no_json_is_a_row_refused(fixtures: Fixtures, bring_in: Run) -> None:
+def test_a_line_that_is_not_json_is_a_refused_row(fixtures: Fixtures, import_file: Run) -> None:
     good = json.dumps({"uuid": ONE, "name": "Anna", "email": "anna@example.com"})
     rows = [good, "{", "[]", '{"a": 1, "a": 2}', '{"uuid": 7, "name": "\\ud800", "email": {}, "closed": 0}', good]
 
-    result = bring_in(lines(*rows), "--per-row", name="accounts.jsonl")
+    result = import_file(join_lines(*rows), "--per-row", name="accounts.jsonl")
 
     found = [" ".join(line.split(": ")[:-1]) for line in result.stderr.splitlines()]
     assert [
@@ -208,10 +210,10 @@ def test_a_line_that_is_no_json_is_a_row_refused(fixtures: Fixtures, bring_in: R
         (f'{HEAD}\n{ONE},"Anna,x\n'.encode() + b"y\n" * 99_999, "a.csv", "is not CSV: "),
     ],
 )
-def test_what_is_no_file_of_accounts_ends_in_a_sentence(
-    fixtures: Fixtures, bring_in: Run, content: bytes, name: str, sentence: str
+def test_a_file_without_accounts_is_refused_with_a_sentence(
+    fixtures: Fixtures, import_file: Run, content: bytes, name: str, sentence: str
 ) -> None:
-    result = bring_in(content, name=name)
+    result = import_file(content, name=name)
 
     assert 1 == result.exit_code
     assert sentence in result.stderr
@@ -219,55 +221,55 @@ def test_what_is_no_file_of_accounts_ends_in_a_sentence(
     assert 0 == fixtures.count("account")
 
 
-def test_a_file_of_another_kind_or_none_at_all_is_a_wrong_word(run: Run, bring_in: Run) -> None:
-    results = [bring_in("x", name="accounts.xlsx"), run("import", "nowhere.csv")]
+def test_a_file_of_another_kind_or_a_missing_file_is_a_usage_error(run: Run, import_file: Run) -> None:
+    results = [import_file("x", name="accounts.xlsx"), run("import", "nowhere.csv")]
 
     assert [2, 2] == [result.exit_code for result in results]
     assert ".csv or .jsonl" in results[0].stderr
 
 
-def test_of_very_many_refused_rows_the_first_hundred_are_told(bring_in: Run) -> None:
-    result = bring_in(lines(HEAD, *(f"{number},Anna,anna@example.com" for number in range(250))))
+def test_at_most_the_first_hundred_refused_rows_are_printed(import_file: Run) -> None:
+    result = import_file(join_lines(HEAD, *(f"{number},Anna,anna@example.com" for number in range(250))))
 
-    told = result.stderr.splitlines()
-    assert (101, "... and 150 more rows refused.") == (len(told), told[-1])
+    errors = result.stderr.splitlines()
+    assert (101, "... and 150 more rows refused.") == (len(errors), errors[-1])
     assert "250 rows refused" in result.stdout
 
 
-def test_more_rows_than_fit_into_one_statement_come_in_together_or_not_at_all(
-    fixtures: Fixtures, bring_in: Run
+def test_more_rows_than_fit_into_one_statement_are_stored_together_or_not_at_all(
+    fixtures: Fixtures, import_file: Run
 ) -> None:
     rows = [f"{uuid7()},Nr {number},nr{number}@example.com" for number in range(6000)]
 
-    refused = bring_in(lines(HEAD, *rows, "7,Anna,anna@example.com"))
+    refused = import_file(join_lines(HEAD, *rows, "7,Anna,anna@example.com"))
     after_refusal = fixtures.count("account")
-    stored = bring_in(lines(HEAD, *rows))
+    stored = import_file(join_lines(HEAD, *rows))
 
     assert (1, 0, 0, 6000) == (refused.exit_code, after_refusal, stored.exit_code, fixtures.count("account"))
 
 
-def test_an_account_is_shown_to_people_and_to_programs(fixtures: Fixtures, run: Run) -> None:
+def test_an_account_is_shown_as_text_and_as_json(fixtures: Fixtures, run: Run) -> None:
     preferences: dict[str, Any] = {"sender_rule": SenderRule.BLOCK, "senders": ("x@example.com",)}
     account_id = fixtures.account(
         name="A\x1b[31mda", quiet_hours=(time(22), time(7)), time_zone="Europe/Berlin", **preferences
     )
 
-    shown, plain = run("show", account_id), json.loads(run("show", account_id, "--json").stdout)
+    text, parsed = run("show", account_id), json.loads(run("show", account_id, "--json").stdout)
 
-    assert "\x1b" not in shown.stdout
-    assert "Quiet hours:   22:00 to 07:00" in shown.stdout
-    assert "Senders:       block x@example.com" in shown.stdout
+    assert "\x1b" not in text.stdout
+    assert "Quiet hours:   22:00 to 07:00" in text.stdout
+    assert "Senders:       block x@example.com" in text.stdout
     assert (str(account_id), "inbox", {"from": "22:00", "until": "07:00"}, ["x@example.com"], None) == (
-        plain["uuid"],
-        plain["channel"],
-        plain["quiet_hours"],
-        plain["blocked_senders"],
-        plain["allowed_senders"],
+        parsed["uuid"],
+        parsed["channel"],
+        parsed["quiet_hours"],
+        parsed["blocked_senders"],
+        parsed["allowed_senders"],
     )
 
 
 @pytest.mark.parametrize(("account", "code"), [(uuid7(), 1), ("7", 2)])
-def test_an_account_that_is_not_there_is_said_to_be_missing(run: Run, account: object, code: int) -> None:
+def test_a_missing_account_is_reported_as_missing(run: Run, account: object, code: int) -> None:
     result = run("show", account)
 
     assert code == result.exit_code

@@ -1,4 +1,4 @@
-"""The benchmarks count a run only when its results are right to the last row."""
+"""The benchmarks count a run only when every row of its results is correct."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -18,8 +18,8 @@ from tests.support.fixtures import Fixtures
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A contender that has done its work: the database of this test."""
+class FinishedContender:
+    """A contender that has finished its run in the database of this test."""
 
     url: str
     settled_once: str = Postroom.settled_once
@@ -28,32 +28,32 @@ class Judged:
 
 
 @pytest.fixture
-def judged(base_settings: Settings) -> Judged:
-    """Give the database of this test as a contender."""
+def contender(base_settings: Settings) -> FinishedContender:
+    """Return the database of this test as a contender."""
     url: SecretStr = base_settings.database_url
-    return Judged(url.get_secret_value())
+    return FinishedContender(url.get_secret_value())
 
 
 @pytest.fixture
-def ordered(fixtures: Fixtures, context: StepContext) -> tuple[Population, list[Order]]:
-    """Deliver two messages, one of them to an account that is closed to everybody too."""
+def workload(fixtures: Fixtures, context: StepContext) -> tuple[Population, list[Order]]:
+    """Deliver two messages, each also or only to an account that accepts no messages."""
     open_id, closed_id = fixtures.account(), fixtures.account(is_closed=True)
     orders = [Order(ids, fixtures.message(*ids)) for ids in ((open_id, closed_id), (closed_id,))]
     decide(context, [order.message_id for order in orders])
     return Population((open_id, closed_id), frozenset([closed_id]), fixtures.client_id), orders
 
 
-def fault(judged: Judged, ordered: tuple[Population, list[Order]]) -> str | None:
-    """Judge what is in the database."""
-    return contenders.verify(judged, *ordered).fault  # type: ignore[arg-type] # as much of one as judging needs
+def find_fault(contender: FinishedContender, workload: tuple[Population, list[Order]]) -> str | None:
+    """Verify what is in the database and return the fault, if there is one."""
+    return contenders.verify(contender, *workload).fault  # type: ignore[arg-type] # it has all that verifying needs
 
 
-def test_a_run_that_is_right_counts(judged: Judged, ordered: tuple[Population, list[Order]]) -> None:
-    assert fault(judged, ordered) is None
+def test_a_correct_run_counts(contender: FinishedContender, workload: tuple[Population, list[Order]]) -> None:
+    assert find_fault(contender, workload) is None
 
 
 @pytest.mark.parametrize(
-    ("damage", "what"),
+    ("damage", "expected"),
     [
         ("UPDATE recipient SET state = 'delivered', channel = 'inbox'", "outcomes: 1 of 3"),
         ("DELETE FROM inbox_letter", "outcomes: 2 of 3, letters: 0 of 1"),
@@ -63,41 +63,47 @@ def test_a_run_that_is_right_counts(judged: Judged, ordered: tuple[Population, l
         ("UPDATE recipient SET message_id = gen_random_uuid()", "messages: 0 of 2"),
     ],
 )
-def test_a_run_with_one_wrong_row_does_not(
-    judged: Judged, ordered: tuple[Population, list[Order]], fixtures: Fixtures, damage: str, what: str
+def test_a_run_with_one_wrong_row_does_not_count(
+    contender: FinishedContender,
+    workload: tuple[Population, list[Order]],
+    fixtures: Fixtures,
+    damage: str,
+    expected: str,
 ) -> None:
     fixtures.ask(damage)
 
-    found = fault(judged, ordered)
+    found = find_fault(contender, workload)
 
     assert found is not None
-    assert what in found
+    assert expected in found
 
 
-def test_a_message_that_is_missing_is_noticed(judged: Judged, ordered: tuple[Population, list[Order]]) -> None:
-    population, orders = ordered
+def test_a_missing_message_is_noticed(contender: FinishedContender, workload: tuple[Population, list[Order]]) -> None:
+    population, orders = workload
     lost = Order((population.account_ids[0],), UUID(int=1))
 
-    assert "messages: 2 of 3" in (fault(judged, (population, [*orders, lost])) or "")
+    assert "messages: 2 of 3" in (find_fault(contender, (population, [*orders, lost])) or "")
 
 
 @pytest.fixture
-def aged(judged: Judged, fixtures: Fixtures) -> Population:
-    """Give the store of this test a past, in which one account in two is closed to everybody."""
+def old_population(contender: FinishedContender, fixtures: Fixtures) -> Population:
+    """Fill the database of this test with old rows, in which every second account accepts no messages."""
     ids = [fixtures.account(is_closed=bool(number % 2)) for number in range(2 * old_rows.RECIPIENTS)]
     population = Population(tuple(ids), frozenset(ids[1::2]), fixtures.client_id)
-    old_rows.fill(judged.url, population, 30, tell=lambda _: None)
+    old_rows.fill(contender.url, population, 30, tell=lambda _: None)
     return population
 
 
-def test_old_rows_are_such_as_deciding_would_have_left(judged: Judged, aged: Population) -> None:
-    past = [Order(aged.account_ids[: old_rows.RECIPIENTS]) for _ in range(30)]
+def test_old_rows_are_as_the_decide_step_would_have_left_them(
+    contender: FinishedContender, old_population: Population
+) -> None:
+    old_orders = [Order(old_population.account_ids[: old_rows.RECIPIENTS]) for _ in range(30)]
 
-    assert contenders.verify(judged, aged, past).fault is None  # type: ignore[arg-type] # see above
+    assert contenders.verify(contender, old_population, old_orders).fault is None  # type: ignore[arg-type] # see above
 
 
-def test_old_rows_break_no_invariant(fixtures: Fixtures, aged: Population) -> None:
-    del aged
+def test_old_rows_break_no_invariant(fixtures: Fixtures, old_population: Population) -> None:
+    del old_population
     with transaction(fixtures.database) as db:
         found = list(invariants.ask(db, invariants.CheckScope(is_everything=True)))
 
@@ -105,16 +111,19 @@ def test_old_rows_break_no_invariant(fixtures: Fixtures, aged: Population) -> No
     assert [] == [each for each in found if each.count != 0]
 
 
-def test_what_is_older_than_a_run_neither_disturbs_its_judging_nor_helps_it(
-    judged: Judged, aged: Population, ordered: tuple[Population, list[Order]], fixtures: Fixtures
+def test_rows_older_than_a_run_do_not_change_its_verification(
+    contender: FinishedContender,
+    old_population: Population,
+    workload: tuple[Population, list[Order]],
+    fixtures: Fixtures,
 ) -> None:
-    del aged
-    population, orders = ordered
+    del old_population
+    population, orders = workload
     since = min(order.message_id for order in orders)
 
-    def fault_since() -> str | None:
-        return contenders.verify(judged, population, orders, since=since).fault  # type: ignore[arg-type] # see above
+    def find_fault_since() -> str | None:
+        return contenders.verify(contender, population, orders, since=since).fault  # type: ignore[arg-type] # see above
 
-    assert fault_since() is None
+    assert find_fault_since() is None
     fixtures.ask("DELETE FROM inbox_letter WHERE recipient_id = (SELECT max(recipient_id) FROM inbox_letter)")
-    assert "letters: 0 of 1" in (fault_since() or "")
+    assert "letters: 0 of 1" in (find_fault_since() or "")

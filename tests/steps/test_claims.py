@@ -1,4 +1,4 @@
-"""Claiming: a recipient in one hand, under a fence, a token and a lease."""
+"""A claim gives one recipient to one attempt, under a fence, a token and a lease."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +17,7 @@ from tests.support.attempts import LEASE, claim
 from tests.support.fixtures import Fixtures
 
 
-def test_a_claim_names_all_that_an_attempt_needs(fixtures: Fixtures, queued: UUID) -> None:
+def test_a_claim_returns_all_that_an_attempt_needs(fixtures: Fixtures, queued: UUID) -> None:
     (claimed,) = claim(fixtures, queued)
 
     assert ("Ada", "Grace", MessageType.JOB, Channel.EMAIL, 1) == (
@@ -31,15 +31,13 @@ def test_a_claim_names_all_that_an_attempt_needs(fixtures: Fixtures, queued: UUI
     assert fixtures.view(queued).created_at == claimed.created_at
 
 
-def test_a_claimed_recipient_is_in_nobody_elses_hands(fixtures: Fixtures, queued: UUID) -> None:
+def test_a_claimed_recipient_cannot_be_claimed_again(fixtures: Fixtures, queued: UUID) -> None:
     claim(fixtures, queued)
 
     assert [] == claim(fixtures, queued)
 
 
-def test_a_claim_repeated_by_the_same_run_is_answered_again_as_the_same_attempt(
-    fixtures: Fixtures, queued: UUID
-) -> None:
+def test_a_claim_repeated_with_the_same_token_returns_the_same_attempt(fixtures: Fixtures, queued: UUID) -> None:
     token = uuid7()
     (first,) = claim(fixtures, queued, token)
 
@@ -49,7 +47,9 @@ def test_a_claim_repeated_by_the_same_run_is_answered_again_as_the_same_attempt(
     assert (State.CLAIMED, 1) == (fixtures.recipient(queued).state, fixtures.recipient(queued).attempt)
 
 
-def test_a_claim_passes_over_a_row_in_other_hands(fixtures: Fixtures, context: StepContext, queued: UUID) -> None:
+def test_a_claim_skips_a_row_that_another_transaction_has_locked(
+    fixtures: Fixtures, context: StepContext, queued: UUID
+) -> None:
     other = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(context, [other])
     ids = fixtures.recipient_ids(queued) + fixtures.recipient_ids(other)
@@ -73,7 +73,7 @@ def test_only_a_waiting_recipient_can_be_claimed(fixtures: Fixtures, queued: UUI
     assert [] == claim(fixtures, queued)
 
 
-def test_the_claim_is_a_lease(fixtures: Fixtures, queued: UUID) -> None:
+def test_a_claimed_recipient_is_due_at_the_end_of_its_lease(fixtures: Fixtures, queued: UUID) -> None:
     claim(fixtures, queued)
 
     recipient = fixtures.recipient(queued)

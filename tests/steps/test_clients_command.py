@@ -1,4 +1,4 @@
-"""`postroom clients`: what a person sees of clients and their keys."""
+"""`postroom clients` creates, lists and revokes clients and their keys."""
 
 import json
 import re
@@ -22,38 +22,40 @@ SECRET = re.compile(r"(?:pk|cs)_[0-9a-f]{16}_[\w-]{43}")
 
 @pytest.fixture
 def run(command: Run) -> Run:
-    """Give the command `postroom clients`."""
+    """Return the command `postroom clients`."""
     return partial(command, commands)
 
 
 def secret_in(result: Any) -> str:
-    """Give the one secret that a command printed."""
+    """Return the one secret that a command printed."""
     assert 0 == result.exit_code, result.output
     (secret,) = SECRET.findall(result.output)
     return str(secret)
 
 
-def listed(run: Run) -> list[dict[str, Any]]:
-    """Give what the list says to programs, but for the client that every book has."""
+def list_clients(run: Run) -> list[dict[str, Any]]:
+    """Return the clients of the JSON list, without the client that the fixtures always create."""
     found: list[dict[str, Any]] = json.loads(run("list", "--json").output)["clients"]
     return found[1:]
 
 
-def is_open(fixtures: Fixtures, settings: Settings, text: str, kind: CredentialKind = CredentialKind.API_KEY) -> bool:
-    """Say whether a credential gets in."""
+def is_valid(fixtures: Fixtures, settings: Settings, text: str, kind: CredentialKind = CredentialKind.API_KEY) -> bool:
+    """Return whether a credential is accepted."""
     prefix, secret = parse_credential(text) or ("", "")
     with transaction(fixtures.database) as db:
         found = clients.find_credential(db, prefix, kind)
     return found is not None and is_match(secret, found.digest, settings.pepper)
 
 
-def test_a_created_client_has_its_key_scopes_limits_and_end(run: Run, fixtures: Fixtures, settings: Settings) -> None:
+def test_a_created_client_has_its_key_scopes_limits_and_expiry(
+    run: Run, fixtures: Fixtures, settings: Settings
+) -> None:
     words = ["Our shop", "--scope", "message.send", "--scope", "message.read", "--requests-per-minute", 5]
 
     key = secret_in(run("create", *words, "--recipients-per-minute", 50, "--expires-in-days", 30))
 
-    (client,) = listed(run)
-    assert is_open(fixtures, settings, key)
+    (client,) = list_clients(run)
+    assert is_valid(fixtures, settings, key)
     assert ("Our shop", ["message.send", "message.read"], 5, 50) == (
         client["name"],
         client["scopes"],
@@ -70,81 +72,81 @@ def test_a_created_client_has_its_key_scopes_limits_and_end(run: Run, fixtures: 
     assert credential["expires_at"]
 
 
-def test_another_key_may_do_less_and_leaves_the_first_one_alone(
+def test_another_key_can_have_fewer_scopes_and_leaves_the_first_key_valid(
     run: Run, fixtures: Fixtures, settings: Settings
 ) -> None:
     first = secret_in(run("create", "shop", "--scope", "message.send"))
 
     second = secret_in(run("add-key", "shop", "--kind", "client_secret", "--scope", "message.send"))
 
-    assert is_open(fixtures, settings, first)
-    assert is_open(fixtures, settings, second, CredentialKind.CLIENT_SECRET)
-    assert [None, ["message.send"]] == [each["scopes"] for each in listed(run)[0]["credentials"]]
+    assert is_valid(fixtures, settings, first)
+    assert is_valid(fixtures, settings, second, CredentialKind.CLIENT_SECRET)
+    assert [None, ["message.send"]] == [each["scopes"] for each in list_clients(run)[0]["credentials"]]
 
 
-def test_a_rotated_key_is_new_at_once_and_the_old_one_ends_later(
+def test_rotation_makes_a_new_key_at_once_and_the_old_key_expires_later(
     run: Run, fixtures: Fixtures, settings: Settings
 ) -> None:
     old = secret_in(run("create", "shop", "--scope", "message.send"))
 
     rotated = run("rotate", "shop")
 
-    assert is_open(fixtures, settings, old)
-    assert is_open(fixtures, settings, secret_in(rotated))
+    assert is_valid(fixtures, settings, old)
+    assert is_valid(fixtures, settings, secret_in(rotated))
     assert "The old API key can be used until " in rotated.output
     assert " UTC, which is in 1 day, or until an earlier end; " in rotated.output
     assert "in 23 hours" in run("list").output
 
 
-def test_a_rotation_without_overlap_ends_the_old_key_now(run: Run, fixtures: Fixtures, settings: Settings) -> None:
+def test_rotation_without_overlap_expires_the_old_key_at_once(run: Run, fixtures: Fixtures, settings: Settings) -> None:
     old = secret_in(run("create", "shop", "--scope", "message.send"))
 
     rotated = run("rotate", "shop", "--overlap-hours", 0)
 
     new = secret_in(rotated)
     assert "The old API key cannot be used any more" in rotated.output
-    assert [False, True] == [is_open(fixtures, settings, each) for each in (old, new)]
+    assert [False, True] == [is_valid(fixtures, settings, each) for each in (old, new)]
 
 
-@pytest.mark.parametrize("shown", [lambda key: key[:19], lambda key: key])
-def test_a_key_is_revoked_by_its_prefix_or_pasted_as_a_whole(
-    run: Run, fixtures: Fixtures, settings: Settings, shown: Callable[[str], str]
+@pytest.mark.parametrize("written", [lambda key: key[:19], lambda key: key])
+def test_a_key_is_revoked_by_its_prefix_or_its_whole_text(
+    run: Run, fixtures: Fixtures, settings: Settings, written: Callable[[str], str]
 ) -> None:
     key = secret_in(run("create", "shop", "--scope", "message.send"))
 
-    revoked, again = run("revoke", shown(key)), run("revoke", shown(key))
+    revoked, again = run("revoke", written(key)), run("revoke", written(key))
 
     assert (0, 1) == (revoked.exit_code, again.exit_code)
-    assert not is_open(fixtures, settings, key)
+    assert not is_valid(fixtures, settings, key)
     assert not SECRET.search(revoked.output + again.output)
 
 
-def test_a_whole_client_is_revoked(run: Run, fixtures: Fixtures, settings: Settings) -> None:
-    opened = [secret_in(run("create", "shop", "--scope", "message.send")), secret_in(run("add-key", "shop"))]
+def test_all_keys_of_a_client_are_revoked(run: Run, fixtures: Fixtures, settings: Settings) -> None:
+    keys = [secret_in(run("create", "shop", "--scope", "message.send")), secret_in(run("add-key", "shop"))]
 
     assert 0 == run("revoke", "shop").exit_code
 
-    assert not any(is_open(fixtures, settings, key) for key in opened)
+    assert not any(is_valid(fixtures, settings, key) for key in keys)
 
 
 def test_the_list_never_shows_a_secret(run: Run) -> None:
     key = secret_in(run("create", "shop", "--scope", "message.send"))
 
-    shown = run("list").output + run("list", "--json").output
+    written = run("list").output + run("list", "--json").output
 
-    assert key[:19] in shown
-    assert key[20:] not in shown
+    assert key[:19] in written
+    assert key[20:] not in written
 
 
-@pytest.mark.parametrize("words", [("rotate", "nobody"), ("add-key", "nobody"), ("revoke", "nobody")])
-def test_an_unknown_client_is_named_in_a_sentence(run: Run, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("words", [("rotate", "unknown"), ("add-key", "unknown"), ("revoke", "unknown")])
+def test_an_unknown_client_is_reported_in_a_sentence(run: Run, words: tuple[str, ...]) -> None:
     result = run(*words)
 
     assert 1 == result.exit_code
     assert "there is no client with this id or name" in result.output
 
 
-def test_a_name_that_several_clients_have_is_not_guessed(run: Run, fixtures: Fixtures) -> None:
+def test_a_name_of_several_clients_is_refused_with_their_ids(run: Run, fixtures: Fixtures) -> None:
     ids = [fixtures.client(scopes=[Scope.MESSAGE_SEND]), fixtures.client_id]
 
     result = run("revoke", "a client")
@@ -153,7 +155,7 @@ def test_a_name_that_several_clients_have_is_not_guessed(run: Run, fixtures: Fix
     assert all(str(client_id) in result.output for client_id in ids)
 
 
-def test_what_cannot_be_rotated_says_why_and_what_to_do(run: Run) -> None:
+def test_a_refused_rotation_says_why_and_what_to_do(run: Run) -> None:
     secret_in(run("create", "shop", "--scope", "message.send"))
 
     result = run("rotate", "shop", "--kind", "client_secret")
@@ -163,11 +165,11 @@ def test_what_cannot_be_rotated_says_why_and_what_to_do(run: Run) -> None:
     assert not SECRET.search(result.output)
 
 
-def test_an_access_token_is_not_made_by_hand(run: Run) -> None:
+def test_an_access_token_cannot_be_added_as_a_key(run: Run) -> None:
     assert 2 == run("add-key", "shop", "--kind", "access_token").exit_code
 
 
-def test_one_is_not_counted_in_the_plural(run: Run) -> None:
+def test_one_credential_is_counted_in_the_singular(run: Run) -> None:
     secret_in(run("create", "shop", "--scope", "message.send"))
 
     assert "revoked 1 credential of client" in run("revoke", "shop").output

@@ -1,4 +1,4 @@
-"""The counters and the status that SQL keeps are those that the rules compute, whatever happened."""
+"""The counters and the status that SQL keeps are always those that the rules compute."""
 
 import random
 import threading
@@ -22,21 +22,21 @@ _SOON = timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_random_legal_moves_keep_counters_and_status_in_step_with_the_rules(fixtures: Fixtures, seed: int) -> None:
-    chance = random.Random(seed)
-    message_ids = [fixtures.message(*fixtures.accounts(chance.randint(1, 25))) for _ in range(4)]
+def test_after_random_legal_transitions_counters_and_status_agree_with_the_rules(fixtures: Fixtures, seed: int) -> None:
+    rng = random.Random(seed)
+    message_ids = [fixtures.message(*fixtures.accounts(rng.randint(1, 25))) for _ in range(4)]
     sent_at = dict.fromkeys(message_ids)
 
     for _ in range(12):
-        _record(fixtures, _some_moves(fixtures, message_ids, chance))
+        _apply(fixtures, _random_transitions(fixtures, message_ids, rng))
 
         for message_id in message_ids:
-            _assert_in_step(fixtures, message_id)
+            _assert_consistent(fixtures, message_id)
             sent_at[message_id] = sent_at[message_id] or fixtures.view(message_id).sent_at
             assert sent_at[message_id] == fixtures.view(message_id).sent_at
 
 
-def test_concurrent_moves_of_one_message_are_all_counted(fixtures: Fixtures) -> None:
+def test_concurrent_transitions_of_one_message_are_all_counted(fixtures: Fixtures) -> None:
     message_id = fixtures.message(*fixtures.accounts(24))
     wanted = [
         Transition(recipient_id, message_id, State.ACCEPTED, after, 0, Channel.INBOX, due_in=due_in)
@@ -48,40 +48,40 @@ def test_concurrent_moves_of_one_message_are_all_counted(fixtures: Fixtures) -> 
     ]
     start = threading.Barrier(6)
 
-    def record(some: list[Transition]) -> None:
+    def apply(part: list[Transition]) -> None:
         start.wait()
-        for each in some:
-            _record(fixtures, [each])
+        for each in part:
+            _apply(fixtures, [each])
 
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(record, [wanted[i::6] for i in range(6)]))
+        list(pool.map(apply, [wanted[i::6] for i in range(6)]))
 
     assert (8, 8, Status.SENT) == fixtures.counters(message_id)
     assert 8 == fixtures.count("inbox_letter")
 
 
-def test_concurrent_moves_of_many_messages_in_any_order_do_not_lock_each_other_out(fixtures: Fixtures) -> None:
+def test_concurrent_transitions_of_many_messages_in_any_order_do_not_deadlock(fixtures: Fixtures) -> None:
     message_ids = [fixtures.message(*fixtures.accounts(6)) for _ in range(12)]
     columns = list(zip(*(fixtures.recipient_ids(message_id) for message_id in message_ids), strict=True))
     start = threading.Barrier(6)
 
-    def record(number: int) -> int:
+    def apply(number: int) -> int:
         wanted = [
             Transition(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)
             for recipient_id, message_id in zip(columns[number], message_ids, strict=True)
         ]
         random.Random(number).shuffle(wanted)
         start.wait()
-        return len(_record(fixtures, wanted))
+        return len(_apply(fixtures, wanted))
 
     with ThreadPoolExecutor(6) as pool:
-        recorded = list(pool.map(record, range(6)))
+        applied = list(pool.map(apply, range(6)))
 
-    assert [12] * 6 == recorded
+    assert [12] * 6 == applied
     assert {(0, 0, Status.REJECTED)} == {fixtures.counters(message_id) for message_id in message_ids}
 
 
-def test_of_many_who_move_the_same_recipients_in_any_order_each_recipient_is_moved_by_one(fixtures: Fixtures) -> None:
+def test_concurrent_transitions_of_the_same_recipients_change_each_recipient_once(fixtures: Fixtures) -> None:
     message_ids = [fixtures.message(*fixtures.accounts(10)) for _ in range(10)]
     wanted = [
         Transition(recipient_id, message_id, State.ACCEPTED, State.DELIVERED, 0, Channel.INBOX)
@@ -90,41 +90,43 @@ def test_of_many_who_move_the_same_recipients_in_any_order_each_recipient_is_mov
     ]
     start = threading.Barrier(6)
 
-    def record(number: int) -> int:
+    def apply(number: int) -> int:
         shuffled = random.Random(number).sample(wanted, len(wanted))
         start.wait()
-        return len(_record(fixtures, shuffled))
+        return len(_apply(fixtures, shuffled))
 
     with ThreadPoolExecutor(6) as pool:
-        recorded = list(pool.map(record, range(6)))
+        applied = list(pool.map(apply, range(6)))
 
-    assert 100 == sum(recorded)
+    assert 100 == sum(applied)
     assert {(0, 10, Status.SENT)} == {fixtures.counters(message_id) for message_id in message_ids}
 
 
-def test_a_message_is_locked_before_its_recipients_are_touched(fixtures: Fixtures) -> None:
+def test_a_message_is_locked_before_its_recipients(fixtures: Fixtures) -> None:
     message_id = fixtures.message(fixtures.account())
     (recipient_id,) = fixtures.recipient_ids(message_id)
     waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
     with ThreadPoolExecutor(1) as pool, transaction(fixtures.database) as db:
         db.execute(text("SELECT FROM message FOR NO KEY UPDATE"))
-        recorded = pool.submit(
-            _record, fixtures, [Transition(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)]
+        applied = pool.submit(
+            _apply, fixtures, [Transition(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)]
         )
         wait_until(lambda: fixtures.ask(waiting))
 
         db.execute(text("SELECT FROM recipient FOR NO KEY UPDATE NOWAIT"))
         db.commit()
 
-        assert {recipient_id} == recorded.result()
+        assert {recipient_id} == applied.result()
 
 
 @pytest.mark.parametrize(("before", "attempt"), [(State.HELD, 0), (State.ACCEPTED, 1)])
-def test_a_move_from_elsewhere_changes_nothing(fixtures: Fixtures, before: State, attempt: int) -> None:
+def test_a_transition_from_another_state_or_attempt_changes_nothing(
+    fixtures: Fixtures, before: State, attempt: int
+) -> None:
     message_id = fixtures.message(fixtures.account())
 
-    moved = _record(
+    applied = _apply(
         fixtures,
         [
             Transition(
@@ -133,40 +135,44 @@ def test_a_move_from_elsewhere_changes_nothing(fixtures: Fixtures, before: State
         ],
     )
 
-    assert (set(), (1, 0, Status.PENDING), 0) == (moved, fixtures.counters(message_id), fixtures.count("inbox_letter"))
+    assert (set(), (1, 0, Status.PENDING), 0) == (
+        applied,
+        fixtures.counters(message_id),
+        fixtures.count("inbox_letter"),
+    )
 
 
-def test_only_those_that_moved_are_answered_and_counted(fixtures: Fixtures) -> None:
+def test_only_changed_recipients_are_returned_and_counted(fixtures: Fixtures) -> None:
     message_id = fixtures.message(*fixtures.accounts(2))
     first, second = fixtures.recipient_ids(message_id)
-    _record(fixtures, [Transition(first, message_id, State.ACCEPTED, State.BLOCKED, 0)])
+    _apply(fixtures, [Transition(first, message_id, State.ACCEPTED, State.BLOCKED, 0)])
 
-    moved = _record(
+    applied = _apply(
         fixtures,
         [Transition(each, message_id, State.ACCEPTED, State.DELIVERED, 0, Channel.INBOX) for each in (first, second)],
     )
 
-    assert ({second}, (0, 1, Status.SENT)) == (moved, fixtures.counters(message_id))
+    assert ({second}, (0, 1, Status.SENT)) == (applied, fixtures.counters(message_id))
 
 
-def _some_moves(fixtures: Fixtures, message_ids: list[UUID], chance: random.Random) -> list[Transition]:
-    """Draw moves for a third of the recipients; a claim is what the claim statement would do, and is done here."""
+def _random_transitions(fixtures: Fixtures, message_ids: list[UUID], rng: random.Random) -> list[Transition]:
+    """Return random legal transitions, some of them into `claimed`, for a third of the recipients."""
     drawn = []
     for message_id in message_ids:
         for each in fixtures.view(message_id).recipients:
             choices = sorted(LEGAL_TRANSITIONS[each.state])
-            if not choices or chance.random() < 0.67:
+            if not choices or rng.random() < 0.67:
                 continue
-            after = chance.choice(choices)
+            after = rng.choice(choices)
             drawn.append(
                 Transition(
                     recipient_id=each.recipient_id,
                     message_id=message_id,
                     before=each.state,
                     after=after,
-                    # Some come too late: their attempt is not the one of the row.
-                    attempt=each.attempt + (chance.random() < 0.1),
-                    channel=chance.choice([Channel.INBOX, Channel.EMAIL]),
+                    # Some are too late: their attempt is not the one of the row.
+                    attempt=each.attempt + (rng.random() < 0.1),
+                    channel=rng.choice([Channel.INBOX, Channel.EMAIL]),
                     reason=Reason.REFUSED_BY_STAFF if after is State.REFUSED else None,
                     due_in=_SOON if after in OPEN_STATES else None,
                 )
@@ -174,12 +180,12 @@ def _some_moves(fixtures: Fixtures, message_ids: list[UUID], chance: random.Rand
     return drawn
 
 
-def _assert_in_step(fixtures: Fixtures, message_id: UUID) -> None:
+def _assert_consistent(fixtures: Fixtures, message_id: UUID) -> None:
     view = fixtures.view(message_id)
-    weights = [STATE_CLASSES[each.state] for each in view.recipients]
+    classes = [STATE_CLASSES[each.state] for each in view.recipients]
     status = reduce_status([each.standing for each in view.recipients]).status
-    assert (weights.count(StateClass.OPEN), weights.count(StateClass.GOOD), status) == fixtures.counters(message_id)
-    assert (StateClass.GOOD in weights) == (view.sent_at is not None)
+    assert (classes.count(StateClass.OPEN), classes.count(StateClass.GOOD), status) == fixtures.counters(message_id)
+    assert (StateClass.GOOD in classes) == (view.sent_at is not None)
     letters = fixtures.ask("SELECT recipient_id FROM inbox_letter WHERE message_id = :id", id=message_id)
     reached = {
         each.recipient_id for each in view.recipients if (each.state, each.channel) == (State.DELIVERED, Channel.INBOX)
@@ -187,12 +193,12 @@ def _assert_in_step(fixtures: Fixtures, message_id: UUID) -> None:
     assert reached == {row.recipient_id for row in letters}
 
 
-def _record(fixtures: Fixtures, wanted: list[Transition]) -> set[int]:
+def _apply(fixtures: Fixtures, wanted: list[Transition]) -> set[int]:
     with transaction(fixtures.database) as db:
         return transitions.apply_transitions(db, wanted)
 
 
-def test_every_recipient_gets_its_own_words_however_many_kinds_of_moves_come_together(fixtures: Fixtures) -> None:
+def test_every_recipient_gets_its_own_detail_when_many_transitions_are_applied_together(fixtures: Fixtures) -> None:
     account_ids = fixtures.accounts(25)
     message_ids = [fixtures.message(*account_ids) for _ in range(50)]
     recipient_ids = [each for message_id in message_ids for each in fixtures.recipient_ids(message_id)]
@@ -211,9 +217,9 @@ def test_every_recipient_gets_its_own_words_however_many_kinds_of_moves_come_tog
     ]
 
     with transaction(fixtures.database) as db:
-        recorded = transitions.apply_transitions(db, wanted)
+        applied = transitions.apply_transitions(db, wanted)
 
     details = {row.id: row.detail for row in fixtures.ask("SELECT id, detail FROM recipient")}
-    assert set(recipient_ids) == recorded
+    assert set(recipient_ids) == applied
     assert {each: f"No. {each}" for each in recipient_ids} == details
     assert [(0, 0, "rejected")] * 50 == [fixtures.counters(message_id) for message_id in message_ids]

@@ -1,4 +1,4 @@
-"""The life of credentials in the database."""
+"""Credentials are issued, rotated, used, expired and revoked in the database."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,13 +19,13 @@ DAY = timedelta(days=1)
 
 
 def find(fixtures: Fixtures, credential: NewCredential, kind: CredentialKind = KEY) -> clients.StoredCredential | None:
-    """Look a credential up."""
+    """Return a credential as it is stored, if it is valid."""
     with transaction(fixtures.database) as db:
         return clients.find_credential(db, credential.prefix, kind)
 
 
 def rotate(fixtures: Fixtures, settings: Settings, **chosen: Any) -> NewCredential:
-    """Rotate the API keys of the book's client."""
+    """Rotate the API keys of the client of this test."""
     fresh = generate_credential(KEY, settings.pepper)
     with transaction(fixtures.database) as db:
         credentials.rotate(db, fixtures.client_id, fresh, **{"overlap": DAY, **chosen})
@@ -33,7 +33,7 @@ def rotate(fixtures: Fixtures, settings: Settings, **chosen: Any) -> NewCredenti
 
 
 def column(fixtures: Fixtures, credential: NewCredential, expression: str) -> Any:
-    """Ask one thing about a credential."""
+    """Return the value of an SQL expression on the row of a credential."""
     return fixtures.ask(f"SELECT {expression} FROM credential WHERE prefix = :prefix", prefix=credential.prefix)[0][0]
 
 
@@ -50,7 +50,7 @@ def test_a_credential_is_not_found_as_one_of_another_kind(
     assert None is find(fixtures, minted(fixtures, settings), kind)
 
 
-def test_an_expired_key_is_not_found_but_known_to_be_expired(fixtures: Fixtures, settings: Settings) -> None:
+def test_an_expired_key_is_not_found_but_reported_as_expired(fixtures: Fixtures, settings: Settings) -> None:
     expired = minted(fixtures, settings, lifetime=PAST)
 
     assert None is find(fixtures, expired)
@@ -58,7 +58,7 @@ def test_an_expired_key_is_not_found_but_known_to_be_expired(fixtures: Fixtures,
         assert clients.find_credentials(db, [(expired.prefix, KEY)])[expired.prefix, KEY].is_expired
 
 
-def test_a_key_may_do_what_both_it_and_its_client_may(fixtures: Fixtures, settings: Settings) -> None:
+def test_a_key_has_only_scopes_that_its_client_has_too(fixtures: Fixtures, settings: Settings) -> None:
     client_id = fixtures.client(scopes=[Scope.MESSAGE_SEND, Scope.MESSAGE_READ])
     narrow = minted(fixtures, settings, client_id=client_id, scopes=[Scope.MESSAGE_READ, Scope.OPS_READ])
     wide = minted(fixtures, settings, client_id=client_id)
@@ -68,7 +68,7 @@ def test_a_key_may_do_what_both_it_and_its_client_may(fixtures: Fixtures, settin
     assert [{Scope.MESSAGE_READ}, {Scope.MESSAGE_SEND, Scope.MESSAGE_READ}] == [each.scopes for each in found if each]
 
 
-def test_a_scope_of_a_later_version_means_nothing_and_breaks_nothing(fixtures: Fixtures, settings: Settings) -> None:
+def test_a_scope_of_a_later_version_is_ignored(fixtures: Fixtures, settings: Settings) -> None:
     key = minted(fixtures, settings)
     fixtures.ask("UPDATE client SET scopes = '{message.send,message.forward}'")
 
@@ -78,7 +78,7 @@ def test_a_scope_of_a_later_version_means_nothing_and_breaks_nothing(fixtures: F
     assert {Scope.MESSAGE_SEND} == found.scopes
 
 
-def test_rotation_gives_a_new_key_at_once_and_ends_the_old_one_after_the_overlap(
+def test_rotation_makes_a_new_key_at_once_and_expires_the_old_one_after_the_overlap(
     fixtures: Fixtures, settings: Settings
 ) -> None:
     old, secret = minted(fixtures, settings, scopes=[Scope.MESSAGE_SEND]), minted(fixtures, settings, SECRET)
@@ -93,7 +93,7 @@ def test_rotation_gives_a_new_key_at_once_and_ends_the_old_one_after_the_overlap
     assert [True, None, None] == [column(fixtures, each, soon) for each in (old, new, secret)]
 
 
-def test_rotation_without_an_overlap_ends_the_old_key_at_once(fixtures: Fixtures, settings: Settings) -> None:
+def test_rotation_without_an_overlap_expires_the_old_key_at_once(fixtures: Fixtures, settings: Settings) -> None:
     old = minted(fixtures, settings)
 
     new = rotate(fixtures, settings, overlap=timedelta(0))
@@ -101,7 +101,7 @@ def test_rotation_without_an_overlap_ends_the_old_key_at_once(fixtures: Fixtures
     assert (None, True) == (find(fixtures, old), find(fixtures, new) is not None)
 
 
-def test_rotation_never_lengthens_the_life_of_a_key(fixtures: Fixtures, settings: Settings) -> None:
+def test_rotation_never_extends_the_lifetime_of_a_key(fixtures: Fixtures, settings: Settings) -> None:
     old = minted(fixtures, settings, lifetime=timedelta(hours=1))
 
     rotate(fixtures, settings)
@@ -109,7 +109,7 @@ def test_rotation_never_lengthens_the_life_of_a_key(fixtures: Fixtures, settings
     assert column(fixtures, old, "expires_at < clock_timestamp() + INTERVAL '2 hours'")
 
 
-def test_keys_that_may_do_different_things_are_not_rotated_into_one(fixtures: Fixtures, settings: Settings) -> None:
+def test_keys_with_different_scopes_are_not_rotated_into_one(fixtures: Fixtures, settings: Settings) -> None:
     minted(fixtures, settings, scopes=[Scope.MESSAGE_SEND])
     minted(fixtures, settings)
 
@@ -118,7 +118,7 @@ def test_keys_that_may_do_different_things_are_not_rotated_into_one(fixtures: Fi
     assert 2 == fixtures.count("credential")
 
 
-def test_a_client_without_a_live_key_has_none_to_rotate(fixtures: Fixtures, settings: Settings) -> None:
+def test_a_client_without_a_valid_key_cannot_rotate(fixtures: Fixtures, settings: Settings) -> None:
     minted(fixtures, settings, lifetime=PAST)
     minted(fixtures, settings, SECRET)
 
@@ -130,45 +130,47 @@ def test_a_revoked_key_is_not_found_and_is_revoked_only_once(fixtures: Fixtures,
     key, other = minted(fixtures, settings), minted(fixtures, settings)
 
     with transaction(fixtures.database) as db:
-        answers = [
+        results = [
             credentials.revoke(db, key.prefix),
             credentials.revoke(db, key.prefix),
             credentials.revoke(db, "pk_0000000000000000"),
         ]
 
-    assert [True, False, False] == answers
+    assert [True, False, False] == results
     assert (None, True) == (find(fixtures, key), find(fixtures, other) is not None)
 
 
-def test_all_that_a_client_has_is_revoked_and_nothing_of_others(fixtures: Fixtures, settings: Settings) -> None:
-    mine = [minted(fixtures, settings, kind) for kind in (KEY, SECRET, TOKEN)]
+def test_all_credentials_of_a_client_are_revoked_and_none_of_other_clients(
+    fixtures: Fixtures, settings: Settings
+) -> None:
+    own = [minted(fixtures, settings, kind) for kind in (KEY, SECRET, TOKEN)]
     others = minted(fixtures, settings, client_id=fixtures.client())
 
     with transaction(fixtures.database) as db:
         assert 3 == credentials.revoke_all(db, fixtures.client_id)
 
-    assert [None] * 3 == [find(fixtures, each, each.kind) for each in mine]
+    assert [None] * 3 == [find(fixtures, each, each.kind) for each in own]
     assert find(fixtures, others)
 
 
-def test_use_is_noted_once_a_minute(fixtures: Fixtures, settings: Settings) -> None:
+def test_use_is_recorded_once_a_minute(fixtures: Fixtures, settings: Settings) -> None:
     key, unused = minted(fixtures, settings), minted(fixtures, settings)
 
-    def note() -> Any:
+    def record_use() -> Any:
         with transaction(fixtures.database) as db:
             credentials.note_use(db, [key.prefix])
         return column(fixtures, key, "last_used_at")
 
-    first, second = note(), note()
+    first, second = record_use(), record_use()
     fixtures.ask("UPDATE credential SET last_used_at = last_used_at - INTERVAL '61 s'")
 
     assert first is not None
     assert first == second
-    assert first < note()
+    assert first < record_use()
     assert None is column(fixtures, unused, "last_used_at")
 
 
-def test_noting_use_waits_for_nobody(fixtures: Fixtures, settings: Settings) -> None:
+def test_recording_use_waits_for_no_other_transaction(fixtures: Fixtures, settings: Settings) -> None:
     key = minted(fixtures, settings)
 
     with transaction(fixtures.database) as other, transaction(fixtures.database) as db:
@@ -178,7 +180,7 @@ def test_noting_use_waits_for_nobody(fixtures: Fixtures, settings: Settings) -> 
     assert column(fixtures, key, "last_used_at")
 
 
-def test_a_new_token_makes_those_forgotten_that_expired_more_than_a_day_ago(
+def test_issuing_a_token_deletes_tokens_of_the_client_that_expired_more_than_a_day_ago(
     fixtures: Fixtures, settings: Settings
 ) -> None:
     others = minted(fixtures, settings, TOKEN, client_id=fixtures.client(), lifetime=-2 * DAY)
@@ -190,29 +192,29 @@ def test_a_new_token_makes_those_forgotten_that_expired_more_than_a_day_ago(
     with transaction(fixtures.database) as db:
         credentials.issue_token(db, fixtures.client_id, fresh, scopes=[Scope.MESSAGE_SEND], lifetime=DAY)
 
-    left = {row.prefix for row in fixtures.ask("SELECT prefix FROM credential")}
-    assert {others.prefix, old_key.prefix, past.prefix, fresh.prefix} == left
-    assert long_past.prefix not in left
+    kept = {row.prefix for row in fixtures.ask("SELECT prefix FROM credential")}
+    assert {others.prefix, old_key.prefix, past.prefix, fresh.prefix} == kept
+    assert long_past.prefix not in kept
 
 
-def test_a_foreign_name_stands_for_the_one_client_that_has_it(fixtures: Fixtures, settings: Settings) -> None:
-    shut_out = fixtures.client()
-    minted(fixtures, settings, client_id=shut_out)
+def test_a_client_is_found_by_its_id_or_a_name_that_only_it_has(fixtures: Fixtures, settings: Settings) -> None:
+    revoked_client = fixtures.client()
+    minted(fixtures, settings, client_id=revoked_client)
     with transaction(fixtures.database) as db:
         for number in (0, 1):
             clients.put(db, fixtures.client(), f"shop {number}", scopes=[Scope.MESSAGE_SEND])
         clients.put(db, fixtures.client(), "twin", scopes=[])
         clients.put(db, fixtures.client(), "twin", scopes=[])
-        credentials.revoke_all(db, shut_out)
+        credentials.revoke_all(db, revoked_client)
 
-        called = ["shop 1", "twin", "nobody", str(fixtures.client_id).upper(), str(shut_out)]
-        found = clients.find_clients(db, called)
+        names = ["shop 1", "twin", "unknown", str(fixtures.client_id).upper(), str(revoked_client)]
+        found = clients.find_clients(db, names)
 
     assert {"shop 1", str(fixtures.client_id).upper()} == set(found)
     assert {Scope.MESSAGE_SEND} == found["shop 1"].scopes
 
 
-def test_a_client_with_one_key_left_is_not_shut_out(fixtures: Fixtures, settings: Settings) -> None:
+def test_a_client_with_one_valid_key_is_still_found(fixtures: Fixtures, settings: Settings) -> None:
     first, _ = minted(fixtures, settings), minted(fixtures, settings)
 
     with transaction(fixtures.database) as db:
@@ -220,9 +222,7 @@ def test_a_client_with_one_key_left_is_not_shut_out(fixtures: Fixtures, settings
         assert str(fixtures.client_id) in clients.find_clients(db, [str(fixtures.client_id)])
 
 
-def test_the_overview_shows_clients_with_their_keys_and_only_the_number_of_tokens(
-    fixtures: Fixtures, settings: Settings
-) -> None:
+def test_the_overview_lists_keys_of_a_client_and_only_counts_its_tokens(fixtures: Fixtures, settings: Settings) -> None:
     key, expired = minted(fixtures, settings), minted(fixtures, settings, SECRET, lifetime=PAST)
     minted(fixtures, settings, TOKEN, lifetime=DAY)
     minted(fixtures, settings, TOKEN, lifetime=PAST)
@@ -234,7 +234,7 @@ def test_the_overview_shows_clients_with_their_keys_and_only_the_number_of_token
     assert [(key.prefix, True), (expired.prefix, False)] == [(k.prefix, k.is_alive) for k in client.credentials]
 
 
-def test_what_a_secret_has_opened_ends_with_it(fixtures: Fixtures, settings: Settings) -> None:
+def test_revoking_a_secret_ends_the_tokens_that_it_issued(fixtures: Fixtures, settings: Settings) -> None:
     secret, token, key = (minted(fixtures, settings, kind) for kind in (SECRET, TOKEN, KEY))
     foreign = minted(fixtures, settings, TOKEN, client_id=fixtures.client())
 
@@ -246,7 +246,7 @@ def test_what_a_secret_has_opened_ends_with_it(fixtures: Fixtures, settings: Set
     assert find(fixtures, foreign, TOKEN)
 
 
-def test_rotating_a_secret_ends_its_tokens_with_the_overlap(fixtures: Fixtures, settings: Settings) -> None:
+def test_rotating_a_secret_ends_its_tokens_after_the_overlap(fixtures: Fixtures, settings: Settings) -> None:
     minted(fixtures, settings, SECRET)
     token = minted(fixtures, settings, TOKEN, lifetime=DAY)
 

@@ -1,4 +1,4 @@
-"""Deciding: every recipient of many messages is placed in a handful of statements, inbox letters included."""
+"""The decide step decides all recipients of many messages in four statements, and writes inbox letters."""
 
 import threading
 from collections.abc import Sequence
@@ -44,38 +44,36 @@ def test_a_message_by_email_is_queued_and_its_bell_rung(
     assert fixtures.view(message_id).sent_at is None
 
 
-def test_twenty_five_recipients_go_where_each_of_them_belongs(fixtures: Fixtures, context: StepContext) -> None:
-    placed = [
+def test_each_of_twenty_five_recipients_gets_its_own_decision(fixtures: Fixtures, context: StepContext) -> None:
+    expected = [
         (fixtures.account(), State.DELIVERED, None),
         (fixtures.account(Channel.EMAIL), State.QUEUED, None),
         (fixtures.account(is_closed=True), State.BLOCKED, Reason.CLOSED_TO_EVERYBODY),
         (fixtures.account(accepted_types=(MessageType.JOB,)), State.BLOCKED, Reason.TYPE_NOT_ACCEPTED),
         (fixtures.account(accepted_types=(MessageType.OTHER,)), State.DELIVERED, None),
     ] * 5
-    placed = [(_like(fixtures, account_id), state, reason) for account_id, state, reason in placed]
-    message_id = fixtures.message(*(account_id for account_id, *_ in placed))
+    expected = [(_account_like(fixtures, account_id), state, reason) for account_id, state, reason in expected]
+    message_id = fixtures.message(*(account_id for account_id, *_ in expected))
 
     decide(context, [message_id])
 
-    assert [(state, reason) for _, state, reason in placed] == [
+    assert [(state, reason) for _, state, reason in expected] == [
         (each.state, each.reason) for each in fixtures.view(message_id).recipients
     ]
     assert (5, 10, "sent") == fixtures.counters(message_id)
 
 
-def test_an_account_that_was_closed_after_the_accept_cannot_be_reached(
-    fixtures: Fixtures, context: StepContext
-) -> None:
+def test_an_account_closed_after_the_accept_cannot_be_reached(fixtures: Fixtures, context: StepContext) -> None:
     account_id = fixtures.account()
     message_id = fixtures.message(account_id)
     fixtures.change(account_id, status=AccountStatus.CLOSED)
 
     decide(context, [message_id])
 
-    assert [(State.FAILED, Reason.ACCOUNT_UNAVAILABLE)] == _placed(fixtures, message_id)
+    assert [(State.FAILED, Reason.ACCOUNT_UNAVAILABLE)] == _states_and_reasons(fixtures, message_id)
 
 
-def test_an_account_that_never_said_anything_is_reached_in_its_inbox(fixtures: Fixtures, context: StepContext) -> None:
+def test_an_account_without_preferences_is_reached_in_its_inbox(fixtures: Fixtures, context: StepContext) -> None:
     account_id = fixtures.account()
     fixtures.ask("DELETE FROM preference")
     message_id = fixtures.message(account_id)
@@ -99,7 +97,7 @@ def test_the_number_of_statements_does_not_grow_with_the_messages(
     assert 3 * number == fixtures.count("inbox_letter")
 
 
-def test_a_bell_of_very_many_messages_leaves_none_of_them_out(
+def test_a_bell_with_very_many_messages_decides_all_of_them(
     fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell
 ) -> None:
     flagged, mailed = (
@@ -116,17 +114,17 @@ def test_a_bell_of_very_many_messages_leaves_none_of_them_out(
     assert {StepName.VET, StepName.DELIVER} == {bell.step for bell in bells.rung}
 
 
-def test_letters_and_states_are_written_in_the_same_transaction(fixtures: Fixtures, context: StepContext) -> None:
+def test_inbox_letters_and_states_are_written_in_one_transaction(fixtures: Fixtures, context: StepContext) -> None:
     message_id = fixtures.message(*fixtures.accounts(3))
 
     decide(context, [message_id])
 
-    (number,) = fixtures.ask(
+    (row,) = fixtures.ask(
         "SELECT count(DISTINCT xmin) AS transactions FROM"
         " (SELECT xmin::text FROM recipient UNION ALL SELECT xmin::text FROM inbox_letter"
         " UNION ALL SELECT xmin::text FROM message) AS row"
     )
-    assert 1 == number.transactions
+    assert 1 == row.transactions
 
 
 def test_a_bell_that_rings_twice_delivers_once(
@@ -143,22 +141,22 @@ def test_a_bell_that_rings_twice_delivers_once(
     assert (1, 1, "sent") == fixtures.counters(message_id)
 
 
-def test_many_deciders_at_once_deliver_once(fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell) -> None:
+def test_concurrent_decisions_deliver_once(fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell) -> None:
     message_ids = [fixtures.message(*fixtures.accounts(2), fixtures.account(Channel.EMAIL)) for _ in range(10)]
     start = threading.Barrier(6)
 
-    def decide_in(order: Sequence[UUID]) -> None:
+    def decide_at_once(ids: Sequence[UUID]) -> None:
         start.wait()
-        decide(context, order)
+        decide(context, ids)
 
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(decide_in, [message_ids, message_ids[::-1]] * 3))
+        list(pool.map(decide_at_once, [message_ids, message_ids[::-1]] * 3))
 
     assert 20 == fixtures.count("inbox_letter")
     assert 10 == sum(len(bell.ids) for bell in bells.rung)
 
 
-def test_a_message_in_other_hands_is_left_to_them(fixtures: Fixtures, context: StepContext) -> None:
+def test_a_message_locked_by_another_transaction_is_skipped(fixtures: Fixtures, context: StepContext) -> None:
     free, locked = fixtures.message(fixtures.account()), fixtures.message(fixtures.account())
 
     with transaction(fixtures.database) as db:
@@ -168,14 +166,14 @@ def test_a_message_in_other_hands_is_left_to_them(fixtures: Fixtures, context: S
     assert ([State.DELIVERED], [State.ACCEPTED]) == (fixtures.states(free), fixtures.states(locked))
 
 
-def test_an_unknown_message_is_passed_over(fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell) -> None:
+def test_an_unknown_message_is_skipped(fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell) -> None:
     decide(context, [uuid7()])
 
     assert [] == list(bells.rung)
     assert 0 == fixtures.count("inbox_letter")
 
 
-def test_a_flagged_message_is_held_and_staff_are_rung_for(
+def test_a_flagged_message_is_held_and_the_bell_for_vetting_is_rung(
     fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell
 ) -> None:
     account_id = fixtures.account()
@@ -183,13 +181,13 @@ def test_a_flagged_message_is_held_and_staff_are_rung_for(
 
     decide(context, [message_id])
 
-    assert [(State.HELD, Reason.FLAGGED)] * 2 == _placed(fixtures, message_id)
+    assert [(State.HELD, Reason.FLAGGED)] * 2 == _states_and_reasons(fixtures, message_id)
     assert fixtures.view(message_id).vetting_id is not None
     assert [] == fixtures.inbox(account_id)
     assert [RungBell(StepName.VET, QueueName.VETTING, (message_id,))] == list(bells.rung)
 
 
-def test_a_bell_that_rings_twice_leaves_a_held_message_as_it_is(
+def test_a_bell_that_rings_twice_does_not_change_a_held_message(
     fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell
 ) -> None:
     message_id = fixtures.message(fixtures.account(), subject=HELD_PHRASE)
@@ -214,7 +212,7 @@ def test_only_the_flagged_message_of_a_bell_is_held(fixtures: Fixtures, context:
     assert fixtures.view(plain).vetting_id is None
 
 
-def test_preferences_come_before_vetting(fixtures: Fixtures, context: StepContext) -> None:
+def test_preferences_are_applied_before_vetting(fixtures: Fixtures, context: StepContext) -> None:
     message_id = fixtures.message(fixtures.account(is_closed=True), fixtures.account(), subject=HELD_PHRASE)
 
     decide(context, [message_id])
@@ -222,7 +220,7 @@ def test_preferences_come_before_vetting(fixtures: Fixtures, context: StepContex
     assert [State.BLOCKED, State.HELD] == fixtures.states(message_id)
 
 
-def test_a_flagged_message_that_everybody_blocks_is_rejected_and_not_held(
+def test_a_flagged_message_that_all_recipients_block_is_rejected_and_not_held(
     fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell
 ) -> None:
     message_id = fixtures.message(
@@ -236,8 +234,8 @@ def test_a_flagged_message_that_everybody_blocks_is_rejected_and_not_held(
     assert ([], None) == (list(bells.rung), fixtures.view(message_id).vetting_id)
 
 
-def _like(fixtures: Fixtures, account_id: UUID) -> UUID:
-    """Enroll another account that wants the same."""
+def _account_like(fixtures: Fixtures, account_id: UUID) -> UUID:
+    """Create another account with the same preferences."""
     (row,) = fixtures.ask(
         "SELECT channel, is_closed, accepted_types FROM preference WHERE account_id = :id", id=account_id
     )
@@ -245,5 +243,5 @@ def _like(fixtures: Fixtures, account_id: UUID) -> UUID:
     return fixtures.account(Channel(row.channel), is_closed=row.is_closed, accepted_types=types)
 
 
-def _placed(fixtures: Fixtures, message_id: UUID) -> list[tuple[State, Reason | None]]:
+def _states_and_reasons(fixtures: Fixtures, message_id: UUID) -> list[tuple[State, Reason | None]]:
     return [(each.state, each.reason) for each in fixtures.view(message_id).recipients]

@@ -1,4 +1,4 @@
-"""Delivering over a network: claimed under a fence and a lease, sent, recorded; and what happens when that is torn."""
+"""The deliver step claims a recipient, sends without an open transaction, and records the outcome."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,7 +23,7 @@ from tests.support.statements import counted
 from tests.support.step_driver import RecordingSender
 
 
-def test_a_letter_is_sent_and_recorded(
+def test_a_claimed_recipient_is_sent_its_mail_and_recorded(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     deliver(context, fixtures.recipient_ids(queued))
@@ -41,16 +41,16 @@ def test_a_letter_is_sent_and_recorded(
     assert 0 == fixtures.count("inbox_letter")
 
 
-def test_no_transaction_is_open_while_the_relay_is_asked(
+def test_no_transaction_is_open_during_a_send(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
-    def answer(claimed: ClaimedDelivery) -> Outcome:
+    def send(claimed: ClaimedDelivery) -> Outcome:
         with transaction(context.database) as db:
             db.execute(text("SELECT FROM recipient WHERE id = :id FOR UPDATE NOWAIT"), {"id": claimed.recipient_id})
         assert 0 == context.database.pool.checkedout()  # type: ignore[attr-defined] # it is a QueuePool
         return Outcome(OutcomeKind.SENT)
 
-    relay.answer = answer
+    relay.answer = send
 
     deliver(context, fixtures.recipient_ids(queued))
 
@@ -66,21 +66,21 @@ def test_a_bell_that_rings_twice_sends_once(
     assert 1 == len(relay.letters)
 
 
-def test_a_bell_that_rings_while_the_letter_is_on_its_way_sends_nothing(
+def test_a_bell_that_rings_during_a_send_sends_nothing(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
-    def answer(claimed: ClaimedDelivery) -> Outcome:
+    def send(claimed: ClaimedDelivery) -> Outcome:
         deliver(context, [claimed.recipient_id])
         return Outcome(OutcomeKind.SENT)
 
-    relay.answer = answer
+    relay.answer = send
 
     deliver(context, fixtures.recipient_ids(queued))
 
     assert 1 == len(relay.letters)
 
 
-def test_of_two_runs_that_claim_together_one_gets_the_recipient(
+def test_of_two_claims_in_one_transaction_the_first_gets_the_recipient(
     fixtures: Fixtures, context: StepContext, queued: UUID
 ) -> None:
     (recipient_id,) = fixtures.recipient_ids(queued)
@@ -90,7 +90,7 @@ def test_of_two_runs_that_claim_together_one_gets_the_recipient(
     assert ([1], []) == ([claimed.attempt for claimed in first], second)
 
 
-def test_many_runs_at_once_send_every_letter_once_in_fewer_transactions(
+def test_concurrent_runs_send_each_mail_once_and_share_transactions(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender
 ) -> None:
     message_id = fixtures.message(*fixtures.accounts(40, Channel.EMAIL))
@@ -104,7 +104,7 @@ def test_many_runs_at_once_send_every_letter_once_in_fewer_transactions(
     assert ids == sorted(claimed.recipient_id for claimed in relay.letters)
     assert 40 * [State.DELIVERED] == fixtures.states(message_id)
     assert (0, 40, "sent") == fixtures.counters(message_id)
-    assert len(statements) < 120  # Alone, each of 80 runs claims and each of 40 records.
+    assert len(statements) < 120  # Without sharing, 80 runs would each claim and 40 would each record.
 
 
 @pytest.mark.parametrize("failed", range(1, 10))
@@ -128,7 +128,7 @@ def test_after_a_temporary_failure_the_next_attempt_waits_as_scheduled(
     assert (1, 0, "pending") == fixtures.counters(queued)
 
 
-def test_a_retry_is_not_made_before_its_time(
+def test_a_retry_is_not_made_before_it_is_due(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     relay.answer = lambda _: LATER
@@ -140,7 +140,7 @@ def test_a_retry_is_not_made_before_its_time(
     assert 1 == len(relay.letters)
 
 
-def test_a_retry_is_made_in_its_time_and_forgets_the_failure(
+def test_a_retry_that_succeeds_clears_the_reason_of_the_failure(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     relay.answer = lambda claimed: LATER if claimed.attempt == 1 else Outcome(OutcomeKind.SENT)
@@ -160,7 +160,7 @@ def test_a_retry_is_made_in_its_time_and_forgets_the_failure(
 
 
 @pytest.mark.parametrize("outcome", [LATER, UNKNOWN])
-def test_after_the_last_attempt_it_is_given_up(
+def test_after_the_last_attempt_a_recipient_has_failed(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID, outcome: Outcome
 ) -> None:
     relay.answer = lambda _: outcome
@@ -193,7 +193,7 @@ def test_a_permanent_refusal_is_final(
     )
 
 
-def test_preferences_are_asked_again_at_delivery(
+def test_preferences_are_checked_again_at_delivery(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     fixtures.change(fixtures.recipient(queued).account_id, is_closed=True)
@@ -207,7 +207,7 @@ def test_preferences_are_asked_again_at_delivery(
     )
 
 
-def test_an_account_closed_since_it_was_queued_gets_nothing(
+def test_an_account_suspended_after_queueing_gets_nothing(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     fixtures.change(fixtures.recipient(queued).account_id, status=AccountStatus.SUSPENDED)
@@ -221,7 +221,7 @@ def test_an_account_closed_since_it_was_queued_gets_nothing(
     )
 
 
-def test_who_moved_to_the_inbox_since_it_was_queued_finds_the_letter_there(
+def test_an_account_that_chose_the_inbox_after_queueing_gets_an_inbox_letter(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     account_id = fixtures.recipient(queued).account_id
@@ -234,7 +234,7 @@ def test_who_moved_to_the_inbox_since_it_was_queued_finds_the_letter_there(
     assert (0, 1, "sent") == fixtures.counters(queued)
 
 
-def test_a_new_address_is_used_from_the_next_attempt_on(
+def test_a_new_address_is_used_from_the_next_attempt(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     relay.answer = lambda _: LATER
@@ -247,7 +247,7 @@ def test_a_new_address_is_used_from_the_next_attempt_on(
     assert "new@example.com" == relay.letters[-1].address
 
 
-def test_a_message_is_sent_at_its_first_delivery(fixtures: Fixtures, context: StepContext) -> None:
+def test_the_time_of_sending_is_that_of_the_first_delivery(fixtures: Fixtures, context: StepContext) -> None:
     message_id = fixtures.message(*fixtures.accounts(2, Channel.EMAIL))
     decide(context, [message_id])
     first, second = fixtures.recipient_ids(message_id)
@@ -272,18 +272,18 @@ def test_an_unknown_outcome_is_resent_after_the_send_deadline(
     assert abs(recipient.due_at - recipient.changed_at - context.settings.send_deadline) < timedelta(seconds=0.1)
 
 
-def test_an_unknown_outcome_is_held_where_the_policy_says_so(
+def test_an_unknown_outcome_is_held_until_released_when_the_policy_is_hold(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
     relay.answer = lambda claimed: UNKNOWN if claimed.attempt == 1 else Outcome(OutcomeKind.SENT)
-    careful = replace(context, settings=context.settings.model_copy(update={"unknown_policy": "hold"}))
-    deliver(careful, fixtures.recipient_ids(queued))
+    holding = replace(context, settings=context.settings.model_copy(update={"unknown_policy": "hold"}))
+    deliver(holding, fixtures.recipient_ids(queued))
     fixtures.let_pass(timedelta(days=30))
 
-    deliver(careful, fixtures.recipient_ids(queued))
+    deliver(holding, fixtures.recipient_ids(queued))
     held = fixtures.states(queued)
-    release(careful, queued)
-    deliver(careful, fixtures.recipient_ids(queued))
+    release(holding, queued)
+    deliver(holding, fixtures.recipient_ids(queued))
 
     assert ([State.UNKNOWN], [State.DELIVERED]) == (held, fixtures.states(queued))
     assert (2, True) == (len(relay.letters), fixtures.recipient(queued).possibly_duplicated)

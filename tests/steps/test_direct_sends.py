@@ -1,15 +1,15 @@
-"""Direct sends: by programs that import nothing of ours, whatever they send, however often it arrives."""
+"""Direct sends from programs without our code are stored once or refused, whatever they contain."""
 
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from pydantic import SecretStr
 from redis import Redis
 
 from delivery.crash_points import CrashPoint, arm
@@ -29,31 +29,33 @@ from tests.support.waiting import wait_until
 from tests.unit.test_celery_task import NOT_READABLE
 
 pytestmark = pytest.mark.usefixtures("broker")
+Push = Callable[..., None]
+Issue = Callable[..., str]
 _PROGRAMS = Path(__file__).parents[1] / "programs"
 
 
 @pytest.fixture
-def deal(context: StepContext, broker: Redis) -> Callable[..., None]:
-    """Give what pushes envelopes and waits until the reader has dealt with them."""
+def push(context: StepContext, broker: Redis) -> Push:
+    """Return a function that pushes Celery tasks and waits until the reader has stored or refused each of them."""
 
-    def push(*envelopes: bytes, into: str = LISTS[0]) -> None:
+    def push_and_read(*envelopes: bytes, into: str = LISTS[0]) -> None:
         for each in envelopes:
             broker.lpush(into, each)
         with reading(context):
             wait_until(lambda: not any(broker.llen(name) for name in LISTS))
 
-    return push
+    return push_and_read
 
 
 @pytest.mark.parametrize("program", ["by_kombu", "by_celery", "by_hand"])
-def test_a_program_that_imports_nothing_of_ours_sends(
+def test_a_program_that_imports_none_of_our_code_can_send(
     program: str, fixtures: Fixtures, token: str, context: StepContext, broker: Redis
 ) -> None:
     sent = fields(fixtures.account(), token=token, subject="Grüße", uuid="ignored", extra={"a": [1.5, None]})
     url = context.settings.broker_url.get_secret_value() if program == "by_hand" else celery_url(context.settings)
 
-    run = [sys.executable, "-I", str(_PROGRAMS / f"{program}.py"), url]
-    subprocess.run(run, input=json.dumps(sent).encode(), check=True, timeout=30)
+    command = [sys.executable, "-I", str(_PROGRAMS / f"{program}.py"), url]
+    subprocess.run(command, input=json.dumps(sent).encode(), check=True, timeout=30)
     with reading(context):
         wait_until(lambda: fixtures.count("message") and not any(broker.llen(name) for name in LISTS))
 
@@ -62,12 +64,12 @@ def test_a_program_that_imports_nothing_of_ours_sends(
     assert ([State.ACCEPTED], []) == (fixtures.states(message_id), refusals(fixtures))
 
 
-def test_a_stored_send_rings_for_its_decision(
-    fixtures: Fixtures, token: str, deal: Callable[..., None], bells: RecordingDoorbell
+def test_a_stored_send_rings_the_bell_for_its_decision(
+    fixtures: Fixtures, token: str, push: Push, bells: RecordingDoorbell
 ) -> None:
     sent = fields(fixtures.account(), token=token)
 
-    deal(envelope(sent))
+    push(envelope(sent))
 
     (bell,) = bells.rung
     assert (StepName.DECIDE, QueueName.DECIDE, (UUID(sent["message_uuid"]),)) == (bell.step, bell.queue_name, bell.ids)
@@ -75,13 +77,13 @@ def test_a_stored_send_rings_for_its_decision(
 
 @pytest.mark.parametrize("is_same_envelope", [True, False])
 def test_a_send_that_arrives_ten_times_is_one_message(
-    fixtures: Fixtures, token: str, deal: Callable[..., None], bells: RecordingDoorbell, *, is_same_envelope: bool
+    fixtures: Fixtures, token: str, push: Push, bells: RecordingDoorbell, *, is_same_envelope: bool
 ) -> None:
     sent = fields(*fixtures.accounts(3), token=token)
     first = envelope(sent)
 
-    deal(*[first if is_same_envelope else envelope(sent) for _ in range(10)])
-    deal(envelope({**sent, "recipient_uuids": sent["recipient_uuids"][::-1], "type": "other"}))
+    push(*[first if is_same_envelope else envelope(sent) for _ in range(10)])
+    push(envelope({**sent, "recipient_uuids": sent["recipient_uuids"][::-1], "type": "other"}))
 
     assert (1, 3, 0, 1) == (
         fixtures.count("message"),
@@ -91,46 +93,31 @@ def test_a_send_that_arrives_ten_times_is_one_message(
     )
 
 
-def test_many_sends_share_few_transactions(fixtures: Fixtures, token: str, deal: Callable[..., None]) -> None:
+def test_many_sends_share_few_transactions(fixtures: Fixtures, token: str, push: Push) -> None:
     account_id = fixtures.account()
 
-    deal(*[envelope(fields(account_id, token=token)) for _ in range(200)])
+    push(*[envelope(fields(account_id, token=token)) for _ in range(200)])
 
     (row,) = fixtures.ask("SELECT count(*) AS messages, count(DISTINCT xmin::text) AS commits FROM message")
     assert 200 == row.messages
     assert row.commits <= 4
 
 
-REFUSED_TOKENS: dict[str, tuple[Callable[[Fixtures, SecretStr], object], str, bool]] = {
-    "none": (lambda _b, _p: None, "required", False),
-    "a number": (lambda _b, _p: 7, "invalid_token", False),
-    "a list": (lambda _b, _p: ["at"], "invalid_token", False),
-    "empty": (lambda _b, _p: "", "invalid_token", False),
-    "unknown": (lambda _b, _p: f"at_{'0' * 16}_{'A' * 43}", "invalid_token", False),
-    "forged": (lambda fixtures, pepper: credential(fixtures, pepper)[:-3] + "AAA", "invalid_token", False),
-    "an API key": (
-        lambda fixtures, pepper: credential(fixtures, pepper, CredentialKind.API_KEY),
-        "invalid_token",
-        False,
-    ),
-    "a secret": (
-        lambda fixtures, pepper: credential(fixtures, pepper, CredentialKind.CLIENT_SECRET),
-        "invalid_token",
-        False,
-    ),
-    "a line behind it": (lambda fixtures, pepper: credential(fixtures, pepper) + "\n", "invalid_token", False),
-    "expired": (
-        lambda fixtures, pepper: credential(fixtures, pepper, lifetime=timedelta(seconds=-1)),
-        "expired_token",
-        True,
-    ),
-    "of another scope": (
-        lambda fixtures, pepper: credential(fixtures, pepper, scopes=[Scope.MESSAGE_READ]),
-        "insufficient_scope",
-        True,
-    ),
+# What makes the token (from what issues credentials, and the fixtures), its error, and whether its client is known.
+REFUSED_TOKENS: dict[str, tuple[Callable[[Issue, Fixtures], object], str, bool]] = {
+    "none": (lambda _i, _f: None, "required", False),
+    "a number": (lambda _i, _f: 7, "invalid_token", False),
+    "a list": (lambda _i, _f: ["at"], "invalid_token", False),
+    "empty": (lambda _i, _f: "", "invalid_token", False),
+    "unknown": (lambda _i, _f: f"at_{'0' * 16}_{'A' * 43}", "invalid_token", False),
+    "forged": (lambda issue, _f: issue()[:-3] + "AAA", "invalid_token", False),
+    "an API key": (lambda issue, _f: issue(CredentialKind.API_KEY), "invalid_token", False),
+    "a secret": (lambda issue, _f: issue(CredentialKind.CLIENT_SECRET), "invalid_token", False),
+    "a line behind it": (lambda issue, _f: issue() + "\n", "invalid_token", False),
+    "expired": (lambda issue, _f: issue(lifetime=timedelta(seconds=-1)), "expired_token", True),
+    "of another scope": (lambda issue, _f: issue(scopes=[Scope.MESSAGE_READ]), "insufficient_scope", True),
     "of a client that may not": (
-        lambda fixtures, pepper: credential(fixtures, pepper, client_id=fixtures.client(scopes=[Scope.MESSAGE_READ])),
+        lambda issue, fixtures: issue(client_id=fixtures.client(scopes=[Scope.MESSAGE_READ])),
         "insufficient_scope",
         True,
     ),
@@ -138,82 +125,86 @@ REFUSED_TOKENS: dict[str, tuple[Callable[[Fixtures, SecretStr], object], str, bo
 
 
 @pytest.mark.parametrize("case", REFUSED_TOKENS)
-def test_without_a_good_token_nothing_else_is_looked_at(
-    case: str, fixtures: Fixtures, settings: Settings, deal: Callable[..., None]
+def test_without_a_valid_token_only_the_token_is_checked(
+    case: str, fixtures: Fixtures, settings: Settings, push: Push
 ) -> None:
-    show, code, is_genuine = REFUSED_TOKENS[case]
-    sent = fields(uuid4(), token=show(fixtures, settings.pepper), subject=None)
+    make_token, code, is_genuine = REFUSED_TOKENS[case]
+    sent = fields(uuid4(), token=make_token(partial(credential, fixtures, settings.pepper), fixtures), subject=None)
 
-    deal(envelope(sent))
+    push(envelope(sent))
 
     (refusal,) = refusals(fixtures)
     assert [("token", code)] == [(fault["field"], fault["code"]) for fault in refusal.faults]
     assert (UUID(sent["message_uuid"]), is_genuine) == (refusal.message_id, refusal.client_id is not None)
 
 
-def test_a_revoked_token_is_none(fixtures: Fixtures, token: str, deal: Callable[..., None]) -> None:
+def test_a_revoked_token_is_invalid(fixtures: Fixtures, token: str, push: Push) -> None:
     with transaction(fixtures.database) as db:
         credentials.revoke_all(db, fixtures.client_id)
 
-    deal(envelope(fields(fixtures.account(), token=token)))
+    push(envelope(fields(fixtures.account(), token=token)))
 
     assert ([["invalid_token"]], 0) == (codes(fixtures), fixtures.count("message"))
 
 
-def test_an_id_is_used_once_and_a_refusal_tells_nothing_of_what_it_was_used_for(
-    fixtures: Fixtures, settings: Settings, token: str, deal: Callable[..., None]
+def test_a_used_id_is_refused_without_a_hint_at_whose_message_has_it(
+    fixtures: Fixtures, settings: Settings, token: str, push: Push
 ) -> None:
     account_id, other_id = fixtures.account(), fixtures.client()
-    others = credential(fixtures, settings.pepper, client_id=other_id)
+    other_token = credential(fixtures, settings.pepper, client_id=other_id)
     sent = fields(account_id, token=token, subject="first")
-    deal(envelope(sent))
+    push(envelope(sent))
 
-    deal(envelope({**sent, "subject": "second"}), envelope({**sent, "token": others}))
+    push(envelope({**sent, "subject": "second"}), envelope({**sent, "token": other_token}))
 
     assert ("first", 1) == (fixtures.view(UUID(sent["message_uuid"])).subject, fixtures.count("message"))
-    theirs, ours = sorted(refusals(fixtures), key=lambda each: each.client_id == fixtures.client_id)
-    assert (other_id, fixtures.client_id, theirs.faults) == (theirs.client_id, ours.client_id, ours.faults)
+    theirs, own = sorted(refusals(fixtures), key=lambda each: each.client_id == fixtures.client_id)
+    assert (other_id, fixtures.client_id, theirs.faults) == (
+        theirs.client_id,
+        own.client_id,
+        own.faults,
+    )
     assert [["message_uuid_reused"]] * 2 == codes(fixtures)
 
 
-def test_two_contents_under_one_fresh_id_are_one_message_and_one_refusal(
-    fixtures: Fixtures, token: str, deal: Callable[..., None]
+def test_two_different_sends_with_one_new_id_are_one_message_and_one_refusal(
+    fixtures: Fixtures, token: str, push: Push
 ) -> None:
     sent = fields(fixtures.account(), token=token)
 
-    deal(envelope(sent), envelope({**sent, "subject": "another"}))
+    push(envelope(sent), envelope({**sent, "subject": "another"}))
 
     assert (1, [["message_uuid_reused"]]) == (fixtures.count("message"), codes(fixtures))
 
 
-def test_unknown_recipients_are_named_by_their_places_and_nothing_is_stored(
-    fixtures: Fixtures, token: str, deal: Callable[..., None]
+def test_unknown_recipients_are_named_by_their_positions_and_nothing_is_stored(
+    fixtures: Fixtures, token: str, push: Push
 ) -> None:
     known, closed = fixtures.account(), fixtures.account(status=AccountStatus.CLOSED)
 
-    deal(envelope(fields(known, closed, known, uuid4(), token=token)))
+    push(envelope(fields(known, closed, known, uuid4(), token=token)))
 
     (refusal,) = refusals(fixtures)
     assert ["recipient_uuids[1]", "recipient_uuids[3]"] == [fault["field"] for fault in refusal.faults]
     assert [["unknown_recipient", "unknown_recipient"], 0] == [codes(fixtures)[0], fixtures.count("message")]
 
 
-def test_a_refused_id_may_be_used_for_the_mended_message(
-    fixtures: Fixtures, token: str, deal: Callable[..., None]
+def test_the_id_of_a_refused_send_can_be_used_for_the_corrected_message(
+    fixtures: Fixtures, token: str, push: Push
 ) -> None:
     sent = fields(fixtures.account(), token=token)
-    deal(envelope({**sent, "body": ""}))
+    push(envelope({**sent, "body": ""}))
 
-    deal(envelope(sent))
+    push(envelope(sent))
 
     assert ([["blank"]], 1) == (codes(fixtures), fixtures.count("message"))
 
 
-def test_whatever_is_pushed_is_refused_alone_and_the_rest_gets_through(
-    fixtures: Fixtures, token: str, deal: Callable[..., None]
+def test_each_invalid_element_is_refused_alone_and_valid_sends_are_stored(
+    fixtures: Fixtures, token: str, push: Push
 ) -> None:
     account_id = fixtures.account()
-    hostile = {
+    invalid_fields = {
         "a NUL": fields(account_id, token=token, body="\x00"),
         "a NUL in the token": fields(account_id, token="\x00"),
         "a huge list": fields(*[account_id] * 20_000, token=token),
@@ -221,59 +212,59 @@ def test_whatever_is_pushed_is_refused_alone_and_the_rest_gets_through(
         "objects": fields(account_id, token=token, sender_email={}, type=[]),
         "no fields": {},
     }
-    good = [envelope(fields(account_id, token=token)) for _ in range(3)]
+    valid = [envelope(fields(account_id, token=token)) for _ in range(3)]
 
-    deal(good[0], *map(envelope, hostile.values()), good[1], *(raw for raw, _ in NOT_READABLE.values()), good[2])
+    invalid = [*map(envelope, invalid_fields.values()), *(raw for raw, _ in NOT_READABLE.values())]
+
+    push(valid[0], *invalid[:3], valid[1], *invalid[3:], valid[2])
 
     assert 3 == fixtures.count("message")
-    assert len(hostile) + len(NOT_READABLE) == len(refusals(fixtures))
+    assert len(invalid_fields) + len(NOT_READABLE) == len(refusals(fixtures))
 
 
-def test_nothing_of_what_was_sent_is_kept_of_a_refused_send(fixtures: Fixtures, deal: Callable[..., None]) -> None:
+def test_a_refused_send_keeps_none_of_its_content(fixtures: Fixtures, push: Push) -> None:
     secret = "ada@example.com says Guten Tag"
 
-    deal(envelope(fields(uuid4(), token=secret, body=secret)), envelope({secret: secret}), secret.encode())
+    push(envelope(fields(uuid4(), token=secret, body=secret)), envelope({secret: secret}), secret.encode())
 
     kept = " ".join(str(tuple(row)) for row in fixtures.ask("SELECT * FROM refused_send"))
     assert 3 == len(refusals(fixtures))
     assert not [word for word in secret.split() if word in kept]
 
 
-def test_a_sender_finds_its_own_refusal_and_nobody_elses(
-    fixtures: Fixtures, token: str, deal: Callable[..., None]
-) -> None:
+def test_a_client_finds_its_own_refusal_and_none_of_other_clients(fixtures: Fixtures, token: str, push: Push) -> None:
     sent = fields(fixtures.account(), token=token, subject="")
-    deal(envelope(sent))
+    push(envelope(sent))
 
     with transaction(fixtures.database) as db:
         found = refused_sends.find(db, UUID(sent["message_uuid"]), fixtures.client_id)
-        strange = refused_sends.find(db, UUID(sent["message_uuid"]), fixtures.client())
+        found_by_another = refused_sends.find(db, UUID(sent["message_uuid"]), fixtures.client())
 
     assert found is not None
-    assert (["blank"], None) == ([fault["code"] for fault in found.faults], strange)
+    assert (["blank"], None) == ([fault["code"] for fault in found.faults], found_by_another)
 
 
-def test_a_send_with_a_priority_is_read_too(fixtures: Fixtures, token: str, deal: Callable[..., None]) -> None:
+def test_sends_of_every_priority_are_read(fixtures: Fixtures, token: str, push: Push) -> None:
     for name in LISTS:
-        deal(envelope(fields(fixtures.account(), token=token)), into=name)
+        push(envelope(fields(fixtures.account(), token=token)), into=name)
 
     assert len(LISTS) == fixtures.count("message")
 
 
 @pytest.fixture
-def poison(fixtures: Fixtures) -> Iterator[str]:
-    """Give a subject that the database itself breaks on, as it would on a defect of ours."""
+def broken_subject(fixtures: Fixtures) -> Iterator[str]:
+    """Yield a subject that makes an INSERT fail, as a defect of ours would."""
     fixtures.ask("""
-        CREATE FUNCTION break_on_poison() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN IF NEW.subject = 'poison' THEN RAISE 'a defect'; END IF; RETURN NEW; END $$
+        CREATE FUNCTION break_on_subject() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF NEW.subject = 'broken' THEN RAISE 'a defect'; END IF; RETURN NEW; END $$
     """)
-    fixtures.ask("CREATE TRIGGER poison BEFORE INSERT ON message FOR EACH ROW EXECUTE FUNCTION break_on_poison()")
-    yield "poison"
-    fixtures.ask("DROP FUNCTION break_on_poison CASCADE")
+    fixtures.ask("CREATE TRIGGER broken BEFORE INSERT ON message FOR EACH ROW EXECUTE FUNCTION break_on_subject()")
+    yield "broken"
+    fixtures.ask("DROP FUNCTION break_on_subject CASCADE")
 
 
 @pytest.mark.parametrize("point", [CrashPoint.DIRECT_SEEN, CrashPoint.DIRECT_WRITTEN, CrashPoint.DIRECT_COMMITTED])
-def test_a_send_whose_connection_was_cut_is_taken_again_and_not_refused(
+def test_a_send_whose_connection_was_cut_is_tried_again_and_not_refused(
     fixtures: Fixtures, token: str, context: StepContext, point: CrashPoint, tmp_path: Path
 ) -> None:
     envelopes = [envelope(fields(fixtures.account(), token=token))]
@@ -282,18 +273,20 @@ def test_a_send_whose_connection_was_cut_is_taken_again_and_not_refused(
     with pytest.raises(ConnectionResetError):
         accept_or_refuse(context, envelopes)
     arm("")
-    done = accept_or_refuse(context, envelopes)
+    finished = accept_or_refuse(context, envelopes)
 
-    assert (envelopes, 1, []) == (done, fixtures.count("message"), codes(fixtures))
+    assert (envelopes, 1, []) == (finished, fixtures.count("message"), codes(fixtures))
 
 
-def test_a_send_that_breaks_the_step_is_refused_and_the_rest_gets_through(
-    fixtures: Fixtures, token: str, context: StepContext, poison: str
+def test_a_send_that_breaks_the_step_is_refused_and_the_others_are_stored(
+    fixtures: Fixtures, token: str, context: StepContext, broken_subject: str
 ) -> None:
-    sends = [fields(fixtures.account(), token=token, subject=subject) for subject in ("good", poison, "as good")]
+    sends = [
+        fields(fixtures.account(), token=token, subject=subject) for subject in ("good", broken_subject, "as good")
+    ]
     envelopes = [envelope(each) for each in sends]
 
-    done = accept_or_refuse(context, envelopes)
+    finished = accept_or_refuse(context, envelopes)
 
-    assert (envelopes, 2, [["internal_error"]]) == (done, fixtures.count("message"), codes(fixtures))
+    assert (envelopes, 2, [["internal_error"]]) == (finished, fixtures.count("message"), codes(fixtures))
     assert [UUID(sends[1]["message_uuid"])] == [each.message_id for each in refusals(fixtures)]

@@ -1,4 +1,4 @@
-"""The check-up of a live system finds every broken invariant, names the rows and changes nothing."""
+"""The doctor finds every broken invariant of a live system, names the rows and changes nothing."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ from worker.cli.doctor import doctor as doctor_command
 
 TIMEOUT = timedelta(seconds=10)
 ALL = CheckScope(is_everything=True)
-# What breaks each invariant; a second statement where the schema guards it as well. Undone after the question.
+# What breaks each invariant. Where the schema enforces it too, the first statement removes that. All is rolled back.
 BREAKS: dict[str, tuple[str, ...]] = {
     "counters": ("UPDATE message SET good_count = 3 WHERE id = :id",),
     "every message": ("DELETE FROM recipient WHERE message_id = :id",),
@@ -82,8 +82,8 @@ def settled(fixtures: Fixtures, context: StepContext) -> UUID:
 
 
 @pytest.fixture
-def alive(fixtures: Fixtures) -> None:
-    """Let a worker of every lane be seen."""
+def live_workers(fixtures: Fixtures) -> None:
+    """Register a worker of every lane."""
     for lane in LANES.values():
         with transaction(fixtures.database) as db:
             registry.heartbeat(db, WorkerIdentity(uuid7(), "here", 1, lane.queues))
@@ -91,14 +91,14 @@ def alive(fixtures: Fixtures) -> None:
 
 @pytest.fixture
 def doctor(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Give the command `postroom doctor`, in a folder without settings of its own."""
+    """Yield the command `postroom doctor`, run in a folder without a settings file."""
     monkeypatch.chdir(tmp_path)
-    told = {
+    secrets = {
         "DATABASE_URL": settings.database_url,
         "BROKER_URL": settings.broker_url,
         "POSTROOM_PEPPER": settings.pepper,
     }
-    environment = {name: secret.get_secret_value() for name, secret in told.items()}
+    environment = {name: secret.get_secret_value() for name, secret in secrets.items()}
     commands = typer.Typer()
     commands.command()(doctor_command)
 
@@ -110,8 +110,8 @@ def doctor(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     settings_from_environment.cache_clear()
 
 
-def findings(fixtures: Fixtures, *statements: str, scope: CheckScope = ALL, **values: object) -> list[Violation]:
-    """Ask after these statements, none of which lasts."""
+def find_violations(fixtures: Fixtures, *statements: str, scope: CheckScope = ALL, **values: object) -> list[Violation]:
+    """Run the checks after these statements, and roll them back."""
     with fixtures.database.connect() as db:
         for each in statements:
             db.execute(text(each), values)
@@ -120,7 +120,7 @@ def findings(fixtures: Fixtures, *statements: str, scope: CheckScope = ALL, **va
 
 @pytest.mark.usefixtures("settled")
 @pytest.mark.parametrize("scope", [CheckScope(), ALL], ids=["recent", "all"])
-def test_a_live_system_with_every_kind_of_row_is_well(
+def test_a_live_system_with_every_kind_of_row_has_no_violation(
     fixtures: Fixtures, context: StepContext, scope: CheckScope
 ) -> None:
     held = fixtures.message(fixtures.account(), subject=HELD_PHRASE)
@@ -132,21 +132,21 @@ def test_a_live_system_with_every_kind_of_row_is_well(
     claim(fixtures, claimed)
     fixtures.message(fixtures.account())
 
-    found = findings(fixtures, scope=scope)
+    violations = find_violations(fixtures, scope=scope)
 
-    assert [(0, ())] * len(INVARIANTS) == [(each.count, each.rows) for each in found]
+    assert [(0, ())] * len(INVARIANTS) == [(each.count, each.rows) for each in violations]
 
 
 @pytest.mark.parametrize("scope", [CheckScope(), ALL], ids=["recent", "all"])
 @pytest.mark.parametrize("name", BREAKS)
-def test_every_broken_invariant_is_found_with_the_row(
+def test_every_broken_invariant_is_found_and_its_row_named(
     fixtures: Fixtures, settled: UUID, name: str, scope: CheckScope
 ) -> None:
-    found = findings(fixtures, *BREAKS[name], scope=scope, id=settled, other=uuid7())
+    violations = find_violations(fixtures, *BREAKS[name], scope=scope, id=settled, other=uuid7())
 
-    (fault,) = [each for each in found if each.invariant.name.startswith(name)]
-    assert fault.count
-    assert name.startswith("every idempotency") or fault.rows[0].startswith(str(settled))
+    (violation,) = [each for each in violations if each.invariant.name.startswith(name)]
+    assert violation.count
+    assert name.startswith("every idempotency") or violation.rows[0].startswith(str(settled))
 
 
 def test_every_invariant_has_a_test_that_breaks_it() -> None:
@@ -155,105 +155,105 @@ def test_every_invariant_has_a_test_that_breaks_it() -> None:
 
 
 @pytest.mark.parametrize("orphan", ["DELETE FROM message", "DELETE FROM recipient"])
-def test_letters_and_recipients_without_what_they_belong_to_are_found(
-    fixtures: Fixtures, settled: UUID, orphan: str
-) -> None:
-    found = findings(fixtures, orphan)
+def test_orphaned_inbox_letters_and_recipients_are_found(fixtures: Fixtures, settled: UUID, orphan: str) -> None:
+    violations = find_violations(fixtures, orphan)
 
-    assert any(each.count and str(settled) in each.rows[0] for each in found)
+    assert any(each.count and str(settled) in each.rows[0] for each in violations)
 
 
-def test_only_some_of_the_rows_at_fault_are_named_and_all_are_counted(fixtures: Fixtures, context: StepContext) -> None:
+def test_all_violating_rows_are_counted_and_only_some_named(fixtures: Fixtures, context: StepContext) -> None:
     message_ids = [fixtures.message(fixtures.account()) for _ in range(7)]
     decide(context, message_ids)
 
-    found = findings(fixtures, "DELETE FROM inbox_letter", scope=CheckScope(limit=3))
+    violations = find_violations(fixtures, "DELETE FROM inbox_letter", scope=CheckScope(limit=3))
 
-    assert [(7, 3)] == [(each.count, len(each.rows)) for each in found if each.count]
+    assert [(7, 3)] == [(each.count, len(each.rows)) for each in violations if each.count]
 
 
-def test_nothing_can_be_written_while_it_is_asked(fixtures: Fixtures) -> None:
+def test_nothing_can_be_written_in_the_transaction_of_the_checks(fixtures: Fixtures) -> None:
     with snapshot(fixtures.database, timeout=TIMEOUT) as db, pytest.raises(InternalError, match="read-only"):
         db.execute(text("DELETE FROM recipient"))
 
 
 @pytest.mark.usefixtures("settled")
-def test_a_question_that_takes_too_long_is_a_fault_and_the_others_are_asked(fixtures: Fixtures) -> None:
+def test_a_check_that_takes_too_long_is_a_violation_and_the_others_still_run(fixtures: Fixtures) -> None:
     with snapshot(fixtures.database, timeout=TIMEOUT) as db:
         db.execute(text("SET LOCAL statement_timeout = 100"))
         with transaction(fixtures.database) as other:
             other.execute(text("LOCK TABLE inbox_letter"))
-            found = list(invariants.ask(db, CheckScope()))
+            violations = list(invariants.ask(db, CheckScope()))
 
-    assert [None] == [each.count for each in found if each.count != 0]
+    assert [None] == [each.count for each in violations if each.count != 0]
 
 
-@pytest.mark.usefixtures("alive", "broker", "settled")
-def test_the_command_ends_with_0_and_a_line_for_each_when_all_is_well(doctor: Callable[..., Any]) -> None:
-    ended = doctor()
+@pytest.mark.usefixtures("live_workers", "broker", "settled")
+def test_without_a_violation_the_command_exits_with_0_and_prints_one_line_for_each_check(
+    doctor: Callable[..., Any],
+) -> None:
+    result = doctor()
 
-    lines = ended.output.splitlines()
-    assert (0, {"ok"}) == (ended.exit_code, {line.split()[0] for line in lines})
+    lines = result.output.splitlines()
+    assert (0, {"ok"}) == (result.exit_code, {line.split()[0] for line in lines})
     assert len(INVARIANTS) + len(LANES) + 2 == len(lines)
 
 
-@pytest.mark.usefixtures("alive", "broker")
-def test_the_command_ends_with_1_and_says_what_to_do_when_something_is_broken(
+@pytest.mark.usefixtures("live_workers", "broker")
+def test_with_a_violation_the_command_exits_with_1_and_says_what_to_do(
     doctor: Callable[..., Any], fixtures: Fixtures, settled: UUID
 ) -> None:
     fixtures.ask("UPDATE message SET open_count = 4")
 
-    for_people, for_programs = doctor(), doctor("--json")
+    text_result, json_result = doctor(), doctor("--json")
 
-    assert (1, 1) == (for_people.exit_code, for_programs.exit_code)
-    head, advice = [*for_people.output.splitlines(), ""][:2]
+    assert (1, 1) == (text_result.exit_code, json_result.exit_code)
+    head, advice = [*text_result.output.splitlines(), ""][:2]
     assert (True, True) == (head.startswith("FAULT"), str(settled) in head)
     assert advice.strip()
-    answer = json.loads(for_programs.output)
-    (fault,) = [each for each in answer["checks"] if each["mark"] == Severity.FAULT]
-    assert (False, 1, [str(settled)]) == (answer["is_well"], fault["count"], fault["rows"])
+    answer = json.loads(json_result.output)
+    (violation,) = [each for each in answer["checks"] if each["mark"] == Severity.FAULT]
+    assert (False, 1, [str(settled)]) == (answer["is_well"], violation["count"], violation["rows"])
 
 
 @pytest.mark.usefixtures("broker", "database")
 def test_a_lane_without_a_worker_is_a_fault(doctor: Callable[..., Any]) -> None:
-    ended = doctor()
+    result = doctor()
 
-    assert 1 == ended.exit_code
-    assert len(LANES) == ended.output.count("FAULT")
+    assert 1 == result.exit_code
+    assert len(LANES) == result.output.count("FAULT")
 
 
-@pytest.mark.usefixtures("alive", "broker")
-def test_what_is_set_aside_is_a_warning_with_the_way_out(
+@pytest.mark.usefixtures("live_workers", "broker")
+def test_a_parked_message_is_a_warning_that_names_the_release_command(
     doctor: Callable[..., Any], fixtures: Fixtures, settled: UUID
 ) -> None:
     del settled
     message_id = fixtures.message(fixtures.account())
     fixtures.ask("UPDATE recipient SET due_at = clock_timestamp() + INTERVAL '100 years' WHERE due_at IS NOT NULL")
 
-    ended = doctor()
+    result = doctor()
 
-    assert 0 == ended.exit_code
-    assert (True, True) == (str(message_id) in ended.output, "postroom release" in ended.output)
+    assert 0 == result.exit_code
+    assert (True, True) == (str(message_id) in result.output, "postroom release" in result.output)
 
 
 @pytest.mark.usefixtures("broker")
-def test_stuck_work_is_told_with_its_likely_reason(doctor: Callable[..., Any], fixtures: Fixtures) -> None:
+def test_late_work_is_reported_with_its_likely_cause(doctor: Callable[..., Any], fixtures: Fixtures) -> None:
     fixtures.message(fixtures.account())
     fixtures.let_pass(timedelta(minutes=11))
 
-    said = doctor().output
+    output = doctor().output
 
-    assert "Likely because this does not hold: a worker of the lane decide is alive" in said
-
-
-@pytest.mark.usefixtures("alive", "database")
-def test_a_broker_that_is_away_is_a_warning_only(doctor: Callable[..., Any]) -> None:
-    ended = doctor(BROKER_URL="redis://127.0.0.1:1/0")
-
-    assert (0, 1) == (ended.exit_code, ended.output.count("warning"))
+    assert "Likely because this does not hold: a worker of the lane decide is alive" in output
 
 
-def test_the_command_ends_with_3_when_the_database_is_away(doctor: Callable[..., Any]) -> None:
-    ended = doctor(DATABASE_URL="postgresql://127.0.0.1:1/postroom")
+@pytest.mark.usefixtures("live_workers", "database")
+def test_an_unreachable_broker_is_only_a_warning(doctor: Callable[..., Any]) -> None:
+    result = doctor(BROKER_URL="redis://127.0.0.1:1/0")
 
-    assert 3 == ended.exit_code
+    assert (0, 1) == (result.exit_code, result.output.count("warning"))
+
+
+def test_the_command_exits_with_3_when_the_database_is_unreachable(doctor: Callable[..., Any]) -> None:
+    result = doctor(DATABASE_URL="postgresql://127.0.0.1:1/postroom")
+
+    assert 3 == result.exit_code

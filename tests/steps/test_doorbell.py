@@ -1,4 +1,4 @@
-"""Bells on a real Valkey: in the right queue, merged, and never worth waiting for."""
+"""The doorbell pushes bells to a real Valkey, in the right queue and merged, and never blocks its caller."""
 
 import base64
 import json
@@ -34,26 +34,26 @@ pytestmark = pytest.mark.usefixtures("broker")
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Celery]:
-    """Make the Celery application of a process."""
+    """Yield the Celery application of a process."""
     app = make_app(settings)
     yield app
     app.close()
 
 
 @pytest.fixture
-def valve(settings: Settings) -> Iterator[FaultProxy]:
-    """Put a pipe before the broker that can be frozen."""
-    with open_fault_proxy(_socket_of(settings)) as valve:
-        yield valve
+def proxy(settings: Settings) -> Iterator[FaultProxy]:
+    """Yield a proxy before the broker that can be frozen."""
+    with open_fault_proxy(_socket_of(settings)) as proxy:
+        yield proxy
 
 
 @pytest.fixture
-def piped(settings: Settings, valve: FaultProxy, worker_number: int) -> Iterator[BrokerDoorbell]:
-    """Give a doorbell that rings through the valve."""
-    url = SecretStr(f"redis://127.0.0.1:{valve.port}/{worker_number}")
+def proxied_doorbell(settings: Settings, proxy: FaultProxy, worker_number: int) -> Iterator[BrokerDoorbell]:
+    """Yield a doorbell that rings through the proxy."""
+    url = SecretStr(f"redis://127.0.0.1:{proxy.port}/{worker_number}")
     doorbell = BrokerDoorbell(settings.model_copy(update={"broker_url": url}))
     yield doorbell
-    valve.let_flow()
+    proxy.let_flow()
     doorbell.close()
 
 
@@ -74,7 +74,7 @@ def test_a_bell_waits_in_its_queue_with_its_ids_and_its_time(settings: Settings,
     ("step", "queue_name", "ids"),
     [(StepName.DECIDE, QueueName.DECIDE, [str(uuid7())]), (StepName.DELIVER, QueueName.DELIVER_SMTP, [7, 2**62])],
 )
-def test_a_bell_is_to_the_letter_what_celery_would_have_pushed(
+def test_a_bell_is_exactly_what_celery_would_push(
     app: Celery, broker: Redis, step: StepName, queue_name: QueueName, ids: list[Any]
 ) -> None:
     rung_at = datetime.now(UTC)
@@ -83,10 +83,10 @@ def test_a_bell_is_to_the_letter_what_celery_would_have_pushed(
         app.send_task(step, (ids,), queue=queue_name, producer=producer, retry=False, headers=headers)
     broker.lpush(queue_name, write_payload(step, queue_name, ids, rung_at=rung_at))
 
-    (ours, theirs) = _bells(broker, queue_name)
+    (celery_bell, our_bell) = _bells(broker, queue_name)
 
-    assert _comparable(theirs) == _comparable(ours)
-    assert _arguments(theirs) == _arguments(ours)
+    assert _comparable(celery_bell) == _comparable(our_bell)
+    assert _arguments(celery_bell) == _arguments(our_bell)
 
 
 def test_every_step_rings_in_its_own_queue(settings: Settings, broker: Redis) -> None:
@@ -101,8 +101,8 @@ def test_every_step_rings_in_its_own_queue(settings: Settings, broker: Redis) ->
     assert [1, 1, 1] == [broker.llen(name) for name in rung]
 
 
-def test_nothing_but_lists_of_bells_is_kept_in_the_broker(settings: Settings, broker: Redis) -> None:
-    """A binding would be lost by FLUSHALL, and the bells with it."""
+def test_the_broker_holds_only_lists_of_bells(settings: Settings, broker: Redis) -> None:
+    """Check that no binding is kept: FLUSHALL would lose it, and all later bells with it."""
     doorbell = BrokerDoorbell(settings)
 
     doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
@@ -120,56 +120,56 @@ def test_a_bell_without_ids_is_not_rung(settings: Settings, broker: Redis) -> No
     assert 0 == broker.llen(QueueName.DECIDE)
 
 
-def test_bells_that_gather_behind_a_slow_broker_ride_together(
-    piped: BrokerDoorbell, valve: FaultProxy, broker: Redis
+def test_bells_that_wait_for_a_slow_broker_are_merged(
+    proxied_doorbell: BrokerDoorbell, proxy: FaultProxy, broker: Redis
 ) -> None:
     ids = [uuid7() for _ in range(1202)]
-    piped.ring(StepName.DECIDE, QueueName.DECIDE, ids[:1])
+    proxied_doorbell.ring(StepName.DECIDE, QueueName.DECIDE, ids[:1])
     wait_until(lambda: broker.llen(QueueName.DECIDE) == 1)
-    valve.freeze()
-    piped.ring(StepName.DECIDE, QueueName.DECIDE, ids[1:2])
-    wait_until(piped._bells.empty)
+    proxy.freeze()
+    proxied_doorbell.ring(StepName.DECIDE, QueueName.DECIDE, ids[1:2])
+    wait_until(proxied_doorbell._bells.empty)
 
     for each in ids[2:]:
-        piped.ring(StepName.DECIDE, QueueName.DECIDE, [each])
-    piped.ring(StepName.DELIVER, QueueName.DELIVER_SMTP, [1, 2, 3])
-    valve.let_flow()
+        proxied_doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [each])
+    proxied_doorbell.ring(StepName.DELIVER, QueueName.DELIVER_SMTP, [1, 2, 3])
+    proxy.let_flow()
     wait_until(lambda: broker.llen(QueueName.DELIVER_SMTP) == 1)
 
-    # A doorbell of another test, which hung on a frozen broker, may have rung late.
-    ours = [some for (some,) in map(_arguments, _bells(broker, QueueName.DECIDE)) if set(some) <= set(map(str, ids))]
-    assert [str(each) for each in ids] == [each for some in ours for each in some]
-    assert [1, 1, 500, 500, 200] == [len(some) for some in ours]
+    # The doorbell of another test, which a frozen broker blocked, may have pushed a bell late.
+    bells = [part for (part,) in map(_arguments, _bells(broker, QueueName.DECIDE)) if set(part) <= set(map(str, ids))]
+    assert [str(each) for each in ids] == [each for part in bells for each in part]
+    assert [1, 1, 500, 500, 200] == [len(part) for part in bells]
     assert [[[1, 2, 3]]] == [_arguments(bell) for bell in _bells(broker, QueueName.DELIVER_SMTP)]
 
 
-def test_a_frozen_broker_holds_up_nobody(piped: BrokerDoorbell, valve: FaultProxy) -> None:
-    valve.freeze()
-    began = monotonic()
+def test_a_frozen_broker_does_not_block_callers(proxied_doorbell: BrokerDoorbell, proxy: FaultProxy) -> None:
+    proxy.freeze()
+    started_at = monotonic()
 
-    for _ in range(12_000):  # More than may wait.
-        piped.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
+    for _ in range(12_000):  # More than the doorbell keeps waiting.
+        proxied_doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
 
-    assert monotonic() - began < 1.0
+    assert monotonic() - started_at < 1.0
 
 
-def test_a_broker_that_is_away_holds_up_nobody_and_is_told(settings: Settings) -> None:
-    away = settings.model_copy(update={"broker_url": SecretStr(f"redis://127.0.0.1:{_closed_port()}/0")})
-    doorbell = BrokerDoorbell(away)
-    began = monotonic()
+def test_an_unreachable_broker_does_not_block_callers_and_is_reported(settings: Settings) -> None:
+    unreachable = settings.model_copy(update={"broker_url": SecretStr(f"redis://127.0.0.1:{_closed_port()}/0")})
+    doorbell = BrokerDoorbell(unreachable)
+    started_at = monotonic()
 
     for _ in range(100):
         doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
 
-    assert monotonic() - began < 0.5
+    assert monotonic() - started_at < 0.5
     wait_until(lambda: not doorbell.is_ringing, within_s=5)
     doorbell.close()
 
 
-def test_bells_are_heard_again_soon_after_the_broker_came_back(settings: Settings) -> None:
+def test_bells_are_pushed_again_soon_after_the_broker_is_back(settings: Settings) -> None:
     port = _closed_port()
-    away = settings.model_copy(update={"broker_url": SecretStr(f"redis://127.0.0.1:{port}/0")})
-    doorbell = BrokerDoorbell(away)
+    unreachable = settings.model_copy(update={"broker_url": SecretStr(f"redis://127.0.0.1:{port}/0")})
+    doorbell = BrokerDoorbell(unreachable)
     doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
     wait_until(lambda: not doorbell.is_ringing, within_s=5)
 
@@ -180,10 +180,10 @@ def test_bells_are_heard_again_soon_after_the_broker_came_back(settings: Setting
         doorbell.close()
 
 
-def test_the_doorbell_notices_by_itself_that_the_broker_is_back(settings: Settings) -> None:
+def test_the_doorbell_notices_without_a_bell_that_the_broker_is_back(settings: Settings) -> None:
     port = _closed_port()
-    away = settings.model_copy(update={"broker_url": SecretStr(f"redis://127.0.0.1:{port}/0")})
-    doorbell = BrokerDoorbell(away)
+    unreachable = settings.model_copy(update={"broker_url": SecretStr(f"redis://127.0.0.1:{port}/0")})
+    doorbell = BrokerDoorbell(unreachable)
     doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
     wait_until(lambda: not doorbell.is_ringing, within_s=5)
 
@@ -192,7 +192,7 @@ def test_the_doorbell_notices_by_itself_that_the_broker_is_back(settings: Settin
         doorbell.close()
 
 
-def test_no_error_ends_the_doorbell(settings: Settings, broker: Redis) -> None:
+def test_no_error_stops_the_doorbell(settings: Settings, broker: Redis) -> None:
     doorbell = BrokerDoorbell(settings)
     unwritable: Any = object()
 
@@ -206,7 +206,7 @@ def test_no_error_ends_the_doorbell(settings: Settings, broker: Redis) -> None:
 
 
 @pytest.mark.parametrize("point", [CrashPoint.BELL_TAKEN, CrashPoint.BELL_UNFLUSHED, CrashPoint.BELL_PUBLISHED])
-def test_a_cut_anywhere_on_the_way_of_a_bell_leaves_the_next_one_ringing(
+def test_after_a_cut_at_any_point_of_a_push_the_next_bell_is_pushed(
     settings: Settings, broker: Redis, tmp_path: Path, point: CrashPoint
 ) -> None:
     doorbell = BrokerDoorbell(settings)
@@ -221,7 +221,7 @@ def test_a_cut_anywhere_on_the_way_of_a_bell_leaves_the_next_one_ringing(
     doorbell.close()
 
 
-def test_bells_go_on_after_the_broker_lost_everything(settings: Settings, broker: Redis) -> None:
+def test_bells_are_pushed_after_the_broker_lost_all_its_data(settings: Settings, broker: Redis) -> None:
     doorbell = BrokerDoorbell(settings)
     doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [uuid7()])
     wait_until(lambda: broker.llen(QueueName.DECIDE) == 1)
@@ -245,7 +245,7 @@ def test_bells_go_on_after_the_broker_lost_everything(settings: Settings, broker
     ],
 )
 @pytest.mark.parametrize("step", list(STEPS))
-def test_a_garbled_bell_does_nothing(  # noqa: PLR0917 - pytest hands them in by name
+def test_an_invalid_bell_changes_nothing(  # noqa: PLR0917 - pytest hands them in by name
     app: Celery, context: StepContext, relay: RecordingSender, fixtures: Fixtures, step: StepName, ids: object
 ) -> None:
     message_id = fixtures.message(fixtures.account(Channel.EMAIL))
@@ -257,7 +257,7 @@ def test_a_garbled_bell_does_nothing(  # noqa: PLR0917 - pytest hands them in by
     assert ([State.ACCEPTED], []) == (fixtures.states(message_id), relay.letters)
 
 
-def test_the_good_ids_of_a_garbled_bell_are_worked_on(context: StepContext, fixtures: Fixtures) -> None:
+def test_the_valid_ids_of_an_invalid_bell_are_processed(context: StepContext, fixtures: Fixtures) -> None:
     message_id = fixtures.message(fixtures.account())
 
     STEPS[StepName.DECIDE].run_bell(context, ["nonsense", str(message_id).upper(), 7])
@@ -266,7 +266,7 @@ def test_the_good_ids_of_a_garbled_bell_are_worked_on(context: StepContext, fixt
 
 
 def _comparable(bell: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is made anew for each bell, and whom to answer: nobody listens."""
+    """Return a bell without what differs for each bell, and without the reply queue, which is not used."""
     headers, properties = dict(bell["headers"]), dict(bell["properties"])
     assert headers["id"] == headers["root_id"] == properties["correlation_id"]
     assert len({UUID(headers["id"]), UUID(properties["delivery_tag"])}) == 2

@@ -1,4 +1,4 @@
-"""Leases that run out: the outcome is unknown, another attempt may follow, and a late outcome is fenced."""
+"""An expired lease makes the outcome unknown, allows another attempt, and fences a late outcome."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -15,7 +15,7 @@ from tests.support.fixtures import Fixtures
 from tests.support.step_driver import RecordingSender
 
 
-def test_an_attempt_whose_lease_ran_out_is_of_unknown_outcome(
+def test_an_attempt_whose_lease_expired_has_an_unknown_outcome(
     fixtures: Fixtures, context: StepContext, queued: UUID
 ) -> None:
     claim(fixtures, queued)
@@ -29,7 +29,7 @@ def test_an_attempt_whose_lease_ran_out_is_of_unknown_outcome(
     assert (1, 0, "pending") == fixtures.counters(queued)
 
 
-def test_an_attempt_within_its_lease_does_not_lapse(fixtures: Fixtures, context: StepContext, queued: UUID) -> None:
+def test_an_attempt_within_its_lease_does_not_expire(fixtures: Fixtures, context: StepContext, queued: UUID) -> None:
     claim(fixtures, queued)
 
     expire_leases(context, fixtures.recipient_ids(queued))
@@ -37,7 +37,7 @@ def test_an_attempt_within_its_lease_does_not_lapse(fixtures: Fixtures, context:
     assert [State.CLAIMED] == fixtures.states(queued)
 
 
-def test_an_attempt_after_an_unknown_outcome_may_be_a_duplicate_and_says_so(
+def test_an_attempt_after_an_unknown_outcome_is_flagged_as_possibly_duplicated(
     fixtures: Fixtures, context: StepContext, queued: UUID
 ) -> None:
     claim(fixtures, queued)
@@ -51,7 +51,7 @@ def test_an_attempt_after_an_unknown_outcome_may_be_a_duplicate_and_says_so(
     assert (State.DELIVERED, 2, True) == (recipient.state, recipient.attempt, recipient.possibly_duplicated)
 
 
-def test_a_late_outcome_is_fenced_by_the_lapse(fixtures: Fixtures, context: StepContext, queued: UUID) -> None:
+def test_a_late_outcome_is_fenced_by_the_expired_lease(fixtures: Fixtures, context: StepContext, queued: UUID) -> None:
     (late,) = claim(fixtures, queued)
     fixtures.let_pass(LEASE)
     expire_leases(context, fixtures.recipient_ids(queued))
@@ -73,15 +73,15 @@ def test_a_late_outcome_is_fenced_by_the_next_attempt(fixtures: Fixtures, contex
     assert (0, 1, "sent") == fixtures.counters(queued)
 
 
-def test_a_step_that_was_fenced_leaves_the_record_as_it_is(
+def test_a_fenced_step_does_not_change_the_row(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID
 ) -> None:
-    def answer(letter: ClaimedDelivery) -> Outcome:
+    def send(claimed: ClaimedDelivery) -> Outcome:
         fixtures.let_pass(timedelta(days=1))
-        expire_leases(context, [letter.recipient_id])
+        expire_leases(context, [claimed.recipient_id])
         return Outcome(OutcomeKind.SENT)
 
-    relay.answer = answer
+    relay.answer = send
 
     deliver(context, fixtures.recipient_ids(queued))
 
@@ -89,9 +89,9 @@ def test_a_step_that_was_fenced_leaves_the_record_as_it_is(
 
 
 def test_an_outcome_recorded_twice_counts_once(fixtures: Fixtures, queued: UUID) -> None:
-    (letter,) = claim(fixtures, queued)
+    (claimed,) = claim(fixtures, queued)
 
-    recorded = [record(fixtures, letter.attempted, Outcome(OutcomeKind.SENT)) for _ in range(2)]
+    recorded = [record(fixtures, claimed.attempted, Outcome(OutcomeKind.SENT)) for _ in range(2)]
 
-    assert [{letter.recipient_id}, set()] == recorded
+    assert [{claimed.recipient_id}, set()] == recorded
     assert (0, 1, "sent") == fixtures.counters(queued)

@@ -1,4 +1,4 @@
-"""What reliability costs while nothing goes wrong: not one statement more than the design has."""
+"""Reliability costs no extra statement while nothing goes wrong."""
 
 from delivery.vocabulary import Channel, State
 from tasks.context import StepContext
@@ -8,7 +8,7 @@ from tests.support.fixtures import Fixtures
 from tests.support.statements import counted
 
 
-def test_one_message_costs_the_statements_of_the_design(fixtures: Fixtures, context: StepContext) -> None:
+def test_one_message_costs_seven_statements(fixtures: Fixtures, context: StepContext) -> None:
     account_id = fixtures.account(Channel.EMAIL)
     incoming = fixtures.incoming(account_id)
 
@@ -20,6 +20,6 @@ def test_one_message_costs_the_statements_of_the_design(fixtures: Fixtures, cont
     with counted(context.database) as delivered:
         deliver(context, [recipient_id])
 
-    # Take in; lock, read the recipients, record, mark as decided; claim, record.
+    # Accept; lock, read the recipients, record, mark as decided; claim, record.
     assert (1, 4, 2) == (len(accepted), len(decided), len(delivered))
     assert [State.DELIVERED] == fixtures.states(incoming.message_id)

@@ -1,4 +1,4 @@
-"""A request that is sent twice is one message, however closely the two come together."""
+"""A request that is sent twice with one idempotency key is one message, even when both come at once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -31,18 +31,18 @@ def test_a_used_key_with_the_same_content_names_the_first_message(fixtures: Fixt
         {"type": MessageType.JOB},
     ],
 )
-def test_a_used_key_with_other_content_is_no_repetition(fixtures: Fixtures, change: dict[str, Any]) -> None:
+def test_a_used_key_with_other_content_is_not_identical(fixtures: Fixtures, change: dict[str, Any]) -> None:
     account_id = fixtures.account()
     fixtures.accept(keyed(fixtures, account_id))
 
     other = keyed(fixtures, account_id, **change)
 
-    (answer,) = fixtures.accept(other).values()
-    assert isinstance(answer, Duplicate)
-    assert not answer.is_identical
+    (result,) = fixtures.accept(other).values()
+    assert isinstance(result, Duplicate)
+    assert not result.is_identical
 
 
-def test_recipients_count_as_a_set(fixtures: Fixtures) -> None:
+def test_the_order_of_recipients_does_not_matter(fixtures: Fixtures) -> None:
     one, two = fixtures.accounts(2)
     first = keyed(fixtures, one, two)
     fixtures.accept(first)
@@ -61,7 +61,7 @@ def test_a_key_belongs_to_its_client(fixtures: Fixtures) -> None:
     assert {other.message_id: Stored()} == fixtures.accept(other)
 
 
-def test_a_repetition_is_recognised_after_a_recipient_was_closed(fixtures: Fixtures) -> None:
+def test_a_duplicate_is_recognised_after_a_recipient_was_closed(fixtures: Fixtures) -> None:
     account_id = fixtures.account()
     first = keyed(fixtures, account_id)
     fixtures.accept(first)
@@ -72,16 +72,16 @@ def test_a_repetition_is_recognised_after_a_recipient_was_closed(fixtures: Fixtu
     assert {again.message_id: Duplicate(first.message_id, is_identical=True)} == fixtures.accept(again)
 
 
-def test_two_with_one_key_in_one_commit_are_one_message(fixtures: Fixtures) -> None:
+def test_two_requests_with_one_key_in_one_commit_are_one_message(fixtures: Fixtures) -> None:
     account_id = fixtures.account()
     first, second = keyed(fixtures, account_id), keyed(fixtures, account_id)
 
-    answers = fixtures.accept(first, second)
+    results = fixtures.accept(first, second)
 
-    stored = [message_id for message_id, answer in answers.items() if answer == Stored()]
-    repeated = [answer for answer in answers.values() if isinstance(answer, Duplicate)]
-    assert (1, 1) == (len(stored), fixtures.count("message"))
-    assert [Duplicate(stored[0], is_identical=True)] == repeated
+    stored_ids = [message_id for message_id, result in results.items() if result == Stored()]
+    duplicates = [result for result in results.values() if isinstance(result, Duplicate)]
+    assert (1, 1) == (len(stored_ids), fixtures.count("message"))
+    assert [Duplicate(stored_ids[0], is_identical=True)] == duplicates
 
 
 def test_the_same_keys_from_many_processes_at_once_are_one_message_each(fixtures: Fixtures) -> None:
@@ -90,15 +90,15 @@ def test_the_same_keys_from_many_processes_at_once_are_one_message_each(fixtures
     batches = [[keyed(fixtures, account_id, key=key) for key in (keys if i % 2 else keys[::-1])] for i in range(12)]
 
     with ThreadPoolExecutor(6) as pool:
-        answers = [
-            answer for each in pool.map(lambda batch: fixtures.accept(*batch), batches) for answer in each.values()
+        results = [
+            result for each in pool.map(lambda batch: fixtures.accept(*batch), batches) for result in each.values()
         ]
 
-    assert (8, 8) == (fixtures.count("message"), sum(answer == Stored() for answer in answers))
-    assert all(answer.is_identical for answer in answers if isinstance(answer, Duplicate))
+    assert (8, 8) == (fixtures.count("message"), sum(result == Stored() for result in results))
+    assert all(result.is_identical for result in results if isinstance(result, Duplicate))
 
 
-def test_without_a_key_nothing_is_a_repetition(fixtures: Fixtures) -> None:
+def test_without_a_key_no_message_is_a_duplicate(fixtures: Fixtures) -> None:
     account_id = fixtures.account()
 
     fixtures.accept(fixtures.incoming(account_id), fixtures.incoming(account_id))
@@ -107,5 +107,5 @@ def test_without_a_key_nothing_is_a_repetition(fixtures: Fixtures) -> None:
 
 
 def keyed(fixtures: Fixtures, *account_ids: Any, key: str = "k", **fields: Any) -> IncomingMessage:
-    """Draft a message under an idempotency key."""
+    """Return an incoming message with an idempotency key."""
     return replace(fixtures.incoming(*account_ids, **fields), idempotency_key=key)

@@ -1,4 +1,4 @@
-"""While versions roll, rows hold reasons that only a later version knows: whoever does not, answers without."""
+"""During a rolling update, a reason that only the later version knows is read as no reason."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,31 +17,31 @@ _CONSTRAINT = "SELECT pg_get_constraintdef(oid) AS words FROM pg_constraint WHER
 
 
 @pytest.fixture
-def unheard_of(fixtures: Fixtures) -> Iterator[UUID]:
-    """Give a message whose recipient stands where it does for a reason of a later version."""
-    (known,) = fixtures.ask(_CONSTRAINT)
+def with_later_reason(fixtures: Fixtures) -> Iterator[UUID]:
+    """Yield a message whose recipient has a reason of a later version."""
+    (constraint,) = fixtures.ask(_CONSTRAINT)
     message_id = fixtures.message(fixtures.account())
     fixtures.ask("ALTER TABLE recipient DROP CONSTRAINT recipient_reason_check")
     fixtures.ask("UPDATE recipient SET reason = 'lost_in_the_post'")
     yield message_id
     fixtures.ask("UPDATE recipient SET reason = NULL")
-    fixtures.ask(f"ALTER TABLE recipient ADD CONSTRAINT recipient_reason_check {known.words}")
+    fixtures.ask(f"ALTER TABLE recipient ADD CONSTRAINT recipient_reason_check {constraint.words}")
 
 
 def test_a_message_with_a_reason_of_a_later_version_is_read_without_it(
-    http: httpx2.Client, key: Headers, unheard_of: UUID
+    http: httpx2.Client, key: Headers, with_later_reason: UUID
 ) -> None:
-    answer = http.get(f"/messages/{unheard_of}", headers=key)
+    answer = http.get(f"/messages/{with_later_reason}", headers=key)
 
     (recipient,) = answer.json()["data"]["recipients"]
     assert (200, State.ACCEPTED, None) == (answer.status_code, recipient["state"], recipient["reason"])
 
 
-def test_whoever_waits_for_a_verdict_with_a_reason_of_a_later_version_hears_it_without(
-    database: Database, fixtures: Fixtures, unheard_of: UUID
+def test_the_progress_of_a_message_with_a_reason_of_a_later_version_is_read_without_it(
+    database: Database, fixtures: Fixtures, with_later_reason: UUID
 ) -> None:
     with database.begin() as db:
-        found: dict[UUID, Any] = progress(db, [unheard_of])
+        found: dict[UUID, Any] = progress(db, [with_later_reason])
 
-    assert [(State.ACCEPTED, None)] == [(each.state, each.reason) for each in found[unheard_of].standings]
+    assert [(State.ACCEPTED, None)] == [(each.state, each.reason) for each in found[with_later_reason].standings]
     assert fixtures.count("recipient") == 1

@@ -1,4 +1,4 @@
-"""The migrations make exactly the schema that the code was written for."""
+"""The migrations make exactly the schema that the code defines."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,57 +18,57 @@ from tests.support.servers import Servers
 
 
 @pytest.fixture
-def bare_store(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[Database]:
-    """Make a database without any table."""
+def bare_database(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[Database]:
+    """Yield a database without any table."""
     url = SecretStr(servers.create_database(f"bare_{worker_number}", template=None))
     database = open_database(base_settings.model_copy(update={"database_url": url}), connections=4)
     yield database
     database.dispose()
 
 
-def test_migrated_tables_are_those_of_the_schema(bare_store: Database) -> None:
-    migrate(bare_store)
+def test_migrated_tables_equal_those_of_the_schema(bare_database: Database) -> None:
+    migrate(bare_database)
 
-    with transaction(bare_store) as db:
+    with transaction(bare_database) as db:
         context = MigrationContext.configure(db, opts={"compare_server_default": True})
         assert [] == compare_metadata(context, Base.metadata)
 
 
-def test_partial_indexes_and_checks_are_those_of_the_schema(bare_store: Database) -> None:
-    """Alembic compares neither; PostgreSQL's own words for both are compared instead."""
-    migrate(bare_store)
-    migrated = _fine_print(bare_store)
+def test_partial_indexes_and_checks_equal_those_of_the_schema(bare_database: Database) -> None:
+    """Compare PostgreSQL's own definitions of both, because Alembic compares neither."""
+    migrate(bare_database)
+    migrated = _definitions(bare_database)
 
-    with transaction(bare_store) as db:
+    with transaction(bare_database) as db:
         Base.metadata.drop_all(db)
         Base.metadata.create_all(db)
 
-    assert _fine_print(bare_store) == migrated
+    assert _definitions(bare_database) == migrated
 
 
-def test_a_downgrade_leaves_nothing_and_an_upgrade_brings_everything_back(bare_store: Database) -> None:
-    migrate(bare_store)
-    tables = _tables(bare_store)
+def test_a_downgrade_leaves_nothing_and_an_upgrade_brings_everything_back(bare_database: Database) -> None:
+    migrate(bare_database)
+    tables = _tables(bare_database)
 
-    with transaction(bare_store) as db:
+    with transaction(bare_database) as db:
         command.downgrade(configuration(db), "base")
-    emptied = _tables(bare_store)
-    migrate(bare_store)
+    emptied = _tables(bare_database)
+    migrate(bare_database)
 
     assert {"alembic_version"} == emptied
-    assert tables == _tables(bare_store)
+    assert tables == _tables(bare_database)
 
 
-def test_two_migrations_at_once_take_turns(bare_store: Database) -> None:
+def test_concurrent_migrations_run_one_after_the_other(bare_database: Database) -> None:
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(migrate, [bare_store] * 4))
+        list(pool.map(migrate, [bare_database] * 4))
 
-    with transaction(bare_store) as db:
+    with transaction(bare_database) as db:
         assert is_current(db)
 
 
-def test_a_database_without_tables_is_not_current(bare_store: Database) -> None:
-    with transaction(bare_store) as db:
+def test_a_database_without_tables_is_not_current(bare_database: Database) -> None:
+    with transaction(bare_database) as db:
         assert not is_current(db)
 
 
@@ -76,7 +76,7 @@ def _tables(database: Database) -> set[str]:
     return set(inspect(database).get_table_names())
 
 
-def _fine_print(database: Database) -> set[str]:
+def _definitions(database: Database) -> set[str]:
     with transaction(database) as db:
         checks = db.exec_driver_sql(
             "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
@@ -90,4 +90,4 @@ def _fine_print(database: Database) -> set[str]:
             " || coalesce(generation_expression, '')"
             " FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'"
         )
-        return {f"{name}: {words}" for rows in (checks, indexes, columns) for name, words in rows}
+        return {f"{name}: {definition}" for rows in (checks, indexes, columns) for name, definition in rows}

@@ -1,7 +1,7 @@
-"""The hot statements find their rows by index, however many settled rows the tables hold.
+"""The frequent statements find their rows by index, even when the tables hold very many settled rows.
 
-PostgreSQL may have statistics that never saw an open row (DESIGN.md section 4, "Statement trap"), and after a few
-executions it may plan without knowing the values: both are looked at.
+PostgreSQL may have statistics from a time without open rows (docs/design.md, "Traps"), and after a few
+executions it may plan without knowing the values. Both plans are checked.
 """
 
 from collections.abc import Iterator
@@ -79,8 +79,8 @@ _BACKLOG = f"""
 
 
 @pytest.fixture(scope="module")
-def large_store(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[Database]:
-    """Make a database with 20,000 settled recipients, and statistics that saw nothing else."""
+def large_database(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[Database]:
+    """Yield a database with 20,000 settled recipients, and statistics of nothing else."""
     url = SecretStr(servers.create_database(f"large_{worker_number}"))
     database = open_database(base_settings.model_copy(update={"database_url": url}), connections=4)
     with transaction(database) as db:
@@ -92,86 +92,90 @@ def large_store(servers: Servers, base_settings: Settings, worker_number: int) -
 
 
 @pytest.fixture
-def large(large_store: Database) -> Fixtures:
-    """Give the large records."""
-    return Fixtures(large_store)
+def large_fixtures(large_database: Database) -> Fixtures:
+    """Return fixtures on the large database."""
+    return Fixtures(large_database)
 
 
 @pytest.fixture
-def busy_context(context: StepContext, large_store: Database) -> StepContext:
-    """Give an office that works on the large records."""
+def busy_context(context: StepContext, large_database: Database) -> StepContext:
+    """Return a step context on the large database."""
     return replace(
-        context, database=large_store, doorbell=RecordingDoorbell(), senders={Channel.EMAIL: RecordingSender()}
+        context, database=large_database, doorbell=RecordingDoorbell(), senders={Channel.EMAIL: RecordingSender()}
     )
 
 
-def test_accepting(large: Fixtures) -> None:
-    arrivals = [large.incoming(*large.accounts(5)) for _ in range(5)]
+def test_accept_finds_its_rows_by_key(large_fixtures: Fixtures) -> None:
+    incoming_messages = [large_fixtures.incoming(*large_fixtures.accounts(5)) for _ in range(5)]
 
-    with counted(large.database) as statements:
-        large.accept(*arrivals)
+    with counted(large_fixtures.database) as statements:
+        large_fixtures.accept(*incoming_messages)
 
-    assert_by_key(large.database, statements)
+    assert_by_key(large_fixtures.database, statements)
 
 
-def test_deciding(large: Fixtures, busy_context: StepContext) -> None:
-    message_ids = [large.message(*large.accounts(3)) for _ in range(5)]
+def test_decide_finds_its_rows_by_key(large_fixtures: Fixtures, busy_context: StepContext) -> None:
+    message_ids = [large_fixtures.message(*large_fixtures.accounts(3)) for _ in range(5)]
 
-    with counted(large.database) as statements:
+    with counted(large_fixtures.database) as statements:
         decide(busy_context, message_ids)
 
-    assert_by_key(large.database, statements)
+    assert_by_key(large_fixtures.database, statements)
 
 
-def test_recording_one_and_many(large: Fixtures) -> None:
-    message_ids = [large.message(*large.accounts(10)) for _ in range(50)]
+def test_transitions_of_one_and_of_many_recipients_find_their_rows_by_key(large_fixtures: Fixtures) -> None:
+    message_ids = [large_fixtures.message(*large_fixtures.accounts(10)) for _ in range(50)]
     wanted = [
         Transition(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)
         for message_id in message_ids
-        for recipient_id in large.recipient_ids(message_id)
+        for recipient_id in large_fixtures.recipient_ids(message_id)
     ]
 
-    with counted(large.database) as statements:
-        for some in (wanted[:1], wanted[1:]):
-            with transaction(large.database) as db:
-                transitions.apply_transitions(db, some)
+    with counted(large_fixtures.database) as statements:
+        for part in (wanted[:1], wanted[1:]):
+            with transaction(large_fixtures.database) as db:
+                transitions.apply_transitions(db, part)
 
-    assert_by_key(large.database, statements)
+    assert_by_key(large_fixtures.database, statements)
 
 
-def test_claiming_and_delivering(large: Fixtures, busy_context: StepContext) -> None:
-    message_ids = [large.message(*large.accounts(3, Channel.EMAIL)) for _ in range(5)]
+def test_claim_and_deliver_find_their_rows_by_key(large_fixtures: Fixtures, busy_context: StepContext) -> None:
+    message_ids = [large_fixtures.message(*large_fixtures.accounts(3, Channel.EMAIL)) for _ in range(5)]
     decide(busy_context, message_ids)
-    recipient_ids = [each for message_id in message_ids for each in large.recipient_ids(message_id)]
+    recipient_ids = [each for message_id in message_ids for each in large_fixtures.recipient_ids(message_id)]
 
-    with counted(large.database) as statements:
+    with counted(large_fixtures.database) as statements:
         deliver(busy_context, recipient_ids[:1])
         deliver(busy_context, recipient_ids[1:])
 
-    assert_by_key(large.database, statements)
+    assert_by_key(large_fixtures.database, statements)
 
 
-def test_lapsing(large: Fixtures, busy_context: StepContext) -> None:
-    message_id = large.message(large.account(Channel.EMAIL))
+def test_expiring_leases_finds_its_rows_by_index(large_fixtures: Fixtures, busy_context: StepContext) -> None:
+    message_id = large_fixtures.message(large_fixtures.account(Channel.EMAIL))
     decide(busy_context, [message_id])
-    with transaction(large.database) as db:
-        claims.claim(db, large.recipient_ids(message_id), token=uuid7(), lease=timedelta(0))
+    with transaction(large_fixtures.database) as db:
+        claims.claim(db, large_fixtures.recipient_ids(message_id), token=uuid7(), lease=timedelta(0))
 
-    with counted(large.database) as statements:
-        expire_leases(busy_context, large.recipient_ids(message_id))
+    with counted(large_fixtures.database) as statements:
+        expire_leases(busy_context, large_fixtures.recipient_ids(message_id))
 
-    assert_by_index(large.database, statements)
+    assert_by_index(large_fixtures.database, statements)
 
 
-def test_burying(large: Fixtures, busy_context: StepContext) -> None:
-    message_id = large.message(large.account(Channel.EMAIL))
+def test_recovering_a_worker_and_releasing_find_their_rows_by_index(
+    large_fixtures: Fixtures, busy_context: StepContext
+) -> None:
+    message_id = large_fixtures.message(large_fixtures.account(Channel.EMAIL))
     decide(busy_context, [message_id])
     worker_id = uuid4()
-    with transaction(large.database) as db:
-        claims.claim(db, large.recipient_ids(message_id), token=claims.make_token(worker_id), lease=timedelta(hours=1))
+    with transaction(large_fixtures.database) as db:
+        claims.claim(
+            db, large_fixtures.recipient_ids(message_id), token=claims.make_token(worker_id), lease=timedelta(hours=1)
+        )
         registry.heartbeat(db, WorkerIdentity(worker_id, "here", 1, ("decide",)))
 
-    with counted(large.database) as statements, transaction(large.database) as db:
+    with counted(large_fixtures.database) as statements, transaction(large_fixtures.database) as db:
         ((attempt, _),) = claims.under_way(db, worker_id)
         claims.count_deaths(db, [attempt.recipient_id])
         deaths.begin_trying(db, worker_id, [message_id])
@@ -179,22 +183,22 @@ def test_burying(large: Fixtures, busy_context: StepContext) -> None:
         deaths.parked(db, limit=20)
         deaths.release(db, message_id)
 
-    assert_by_index(large.database, statements)
+    assert_by_index(large_fixtures.database, statements)
 
 
 @pytest.mark.parametrize(
     ("due_in", "state", "most_rows"), [("1 hour", State.RETRYING, 0), ("-1 hour", State.QUEUED, 100_000)]
 )
-def test_the_sweep_walks_over_no_row_that_is_due_later_and_in_the_index_over_those_left_to_their_bells(
-    large: Fixtures, due_in: str, state: State, most_rows: int
+def test_the_sweep_reads_no_row_that_is_due_later_and_skips_rows_with_a_bell_within_the_index(
+    large_fixtures: Fixtures, due_in: str, state: State, most_rows: int
 ) -> None:
-    """Of 100,000 rows that wait for their bells each is looked at in the index, which took 18 ms (25 November 2026)."""
-    with large.database.connect() as db, counted(large.database) as statements:
+    """Check both cases. Reading 100,000 rows that wait for their bells in the index took 18 ms (25 November 2026)."""
+    with large_fixtures.database.connect() as db, counted(large_fixtures.database) as statements:
         db.execute(text(_BACKLOG), {"due_in": due_in, "state": state})
         rung_at = db.scalar(text("SELECT clock_timestamp() - INTERVAL '2 hours'"))
         found = due.waiting(db, Channel.EMAIL, limit=500, rung_at=rung_at)
-        asked = statements[-1]
-        ((rows,),) = db.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {asked.sql}", asked.values)
+        statement = statements[-1]
+        ((rows,),) = db.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.sql}", statement.values)
         db.rollback()
 
     (scan,) = [node for node in nodes(rows[0]["Plan"]) if node.get("Relation Name") == "recipient"]
@@ -202,21 +206,21 @@ def test_the_sweep_walks_over_no_row_that_is_due_later_and_in_the_index_over_tho
     assert scan.get("Rows Removed by Filter", 0) <= most_rows
 
 
-def test_vetting_and_reviewing(large: Fixtures, busy_context: StepContext) -> None:
-    approved, expired = (large.message(large.account(), subject=HELD_PHRASE) for _ in range(2))
+def test_vetting_and_review_find_their_rows_by_key(large_fixtures: Fixtures, busy_context: StepContext) -> None:
+    approved, expired = (large_fixtures.message(large_fixtures.account(), subject=HELD_PHRASE) for _ in range(2))
     decide(busy_context, [approved, expired])
 
-    with counted(large.database) as statements:
+    with counted(large_fixtures.database) as statements:
         vet(busy_context, [approved, expired])
-        close_case(busy_context, large.case(approved).case_id, CaseDecision(CaseState.APPROVED, "staff"))
-        large.ask("UPDATE vetting_case SET expires_at = clock_timestamp() WHERE message_id = :id", id=expired)
+        close_case(busy_context, large_fixtures.case(approved).case_id, CaseDecision(CaseState.APPROVED, "staff"))
+        large_fixtures.ask("UPDATE vetting_case SET expires_at = clock_timestamp() WHERE message_id = :id", id=expired)
         expire_reviews(busy_context, [expired])
 
-    assert_by_key(large.database, statements)
+    assert_by_key(large_fixtures.database, statements)
 
 
-def test_looking_for_what_is_due(large: Fixtures) -> None:
-    with counted(large.database) as statements, transaction(large.database) as db:
+def test_the_queries_of_the_sweep_find_their_rows_by_index(large_fixtures: Fixtures) -> None:
+    with counted(large_fixtures.database) as statements, transaction(large_fixtures.database) as db:
         due.undecided(db, limit=500)
         due.unopened(db, limit=500)
         due.expired(db, limit=500)
@@ -224,51 +228,51 @@ def test_looking_for_what_is_due(large: Fixtures) -> None:
             due.waiting(db, channel, limit=500)
             due.lapsed(db, channel, limit=500)
 
-    assert_by_index(large.database, statements)
+    assert_by_index(large_fixtures.database, statements)
 
 
-def test_describing_accounts(large: Fixtures) -> None:
-    account_ids = large.accounts(5)
+def test_reading_and_storing_accounts_find_their_rows_by_key(large_fixtures: Fixtures) -> None:
+    account_ids = large_fixtures.accounts(5)
 
-    with counted(large.database) as statements, transaction(large.database) as db:
-        known = accounts.find(db, account_ids)
-        accounts.put(db, known)
-        accounts.bring_in(db, [(each.account_id, each.draft, each) for each in known])
+    with counted(large_fixtures.database) as statements, transaction(large_fixtures.database) as db:
+        facts = accounts.find(db, account_ids)
+        accounts.put(db, facts)
+        accounts.bring_in(db, [(each.account_id, each.draft, each) for each in facts])
         accounts.move_to(db, account_ids[0], Channel.EMAIL)
 
-    assert_by_key(large.database, statements)
+    assert_by_key(large_fixtures.database, statements)
 
 
-def test_setting_aside(large: Fixtures) -> None:
-    message_id = large.message(large.account())
+def test_postponing_finds_its_rows_by_key(large_fixtures: Fixtures) -> None:
+    message_id = large_fixtures.message(large_fixtures.account())
 
-    with counted(large.database) as statements, transaction(large.database) as db:
+    with counted(large_fixtures.database) as statements, transaction(large_fixtures.database) as db:
         due.postpone_messages(db, [message_id], timedelta(hours=1))
         due.postpone_recipients(db, [1, 2, 3], timedelta(hours=1))
 
-    assert_by_key(large.database, statements)
+    assert_by_key(large_fixtures.database, statements)
 
 
-def test_reading(large: Fixtures) -> None:
-    account_id = large.account()
-    message_ids = [large.message(account_id) for _ in range(5)]
+def test_reading_messages_and_inboxes_finds_rows_by_key(large_fixtures: Fixtures) -> None:
+    account_id = large_fixtures.account()
+    message_ids = [large_fixtures.message(account_id) for _ in range(5)]
 
-    with counted(large.database) as statements, transaction(large.database) as db:
+    with counted(large_fixtures.database) as statements, transaction(large_fixtures.database) as db:
         messages.progress(db, message_ids)
         messages.progress(db, message_ids, settled_only=True)
         messages.message(db, message_ids[0])
         letters = inbox.inbox(db, account_id, limit=50)
-        inbox.inbox(db, account_id, limit=50, before=(large.view(message_ids[0]).created_at, 7))
+        inbox.inbox(db, account_id, limit=50, before=(large_fixtures.view(message_ids[0]).created_at, 7))
         vetting_cases.find(db, uuid7())
 
     assert [] == letters
-    assert_by_key(large.database, statements)
+    assert_by_key(large_fixtures.database, statements)
 
 
-def test_a_plan_that_was_made_while_the_tables_were_empty_finds_rows_by_index(
+def test_a_plan_made_while_the_tables_were_empty_finds_rows_by_index(
     servers: Servers, base_settings: Settings, worker_number: int, context: StepContext
 ) -> None:
-    """A connection keeps such a plan until statistics are taken, a minute later, while a fresh system fills."""
+    """Check the plans of a new system. A connection keeps such a plan until statistics are taken, a minute later."""
     url = SecretStr(servers.create_database(f"fresh_{worker_number}"))
     database = open_database(base_settings.model_copy(update={"database_url": url}), connections=2)
     fresh = Fixtures(database)
@@ -278,8 +282,8 @@ def test_a_plan_that_was_made_while_the_tables_were_empty_finds_rows_by_index(
         decide(replace(context, database=database), [message_id])
         with transaction(database) as db:
             messages.progress(db, [message_id], settled_only=True)
-    asked = [each for each in statements if "accepted" in each.sql or "FROM message" in each.sql]
-    plans = [plan_without_values(database, each, as_connected=True) for each in asked]
+    executed = [each for each in statements if "accepted" in each.sql or "FROM message" in each.sql]
+    plans = [plan_without_values(database, each, as_connected=True) for each in executed]
     database.dispose()
 
     growing = TABLES - {"account", "preference"}

@@ -1,4 +1,4 @@
-"""Quiet hours put a recipient off, at the decision, after a review and at delivery; the sweep comes back in time."""
+"""Quiet hours defer a recipient at the decision, after a review and at delivery; the sweep delivers when they end."""
 
 import threading
 from collections.abc import Callable
@@ -33,29 +33,29 @@ AN_HOUR = timedelta(hours=1)
 QUIET = Reason.QUIET_HOURS
 
 
-def around_now() -> tuple[time, time]:
-    """Give quiet hours that began an hour ago and end in about two, in UTC."""
+def hours_around_now() -> tuple[time, time]:
+    """Return quiet hours that began an hour ago and end in about two, in UTC."""
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     return (now - AN_HOUR).time(), (now + 2 * AN_HOUR).time()
 
 
-def wake(fixtures: Fixtures) -> None:
-    """Let everybody's quiet hours be over, and the waiting as well."""
+def end_quiet_hours(fixtures: Fixtures) -> None:
+    """End the quiet hours of all accounts, and make all recipients due."""
     fixtures.ask("UPDATE preference SET quiet_from = NULL, quiet_until = NULL")
     fixtures.let_pass(timedelta(days=1))
 
 
-def fall_asleep(fixtures: Fixtures) -> None:
-    """Let everybody's quiet hours begin."""
-    begin, end = around_now()
+def begin_quiet_hours(fixtures: Fixtures) -> None:
+    """Begin the quiet hours of all accounts."""
+    begin, end = hours_around_now()
     fixtures.ask("UPDATE preference SET quiet_from = :begin, quiet_until = :end", begin=begin, end=end)
 
 
 @pytest.mark.parametrize("channel", list(Channel))
-def test_in_quiet_hours_a_recipient_waits_for_their_end_whatever_its_channel(
+def test_in_quiet_hours_a_recipient_of_any_channel_waits_for_their_end(
     fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell, channel: Channel
 ) -> None:
-    begin, end = around_now()
+    begin, end = hours_around_now()
     account_id = fixtures.account(channel, quiet_hours=(begin, end))
     message_id = fixtures.message(account_id)
 
@@ -73,20 +73,20 @@ def test_in_quiet_hours_a_recipient_waits_for_their_end_whatever_its_channel(
     assert ([], [], (1, 0, "pending")) == (list(bells.rung), fixtures.inbox(account_id), fixtures.counters(message_id))
 
 
-def test_quiet_hours_are_those_of_the_accounts_own_time_zone(fixtures: Fixtures, context: StepContext) -> None:
-    begin, end = around_now()
-    asleep = fixtures.account(quiet_hours=(begin, end), time_zone="UTC")
-    awake = fixtures.account(quiet_hours=(begin, end), time_zone="Etc/GMT+9")
-    lost = fixtures.account(quiet_hours=(begin, end), time_zone="Atlantis/Capital")
-    message_id = fixtures.message(asleep, awake, lost)
+def test_quiet_hours_are_in_the_time_zone_of_the_account(fixtures: Fixtures, context: StepContext) -> None:
+    begin, end = hours_around_now()
+    in_quiet_hours = fixtures.account(quiet_hours=(begin, end), time_zone="UTC")
+    outside_of_them = fixtures.account(quiet_hours=(begin, end), time_zone="Etc/GMT+9")
+    unknown_zone = fixtures.account(quiet_hours=(begin, end), time_zone="Atlantis/Capital")
+    message_id = fixtures.message(in_quiet_hours, outside_of_them, unknown_zone)
 
     decide(context, [message_id])
 
     assert [State.RETRYING, State.DELIVERED, State.RETRYING] == fixtures.states(message_id)
 
 
-def test_the_door_does_not_wait_for_the_end_of_quiet_hours(fixtures: Fixtures, context: StepContext) -> None:
-    message_id = fixtures.message(fixtures.account(quiet_hours=around_now()))
+def test_the_api_does_not_wait_for_the_end_of_quiet_hours(fixtures: Fixtures, context: StepContext) -> None:
+    message_id = fixtures.message(fixtures.account(quiet_hours=hours_around_now()))
     before = _settled(fixtures, message_id)
 
     decide(context, [message_id])
@@ -94,8 +94,8 @@ def test_the_door_does_not_wait_for_the_end_of_quiet_hours(fixtures: Fixtures, c
     assert (False, True) == (before, _settled(fixtures, message_id))
 
 
-def test_what_staff_let_go_in_quiet_hours_waits_for_their_end(fixtures: Fixtures, context: StepContext) -> None:
-    account_id = fixtures.account(quiet_hours=around_now())
+def test_a_message_approved_in_quiet_hours_waits_for_their_end(fixtures: Fixtures, context: StepContext) -> None:
+    account_id = fixtures.account(quiet_hours=hours_around_now())
     message_id = fixtures.message(account_id, subject=HELD_PHRASE)
     decide(context, [message_id])
     held = fixtures.states(message_id)
@@ -110,14 +110,14 @@ def test_what_staff_let_go_in_quiet_hours_waits_for_their_end(fixtures: Fixtures
     )
 
 
-def test_a_letter_put_off_is_delivered_to_the_inbox_once_it_is_time(fixtures: Fixtures, context: StepContext) -> None:
-    account_id = fixtures.account(quiet_hours=around_now())
+def test_a_deferred_message_is_delivered_to_the_inbox_when_it_is_due(fixtures: Fixtures, context: StepContext) -> None:
+    account_id = fixtures.account(quiet_hours=hours_around_now())
     message_id = fixtures.message(account_id)
     decide(context, [message_id])
     early = fixtures.recipient_ids(message_id)
     deliver(context, early)
     before = fixtures.states(message_id)
-    wake(fixtures)
+    end_quiet_hours(fixtures)
 
     deliver(context, fixtures.recipient_ids(message_id))
 
@@ -132,12 +132,10 @@ def test_a_letter_put_off_is_delivered_to_the_inbox_once_it_is_time(fixtures: Fi
     assert ([message_id], (0, 1, "sent")) == (fixtures.inbox(account_id), fixtures.counters(message_id))
 
 
-def test_many_letters_put_off_are_delivered_in_a_handful_of_statements(
-    fixtures: Fixtures, context: StepContext
-) -> None:
-    message_ids = [fixtures.message(fixtures.account(quiet_hours=around_now())) for _ in range(20)]
+def test_many_deferred_messages_are_delivered_in_two_statements(fixtures: Fixtures, context: StepContext) -> None:
+    message_ids = [fixtures.message(fixtures.account(quiet_hours=hours_around_now())) for _ in range(20)]
     decide(context, message_ids)
-    wake(fixtures)
+    end_quiet_hours(fixtures)
     ids = [each for message_id in message_ids for each in fixtures.recipient_ids(message_id)]
 
     with counted(fixtures.database) as statements:
@@ -147,13 +145,13 @@ def test_many_letters_put_off_are_delivered_in_a_handful_of_statements(
     assert 20 == fixtures.count("inbox_letter")
 
 
-def test_quiet_hours_are_asked_for_again_at_delivery_and_cost_no_try(
+def test_quiet_hours_are_checked_again_at_delivery_and_defer_even_the_last_attempt(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender
 ) -> None:
     message_id = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(context, [message_id])
     fixtures.ask("UPDATE recipient SET attempt = 9")
-    fall_asleep(fixtures)
+    begin_quiet_hours(fixtures)
 
     deliver(context, fixtures.recipient_ids(message_id))
 
@@ -164,83 +162,83 @@ def test_quiet_hours_are_asked_for_again_at_delivery_and_cost_no_try(
 
 
 @pytest.mark.parametrize("number", [0, 9, 20])
-def test_a_recipient_that_was_put_off_is_always_tried_once_more(
+def test_a_deferred_recipient_always_gets_another_attempt(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender, number: int
 ) -> None:
     message_id = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(context, [message_id])
     fixtures.ask("UPDATE recipient SET attempt = :number", number=number)
-    fall_asleep(fixtures)
+    begin_quiet_hours(fixtures)
     deliver(context, fixtures.recipient_ids(message_id))
-    wake(fixtures)
+    end_quiet_hours(fixtures)
 
     deliver(context, fixtures.recipient_ids(message_id))
 
     assert ([State.DELIVERED], 1) == (fixtures.states(message_id), len(relay.letters))
 
 
-def test_who_moves_to_email_while_waiting_for_the_inbox_is_handed_to_the_other_lane(
+def test_an_account_that_chooses_email_while_its_message_is_deferred_gets_an_email(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender
 ) -> None:
-    account_id = fixtures.account(quiet_hours=around_now())
+    account_id = fixtures.account(quiet_hours=hours_around_now())
     message_id = fixtures.message(account_id)
     decide(context, [message_id])
     fixtures.ask("UPDATE preference SET channel = 'email'")
-    wake(fixtures)
+    end_quiet_hours(fixtures)
 
     deliver(context, fixtures.recipient_ids(message_id))
-    between = fixtures.recipient(message_id)
+    after_first_run = fixtures.recipient(message_id)
     deliver(context, fixtures.recipient_ids(message_id))
 
-    assert (State.RETRYING, Channel.EMAIL) == (between.state, between.channel)
+    assert (State.RETRYING, Channel.EMAIL) == (after_first_run.state, after_first_run.channel)
     assert ([State.DELIVERED], 1, []) == (fixtures.states(message_id), len(relay.letters), fixtures.inbox(account_id))
 
 
-def test_an_inbox_delivery_that_was_cut_off_is_made_again_and_is_no_duplicate(
+def test_an_interrupted_inbox_delivery_is_repeated_and_not_flagged_as_duplicated(
     fixtures: Fixtures, context: StepContext
 ) -> None:
-    account_id = fixtures.account(quiet_hours=around_now())
+    account_id = fixtures.account(quiet_hours=hours_around_now())
     message_id = fixtures.message(account_id)
     decide(context, [message_id])
-    wake(fixtures)
+    end_quiet_hours(fixtures)
     with transaction(fixtures.database) as db:
         claims.claim(db, fixtures.recipient_ids(message_id), token=uuid7(), lease=AN_HOUR)
     fixtures.let_pass(AN_HOUR)
 
     expire_leases(context, fixtures.recipient_ids(message_id))
-    between = fixtures.recipient(message_id)
+    after_first_run = fixtures.recipient(message_id)
     deliver(context, fixtures.recipient_ids(message_id))
 
     after = fixtures.recipient(message_id)
-    assert (State.RETRYING, None) == (between.state, between.reason)
+    assert (State.RETRYING, None) == (after_first_run.state, after_first_run.reason)
     assert (State.DELIVERED, False, 2) == (after.state, after.possibly_duplicated, after.attempt)
     assert [message_id] == fixtures.inbox(account_id)
 
 
-def test_the_sweep_delivers_what_was_put_off(fixtures: Fixtures, context: StepContext, relay: RecordingSender) -> None:
-    brisk = context.settings.model_copy(update={"sweep_tick_s": 0.02})
-    mail, inbox, moved = (
-        fixtures.message(fixtures.account(channel, quiet_hours=around_now()))
+def test_the_sweep_delivers_deferred_messages(fixtures: Fixtures, context: StepContext, relay: RecordingSender) -> None:
+    fast_settings = context.settings.model_copy(update={"sweep_tick_s": 0.02})
+    email, inbox, moved = (
+        fixtures.message(fixtures.account(channel, quiet_hours=hours_around_now()))
         for channel in (Channel.EMAIL, Channel.INBOX, Channel.INBOX)
     )
-    decide(context, [mail, inbox, moved])
+    decide(context, [email, inbox, moved])
     fixtures.ask(
         "UPDATE preference SET channel = 'email' WHERE account_id = :id", id=fixtures.recipient(moved).account_id
     )
-    wake(fixtures)
+    end_quiet_hours(fixtures)
     sweep = Sweep(
-        replace(context, settings=brisk, doorbell=SilentDoorbell()),
+        replace(context, settings=fast_settings, doorbell=SilentDoorbell()),
         tuple(SWEEP_QUERIES),
         _run_on_a_thread,
     )
 
     sweep.start()
     try:
-        wait_until(lambda: all([State.DELIVERED] == fixtures.states(each) for each in (mail, inbox, moved)))
+        wait_until(lambda: all([State.DELIVERED] == fixtures.states(each) for each in (email, inbox, moved)))
     finally:
         sweep.stop()
 
-    assert {mail, moved} == {letter.message_id for letter in relay.letters}
+    assert {email, moved} == {claimed.message_id for claimed in relay.letters}
     assert 1 == fixtures.count("inbox_letter")
 
 
@@ -252,7 +250,7 @@ def test_the_sweep_delivers_what_was_put_off(fixtures: Fixtures, context: StepCo
         ({"muted_until": datetime(2999, 1, 1, tzinfo=UTC)}, Reason.MUTED),
     ],
 )
-def test_wishes_about_senders_and_time_are_asked_for_at_the_decision_and_again_at_delivery(
+def test_sender_lists_and_mutes_are_checked_at_the_decision_and_again_at_delivery(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender, preferences: dict[str, object], reason: Reason
 ) -> None:
     early, late = fixtures.account(Channel.EMAIL, **preferences), fixtures.account(Channel.EMAIL)
@@ -269,7 +267,7 @@ def test_wishes_about_senders_and_time_are_asked_for_at_the_decision_and_again_a
     assert ([reason] * 2, []) == (fixtures.reasons(message_id), relay.letters)
 
 
-def test_a_client_is_known_to_lists_by_its_id(fixtures: Fixtures, context: StepContext) -> None:
+def test_sender_lists_can_hold_the_id_of_a_client(fixtures: Fixtures, context: StepContext) -> None:
     senders = (str(fixtures.client_id).upper(),)
     allowing = fixtures.account(sender_rule=SenderRule.ALLOW, senders=senders)
     blocking = fixtures.account(sender_rule=SenderRule.BLOCK, senders=senders)
@@ -281,7 +279,7 @@ def test_a_client_is_known_to_lists_by_its_id(fixtures: Fixtures, context: StepC
 
 
 def _settled(fixtures: Fixtures, message_id: UUID) -> bool:
-    """Say whether the door would answer now."""
+    """Return whether the API would answer a waiting client now."""
     with transaction(fixtures.database) as db:
         return message_id in messages.progress(db, [message_id], settled_only=True)
 

@@ -1,4 +1,4 @@
-"""Vetting and review: a held message waits for staff or for the clock, and nothing leaves before it is let go."""
+"""A held message waits for staff or for the end of its review, and is not delivered before it is approved."""
 
 import threading
 from collections.abc import Callable
@@ -30,18 +30,18 @@ Hold = Callable[..., UUID]
 
 @pytest.fixture
 def hold(fixtures: Fixtures, driver: StepDriver, context: StepContext) -> Hold:
-    """Take in a flagged message to these accounts and open its case."""
+    """Return a function that accepts a flagged message to these accounts and opens its case."""
 
-    def take_in_and_open(*account_ids: UUID) -> UUID:
+    def accept_and_open(*account_ids: UUID) -> UUID:
         message_id = fixtures.message(*account_ids, subject=f"Now {HELD_PHRASE}", body=HELD_PHRASE)
         decide(context, [message_id])
         driver.run_until_quiet()
         return message_id
 
-    return take_in_and_open
+    return accept_and_open
 
 
-def test_a_held_message_gets_a_case_with_what_was_found(fixtures: Fixtures, hold: Hold, settings: Settings) -> None:
+def test_a_held_message_gets_a_case_with_its_findings(fixtures: Fixtures, hold: Hold, settings: Settings) -> None:
     message_id = hold(fixtures.account())
 
     case = fixtures.case(message_id)
@@ -61,7 +61,7 @@ def test_a_case_is_opened_once(fixtures: Fixtures, hold: Hold, context: StepCont
     assert 1 == fixtures.count("vetting_case")
 
 
-def test_many_vetters_at_once_open_one_case(fixtures: Fixtures, context: StepContext) -> None:
+def test_concurrent_vetting_opens_one_case_for_each_message(fixtures: Fixtures, context: StepContext) -> None:
     message_ids = [fixtures.message(fixtures.account(), subject=HELD_PHRASE) for _ in range(5)]
     decide(context, message_ids)
     start = threading.Barrier(4)
@@ -85,7 +85,7 @@ def test_a_message_that_is_not_held_gets_no_case(fixtures: Fixtures, context: St
     assert 0 == fixtures.count("vetting_case")
 
 
-def test_open_cases_wait_oldest_first(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
+def test_open_cases_are_listed_oldest_first(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
     first, decided, last = hold(fixtures.account()), hold(fixtures.account()), hold(fixtures.account())
     close_case(context, fixtures.case(decided).case_id, REJECTED)
 
@@ -95,7 +95,7 @@ def test_open_cases_wait_oldest_first(fixtures: Fixtures, hold: Hold, context: S
     assert [first, last] == [case.message_id for case in waiting]
 
 
-def test_nothing_leaves_before_approval(
+def test_nothing_is_delivered_before_approval(
     fixtures: Fixtures, hold: Hold, relay: RecordingSender, driver: StepDriver
 ) -> None:
     inbox = fixtures.account()
@@ -110,7 +110,7 @@ def test_nothing_leaves_before_approval(
     assert [State.HELD] * 2 == fixtures.states(message_id)
 
 
-def test_approval_delivers_to_inboxes_and_queues_mail(
+def test_approval_delivers_to_inboxes_and_queues_mails(
     fixtures: Fixtures, hold: Hold, context: StepContext, bells: RecordingDoorbell
 ) -> None:
     inbox = fixtures.account()
@@ -125,7 +125,7 @@ def test_approval_delivers_to_inboxes_and_queues_mail(
     assert [RungBell(StepName.DELIVER, QueueName.DELIVER_SMTP, (queued,))] == list(bells.rung)
 
 
-def test_approval_is_kept_with_who_decided_and_why(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
+def test_approval_is_stored_with_its_author_and_note(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
     message_id = hold(fixtures.account())
 
     close_case(context, fixtures.case(message_id).case_id, APPROVED)
@@ -135,16 +135,16 @@ def test_approval_is_kept_with_who_decided_and_why(fixtures: Fixtures, hold: Hol
     assert case.decided_at is not None
 
 
-def test_an_opt_out_during_the_review_counts(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
-    left, closed, stays = fixtures.account(), fixtures.account(), fixtures.account()
-    message_id = hold(left, closed, stays)
-    fixtures.change(left, is_closed=True)
+def test_an_opt_out_during_the_review_is_respected(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
+    opted_out, closed, stays = fixtures.account(), fixtures.account(), fixtures.account()
+    message_id = hold(opted_out, closed, stays)
+    fixtures.change(opted_out, is_closed=True)
     fixtures.change(closed, status=AccountStatus.CLOSED)
 
     close_case(context, fixtures.case(message_id).case_id, APPROVED)
 
     assert [State.BLOCKED, State.FAILED, State.DELIVERED] == fixtures.states(message_id)
-    assert [] == fixtures.inbox(left)
+    assert [] == fixtures.inbox(opted_out)
 
 
 def test_a_recipient_blocked_before_the_review_stays_blocked(
@@ -189,17 +189,15 @@ def test_a_case_is_decided_once(
     assert (first.state, states) == (fixtures.case(message_id).state, fixtures.states(message_id))
 
 
-def test_of_two_who_decide_at_once_one_is_told_that_it_is_too_late(
-    fixtures: Fixtures, hold: Hold, context: StepContext
-) -> None:
+def test_of_concurrent_decisions_only_one_succeeds(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
     message_id = hold(fixtures.account())
     case_id = fixtures.case(message_id).case_id
     start = threading.Barrier(4)
 
-    def decide_case(ruling: CaseDecision) -> bool:
+    def decide_case(decision: CaseDecision) -> bool:
         start.wait()
         try:
-            close_case(context, case_id, ruling)
+            close_case(context, case_id, decision)
         except CaseNotOpen:
             return False
         return True
@@ -211,12 +209,12 @@ def test_of_two_who_decide_at_once_one_is_told_that_it_is_too_late(
     assert (State.DELIVERED in fixtures.states(message_id)) == (fixtures.case(message_id).state is CaseState.APPROVED)
 
 
-def test_a_case_that_never_was_is_not_open(context: StepContext) -> None:
+def test_an_unknown_case_is_not_open(context: StepContext) -> None:
     with pytest.raises(CaseNotOpen, match="no vetting case with this id"):
         close_case(context, uuid7(), APPROVED)
 
 
-def test_the_clock_refuses_what_staff_did_not_decide(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
+def test_a_case_that_staff_did_not_decide_in_time_expires(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
     message_id = hold(fixtures.account())
     fixtures.let_pass(timedelta(days=8))
 

@@ -1,22 +1,18 @@
-"""The dialogue with the mail relay, against a real SMTP server that answers as it is told."""
+"""The sender talks to a real SMTP server that replies as each test sets it, and returns the outcome of each mail."""
 
-import ssl
-import subprocess
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from delivery.channels.email.sender import SmtpSender
 from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.unsubscribe_tokens import LIFETIME, Permit, read_token
 from delivery.vocabulary import Reason
 from tests.support import build
+from tests.support.smtp_sender import make_sender
 from tests.support.smtp_server import ReceivedMail, SmtpServer, Trouble, hang_up, open_smtp_server
 
 HOSTILE_SUBJECT = "=?utf-8?q?=0D=0ABcc:x@y.z?="
@@ -24,7 +20,7 @@ HOSTILE_SUBJECT = "=?utf-8?q?=0D=0ABcc:x@y.z?="
 
 @pytest.fixture(params=["8BITMIME", "PIPELINING"])
 def smtp_server(request: pytest.FixtureRequest) -> Iterator[SmtpServer]:
-    """Serve a mailbox that takes everything until it is told otherwise: commands in turn, and commands at once."""
+    """Yield a relay that accepts everything by default, once without and once with PIPELINING."""
     with open_smtp_server() as smtp_server:
         smtp_server.always("EHLO", f"250-mailbox\r\n250 {request.param}")
         yield smtp_server
@@ -32,18 +28,13 @@ def smtp_server(request: pytest.FixtureRequest) -> Iterator[SmtpServer]:
 
 @pytest.fixture
 def sender(smtp_server: SmtpServer) -> Iterator[SmtpSender]:
-    """Give what is tested, with short patience."""
-    sender = _sender(smtp_server)
+    """Yield the sender under test, with short timeouts."""
+    sender = make_sender(smtp_server)
     yield sender
     hang_up(sender)
 
 
-def _sender(smtp_server: SmtpServer, *, scheme: str = "smtp", **chosen: Any) -> SmtpSender:
-    url = SecretStr(smtp_server.url.replace("smtp:", f"{scheme}:"))
-    return SmtpSender(build.settings(**{"smtp_url": url, "smtp_timeout_s": 0.3, "send_deadline_s": 1.5, **chosen}))
-
-
-def test_a_letter_is_one_mail_to_one_recipient(smtp_server: SmtpServer, sender: SmtpSender) -> None:
+def test_a_delivery_is_one_mail_to_one_recipient(smtp_server: SmtpServer, sender: SmtpSender) -> None:
     assert Outcome(OutcomeKind.SENT) == sender.send(build.claimed(recipient_id=12, address="ada@mail.example"))
 
     (mail,) = smtp_server.mails
@@ -51,9 +42,7 @@ def test_a_letter_is_one_mail_to_one_recipient(smtp_server: SmtpServer, sender: 
     assert _read(mail)["Message-ID"].endswith("12@postroom.example>")
 
 
-def test_every_letter_has_a_dialogue_of_its_own_over_one_kept_connection(
-    smtp_server: SmtpServer, sender: SmtpSender
-) -> None:
+def test_mails_are_sent_one_by_one_over_one_kept_connection(smtp_server: SmtpServer, sender: SmtpSender) -> None:
     for number in (1, 2, 3):
         sender.send(build.claimed(recipient_id=number))
 
@@ -70,9 +59,9 @@ def test_every_attempt_sends_the_same_mail(smtp_server: SmtpServer, sender: Smtp
     assert first.wire == second.wire
 
 
-def test_a_mail_carries_the_address_of_its_recipients_own_page(smtp_server: SmtpServer) -> None:
+def test_a_mail_has_the_url_of_its_recipients_unsubscribe_page(smtp_server: SmtpServer) -> None:
     claimed = build.claimed()
-    sender = _sender(smtp_server, public_url="https://post.example")
+    sender = make_sender(smtp_server, public_url="https://post.example")
 
     sender.send(claimed)
     hang_up(sender)
@@ -82,7 +71,7 @@ def test_a_mail_carries_the_address_of_its_recipients_own_page(smtp_server: Smtp
     assert Permit(claimed.account_id, claimed.read_at + LIFETIME) == read_token(token, build.PEPPER)
 
 
-def test_lines_that_begin_with_a_dot_arrive_as_they_were(smtp_server: SmtpServer, sender: SmtpSender) -> None:
+def test_lines_that_begin_with_a_dot_arrive_unchanged(smtp_server: SmtpServer, sender: SmtpSender) -> None:
     body = ".\r\n..\r\n.hidden\r\nnot.hidden\r\n."
 
     sender.send(build.claimed(body=body))
@@ -91,9 +80,7 @@ def test_lines_that_begin_with_a_dot_arrive_as_they_were(smtp_server: SmtpServer
 
 
 @pytest.mark.parametrize("subject", [HOSTILE_SUBJECT, "Grüße aus Köln", "a" * 255, "=?", "ü" * 255, " outer blanks "])
-def test_a_subject_arrives_as_those_literal_characters(
-    smtp_server: SmtpServer, sender: SmtpSender, subject: str
-) -> None:
+def test_a_subject_arrives_unchanged(smtp_server: SmtpServer, sender: SmtpSender, subject: str) -> None:
     sender.send(build.claimed(subject=subject))
 
     read = _read(smtp_server.mails[0])
@@ -101,7 +88,7 @@ def test_a_subject_arrives_as_those_literal_characters(
     assert read["Bcc"] is None
 
 
-def test_only_the_recipient_of_the_letter_is_in_the_envelope(smtp_server: SmtpServer, sender: SmtpSender) -> None:
+def test_only_the_recipient_is_in_the_smtp_envelope(smtp_server: SmtpServer, sender: SmtpSender) -> None:
     sender.send(
         build.claimed(subject=HOSTILE_SUBJECT, sender_name=HOSTILE_SUBJECT, account_name="x@y.z, b@mail.example")
     )
@@ -110,9 +97,9 @@ def test_only_the_recipient_of_the_letter_is_in_the_envelope(smtp_server: SmtpSe
 
 
 @pytest.mark.parametrize(
-    ("stage", "answer", "kind"),
+    ("stage", "reply", "kind"),
     [
-        # About us, not about the mailbox: a setting that is wrong must fail nobody for good.
+        # About us, not about the mailbox: a wrong setting must not fail a recipient permanently.
         ("MAIL", "550 Who are you?", OutcomeKind.TEMPORARY),
         ("MAIL", "451 Later", OutcomeKind.TEMPORARY),
         ("MAIL", "421 Closing", OutcomeKind.TEMPORARY),
@@ -135,32 +122,32 @@ def test_only_the_recipient_of_the_letter_is_in_the_envelope(smtp_server: SmtpSe
         ("DOT", "451 Later", OutcomeKind.TEMPORARY),
         ("DOT", "421 Closing", OutcomeKind.TEMPORARY),
         ("DOT", "552 Full", OutcomeKind.TEMPORARY),
-        # Nobody knows what a broken answer after the dot means.
+        # What an invalid reply to the end of data means is unknown.
         ("DOT", "yes", OutcomeKind.UNKNOWN),
         ("DOT", "354 Go on", OutcomeKind.UNKNOWN),
         ("RCPT", "yes", OutcomeKind.TEMPORARY),
     ],
 )
-def test_an_answer_means_what_its_stage_makes_of_it(
-    smtp_server: SmtpServer, sender: SmtpSender, stage: str, answer: str, kind: OutcomeKind
+def test_a_reply_is_classified_by_its_stage(
+    smtp_server: SmtpServer, sender: SmtpSender, stage: str, reply: str, kind: OutcomeKind
 ) -> None:
-    smtp_server.always(stage, answer)
+    smtp_server.always(stage, reply)
 
     assert kind is sender.send(build.claimed()).kind
 
 
-def test_a_refusal_is_told_with_the_relays_own_words(smtp_server: SmtpServer, sender: SmtpSender) -> None:
+def test_a_refusal_keeps_the_text_of_the_relay(smtp_server: SmtpServer, sender: SmtpSender) -> None:
     smtp_server.always("RCPT", "550 No such user")
 
     assert Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED, "550 No such user") == sender.send(build.claimed())
 
 
 @pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "DOT"])
-@pytest.mark.parametrize("answer", ["550 No", "451 Later", "421 Closing"])
-def test_after_a_refusal_the_next_letter_is_sent(
-    smtp_server: SmtpServer, sender: SmtpSender, stage: str, answer: str
+@pytest.mark.parametrize("reply", ["550 No", "451 Later", "421 Closing"])
+def test_after_a_refusal_the_next_mail_is_sent(
+    smtp_server: SmtpServer, sender: SmtpSender, stage: str, reply: str
 ) -> None:
-    smtp_server.next(stage, answer)
+    smtp_server.next(stage, reply)
     sender.send(build.claimed(recipient_id=1))
     smtp_server.mails.clear()
 
@@ -170,7 +157,7 @@ def test_after_a_refusal_the_next_letter_is_sent(
 
 def test_after_a_refusal_the_connection_is_kept(smtp_server: SmtpServer, sender: SmtpSender) -> None:
     smtp_server.next("RCPT", "550 No")
-    smtp_server.next("DATA", "554 No valid recipients")  # Heard only by a relay that takes commands at once.
+    smtp_server.next("DATA", "554 No valid recipients")  # Sent only by a relay with PIPELINING.
 
     sender.send(build.claimed())
     sender.send(build.claimed())
@@ -179,24 +166,22 @@ def test_after_a_refusal_the_connection_is_kept(smtp_server: SmtpServer, sender:
     assert "RSET" in smtp_server.commands
 
 
-def test_commands_are_given_at_once_only_to_a_relay_that_takes_them_so(
-    smtp_server: SmtpServer, sender: SmtpSender
-) -> None:
+def test_commands_are_pipelined_only_to_a_relay_that_announces_it(smtp_server: SmtpServer, sender: SmtpSender) -> None:
     smtp_server.next("MAIL", "451 Later")
 
     outcome = sender.send(build.claimed())
 
-    takes_them = "PIPELINING" in str(smtp_server._always["EHLO"])
+    has_pipelining = "PIPELINING" in str(smtp_server._always["EHLO"])
     assert (OutcomeKind.TEMPORARY, "451 Later") == (outcome.kind, outcome.detail)
-    assert takes_them == any(command.startswith("RCPT") for command in smtp_server.commands)
+    assert has_pipelining == any(command.startswith("RCPT") for command in smtp_server.commands)
 
 
-@pytest.mark.parametrize("last", ["354 Go on", Trouble.DROP, "421 Closing"])
-def test_a_refused_recipient_is_told_whatever_the_relay_says_to_the_data_behind_it(
-    smtp_server: SmtpServer, sender: SmtpSender, last: str | Trouble
+@pytest.mark.parametrize("data_reply", ["354 Go on", Trouble.DROP, "421 Closing"])
+def test_a_refused_recipient_is_reported_whatever_the_relay_replies_to_data(
+    smtp_server: SmtpServer, sender: SmtpSender, data_reply: str | Trouble
 ) -> None:
     smtp_server.always("RCPT", "550 No such user")
-    smtp_server.always("DATA", last)
+    smtp_server.always("DATA", data_reply)
 
     outcomes = [sender.send(build.claimed()) for _ in range(2)]
 
@@ -206,7 +191,7 @@ def test_a_refused_recipient_is_told_whatever_the_relay_says_to_the_data_behind_
 
 @pytest.mark.parametrize("trouble", [Trouble.DROP, Trouble.HANG, Trouble.DRIP])
 @pytest.mark.parametrize("stage", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA"])
-def test_a_connection_lost_before_the_dot_is_tried_again(
+def test_an_attempt_that_lost_its_connection_before_the_end_of_data_is_repeated(
     smtp_server: SmtpServer, sender: SmtpSender, stage: str, trouble: Trouble
 ) -> None:
     smtp_server.always(stage, trouble)
@@ -218,9 +203,11 @@ def test_a_connection_lost_before_the_dot_is_tried_again(
 
 
 @pytest.mark.parametrize("trouble", [Trouble.DROP, Trouble.HANG, Trouble.DRIP])
-def test_of_a_connection_lost_after_the_dot_nobody_knows_the_outcome(smtp_server: SmtpServer, trouble: Trouble) -> None:
+def test_an_attempt_that_lost_its_connection_after_the_end_of_data_has_an_unknown_outcome(
+    smtp_server: SmtpServer, trouble: Trouble
+) -> None:
     smtp_server.always("DOT", trouble)
-    sender = _sender(smtp_server, send_deadline_s=0.5)
+    sender = make_sender(smtp_server, send_deadline_s=0.5)
 
     outcome = sender.send(build.claimed())
 
@@ -229,29 +216,31 @@ def test_of_a_connection_lost_after_the_dot_nobody_knows_the_outcome(smtp_server
 
 
 @pytest.mark.parametrize("stage", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "DOT"])
-def test_a_relay_that_drips_does_not_hold_a_thread_past_the_deadline(smtp_server: SmtpServer, stage: str) -> None:
+def test_a_relay_that_replies_very_slowly_does_not_hold_a_thread_past_the_deadline(
+    smtp_server: SmtpServer, stage: str
+) -> None:
     smtp_server.always(stage, Trouble.DRIP)
-    sender = _sender(smtp_server, send_deadline_s=1.0)
-    began = monotonic()
+    sender = make_sender(smtp_server, send_deadline_s=1.0)
+    started_at = monotonic()
 
     sender.send(build.claimed())
 
-    assert monotonic() - began < 2.5
+    assert monotonic() - started_at < 2.5
 
 
-def test_a_relay_that_is_away_is_tried_again() -> None:
-    with open_smtp_server() as gone:
-        sender = _sender(gone)
+def test_an_unreachable_relay_is_tried_again() -> None:
+    with open_smtp_server() as stopped_server:
+        sender = make_sender(stopped_server)
 
     assert OutcomeKind.TEMPORARY is sender.send(build.claimed()).kind
 
 
-@pytest.mark.parametrize("farewell", [b"", b"421 4.4.2 timeout exceeded\r\n"])
-def test_a_kept_connection_that_died_is_replaced_within_the_same_attempt(
-    smtp_server: SmtpServer, sender: SmtpSender, farewell: bytes
+@pytest.mark.parametrize("last_words", [b"", b"421 4.4.2 timeout exceeded\r\n"])
+def test_a_kept_connection_that_was_closed_is_replaced_within_the_same_attempt(
+    smtp_server: SmtpServer, sender: SmtpSender, last_words: bytes
 ) -> None:
     sender.send(build.claimed(recipient_id=1))
-    smtp_server.hang_up(farewell)
+    smtp_server.hang_up(last_words)
 
     assert Outcome(OutcomeKind.SENT) == sender.send(build.claimed(recipient_id=2))
     assert (2, 2) == (smtp_server.connections, len(smtp_server.mails))
@@ -264,7 +253,7 @@ def test_a_connection_is_replaced_after_a_hundred_mails(smtp_server: SmtpServer,
     assert (2, 101) == (smtp_server.connections, len(smtp_server.mails))
 
 
-def test_a_letter_that_no_mail_can_carry_is_refused_without_a_connection(
+def test_a_message_that_cannot_be_written_as_a_mail_is_refused_without_a_connection(
     smtp_server: SmtpServer, sender: SmtpSender
 ) -> None:
     outcome = sender.send(build.claimed(address="ada@☃.example"))
@@ -272,34 +261,6 @@ def test_a_letter_that_no_mail_can_carry_is_refused_without_a_connection(
     assert (OutcomeKind.PERMANENT, Reason.NOT_EXPRESSIBLE, 0) == (outcome.kind, outcome.reason, smtp_server.connections)
 
 
-def test_nothing_is_said_in_the_clear_to_a_relay_without_tls(smtp_server: SmtpServer) -> None:
-    sender = _sender(smtp_server, scheme="smtp+starttls")
-
-    assert OutcomeKind.TEMPORARY is sender.send(build.claimed()).kind
-    assert {"ehlo"} == {command[:4] for command in smtp_server.commands}
-
-
-def test_a_relay_with_a_certificate_that_nobody_vouches_for_gets_nothing(
-    smtp_server: SmtpServer, tmp_path: Path
-) -> None:
-    smtp_server.tls = _self_signed(tmp_path)
-    smtp_server.always("EHLO", "250-mailbox\r\n250 STARTTLS")
-    smtp_server.always("STARTTLS", "220 Go on")
-    sender = _sender(smtp_server, scheme="smtp+starttls")
-
-    assert OutcomeKind.TEMPORARY is sender.send(build.claimed()).kind
-    assert [] == smtp_server.mails
-
-
 def _read(mail: ReceivedMail) -> EmailMessage:
     unstuffed = b"\r\n".join(line.removeprefix(b".") for line in mail.wire.split(b"\r\n"))
     return message_from_bytes(unstuffed, policy=policy.default)
-
-
-def _self_signed(folder: Path) -> ssl.SSLContext:
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=mailbox"
-    subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context

@@ -1,4 +1,4 @@
-"""The simple path stays simple: what one message costs, counted (docs/performance.md shows the same numbers)."""
+"""One message costs the statements, commits and bells that docs/performance.md states."""
 
 import json
 from collections.abc import Iterator
@@ -21,42 +21,42 @@ from tests.support.step_driver import RecordingDoorbell
 
 
 @dataclass
-class Trace:
-    """What has gone to the database."""
+class TransactionCost:
+    """The statements and commits that went to the database."""
 
     statements: list[str] = field(default_factory=list)
     commits: int = 0
 
 
 @contextmanager
-def traced(database: Database) -> Iterator[Trace]:
-    """Note every statement and every commit while the block runs."""
-    trace = Trace()
+def measured(database: Database) -> Iterator[TransactionCost]:
+    """Record every statement and every commit while the block runs."""
+    cost = TransactionCost()
 
-    def note_statement(connection: Any, cursor: Any, sql: str, *others: Any) -> None:
+    def record_statement(connection: Any, cursor: Any, sql: str, *others: Any) -> None:
         del connection, cursor, others
-        trace.statements.append(sql)
+        cost.statements.append(sql)
 
-    def note_commit(connection: Any) -> None:
+    def record_commit(connection: Any) -> None:
         del connection
-        trace.commits += 1
+        cost.commits += 1
 
-    event.listen(database, "before_cursor_execute", note_statement)
-    event.listen(database, "commit", note_commit)
+    event.listen(database, "before_cursor_execute", record_statement)
+    event.listen(database, "commit", record_commit)
     try:
-        yield trace
+        yield cost
     finally:
-        event.remove(database, "before_cursor_execute", note_statement)
-        event.remove(database, "commit", note_commit)
+        event.remove(database, "before_cursor_execute", record_statement)
+        event.remove(database, "commit", record_commit)
 
 
-def test_taking_in_one_message_is_one_statement_and_one_commit(fixtures: Fixtures) -> None:
+def test_accepting_one_message_is_one_statement_and_one_commit(fixtures: Fixtures) -> None:
     incoming = fixtures.incoming(*fixtures.accounts(25))
 
-    with traced(fixtures.database) as trace, transaction(fixtures.database) as db:
+    with measured(fixtures.database) as cost, transaction(fixtures.database) as db:
         accept.accept(db, [incoming], grace=GRACE)
 
-    assert (1, 1) == (len(trace.statements), trace.commits)
+    assert (1, 1) == (len(cost.statements), cost.commits)
 
 
 def test_deciding_one_message_is_four_statements_one_commit_and_no_bell(
@@ -64,10 +64,10 @@ def test_deciding_one_message_is_four_statements_one_commit_and_no_bell(
 ) -> None:
     message_id = fixtures.message(*fixtures.accounts(25))
 
-    with traced(fixtures.database) as trace:
+    with measured(fixtures.database) as cost:
         decide(context, [message_id])
 
-    assert (4, 1, 0) == (len(trace.statements), trace.commits, len(bells.rung))
+    assert (4, 1, 0) == (len(cost.statements), cost.commits, len(bells.rung))
     assert (0, 25, "sent") == fixtures.counters(message_id)
 
 

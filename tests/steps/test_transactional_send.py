@@ -1,4 +1,4 @@
-"""Sending within a caller's own transaction: committed or rolled back with everything else that the caller does."""
+"""A message sent in a caller's own transaction is committed or rolled back with it."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -22,7 +22,7 @@ from tests.support.fixtures import Fixtures
 
 @pytest.fixture
 def connection(settings: Settings, fixtures: Fixtures) -> Iterator[psycopg.Connection[Any]]:
-    """Give a psycopg connection of a program of its own, which keeps its business in a table of its own."""
+    """Yield the psycopg connection of another program, which has a table of its own."""
     fixtures.ask("CREATE TABLE business (note text)")
     url = settings.database_url.get_secret_value().replace("postgresql+psycopg://", "postgresql://")
     with psycopg.connect(url) as connection:
@@ -31,7 +31,7 @@ def connection(settings: Settings, fixtures: Fixtures) -> Iterator[psycopg.Conne
     fixtures.ask("DROP TABLE business")
 
 
-def test_a_message_is_written_with_the_callers_own_business(
+def test_a_message_is_committed_with_the_callers_own_rows(
     fixtures: Fixtures, connection: psycopg.Connection[Any]
 ) -> None:
     sent = fields(*fixtures.accounts(2))
@@ -45,7 +45,7 @@ def test_a_message_is_written_with_the_callers_own_business(
     assert [State.ACCEPTED] * 2 == fixtures.states(message_id)
 
 
-def test_a_message_is_rolled_back_with_the_callers_own_business(
+def test_a_message_is_rolled_back_with_the_callers_own_rows(
     fixtures: Fixtures, connection: psycopg.Connection[Any]
 ) -> None:
     connection.execute("INSERT INTO business VALUES ('an order')")
@@ -56,7 +56,7 @@ def test_a_message_is_rolled_back_with_the_callers_own_business(
     assert (0, 0) == (fixtures.count("message"), fixtures.count("business"))
 
 
-def test_a_connection_of_sqlalchemy_does_as_well(fixtures: Fixtures) -> None:
+def test_a_connection_of_sqlalchemy_works_too(fixtures: Fixtures) -> None:
     sent = fields(fixtures.account())
 
     with transaction(fixtures.database) as db:
@@ -68,11 +68,13 @@ def test_a_connection_of_sqlalchemy_does_as_well(fixtures: Fixtures) -> None:
     assert [message_id] == [row.id for row in fixtures.ask("SELECT id FROM message")]
 
 
-def test_without_a_bell_the_sweep_finds_it_at_once(
+def test_without_a_grace_the_sweep_finds_a_message_at_once(
     fixtures: Fixtures, connection: psycopg.Connection[Any], context: StepContext
 ) -> None:
     message_id = send_in(connection, fields(fixtures.account()), client_id=fixtures.client_id)
-    ringing = send_in(connection, fields(fixtures.account()), client_id=fixtures.client_id, grace=timedelta(seconds=5))
+    with_grace = send_in(
+        connection, fields(fixtures.account()), client_id=fixtures.client_id, grace=timedelta(seconds=5)
+    )
     connection.commit()
 
     with transaction(fixtures.database) as db:
@@ -80,10 +82,10 @@ def test_without_a_bell_the_sweep_finds_it_at_once(
     decide(context, found)
 
     assert ([message_id], [State.DELIVERED]) == (list(found), fixtures.states(message_id))
-    assert [State.ACCEPTED] == fixtures.states(ringing)
+    assert [State.ACCEPTED] == fixtures.states(with_grace)
 
 
-def test_the_same_again_changes_nothing_whether_it_was_committed_or_not(
+def test_sending_the_same_again_changes_nothing_before_and_after_the_commit(
     fixtures: Fixtures, connection: psycopg.Connection[Any]
 ) -> None:
     sent = fields(fixtures.account())
@@ -97,9 +99,7 @@ def test_the_same_again_changes_nothing_whether_it_was_committed_or_not(
 
 
 @pytest.mark.parametrize("change", [{"subject": "another"}, {}], ids=["other content", "another client"])
-def test_an_id_that_was_used_is_refused(
-    fixtures: Fixtures, connection: psycopg.Connection[Any], change: dict[str, str]
-) -> None:
+def test_a_used_id_is_refused(fixtures: Fixtures, connection: psycopg.Connection[Any], change: dict[str, str]) -> None:
     sent = fields(fixtures.account())
     send_in(connection, sent, client_id=fixtures.client_id)
     sender = fixtures.client_id if change else fixtures.client()
@@ -110,17 +110,17 @@ def test_an_id_that_was_used_is_refused(
     assert ["message_uuid_reused"] == [fault.code for fault in refused.value.faults]
 
 
-def test_a_refusal_leaves_the_callers_transaction_as_it_was(
+def test_a_refusal_does_not_change_the_callers_transaction(
     fixtures: Fixtures, connection: psycopg.Connection[Any]
 ) -> None:
-    known, stranger = fixtures.account(), uuid4()
+    known_id, unknown_id = fixtures.account(), uuid4()
     connection.execute("INSERT INTO business VALUES ('an order')")
 
     refusals = []
     for sent, client_id in (
-        (fields(known, stranger), fixtures.client_id),
-        (fields(known, body="", sender_name=None), fixtures.client_id),
-        (fields(known), uuid4()),
+        (fields(known_id, unknown_id), fixtures.client_id),
+        (fields(known_id, body="", sender_name=None), fixtures.client_id),
+        (fields(known_id), uuid4()),
     ):
         with pytest.raises(InvalidInput) as refused:
             send_in(connection, sent, client_id=client_id)
@@ -135,12 +135,12 @@ def test_a_refusal_leaves_the_callers_transaction_as_it_was(
     assert (0, 1) == (fixtures.count("message"), fixtures.count("business"))
 
 
-def test_what_is_no_connection_is_refused(fixtures: Fixtures) -> None:
+def test_an_object_that_is_not_a_connection_is_refused(fixtures: Fixtures) -> None:
     with pytest.raises(TypeError, match="psycopg"):
         send_in(cast(object, fixtures.database), fields(fixtures.account()), client_id=fixtures.client_id)
 
 
-def test_the_callers_connection_is_left_as_it_was_set_up(
+def test_the_settings_of_the_callers_connection_are_kept(
     fixtures: Fixtures, connection: psycopg.Connection[Any]
 ) -> None:
     connection.row_factory = psycopg.rows.dict_row

@@ -1,4 +1,4 @@
-"""Reading: where messages stand, and inboxes a page at a time."""
+"""The views return the progress of messages, whole messages, and inboxes a page at a time."""
 
 from datetime import datetime
 from uuid import UUID
@@ -18,26 +18,26 @@ from tests.support.fixtures import Fixtures
 from tests.support.step_driver import StepDriver
 
 
-def test_progress_names_the_recipients_in_the_order_they_were_given(fixtures: Fixtures, context: StepContext) -> None:
+def test_progress_lists_recipients_in_the_order_of_the_message(fixtures: Fixtures, context: StepContext) -> None:
     blocked, email, inbox = fixtures.account(is_closed=True), fixtures.account(Channel.EMAIL), fixtures.account()
     message_id = fixtures.message(email, blocked, inbox)
     decide(context, [message_id])
 
     progress = _progress(fixtures, [message_id])
 
-    standings = (
+    statuses = (
         RecipientStatus(email, State.QUEUED),
         RecipientStatus(blocked, State.BLOCKED, Reason.CLOSED_TO_EVERYBODY),
         RecipientStatus(inbox, State.DELIVERED),
     )
-    assert {message_id: Progress(standings, None)} == progress
+    assert {message_id: Progress(statuses, None)} == progress
 
 
-def test_progress_knows_nothing_of_a_message_that_never_was(fixtures: Fixtures) -> None:
+def test_progress_is_empty_for_an_unknown_message(fixtures: Fixtures) -> None:
     assert {} == _progress(fixtures, [uuid7()])
 
 
-def test_only_messages_without_a_moving_recipient_are_settled(
+def test_only_messages_whose_delivery_waits_or_has_ended_are_settled(
     fixtures: Fixtures, context: StepContext, driver: StepDriver
 ) -> None:
     fresh = fixtures.message(fixtures.account())
@@ -55,7 +55,7 @@ def test_only_messages_without_a_moving_recipient_are_settled(
     assert fixtures.case(held).case_id == settled[held].vetting_id
 
 
-def test_a_retrying_and_an_unknown_recipient_stand_where_they_stand(fixtures: Fixtures) -> None:
+def test_retrying_and_unknown_recipients_count_as_settled(fixtures: Fixtures) -> None:
     message_id = fixtures.message(*fixtures.accounts(2))
     first, second = fixtures.recipient_ids(message_id)
     fixtures.ask("UPDATE recipient SET state = 'retrying' WHERE id = :id", id=first)
@@ -64,19 +64,19 @@ def test_a_retrying_and_an_unknown_recipient_stand_where_they_stand(fixtures: Fi
     assert {message_id} == set(_progress(fixtures, [message_id], settled_only=True))
 
 
-def test_a_message_is_read_by_its_own_client_only(fixtures: Fixtures) -> None:
+def test_a_message_is_read_only_by_its_own_client(fixtures: Fixtures) -> None:
     message_id = fixtures.message(fixtures.account(), type=MessageType.JOB)
 
     with transaction(fixtures.database) as db:
         mine = messages.message(db, message_id, client_id=fixtures.client_id)
-        others = messages.message(db, message_id, client_id=fixtures.client())
+        of_another = messages.message(db, message_id, client_id=fixtures.client())
 
     assert mine is not None
     assert (message_id, MessageType.JOB, fixtures.client_id) == (mine.message_id, mine.type, mine.client_id)
-    assert others is None
+    assert of_another is None
 
 
-def test_an_inbox_is_read_newest_first_and_is_its_owners_alone(fixtures: Fixtures, context: StepContext) -> None:
+def test_an_inbox_lists_only_its_own_letters_newest_first(fixtures: Fixtures, context: StepContext) -> None:
     mine, other = fixtures.account(), fixtures.account()
     first, second = fixtures.message(mine, other, subject="1"), fixtures.message(mine, subject="2")
     decide(context, [first])
@@ -90,9 +90,7 @@ def test_an_inbox_is_read_newest_first_and_is_its_owners_alone(fixtures: Fixture
     assert [first] == fixtures.inbox(other)
 
 
-def test_pages_of_an_inbox_meet_without_gap_or_overlap_even_at_one_instant(
-    fixtures: Fixtures, context: StepContext
-) -> None:
+def test_pages_of_an_inbox_have_no_gap_or_overlap_even_at_one_instant(fixtures: Fixtures, context: StepContext) -> None:
     account_id = fixtures.account()
     for _ in range(3):
         decide(context, [fixtures.message(account_id) for _ in range(7)])
@@ -109,7 +107,9 @@ def test_pages_of_an_inbox_meet_without_gap_or_overlap_even_at_one_instant(
     assert 21 == len({letter.message_id for letter in pages})
 
 
-def test_a_letter_that_arrives_between_two_pages_shifts_nothing(fixtures: Fixtures, context: StepContext) -> None:
+def test_an_inbox_letter_that_arrives_between_two_pages_shifts_nothing(
+    fixtures: Fixtures, context: StepContext
+) -> None:
     account_id = fixtures.account()
     for _ in range(4):
         decide(context, [fixtures.message(account_id)])
@@ -122,7 +122,7 @@ def test_a_letter_that_arrives_between_two_pages_shifts_nothing(fixtures: Fixtur
     assert old == first + second
 
 
-def test_an_empty_inbox_is_not_the_inbox_of_nobody(fixtures: Fixtures) -> None:
+def test_an_empty_inbox_differs_from_that_of_an_unknown_account(fixtures: Fixtures) -> None:
     account_id = fixtures.account()
 
     with transaction(fixtures.database) as db:

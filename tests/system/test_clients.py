@@ -1,4 +1,4 @@
-"""Programs as people write them against the ProZ v2 API, with nothing changed but the base URL."""
+"""Clients that were written for the ProZ v2 API work when only their base URL is changed."""
 
 import json
 import subprocess
@@ -17,17 +17,17 @@ _TEXTS = {"sender_name": "Zoë", "sender_email": "zoe@example.com", "subject": "
 
 @pytest.fixture
 def base_url(platform: Platform) -> str:
-    """Give the one thing that a client changes."""
+    """Return the base URL, the only thing that a client changes."""
     return f"{platform.facts['base_url']}/v2"
 
 
-def test_python_with_requests_sends_a_form_and_reads_it_back(platform: Platform, base_url: str) -> None:
+def test_a_form_as_python_sends_it_is_sent_and_read_back(platform: Platform, base_url: str) -> None:
     recipients = [platform.account("inbox-10"), platform.account("closed-to-all-1")]
     data = {"recipient_uuids": recipients, **_TEXTS, "type": "job", **_READ_ONLY}
 
     sent = httpx2.post(f"{base_url}/messages", data=data, headers=platform.headers, timeout=15)
 
-    assert ("sent", [recipients[1]]) == _outcome(sent.status_code, sent.json())
+    assert ("sent", [recipients[1]]) == _read_sent(sent.status_code, sent.json())
     read = httpx2.get(f"{platform.facts['base_url']}{sent.headers['Location']}", headers=platform.headers).json()
     assert {**_TEXTS, "type": "job", "status": "sent", "status_code": "sent"} == _read_back(read, "job")
     assert recipients == read["data"]["recipient_uuids"]
@@ -39,7 +39,7 @@ def test_php_with_curl_sends_an_array_and_reads_it_back(platform: Platform, base
 
     sent = _curl(f"{base_url}/messages", fields, *_header(platform.headers))
 
-    assert ("sent", []) == _outcome(201, sent)
+    assert ("sent", []) == _read_sent(201, sent)
     read = _curl(f"{base_url}/messages/{sent['meta']['message_uuid']}", {}, *_header(platform.headers))
     assert {**_TEXTS, "type": "other", "status": "sent", "status_code": "sent"} == _read_back(read, "other")
     assert recipients == read["data"]["recipient_uuids"]
@@ -56,7 +56,7 @@ def test_php_with_curl_gets_a_token_by_an_array(platform: Platform, base_url: st
     sent = _curl(f"{base_url}/messages", {"recipient_uuids[]": platform.account("inbox-13"), **_TEXTS}, *bearer)
 
     assert ("Bearer", "message.send") == (token["token_type"], token["scope"])
-    assert ("sent", []) == _outcome(201, sent)
+    assert ("sent", []) == _read_sent(201, sent)
 
 
 def test_a_json_client_with_a_bearer_token_sends_and_reads_back(platform: Platform, base_url: str) -> None:
@@ -73,7 +73,7 @@ def test_a_json_client_with_a_bearer_token_sends_and_reads_back(platform: Platfo
 
     sent = httpx2.post(f"{base_url}/messages", json=message, headers=bearer, timeout=15)
 
-    assert ("sent", []) == _outcome(sent.status_code, sent.json())
+    assert ("sent", []) == _read_sent(sent.status_code, sent.json())
     read = httpx2.get(f"{platform.facts['base_url']}{sent.headers['Location']}", headers=bearer).json()
     assert {**_TEXTS, "type": "rfq", "status": "sent", "status_code": "sent"} == _read_back(read, "rfq")
 
@@ -90,8 +90,8 @@ def test_a_client_with_a_wrong_key_sees_the_recorded_error(base_url: str) -> Non
     assert (401, recorded) == (answer.status_code, {name: answer.json()[name] for name in recorded})
 
 
-def _outcome(status_code: int, answer: dict[str, Any]) -> tuple[str, list[str]]:
-    """Read an answer as such a client does: what is ours it does not know."""
+def _read_sent(status_code: int, answer: dict[str, Any]) -> tuple[str, list[str]]:
+    """Return the status and the failed recipients, using only members that such a client knows."""
     assert (201, 1, None) == (status_code, answer["success"], answer["data"])
     meta = answer["meta"]
     assert meta["status_message"]
@@ -106,10 +106,10 @@ def _read_back(answer: dict[str, Any], type_: str) -> dict[str, str]:
 
 
 def _curl(url: str, fields: dict[str, str], *more: str) -> dict[str, Any]:
-    """Call as PHP does: with libcurl, and an array of fields as multipart/form-data."""
+    """Send a request as PHP does: with libcurl, and an array of fields as multipart/form-data."""
     forms = [part for name, value in fields.items() for part in ("--form-string", f"{name}={value}")]
-    told = subprocess.run(["curl", "--silent", *forms, *more, url], capture_output=True, check=True).stdout
-    answer: dict[str, Any] = json.loads(told)
+    output = subprocess.run(["curl", "--silent", *forms, *more, url], capture_output=True, check=True).stdout
+    answer: dict[str, Any] = json.loads(output)
     return answer
 
 

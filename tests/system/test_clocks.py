@@ -1,6 +1,6 @@
-"""Clocks that jump by hours and days, on one process after the other, at work: nothing but promptness may change.
+"""Clocks of working processes jump by hours and days, one process after the other, and every message is delivered.
 
-Excepted, because the wall clock is their business: tokens of a foreign issuer and the year of an unsubscribe link.
+Not tested here, because they depend on the wall clock: tokens of a foreign issuer and the year of an unsubscribe link.
 """
 
 from collections.abc import Iterator
@@ -25,9 +25,9 @@ from tests.support.smtp_server import SmtpServer
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("drills")
-_PLACE = ROOT / "tests" / "programs" / "clock"
+_CLOCK_PATCH = ROOT / "tests" / "programs" / "clock"
 _HOUR_S, _DAYS_S = 3600, 3 * 86400
-# Forward and back, from any of them to any other.
+# Forward and back, by small and large steps.
 _JUMPS = (_HOUR_S, -_HOUR_S, _DAYS_S, -_DAYS_S, 0)
 _SETTLED_S = 20.0
 
@@ -36,34 +36,34 @@ _SETTLED_S = 20.0
 def group(
     fixtures: Fixtures, base_settings: Settings, tmp_path: Path, smtp_server: SmtpServer
 ) -> Iterator[ProcessGroup]:
-    """Give a whole crew, each with a clock of its own that `jump` sets."""
+    """Yield the API and all workers, each with a clock of its own that `set_clock` sets."""
     with open_process_group(tmp_path, base_settings, smtp_url=smtp_server.url) as group:
         group.key = key_of(fixtures, base_settings, fixtures.client_id)
         for name in (API, DECIDE, SMTP):
-            jump(group, name, 0)
-            group.start(name, PYTHONPATH=f"{_PLACE}:{ROOT}", CLOCK_FILE=str(tmp_path / f"{name}.clock"))
+            set_clock(group, name, 0)
+            group.start(name, PYTHONPATH=f"{_CLOCK_PATCH}:{ROOT}", CLOCK_FILE=str(tmp_path / f"{name}.clock"))
         group.await_ready(fixtures.database)
         yield group
 
 
-def jump(group: ProcessGroup, name: str, shift_s: int) -> None:
-    """Set the clock of a process, from now on, this far from the true one."""
-    fresh = group.folder / f"{name}.new"
-    fresh.write_text(str(shift_s))
-    fresh.replace(group.folder / f"{name}.clock")
+def set_clock(group: ProcessGroup, name: str, shift_s: int) -> None:
+    """Shift the clock of a process by this many seconds from the true time."""
+    new_file = group.folder / f"{name}.new"
+    new_file.write_text(str(shift_s))
+    new_file.replace(group.folder / f"{name}.clock")
 
 
-def test_whoever_has_the_wrong_time_everything_is_delivered_once_and_soon(
+def test_with_a_wrong_clock_in_any_process_every_message_is_delivered_once_and_soon(
     group: ProcessGroup, fixtures: Fixtures, smtp_server: SmtpServer, base_settings: Settings
 ) -> None:
-    accounts = [fixtures.account(), fixtures.account(Channel.EMAIL), _sleeper(fixtures)]
+    accounts = [fixtures.account(), fixtures.account(Channel.EMAIL), _account_in_quiet_hours(fixtures)]
     token = _token(group, fixtures, base_settings)
     before = group.living
 
     sent = []
     for name in (API, DECIDE, SMTP):
         for shift_s in _JUMPS:
-            jump(group, name, shift_s)
+            set_clock(group, name, shift_s)
             answer = group.post(*accounts, headers=token)
             assert 201 == answer.status_code
             sent.append(answer)
@@ -71,7 +71,7 @@ def test_whoever_has_the_wrong_time_everything_is_delivered_once_and_soon(
 
     assert before == group.living
     assert len(sent) == fixtures.count("inbox_letter") == len(smtp_server.mails)
-    # Whoever sleeps, by the database's clock, is left to sleep by everybody else's.
+    # Quiet hours follow the database's clock, whatever the clocks of the processes say.
     assert {(Reason.QUIET_HOURS, len(sent))} == {
         (Reason(row[0]), row[1])
         for row in fixtures.ask("SELECT reason, count(*) FROM recipient WHERE state <> 'delivered' GROUP BY reason")
@@ -83,8 +83,8 @@ def test_whoever_has_the_wrong_time_everything_is_delivered_once_and_soon(
     assert [] == failed_checks(base_settings, fixtures.database)
 
 
-def _sleeper(fixtures: Fixtures) -> UUID:
-    """Enroll somebody whose quiet hours are now, and would not be an hour or two from now."""
+def _account_in_quiet_hours(fixtures: Fixtures) -> UUID:
+    """Create an account whose quiet hours are now, and would not be an hour or two from now."""
     now = datetime.now(UTC)
     quiet = [(now + timedelta(minutes=minutes)).time().replace(second=0, microsecond=0) for minutes in (-30, 30)]
     return fixtures.account(quiet_hours=(quiet[0], quiet[1]))

@@ -1,4 +1,4 @@
-"""The hostile corpus against the API as it is served: answers as in the contract, and nothing stored by mistake."""
+"""The served API answers the hostile corpus as the contract says, and stores nothing by mistake."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from tests.support.servers import Servers
 pytestmark = pytest.mark.xdist_group("corpus")
 
 _CORPUS = read_corpus()
-# What RFC 9110 and 6750 and the contract want beside these statuses.
+# Headers that RFC 9110, RFC 6750 and the contract require with these statuses.
 _REQUIRED_HEADERS = {
     201: ("location",),
     401: ("www-authenticate",),
@@ -31,15 +31,15 @@ _REQUIRED_HEADERS = {
     503: ("retry-after",),
 }
 _LARGEST_ANSWER_BYTES = 16 * 1024
-# The contract says 100 ms; a busy machine gets thirty times that, and quadratic work would take far longer.
+# The contract says 100 ms. A busy machine gets thirty times that; quadratic work would take far longer.
 _PATIENCE_S = 3.0
 _TRIES = 3
 _took_s: dict[str, float] = {}
 
 
 @pytest.fixture(scope="module")
-def stage(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[CorpusEnvironment]:
-    """Give a Postroom of this file's own, so that what is there can be counted."""
+def environment(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[CorpusEnvironment]:
+    """Yield an API with a database of this file's own, so that its rows can be counted."""
     url = SecretStr(servers.create_database(f"corpus_{worker_number}"))
     settings = base_settings.model_copy(update={"database_url": url})
     database = open_database(settings, connections=2)
@@ -49,44 +49,46 @@ def stage(servers: Servers, base_settings: Settings, worker_number: int) -> Iter
 
 
 @pytest.mark.parametrize("case", _CORPUS, ids=lambda case: case.name)
-def test_a_hostile_request_gets_its_answer_and_nothing_else(stage: CorpusEnvironment, case: HostileRequest) -> None:
-    for each in case.requests_before(stage.values):
-        assert [201] == [answer.status for answer in exchange(stage.port, each, answers=1)]
-    request = case.request(stage.values)
-    before = stage.counts()
+def test_a_hostile_request_gets_its_answer_and_changes_nothing_else(
+    environment: CorpusEnvironment, case: HostileRequest
+) -> None:
+    for each in case.requests_before(environment.values):
+        assert [201] == [answer.status for answer in exchange(environment.port, each, answers=1)]
+    request = case.request(environment.values)
+    before = environment.counts()
 
-    began = monotonic()
-    answers = exchange(stage.port, request, answers=len(case.answers), ends=case.ends)
-    _took_s[case.name] = monotonic() - began
+    started_at = monotonic()
+    answers = exchange(environment.port, request, answers=len(case.answers), ends=case.ends)
+    _took_s[case.name] = monotonic() - started_at
 
     _check_answers(case, answers)
-    assert case.stored == stage.counts()["message"] - before["message"]
+    assert case.stored == environment.counts()["message"] - before["message"]
     if case.stored == 0 and not request.startswith(b"PUT"):
-        assert before == stage.counts()
+        assert before == environment.counts()
 
 
-def test_the_corpus_has_at_least_250_cases_with_names_of_their_own() -> None:
+def test_the_corpus_has_at_least_250_cases_with_unique_names() -> None:
     names = {case.name for case in _CORPUS}
 
     assert len(names) == len(_CORPUS) >= 250
 
 
-def test_no_hostile_request_keeps_the_door_busy(stage: CorpusEnvironment) -> None:
+def test_no_hostile_request_keeps_the_api_busy(environment: CorpusEnvironment) -> None:
     slowest = sorted(_took_s, key=_took_s.__getitem__)[-10:]
     cases = [case for case in _CORPUS if case.name in slowest]
 
-    took_s = {case.name: median(_time(stage, case) for _ in range(_TRIES)) for case in cases}
+    took_s = {case.name: median(_time(environment, case) for _ in range(_TRIES)) for case in cases}
 
     for name, seconds in sorted(took_s.items(), key=lambda each: -each[1]):
-        print(f"{seconds * 1000:7.1f} ms  {name}")  # noqa: T201 - for whoever looks (pytest -s)
+        print(f"{seconds * 1000:7.1f} ms  {name}")  # noqa: T201 - for people who run `pytest -s`
     assert {} == {name: seconds for name, seconds in took_s.items() if seconds > _PATIENCE_S}
 
 
-def _time(stage: CorpusEnvironment, case: HostileRequest) -> float:
-    request = case.request(stage.values)
-    began = monotonic()
-    exchange(stage.port, request, answers=len(case.answers), ends=case.ends)
-    return monotonic() - began
+def _time(environment: CorpusEnvironment, case: HostileRequest) -> float:
+    request = case.request(environment.values)
+    started_at = monotonic()
+    exchange(environment.port, request, answers=len(case.answers), ends=case.ends)
+    return monotonic() - started_at
 
 
 def _check_answers(case: HostileRequest, answers: Sequence[RawAnswer]) -> None:
@@ -97,8 +99,8 @@ def _check_answers(case: HostileRequest, answers: Sequence[RawAnswer]) -> None:
         _check_headers(answer)
         if answer.status >= 400 and not case.told.get("to", "").startswith("HEAD"):
             _check_error(expected, answer)
-    said = answers[-1].headers
-    assert case.headers == {name: said.get(name.lower()) for name in case.headers}
+    headers = answers[-1].headers
+    assert case.headers == {name: headers.get(name.lower()) for name in case.headers}
 
 
 def _check_headers(answer: RawAnswer) -> None:
@@ -117,6 +119,6 @@ def _check_error(expected: ExpectedAnswer, answer: RawAnswer) -> None:
     assert list(expected.faults) == [fault for fault in faults if expected.faults]
     if expected.error:
         assert (expected.error, content["error_messages"]) == (content["error"], [content["error_description"]])
-    said = json.dumps(content)
-    assert MARK.lower() not in said.lower()
+    text = json.dumps(content)
+    assert MARK.lower() not in text.lower()
     assert answer.body.isascii()

@@ -1,4 +1,4 @@
-"""A worker that is killed never costs a lease: real processes, kill -9, and what the relay really received."""
+"""The work of a killed worker is recovered long before its lease ends, with real processes and `kill -9`."""
 
 import os
 import signal
@@ -24,21 +24,21 @@ from tests.support.smtp_server import SmtpServer, Trouble, open_smtp_server
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("platform")
-_RECOVERY_S = 10.0
+_RECOVERED_S = 10.0
 
 Start = Callable[[], "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
 def smtp_server() -> Iterator[SmtpServer]:
-    """Give a relay that does as it is told."""
+    """Yield a relay whose replies a test can set."""
     with open_smtp_server() as smtp_server:
         yield smtp_server
 
 
 @pytest.fixture
 def start(base_settings: Settings, smtp_server: SmtpServer, tmp_path: Path) -> Iterator[Start]:
-    """Give what starts a worker that sends mail; its lease is more than five minutes."""
+    """Yield a function that starts a worker that sends mail; its lease is more than five minutes."""
     environment = {
         **os.environ,  # noqa: TID251 - what children inherit
         "DATABASE_URL": base_settings.database_url.get_secret_value(),
@@ -61,8 +61,8 @@ def start(base_settings: Settings, smtp_server: SmtpServer, tmp_path: Path) -> I
 
 
 @pytest.fixture
-def mail(database: Database, broker: object, base_settings: Settings) -> tuple[Fixtures, UUID]:
-    """Queue one mail, due at once."""
+def queued_mail(database: Database, broker: object, base_settings: Settings) -> tuple[Fixtures, UUID]:
+    """Return the fixtures and the id of a message with one queued mail, due at once."""
     del broker
     fixtures = Fixtures(database)
     message_id = fixtures.message(fixtures.account(Channel.EMAIL))
@@ -72,59 +72,59 @@ def mail(database: Database, broker: object, base_settings: Settings) -> tuple[F
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a worker."""
+    """Kill a worker and wait for its end."""
     process.send_signal(signal.SIGKILL)
     process.wait(10)
 
 
-def test_a_worker_killed_before_the_final_dot_costs_no_lease_and_no_flag(
-    mail: tuple[Fixtures, UUID], smtp_server: SmtpServer, start: Start
+def test_the_mail_of_a_worker_killed_before_the_end_of_data_is_sent_soon_and_not_flagged(
+    queued_mail: tuple[Fixtures, UUID], smtp_server: SmtpServer, start: Start
 ) -> None:
-    fixtures, message_id = mail
+    fixtures, message_id = queued_mail
     smtp_server.next("RCPT", Trouble.HANG)
     start(), start()
     wait_until(lambda: any(each.startswith("RCPT") for each in smtp_server.commands), within_s=30)
 
     kill_claimer(fixtures)
-    wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id), within_s=_RECOVERY_S)
+    wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id), within_s=_RECOVERED_S)
 
     assert (2, False) == (fixtures.recipient(message_id).attempt, fixtures.recipient(message_id).possibly_duplicated)
     assert 1 == len(smtp_server.mails)
 
 
-def test_a_worker_killed_after_the_final_dot_leaves_an_unknown_outcome(
-    mail: tuple[Fixtures, UUID], smtp_server: SmtpServer, start: Start
+def test_a_worker_killed_after_the_end_of_data_leaves_an_unknown_outcome(
+    queued_mail: tuple[Fixtures, UUID], smtp_server: SmtpServer, start: Start
 ) -> None:
-    fixtures, message_id = mail
+    fixtures, message_id = queued_mail
     smtp_server.next("DOT", Trouble.HANG)
     start(), start()
     wait_until(lambda: smtp_server.mails, within_s=30)
 
     kill_claimer(fixtures)
 
-    wait_until(lambda: [State.UNKNOWN] == fixtures.states(message_id), within_s=_RECOVERY_S)
+    wait_until(lambda: [State.UNKNOWN] == fixtures.states(message_id), within_s=_RECOVERED_S)
     assert 1 == len(smtp_server.mails)
 
 
-def test_a_worker_killed_after_the_answer_needs_no_second_copy(
-    mail: tuple[Fixtures, UUID], smtp_server: SmtpServer, start: Start, database: Database, tmp_path: Path
+def test_the_mail_of_a_worker_killed_after_the_reply_is_not_sent_again(
+    queued_mail: tuple[Fixtures, UUID], smtp_server: SmtpServer, start: Start, database: Database, tmp_path: Path
 ) -> None:
-    fixtures, message_id = mail
+    fixtures, message_id = queued_mail
     with transaction(database) as db:
-        db.execute(text("SELECT FROM message FOR UPDATE"))  # No outcome can be recorded meanwhile.
+        db.execute(text("SELECT FROM message FOR UPDATE"))  # Meanwhile no outcome can be recorded.
         start(), start()
         wait_until(lambda: any("answer 250" in each.read_text() for each in tmp_path.glob("*.journal")), within_s=30)
         kill_claimer(fixtures)
 
-    wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id), within_s=_RECOVERY_S)
+    wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id), within_s=_RECOVERED_S)
     assert (1, False) == (fixtures.recipient(message_id).attempt, fixtures.recipient(message_id).possibly_duplicated)
     assert 1 == len(smtp_server.mails)
 
 
-def test_all_workers_killed_at_once_cost_no_lease(
-    mail: tuple[Fixtures, UUID], smtp_server: SmtpServer, start: Start
+def test_mails_of_workers_killed_at_once_are_sent_before_their_leases_end(
+    queued_mail: tuple[Fixtures, UUID], smtp_server: SmtpServer, start: Start
 ) -> None:
-    fixtures, message_id = mail
+    fixtures, message_id = queued_mail
     smtp_server.next("RCPT", Trouble.HANG)
     group = [start(), start()]
     wait_until(lambda: any(each.startswith("RCPT") for each in smtp_server.commands), within_s=30)
@@ -133,12 +133,12 @@ def test_all_workers_killed_at_once_cost_no_lease(
 
     start()
 
-    wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id), within_s=_RECOVERY_S)
+    wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id), within_s=_RECOVERED_S)
     assert 1 == len(smtp_server.mails)
 
 
 def kill_claimer(fixtures: Fixtures) -> None:
-    """Kill the worker that claimed the one mail there is."""
+    """Kill the worker that claimed the only mail."""
     (row,) = fixtures.ask("""
         SELECT worker.pid FROM worker JOIN recipient ON left(worker.id::text, 18) = left(claim_token::text, 18)
     """)

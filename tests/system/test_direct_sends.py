@@ -1,4 +1,4 @@
-"""Direct sends to a real worker process: through kill -9, through garbage, and without a word of it in the log."""
+"""A real worker process stores direct sends despite `kill -9` and invalid elements, and logs none of their content."""
 
 import json
 import os
@@ -31,7 +31,7 @@ _SECRETS = ("Guten Tag", "Betreff", "grace@example.com", "at_00")
 
 @pytest.fixture
 def environment(base_settings: Settings) -> dict[str, str]:
-    """Give the environment of a process on the servers of the tests."""
+    """Return the environment of a process that uses the servers of the tests."""
     return {
         **os.environ,  # noqa: TID251 - what children inherit
         "DATABASE_URL": base_settings.database_url.get_secret_value(),
@@ -42,22 +42,22 @@ def environment(base_settings: Settings) -> dict[str, str]:
 
 @pytest.fixture
 def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[], "subprocess.Popen[bytes]"]]:
-    """Give what starts a deciding worker, which logs to `worker.log`; whatever runs at the end is stopped."""
+    """Yield a function that starts a decide worker, which logs to `worker.log`; all are stopped at the end."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def run() -> "subprocess.Popen[bytes]":
+    def start_worker() -> "subprocess.Popen[bytes]":
         with (tmp_path / "worker.log").open("ab") as log:
             command = [sys.executable, "-m", "worker", "worker", "decide"]
             started.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
         return started[-1]
 
-    yield run
+    yield start_worker
     for process in started:
         process.terminate()
         process.wait(20)
 
 
-def test_nothing_is_lost_and_nothing_comes_twice_when_workers_are_killed(
+def test_no_send_is_lost_or_stored_twice_when_workers_are_killed(
     database: Database, base_settings: Settings, broker: Redis, start: Callable[[], "subprocess.Popen[bytes]"]
 ) -> None:
     fixtures = Fixtures(database)
@@ -79,7 +79,7 @@ def test_nothing_is_lost_and_nothing_comes_twice_when_workers_are_killed(
     assert (1500, 0) == (fixtures.count("inbox_letter"), fixtures.count("refused_send"))
 
 
-def test_a_worker_outlives_all_garbage_and_its_log_tells_nothing_of_it(  # noqa: PLR0917 - pytest hands them in by name
+def test_invalid_sends_do_not_stop_a_worker_and_their_content_is_not_logged(  # noqa: PLR0917 - pytest hands them in by name
     database: Database,
     base_settings: Settings,
     broker: Redis,
@@ -90,31 +90,31 @@ def test_a_worker_outlives_all_garbage_and_its_log_tells_nothing_of_it(  # noqa:
     fixtures = Fixtures(database)
     account_id, token = fixtures.account(), credential(fixtures, base_settings.pepper)
     secret: dict[str, Any] = {"subject": "Betreff", "body": "Guten Tag", "sender_email": "grace@example.com"}
-    good = fields(account_id, token=token, **secret)
-    bad = [
+    valid = fields(account_id, token=token, **secret)
+    invalid = [
         fields(account_id, token=token, **{**secret, "type": "Guten Tag"}),
         fields(account_id, token="at_00", **secret),
         fields(account_id, account_id, token=token, **{**secret, "sender_email": "grace@example.com,"}),
     ]
 
     worker = start()
-    for raw in (*(raw for raw, _ in NOT_READABLE.values()), *map(envelope, [*bad, good])):
+    for raw in (*(raw for raw, _ in NOT_READABLE.values()), *map(envelope, [*invalid, valid])):
         broker.lpush(LISTS[0], raw)
-    broker.lpush(LISTS[0], envelope(bad[0], positional=list(secret.values())), b"Guten Tag", b'["Betreff"]')
+    broker.lpush(LISTS[0], envelope(invalid[0], positional=list(secret.values())), b"Guten Tag", b'["Betreff"]')
     wait_until(lambda: fixtures.count("inbox_letter") and not broker.llen(LISTS[0]), within_s=30)
     command = [sys.executable, "-m", "worker", "refused", "--json", "--limit", "1000"]
-    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=30)
+    refused = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=30)
 
     assert worker.poll() is None
-    listed = json.loads(told.stdout)["refused"]
-    assert len(NOT_READABLE) + len(bad) + 3 == len(listed)
+    listed = json.loads(refused.stdout)["refused"]
+    assert len(NOT_READABLE) + len(invalid) + 3 == len(listed)
     assert ["not_an_object", "invalid_json", "invalid_request"] == [each["faults"][0]["code"] for each in listed[:3]]
     log = (tmp_path / "worker.log").read_text(encoding="utf-8")
     assert "direct_send_refused" in log
-    assert [] == [word for word in (*_SECRETS, token) if word in log + told.stdout]
+    assert [] == [word for word in (*_SECRETS, token) if word in log + refused.stdout]
 
 
-def test_garbage_among_the_bells_neither_ends_a_worker_nor_keeps_it_from_hearing_the_next_bell(
+def test_invalid_bells_do_not_stop_a_worker_and_the_next_valid_bell_is_read(
     database: Database,
     base_settings: Settings,
     broker: Redis,
@@ -129,12 +129,12 @@ def test_garbage_among_the_bells_neither_ends_a_worker_nor_keeps_it_from_hearing
     for raw in (b"Guten Tag", *(raw for raw, _ in NOT_READABLE.values()), envelope(secret), sealed(b"Guten Tag")):
         broker.lpush(QueueName.DECIDE, raw)
     # Its grace is an hour: only the bell can bring it to the worker in time.
-    arrival = fixtures.incoming(fixtures.account())
+    incoming = fixtures.incoming(fixtures.account())
     with transaction(database) as db:
-        accept.accept(db, [arrival], grace=timedelta(hours=1))
+        accept.accept(db, [incoming], grace=timedelta(hours=1))
     doorbell = BrokerDoorbell(base_settings)
-    doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [arrival.message_id])
-    wait_until(lambda: fixtures.states(arrival.message_id) == [State.DELIVERED], within_s=20)
+    doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [incoming.message_id])
+    wait_until(lambda: fixtures.states(incoming.message_id) == [State.DELIVERED], within_s=20)
     doorbell.close()
 
     assert worker.poll() is None

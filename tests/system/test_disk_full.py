@@ -1,4 +1,4 @@
-"""A full disk below PostgreSQL: the door refuses within seconds, nothing is lost, and all go on once there is room."""
+"""On a full disk the API answers 503 within seconds, nothing is lost, and all processes recover once there is space."""
 
 import shutil
 import signal
@@ -30,20 +30,20 @@ from tests.support.waiting import wait_until
 from worker.embedded.servers import Server, named_database, prepare_postgres
 
 pytestmark = pytest.mark.xdist_group("drills")
-_STORE = "postgres"
-_OURS = (API, DECIDE, SMTP)
+_POSTGRES = "postgres"
+_PROCESSES = (API, DECIDE, SMTP)
 _DATABASE = "drill"
 _DISK_MB = 64
-# PostgreSQL writes over logs that it needs no more. Kept, as for a replica that is away, they need room.
-_KEEP_LOGS = ("-c", "wal_keep_size=1GB")
+# PostgreSQL reuses the files of its log. When it must keep them, as for a disconnected replica, they need space.
+_KEEP_WAL = ("-c", "wal_keep_size=1GB")
 _BACKLOG = 20
-_LETTERS, _MAILS = 24, 1
+_INBOX_LETTERS, _MAILS = 24, 1
 _REFUSALS = 5
-# The door gives up after 1.5 s (test_store_outages.py holds it to that); the rest is for a busy machine.
+# The API gives up after 1.5 s (test_database_outages.py checks that); the rest is for a busy machine.
 _REFUSED_S = 5.0
 # The promise is ten seconds; the rest is for a busy machine.
 _RECOVERED_S = 10.0 + 5.0
-# An outcome that could not be recorded waits for the end of its lease: 15 s and this.
+# An outcome that could not be recorded waits for the end of its lease: 15 s and this deadline.
 _DEADLINE_S = 5.0
 _SETTLED_S = 90.0
 _EVENTS_OF_DEFECTS = ("step_failed", "request_broke", "accept_broke", "sweep_broken", "watch_broken", "reader_broken")
@@ -54,26 +54,26 @@ _STORED = """
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A PostgreSQL whose log lies on one small disk, and our tables on another."""
+class PostgresOnSmallDisks:
+    """A PostgreSQL with its write-ahead log on one small disk and our tables on another."""
 
     server: Server
-    log: Disk
+    wal: Disk
     tables: Disk
 
     def supervise(self, group: ProcessGroup) -> None:
-        """Start it, and start it again when it has ended, as whoever runs it would."""
-        running = group.processes.get(_STORE)
+        """Start PostgreSQL if it does not run, as a supervisor would."""
+        running = group.processes.get(_POSTGRES)
         if running is None or running.poll() is not None:
-            group.serve(_STORE, self.server, *_KEEP_LOGS)
+            group.serve(_POSTGRES, self.server, *_KEEP_WAL)
 
     def is_served(self, group: ProcessGroup) -> bool:
-        """Say whether it answers, and see to it."""
+        """Return whether PostgreSQL answers, and start it if it does not run."""
         self.supervise(group)
         return answers(self.server.url)
 
     def make_database(self) -> None:
-        """Make the database on its disk."""
+        """Create the database on the disk for tables."""
         with connect(self.server.url, autocommit=True) as db:
             db.execute(f"CREATE TABLESPACE small LOCATION '{self.tables.path}'".encode())
             db.execute(f"CREATE DATABASE {_DATABASE} TABLESPACE small STRATEGY file_copy".encode())
@@ -81,144 +81,141 @@ class Place:
 
 @pytest.fixture(scope="module")
 def smtp_server() -> Iterator[SmtpServer]:
-    """Give a relay that takes everything."""
+    """Yield a relay that accepts everything."""
     with open_smtp_server() as smtp_server:
         yield smtp_server
 
 
 @pytest.fixture(scope="module")
-def place(servers: object) -> Iterator[Place]:
-    """Give a PostgreSQL of this file's own, not started yet."""
-    del servers  # They skip or fail where there is no PostgreSQL.
+def postgres(servers: object) -> Iterator[PostgresOnSmallDisks]:
+    """Yield a PostgreSQL of this file's own, not started yet."""
+    del servers  # That fixture skips or fails where there is no PostgreSQL.
     with ExitStack() as stack:
         folder = stack.enter_context(short_folder())
-        log, tables = [stack.enter_context(small_disk(folder / name, _DISK_MB)) for name in ("log", "tables")]
+        wal, tables = [stack.enter_context(small_disk(folder / name, _DISK_MB)) for name in ("wal", "tables")]
         server = prepare_postgres(folder / "postgres")
         if server.user:
             shutil.chown(tables.path, server.user)
-        _move_log(folder / "postgres" / "pg_wal", log, server)
-        yield Place(server, log, tables)
+        _move_wal(folder / "postgres" / "pg_wal", wal, server)
+        yield PostgresOnSmallDisks(server, wal, tables)
 
 
 @pytest.fixture(scope="module")
-def own_settings(base_settings: Settings, place: Place) -> Settings:
-    """Give settings for a database on that PostgreSQL."""
-    url = named_database(place.server.url, _DATABASE)
+def own_settings(base_settings: Settings, postgres: PostgresOnSmallDisks) -> Settings:
+    """Return settings for a database on that PostgreSQL."""
+    url = named_database(postgres.server.url, _DATABASE)
     return Settings.model_validate({**base_settings.model_dump(), "database_url": url, "send_deadline_s": _DEADLINE_S})
 
 
 @pytest.fixture(scope="module")
-def group(own_settings: Settings, own_store: Database, place: Place, smtp_server: SmtpServer) -> Iterator[ProcessGroup]:
-    """Give a whole crew at work on that database."""
+def group(
+    own_settings: Settings, own_store: Database, postgres: PostgresOnSmallDisks, smtp_server: SmtpServer
+) -> Iterator[ProcessGroup]:
+    """Yield the API and all workers, running on that database."""
     with ExitStack() as stack:
         folder = stack.enter_context(short_folder())
         group = stack.enter_context(open_process_group(folder, own_settings, smtp_url=smtp_server.url))
-        wait_until(lambda: place.is_served(group), within_s=START_S)
-        place.make_database()
+        wait_until(lambda: postgres.is_served(group), within_s=START_S)
+        postgres.make_database()
         migrate(own_store)
-        group.start(*_OURS)
-        group.await_ready(own_store, *_OURS)
+        group.start(*_PROCESSES)
+        group.await_ready(own_store, *_PROCESSES)
         yield group
 
 
 @pytest.fixture
 def fixtures(group: ProcessGroup, own_store: Database, own_settings: Settings) -> Fixtures:
-    """Give the records of a client whose key the crew's API is asked with."""
+    """Return fixtures whose client's key the requests use."""
     fixtures = Fixtures(own_store)
     group.key = key_of(fixtures, own_settings, fixtures.client_id)
     return fixtures
 
 
 @dataclass
-class SendingThread:
-    """Somebody who sends long messages and takes note of what is answered."""
+class LongMessageSender:
+    """A client that sends long messages and records which were accepted and which refused."""
 
     group: ProcessGroup
     accounts: list[UUID]
-    taken: set[str] = field(default_factory=set)
+    accepted: set[str] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
     longest_s: float = 0.0
 
     def send(self) -> None:
-        """Send one."""
-        key = f"order-{len(self.taken) + len(self.refused)}"
-        (self.taken.add if self._is_taken(key) else self.refused.append)(key)
+        """Send one message."""
+        key = f"order-{len(self.accepted) + len(self.refused)}"
+        (self.accepted.add if self._is_accepted(key) else self.refused.append)(key)
 
-    def insist(self) -> None:
-        """Send again what was refused, until it is taken."""
+    def send_refused_again(self) -> None:
+        """Send each refused message again until it is accepted."""
         while self.refused:
-            wait_until(lambda: self._is_taken(self.refused[0]), within_s=_RECOVERED_S)
-            self.taken.add(self.refused.pop(0))
+            wait_until(lambda: self._is_accepted(self.refused[0]), within_s=_RECOVERED_S)
+            self.accepted.add(self.refused.pop(0))
 
-    def _is_taken(self, key: str) -> bool:
-        began = monotonic()
-        answer = self.group.post(*self.accounts, body=_long(key), headers={"Idempotency-Key": key})
-        self.longest_s = max(self.longest_s, monotonic() - began)
+    def _is_accepted(self, key: str) -> bool:
+        started_at = monotonic()
+        answer = self.group.post(*self.accounts, body=_long_body(key), headers={"Idempotency-Key": key})
+        self.longest_s = max(self.longest_s, monotonic() - started_at)
         assert answer.status_code in {201, 503}, answer.text
         assert answer.status_code == 201 or answer.json()["error"] == "unavailable"
         return answer.status_code == 201
 
 
 @pytest.mark.parametrize(
-    ("which", "evidence"), [("tables", "could not extend file"), ("log", "PANIC")], ids=["tables", "log"]
+    ("which", "evidence"), [("tables", "could not extend file"), ("wal", "PANIC")], ids=["tables", "wal"]
 )
-def test_a_full_disk_is_refused_within_seconds_and_all_go_on_once_there_is_room(  # noqa: PLR0917 - pytest's
+def test_on_a_full_disk_the_api_answers_503_within_seconds_and_all_processes_recover_once_there_is_space(  # noqa: PLR0917 - pytest's
     group: ProcessGroup,
     fixtures: Fixtures,
     smtp_server: SmtpServer,
-    place: Place,
+    postgres: PostgresOnSmallDisks,
     own_settings: Settings,
     which: str,
     evidence: str,
 ) -> None:
-    disk: Disk = getattr(place, which)
-    sender = SendingThread(group, [*fixtures.accounts(_LETTERS), *fixtures.accounts(_MAILS, Channel.EMAIL)])
-    before = {name: group.living[name] for name in _OURS}
+    disk: Disk = getattr(postgres, which)
+    sender = LongMessageSender(group, [*fixtures.accounts(_INBOX_LETTERS), *fixtures.accounts(_MAILS, Channel.EMAIL)])
+    before = {name: group.living[name] for name in _PROCESSES}
     smtp_server.mails.clear()
     group.send_signal(DECIDE, signal.SIGSTOP)
     for _ in range(_BACKLOG):
         sender.send()
-    told_before = len(_told(group))
+    logged_before = len(_logged(group))
 
     disk.fill()
     group.send_signal(DECIDE, signal.SIGCONT)
-    while len(sender.refused) < _REFUSALS or "store_unavailable" not in _told(group)[told_before:]:
-        disk.fill()  # PostgreSQL may have thrown something away.
-        place.supervise(group)
+    while len(sender.refused) < _REFUSALS or "store_unavailable" not in _logged(group)[logged_before:]:
+        disk.fill()  # PostgreSQL may have deleted a file.
+        postgres.supervise(group)
         sender.send()
     disk.clear()
-    wait_until(lambda: place.is_served(group), within_s=START_S)
+    wait_until(lambda: postgres.is_served(group), within_s=START_S)
     back_at = monotonic()
-    sender.insist()
+    sender.send_refused_again()
     took_s = monotonic() - back_at
     wait_until(lambda: _is_settled(fixtures), within_s=_SETTLED_S)
 
-    assert evidence in (group.folder / f"{_STORE}.log").read_text()
+    assert evidence in (group.folder / f"{_POSTGRES}.log").read_text()
     assert took_s < _RECOVERED_S
     assert sender.longest_s < _REFUSED_S
-    assert before == {name: group.living.get(name) for name in _OURS}
-    assert [] == [event for event in _EVENTS_OF_DEFECTS if event in _told(group)]
-    messages = len(sender.taken)
-    assert (messages, _LETTERS * messages) == tuple(fixtures.ask(_STORED, id=fixtures.client_id)[0])
-    assert messages == len({message_from_bytes(each.wire)["Message-ID"] for each in smtp_server.mails})
-    # One may have been on the wire when PostgreSQL ended; that it may come twice is told.
-    doubled = fixtures.ask("SELECT id FROM recipient WHERE possibly_duplicated")
-    assert len(smtp_server.mails) - messages <= len(doubled)
+    assert before == {name: group.living.get(name) for name in _PROCESSES}
+    assert [] == [event for event in _EVENTS_OF_DEFECTS if event in _logged(group)]
+    _check_stored_and_mailed(fixtures, smtp_server, messages=len(sender.accepted))
     assert [] == fixtures.ask("SELECT id FROM message WHERE deaths > 0")
     assert [] == failed_checks(own_settings, fixtures.database)
 
 
-def test_postroom_up_on_a_full_disk_refuses_and_goes_on_once_there_is_room() -> None:
+def test_postroom_up_on_a_full_disk_answers_503_and_recovers_once_there_is_space() -> None:
     with short_folder() as folder, small_disk(folder / "disk", 3 * _DISK_MB) as disk:
         platform = Platform(disk.path / "var")
         platform.start()
         try:
-            before = _our_children(platform)
-            # Logs, journals, mails and the broker's file have no room any more either.
+            before = _child_pids(platform)
+            # Logs, journals, mails and the broker's file have no space either.
             refused = _fill_until_refused(platform, disk)
             disk.clear()
             wait_until(lambda: platform.post("inbox-01", "email-01").status_code == 201, within_s=_RECOVERED_S)
-            after = _our_children(platform)
+            after = _child_pids(platform)
         finally:
             platform.stop()
 
@@ -226,42 +223,51 @@ def test_postroom_up_on_a_full_disk_refuses_and_goes_on_once_there_is_room() -> 
     assert before == after
 
 
+def _check_stored_and_mailed(fixtures: Fixtures, smtp_server: SmtpServer, *, messages: int) -> None:
+    """Check that each of these messages reached every inbox and was mailed, and that extra mails are flagged."""
+    assert (messages, _INBOX_LETTERS * messages) == tuple(fixtures.ask(_STORED, id=fixtures.client_id)[0])
+    assert messages == len({message_from_bytes(each.wire)["Message-ID"] for each in smtp_server.mails})
+    # A mail may have been in flight when PostgreSQL stopped; then its recipient is flagged.
+    possibly_duplicated = fixtures.ask("SELECT id FROM recipient WHERE possibly_duplicated")
+    assert len(smtp_server.mails) - messages <= len(possibly_duplicated)
+
+
 def _fill_until_refused(platform: Platform, disk: Disk) -> httpx2.Response:
     for number in range(1000):
         disk.fill()
-        answer = platform.post("inbox-01", "email-01", body=_long(f"order-{number}"))
+        answer = platform.post("inbox-01", "email-01", body=_long_body(f"order-{number}"))
         if answer.status_code != 201:
             return answer
     pytest.fail("the disk is never full")
 
 
-def _our_children(platform: Platform) -> list[int]:
+def _child_pids(platform: Platform) -> list[int]:
     return [platform.child(words).pid for words in ("-m api_stub", "worker decide", "worker smtp", "worker sink")]
 
 
-def _long(key: str) -> str:
-    """Write a long body, for each key the same, that PostgreSQL cannot make shorter."""
+def _long_body(key: str) -> str:
+    """Return a long body that PostgreSQL cannot compress, the same for each key."""
     return Random(key).randbytes(30_000).hex()
 
 
 def _is_settled(fixtures: Fixtures) -> bool:
-    fixtures.database.dispose()  # The test's own connections may have died.
+    fixtures.database.dispose()  # The test's own connections may be broken.
     return not fixtures.ask("SELECT FROM recipient WHERE state <> 'delivered' LIMIT 1")
 
 
-def _told(group: ProcessGroup) -> str:
-    """All that our processes logged."""
-    return "".join((group.folder / f"{name}.log").read_text() for name in _OURS)
+def _logged(group: ProcessGroup) -> str:
+    """Return all that our processes logged."""
+    return "".join((group.folder / f"{name}.log").read_text() for name in _PROCESSES)
 
 
-def _move_log(folder: Path, disk: Disk, server: Server) -> None:
-    """Have PostgreSQL write its log on this disk, in files of 1 MiB, so that a full disk is felt soon."""
-    place = disk.path / folder.name
-    shutil.copytree(folder, place)
+def _move_wal(folder: Path, disk: Disk, server: Server) -> None:
+    """Move the write-ahead log to this disk, in files of 1 MiB, so that a full disk has an effect soon."""
+    target = disk.path / folder.name
+    shutil.copytree(folder, target)
     shutil.rmtree(folder)
-    folder.symlink_to(place)
+    folder.symlink_to(target)
     if server.user:
-        for each in (place, *place.rglob("*")):
+        for each in (target, *target.rglob("*")):
             shutil.chown(each, server.user)
     program = Path(server.arguments[0]).with_name("pg_resetwal")
     command = [str(program), "-D", str(folder.parent), "--wal-segsize=1"]

@@ -1,4 +1,4 @@
-"""SIGTERM drains: what is under way is finished, nothing is lost, nothing doubled, and the end comes in time."""
+"""After SIGTERM a process finishes what is under way and exits in time; nothing is lost or done twice."""
 
 import signal
 import subprocess
@@ -26,61 +26,61 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("drills")
 _SETTLED_S = 60.0
-# docker-compose.yml: what an API process has from SIGTERM to SIGKILL.
-_GRACE_OF_API_S = 15.0
+# The time of an API process from SIGTERM to SIGKILL in docker-compose.yml.
+_API_STOP_GRACE_S = 15.0
 _MAILS = 12
 _MESSAGES = 120
-_LETTERS = 25 * _MESSAGES
-_WAITS_FOR_A_ROW = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+_INBOX_LETTERS = 25 * _MESSAGES
+_WAITING_FOR_A_LOCK = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 @pytest.fixture
-def valve(smtp_server: SmtpServer) -> Iterator[FaultProxy]:
-    """Give the way to that relay."""
-    with open_fault_proxy(smtp_server.port) as valve:
-        yield valve
+def proxy(smtp_server: SmtpServer) -> Iterator[FaultProxy]:
+    """Yield a proxy before the relay."""
+    with open_fault_proxy(smtp_server.port) as proxy:
+        yield proxy
 
 
 @pytest.fixture
-def group(fixtures: Fixtures, base_settings: Settings, tmp_path: Path, valve: FaultProxy) -> Iterator[ProcessGroup]:
-    """Give a crew without a bell, that sends four mails at once and gives each 3 s."""
+def group(fixtures: Fixtures, base_settings: Settings, tmp_path: Path, proxy: FaultProxy) -> Iterator[ProcessGroup]:
+    """Yield a process group without bells, which sends four mails at once with a deadline of 3 s each."""
     chosen = {"bell": False, "smtp_concurrency": 4, "smtp_timeout_s": 3, "send_deadline_s": 3}
-    with open_process_group(tmp_path, base_settings, smtp_url=f"smtp://127.0.0.1:{valve.port}", **chosen) as group:
+    with open_process_group(tmp_path, base_settings, smtp_url=f"smtp://127.0.0.1:{proxy.port}", **chosen) as group:
         group.key = key_of(fixtures, base_settings, fixtures.client_id)
         yield group
 
 
 def queue_mails(fixtures: Fixtures, settings: Settings) -> list[UUID]:
-    """Queue a dozen mails, due at once."""
+    """Queue a dozen mails, due at once, and return the ids of their messages."""
     ids = [fixtures.message(fixtures.account(Channel.EMAIL)) for _ in range(_MAILS)]
     decide(StepContext(settings, fixtures.database, SilentDoorbell()), ids)
     fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
     return ids
 
 
-def test_a_worker_that_is_asked_to_stop_while_it_sends_ends_every_mail_that_it_began(
-    fixtures: Fixtures, group: ProcessGroup, smtp_server: SmtpServer, valve: FaultProxy, base_settings: Settings
+def test_a_worker_stopped_while_it_sends_finishes_every_mail_that_it_began(
+    fixtures: Fixtures, group: ProcessGroup, smtp_server: SmtpServer, proxy: FaultProxy, base_settings: Settings
 ) -> None:
     queue_mails(fixtures, base_settings)
-    valve.delay(0.1)
+    proxy.delay(0.1)
     group.start(SMTP)
     wait_until(lambda: smtp_server.mails, within_s=START_S)
 
     code = group.stop(SMTP)
-    ended = dict(fixtures.ask("SELECT state, count(*) FROM recipient GROUP BY state"))
-    valve.let_flow()
+    states_at_exit = dict(fixtures.ask("SELECT state, count(*) FROM recipient GROUP BY state"))
+    proxy.let_flow()
     group.start(SMTP)
-    wait_until(lambda: _settled(fixtures, State.DELIVERED, _MAILS), within_s=_SETTLED_S)
+    wait_until(lambda: _have_state(fixtures, State.DELIVERED, _MAILS), within_s=_SETTLED_S)
 
     assert 0 == code
-    # Nothing is under way any more, nothing in doubt; what was not begun is left to the next.
-    assert set(ended) <= {State.DELIVERED, State.QUEUED}
-    assert 0 < ended[State.DELIVERED] < _MAILS
+    # No attempt is under way or unknown; mails that were not begun are left to the next worker.
+    assert set(states_at_exit) <= {State.DELIVERED, State.QUEUED}
+    assert 0 < states_at_exit[State.DELIVERED] < _MAILS
     assert _MAILS == len({each.recipients[0] for each in smtp_server.mails}) == len(smtp_server.mails)
     assert [] == fixtures.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1")
 
 
-def test_a_relay_that_says_nothing_holds_up_the_end_for_one_deadline_at_most(
+def test_a_relay_that_does_not_reply_delays_a_stop_by_one_deadline_at_most(
     fixtures: Fixtures, group: ProcessGroup, smtp_server: SmtpServer, base_settings: Settings
 ) -> None:
     queue_mails(fixtures, base_settings)
@@ -95,7 +95,7 @@ def test_a_relay_that_says_nothing_holds_up_the_end_for_one_deadline_at_most(
     assert [] == fixtures.ask("SELECT id FROM recipient WHERE state IN ('claimed', 'unknown')")
 
 
-def test_a_worker_that_is_asked_to_stop_while_it_decides_leaves_no_letter_out_and_writes_none_twice(
+def test_a_worker_stopped_while_it_decides_omits_and_repeats_no_inbox_letter(
     fixtures: Fixtures, group: ProcessGroup
 ) -> None:
     accounts = fixtures.accounts(25)
@@ -106,25 +106,23 @@ def test_a_worker_that_is_asked_to_stop_while_it_decides_leaves_no_letter_out_an
     wait_until(lambda: fixtures.count("inbox_letter"), within_s=START_S)
 
     code = group.stop(DECIDE)
-    meanwhile = fixtures.count("inbox_letter")
+    delivered_at_exit = fixtures.count("inbox_letter")
     group.start(DECIDE)
-    wait_until(lambda: _settled(fixtures, State.DELIVERED, _LETTERS), within_s=_SETTLED_S)
+    wait_until(lambda: _have_state(fixtures, State.DELIVERED, _INBOX_LETTERS), within_s=_SETTLED_S)
 
     assert 0 == code
-    assert 0 < meanwhile < _LETTERS
-    assert _LETTERS == fixtures.count("inbox_letter")
+    assert 0 < delivered_at_exit < _INBOX_LETTERS
+    assert _INBOX_LETTERS == fixtures.count("inbox_letter")
 
 
-def test_a_worker_that_is_asked_to_stop_in_the_midst_of_a_decision_commits_it_first(
-    fixtures: Fixtures, group: ProcessGroup
-) -> None:
+def test_a_worker_stopped_during_a_decision_commits_it_first(fixtures: Fixtures, group: ProcessGroup) -> None:
     message_id = fixtures.message(fixtures.account())
     fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
     group.start(DECIDE)
     with transaction(fixtures.database) as db:
         disable_idle_timeout(db)
         db.execute(text("SELECT id FROM recipient FOR UPDATE"))
-        wait_until(lambda: fixtures.ask(_WAITS_FOR_A_ROW), within_s=START_S)
+        wait_until(lambda: fixtures.ask(_WAITING_FOR_A_LOCK), within_s=START_S)
 
         group.send_signal(DECIDE, signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
@@ -134,7 +132,7 @@ def test_a_worker_that_is_asked_to_stop_in_the_midst_of_a_decision_commits_it_fi
     assert [State.DELIVERED] == fixtures.states(message_id)
 
 
-def test_a_request_that_waits_for_its_verdict_is_answered_although_the_door_closes(
+def test_a_request_that_waits_for_its_verdict_is_answered_when_the_api_is_stopped(
     fixtures: Fixtures, group: ProcessGroup
 ) -> None:
     account_id = fixtures.account()
@@ -142,19 +140,19 @@ def test_a_request_that_waits_for_its_verdict_is_answered_although_the_door_clos
     group.await_ready(fixtures.database)
 
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(group.post, account_id, prefer="wait=10")
+        request = pool.submit(group.post, account_id, prefer="wait=10")
         wait_until(lambda: fixtures.count("message"))
-        began = monotonic()
+        started_at = monotonic()
         code = group.stop(API)
-        took_s = monotonic() - began
-        answer = asked.result()
+        took_s = monotonic() - started_at
+        answer = request.result()
 
-    # uvicorn raises the signal again once it is done, so that whoever sent it sees that it was heard.
+    # uvicorn raises the signal again after its shutdown, so that the exit code shows it to the parent process.
     assert code in {0, -signal.SIGTERM}
     assert (201, "in_delivery") == (answer.status_code, answer.json()["meta"]["status_reason"])
-    assert took_s < _GRACE_OF_API_S
+    assert took_s < _API_STOP_GRACE_S
 
 
-def _settled(fixtures: Fixtures, state: State, number: int) -> bool:
+def _have_state(fixtures: Fixtures, state: State, number: int) -> bool:
     (row,) = fixtures.ask("SELECT count(*) FROM recipient WHERE state = :state", state=state)
     return bool(row[0] == number)

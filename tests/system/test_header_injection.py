@@ -1,4 +1,4 @@
-"""Mail header injection, from the HTTP request to what the mail server received: it says what was meant, or nothing."""
+"""Texts that try to inject mail headers arrive unchanged in the right header, or are refused."""
 
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
@@ -20,7 +20,7 @@ _HEADERS = {
     "From", "To", "Reply-To", "Subject", "Date", "Message-ID", "List-Unsubscribe", "List-Unsubscribe-Post",
     "Auto-Submitted", "MIME-Version", "Content-Type", "Content-Transfer-Encoding",
 }  # fmt: skip
-# Legal texts that some writer or reader of mail takes for more than text.
+# Legal texts that some programs that write or read mail treat as more than text.
 _LEGAL = [
     f"=?utf-8?q?=0D=0ABcc:{_BCC}?=",
     "=?utf-8?B?DQpCY2M6IHZpY3RpbUBleGFtcGxlLmNvbQ==?=",
@@ -57,8 +57,8 @@ _FORBIDDEN = ["\r\n", "\n", "\r", "\0", "\x0b", "\x0c", "\x1c", "\x85", "\u2028"
 
 
 @pytest.mark.parametrize("text", _LEGAL)
-def test_a_hostile_text_arrives_as_that_text(platform: Platform, text: str) -> None:
-    account_id = _enroll(platform, name=text)
+def test_a_hostile_text_arrives_unchanged(platform: Platform, text: str) -> None:
+    account_id = _create_account(platform, name=text)
     hostile = {"sender_name": text, "sender_email": "=?utf-8?q?a?=@example.com", "subject": text, "body": f".\n{text}"}
 
     sent = _send(platform, account_id, **hostile)
@@ -67,15 +67,15 @@ def test_a_hostile_text_arrives_as_that_text(platform: Platform, text: str) -> N
     assert set(mail.keys()) <= _HEADERS
     assert len(mail.keys()) == len(set(mail.keys()))
     assert text == _read(mail["Subject"])
-    assert (text, "messages@postroom.localhost") == _person(mail["From"])
-    assert (text, f"{account_id}@example.com") == _person(mail["To"])
-    assert (text, "=?utf-8?q?a?=@example.com") == _person(mail["Reply-To"])
+    assert (text, "messages@postroom.localhost") == _read_address(mail["From"])
+    assert (text, f"{account_id}@example.com") == _read_address(mail["To"])
+    assert (text, "=?utf-8?q?a?=@example.com") == _read_address(mail["Reply-To"])
     assert f".\n{text}" == _body(mail).rstrip("\n")
 
 
 @pytest.mark.parametrize("text", _FORBIDDEN, ids=ascii)
 def test_a_line_break_in_a_header_is_refused_and_nothing_is_sent(platform: Platform, text: str) -> None:
-    account_id = _enroll(platform, name="Ada")
+    account_id = _create_account(platform, name="Ada")
     injected = f"Ada{text}Bcc: {_BCC}"
 
     answers = [_send(platform, account_id, **{field: injected}) for field in ("sender_name", "subject", "sender_email")]
@@ -86,7 +86,7 @@ def test_a_line_break_in_a_header_is_refused_and_nothing_is_sent(platform: Platf
     assert [] == [mail for mail in platform.mails() if f"{account_id}@example.com" in mail["rcpt_to"]]
 
 
-def test_no_mail_ever_went_to_somebody_who_was_injected(platform: Platform) -> None:
+def test_no_mail_was_sent_to_the_injected_address(platform: Platform) -> None:
     assert [] == [mail for mail in platform.mails() if _BCC in mail["rcpt_to"]]
 
 
@@ -95,8 +95,8 @@ def _put(platform: Platform, account_id: str, fields: dict[str, Any], below: str
     return httpx2.put(url, json=fields, headers=platform.headers)
 
 
-def _enroll(platform: Platform, name: str) -> str:
-    """Make an account that is reached by e-mail."""
+def _create_account(platform: Platform, name: str) -> str:
+    """Create an account that is reached by e-mail, and return its id."""
     account_id = str(uuid4())
     assert 201 == _put(platform, account_id, {"name": name, "email": f"{account_id}@example.com"}).status_code
     assert 200 == _put(platform, account_id, {"channel": "email"}, "/preferences").status_code
@@ -114,10 +114,10 @@ def _send(platform: Platform, account_id: str, **fields: str) -> httpx2.Response
 
 
 def _mail(platform: Platform, message_uuid: str) -> Message:
-    mark = message_uuid.replace("-", "")
+    id_part = message_uuid.replace("-", "")
 
     def found() -> list[str]:
-        return [each["raw"] for each in platform.mails() if mark in each["raw"].partition("\n\n")[0]]
+        return [each["raw"] for each in platform.mails() if id_part in each["raw"].partition("\n\n")[0]]
 
     wait_until(found)
     (raw,) = found()
@@ -128,7 +128,7 @@ def _read(value: str) -> str:
     return str(make_header(decode_header(value.replace("\r\n", "").replace("\n", ""))))
 
 
-def _person(value: str) -> tuple[str, str]:
+def _read_address(value: str) -> tuple[str, str]:
     ((name, address),) = getaddresses([value])
     return _read(name), address
 

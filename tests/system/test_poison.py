@@ -1,4 +1,4 @@
-"""What kills every worker that touches it is set aside after three deaths; malformed elements kill nobody."""
+"""A recipient or message that crashes workers is parked after three crashes; malformed elements crash no worker."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ from tests.support.smtp_server import SmtpServer
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("drills")
-_PLACE = ROOT / "tests" / "programs" / "poison"
+_CRASHING_PATCH = ROOT / "tests" / "programs" / "poison"
 _SETTLED_S = 90.0
 _GARBAGE = (
     *("x", "{}", "[]", "null", "7", b"\xff\x00", "[" * 100_000),
@@ -36,27 +36,27 @@ _GARBAGE = (
 def group(
     fixtures: Fixtures, base_settings: Settings, tmp_path: Path, smtp_server: SmtpServer
 ) -> Iterator[ProcessGroup]:
-    """Give workers, one of a kind, that look for phrases."""
+    """Yield a process group whose workers look for phrases and have short timeouts."""
     del fixtures
     chosen = {"hold_phrases": "wire the money", "send_deadline_s": 3, "smtp_timeout_s": 3}
     with open_process_group(tmp_path, base_settings, smtp_url=smtp_server.url, **chosen) as group:
         yield group
 
 
-def keep_alive(group: ProcessGroup, deaths: list[int], is_so: Callable[[], object]) -> Callable[[], bool]:
-    """Start again whoever died, as a supervisor does, until it is so; note every death."""
+def restarting(group: ProcessGroup, exit_codes: list[int], condition: Callable[[], object]) -> Callable[[], bool]:
+    """Return a check that restarts crashed processes as a supervisor does, and adds their exit codes to the list."""
 
-    def look() -> bool:
+    def restart_and_check() -> bool:
         for name in [each for each in group.processes if each not in group.living]:
-            deaths.append(group.processes.pop(name).returncode)
+            exit_codes.append(group.processes.pop(name).returncode)
             _start(group, name)
-        return bool(is_so())
+        return bool(condition())
 
-    return look
+    return restart_and_check
 
 
 def _start(group: ProcessGroup, *names: str) -> None:
-    group.start(*names, PYTHONPATH=f"{_PLACE}:{ROOT}")
+    group.start(*names, PYTHONPATH=f"{_CRASHING_PATCH}:{ROOT}")
 
 
 @pytest.mark.parametrize(
@@ -67,29 +67,31 @@ def _start(group: ProcessGroup, *names: str) -> None:
     ],
     ids=["a message", "a recipient"],
 )
-def test_poison_is_set_aside_after_three_deaths_and_its_neighbours_are_delivered(  # noqa: PLR0917 - pytest's
+def test_poison_is_parked_after_three_crashes_and_other_messages_are_delivered(  # noqa: PLR0917 - pytest's
     fixtures: Fixtures, group: ProcessGroup, smtp_server: SmtpServer, fields: dict[str, Any], email: str, state: State
 ) -> None:
-    neighbours = [fixtures.message(fixtures.account(Channel.EMAIL), fixtures.account()) for _ in range(20)]
+    others = [fixtures.message(fixtures.account(Channel.EMAIL), fixtures.account()) for _ in range(20)]
     poison = fixtures.message(fixtures.account(Channel.EMAIL, email=email), **fields)
-    neighbours += [fixtures.message(fixtures.account(Channel.EMAIL), fixtures.account()) for _ in range(20)]
+    others += [fixtures.message(fixtures.account(Channel.EMAIL), fixtures.account()) for _ in range(20)]
     fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
-    deaths: list[int] = []
+    exit_codes: list[int] = []
     _start(group, DECIDE, SMTP)
 
-    wait_until(keep_alive(group, deaths, lambda: [Reason.POISONED] == fixtures.reasons(poison)), within_s=_SETTLED_S)
-    wait_until(keep_alive(group, deaths, lambda: _only_open(fixtures, poison)), within_s=_SETTLED_S)
+    wait_until(
+        restarting(group, exit_codes, lambda: [Reason.POISONED] == fixtures.reasons(poison)), within_s=_SETTLED_S
+    )
+    wait_until(restarting(group, exit_codes, lambda: _only_open(fixtures, poison)), within_s=_SETTLED_S)
 
-    # A bell notes nothing of what it works on, so that a message may cost one death more: the bell's own.
-    assert deaths in ([-9] * 3, [-9] * 4)
+    # A bell does not record what it works on, so a message may crash one worker more: the one that read its bell.
+    assert exit_codes in ([-9] * 3, [-9] * 4)
     assert [state] == fixtures.states(poison)
-    assert 2 * len(neighbours) == _delivered(fixtures)
-    assert len(neighbours) == len({each.recipients[0] for each in smtp_server.mails})
-    assert [str(poison)] == _shown(group, "queues")["set_aside"]
-    assert [str(poison)] == _set_aside(_shown(group, "doctor"))
+    assert 2 * len(others) == _delivered(fixtures)
+    assert len(others) == len({each.recipients[0] for each in smtp_server.mails})
+    assert [str(poison)] == _run_command(group, "queues")["set_aside"]
+    assert [str(poison)] == _parked_of(_run_command(group, "doctor"))
 
 
-def test_malformed_elements_kill_no_worker_and_hold_nothing_up(
+def test_malformed_elements_crash_no_worker_and_delay_no_message(
     fixtures: Fixtures, group: ProcessGroup, broker: Redis, base_settings: Settings
 ) -> None:
     group.start(DECIDE, SMTP)
@@ -103,7 +105,7 @@ def test_malformed_elements_kill_no_worker_and_hold_nothing_up(
     app = make_app(base_settings)
     app.send_task(StepName.DECIDE, ([str(message_id)],), queue=QueueName.DECIDE, retry=False)
     app.close()
-    # Behind the garbage, by its bell; five seconds is what a worker that died of it would have to be back in.
+    # The bell is behind the malformed elements. A crashed worker would have five seconds to be back.
     wait_until(lambda: {State.DELIVERED} == set(fixtures.states(message_id)), within_s=5 + 10)
 
     wait_until(lambda: 0 == sum(broker.llen(each) for each in QueueName))
@@ -111,7 +113,7 @@ def test_malformed_elements_kill_no_worker_and_hold_nothing_up(
 
 
 def _only_open(fixtures: Fixtures, poison: UUID) -> bool:
-    """Return whether only this message is open. Mails that were cut off are due at once, not in two minutes."""
+    """Make interrupted mails due at once, not in two minutes, and return whether only this message is open."""
     fixtures.ask("UPDATE recipient SET due_at = clock_timestamp() WHERE state = 'unknown'")
     return _open_messages(fixtures) == [poison]
 
@@ -125,14 +127,14 @@ def _delivered(fixtures: Fixtures) -> int:
     return int(row[0])
 
 
-def _shown(group: ProcessGroup, command: str) -> dict[str, Any]:
-    """Ask as an operator does."""
+def _run_command(group: ProcessGroup, command: str) -> dict[str, Any]:
+    """Run a command as an operator does, and return its JSON output."""
     group.run(command, sys.executable, "-m", "worker", command, "--json")
     group.processes.pop(command).wait(_SETTLED_S)
-    shown: dict[str, Any] = json.loads((group.folder / f"{command}.log").read_text())
-    return shown
+    output: dict[str, Any] = json.loads((group.folder / f"{command}.log").read_text())
+    return output
 
 
-def _set_aside(doctor: dict[str, Any]) -> list[str]:
+def _parked_of(doctor: dict[str, Any]) -> list[str]:
     (line,) = [each for each in doctor["checks"] if each["name"] == "nothing is set aside"]
     return list(line["rows"])

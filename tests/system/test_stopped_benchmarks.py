@@ -1,4 +1,4 @@
-"""A benchmark that is told to end leaves nothing behind: no server and no worker."""
+"""A benchmark that gets a stop signal leaves no server and no worker running."""
 
 import signal
 import subprocess
@@ -18,18 +18,18 @@ with open_servers(), running(("sleep", "600"), lambda: True):
 """
 
 
-@pytest.mark.parametrize("farewell", [signal.SIGTERM, signal.SIGINT])
-def test_a_benchmark_that_is_told_to_end_stops_all_that_it_started(farewell: signal.Signals) -> None:
+@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
+def test_a_benchmark_that_gets_a_stop_signal_stops_all_processes_that_it_started(stop_signal: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", _BENCHMARK], cwd=ROOT, stdout=subprocess.PIPE) as benchmark:
         assert benchmark.stdout is not None
         assert benchmark.stdout.readline() == b"ready\n"
         started = psutil.Process(benchmark.pid).children(recursive=True)
         names = {each.name() for each in started}
-        benchmark.send_signal(farewell)
+        benchmark.send_signal(stop_signal)
         code = benchmark.wait(60)
 
     _, alive = psutil.wait_procs(started, timeout=5)
     for each in alive:
         each.kill()
     assert {"postgres", "sleep"} <= names
-    assert ([], 128 + farewell) == (alive, code)
+    assert ([], 128 + stop_signal) == (alive, code)

@@ -1,4 +1,4 @@
-"""`postroom up` keeps everything running, and stops all of it."""
+"""`postroom up` restarts every process that stops, and stops all of them on SIGTERM and Ctrl-C."""
 
 import signal
 import socket
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.xdist_group("supervisor")
 CHILDREN = ("-m api_stub", "worker decide", "worker smtp", "worker sink", "valkey-server", "bin/postgres")
 
 
-def test_every_child_that_dies_runs_again_within_five_seconds(own_platform: Platform) -> None:
+def test_every_killed_child_runs_again_within_five_seconds(own_platform: Platform) -> None:
     killed = {words: own_platform.child(words).pid for words in CHILDREN}
 
     for pid in killed.values():
@@ -26,12 +26,12 @@ def test_every_child_that_dies_runs_again_within_five_seconds(own_platform: Plat
 
 
 def test_sigterm_stops_everything_within_twenty_seconds(own_platform: Platform) -> None:
-    begun = monotonic()
+    started_at = monotonic()
 
     code = own_platform.stop(signal.SIGTERM)
 
     assert 0 == code
-    assert monotonic() - begun < 20
+    assert monotonic() - started_at < 20
     assert [] == own_platform.processes()
 
 
@@ -42,7 +42,7 @@ def test_ctrl_c_stops_everything(own_platform: Platform) -> None:
     assert [] == own_platform.processes()
 
 
-def test_after_the_supervisor_was_killed_the_next_start_finds_every_message(own_platform: Platform) -> None:
+def test_after_the_supervisor_was_killed_the_next_start_has_every_message(own_platform: Platform) -> None:
     sent = own_platform.post("inbox-01", "email-01")
     own_platform.stop(signal.SIGKILL)
     orphans = {process.pid for process in own_platform.processes()}
@@ -56,7 +56,7 @@ def test_after_the_supervisor_was_killed_the_next_start_finds_every_message(own_
     assert not orphans & {process.pid for process in own_platform.processes()}
 
 
-def test_a_second_start_from_the_same_data_says_who_runs_already(own_platform: Platform) -> None:
+def test_a_second_start_from_the_same_data_is_refused_with_a_sentence(own_platform: Platform) -> None:
     second = postroom("up", "--port", str(free_port()), "--data", str(own_platform.data), cwd=own_platform.data.parent)
 
     assert 1 == second.returncode
@@ -64,7 +64,7 @@ def test_a_second_start_from_the_same_data_says_who_runs_already(own_platform: P
     assert "Traceback" not in second.stderr
 
 
-def test_a_taken_port_is_one_clear_sentence() -> None:
+def test_a_port_in_use_is_reported_in_one_sentence() -> None:
     with short_folder() as folder, socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -88,10 +88,10 @@ def _is_delivered(platform: Platform) -> bool:
     return answer.status_code == 201 and answer.json()["meta"]["status_reason"] == "delivered"
 
 
-def test_a_wrong_setting_is_named_before_anything_starts() -> None:
+def test_an_invalid_setting_is_named_before_anything_starts() -> None:
     with short_folder() as folder:
-        wrong = {"POSTROOM_TOKEN_LIFETIME_S": "5"}
-        answer = postroom("up", "--port", str(free_port()), "--data", str(folder / "var"), cwd=folder, more=wrong)
+        invalid = {"POSTROOM_TOKEN_LIFETIME_S": "5"}
+        answer = postroom("up", "--port", str(free_port()), "--data", str(folder / "var"), cwd=folder, more=invalid)
 
     assert 1 == answer.returncode
     assert "POSTROOM_TOKEN_LIFETIME_S" in answer.stderr

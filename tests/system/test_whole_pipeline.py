@@ -1,4 +1,4 @@
-"""A message goes in by HTTP and comes out delivered, on the platform that `make up` starts."""
+"""A message that is sent by HTTP is delivered by the processes that `make up` starts."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.xdist_group("platform")
 
 
-def test_the_printed_curl_is_answered_with_the_truth(platform: Platform) -> None:
+def test_the_printed_curl_command_gets_a_correct_answer(platform: Platform) -> None:
     curl = platform.told[platform.told.index("curl") :]
 
     answer = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True).stdout
@@ -24,7 +24,7 @@ def test_the_printed_curl_is_answered_with_the_truth(platform: Platform) -> None
     assert [platform.account("closed-to-all-1"), platform.account("mailbox-550")] == meta["failed_recipients"]
 
 
-def test_each_recipient_of_a_mixed_message_stands_where_it_should(platform: Platform) -> None:
+def test_each_recipient_of_a_mixed_message_has_its_own_state(platform: Platform) -> None:
     sent = platform.post("inbox-02", "email-02", "closed-to-all-2", "mailbox-550", "mailbox-451", "jobs-only-1")
 
     data = platform.get(sent.headers["location"]).json()["data"]
@@ -37,11 +37,11 @@ def test_each_recipient_of_a_mixed_message_stands_where_it_should(platform: Plat
         "mailbox-451": ("retrying", "try_later"),
         "jobs-only-1": ("blocked", "type_not_accepted"),
     }
-    stands = {each["uuid"]: (each["state"], each["reason"]) for each in data["recipients"]}
-    assert {platform.account(name): standing for name, standing in expected.items()} == stands
+    actual = {each["uuid"]: (each["state"], each["reason"]) for each in data["recipients"]}
+    assert {platform.account(name): expectation for name, expectation in expected.items()} == actual
 
 
-def test_the_mail_has_the_headers_of_a_good_citizen(platform: Platform) -> None:
+def test_a_mail_has_all_recommended_headers(platform: Platform) -> None:
     subject = "Über die Brücke, " + "sehr " * 20
     platform.post("email-03", sender_name="Zoë Ångström", sender_email="zoe@example.com", subject=subject, body="ß\r\n")
 
@@ -54,13 +54,13 @@ def test_the_mail_has_the_headers_of_a_good_citizen(platform: Platform) -> None:
     assert "ß\n" == mail.get_content().replace("\r\n", "\n")
     assert 1 == len(mail.get_all("message-id", []))
     assert {"Date", "List-Unsubscribe"} <= set(mail.keys())
-    # An address that is folded or encoded is not read by the programs that unsubscribe (RFC 8058 section 2).
+    # Programs that unsubscribe do not read an address that is folded or encoded (RFC 8058 section 2).
     folded = [line for line in raw.splitlines() if not line.startswith("List-Unsubscribe:")]
     assert max(map(len, folded)) <= 78
     assert mail["list-unsubscribe"].startswith("<http")
 
 
-def test_the_inbox_shows_the_letter(platform: Platform) -> None:
+def test_the_inbox_lists_the_message(platform: Platform) -> None:
     sent = platform.post("inbox-04", subject="For the inbox")
 
     letters = platform.get(f"/accounts/{platform.account('inbox-04')}/inbox").json()["data"]
@@ -70,7 +70,7 @@ def test_the_inbox_shows_the_letter(platform: Platform) -> None:
     ]
 
 
-def test_a_flagged_message_waits_for_staff_and_goes_out_when_they_approve(platform: Platform) -> None:
+def test_a_flagged_message_waits_for_staff_and_is_delivered_when_they_approve(platform: Platform) -> None:
     meta = platform.post("inbox-05", "email-05", body="By WIRE\ntransfer only").json()["meta"]
     held_mails = [mail for mail in platform.mails() if mail["rcpt_to"][0].startswith("email-05")]
 
@@ -93,41 +93,41 @@ def test_a_message_that_staff_reject_is_rejected(platform: Platform) -> None:
     assert ("rejected", "refused_by_staff") == (after["status"], after["status_reason"])
 
 
-def test_why_tells_in_plain_words_what_happened_and_what_happens_next(platform: Platform) -> None:
+def test_why_explains_what_happened_and_what_happens_next(platform: Platform) -> None:
     meta = platform.post("inbox-07", "mailbox-451", "closed-to-all-3").json()["meta"]
 
-    told = platform.command("why", meta["message_uuid"]).stdout
+    output = platform.command("why", meta["message_uuid"]).stdout
 
-    assert "delivered by in-app inbox" in told
-    assert "the account accepts no messages from anybody" in told
-    assert "the mail server asked to try later" in told
-    assert "next: the next attempt is made in" in told
+    assert "delivered by in-app inbox" in output
+    assert "the account accepts no messages from anybody" in output
+    assert "the mail server asked to try later" in output
+    assert "next: the next attempt is made in" in output
 
 
-def test_why_answers_programs_in_json(platform: Platform) -> None:
+def test_why_prints_json(platform: Platform) -> None:
     meta = platform.post("inbox-08", "mailbox-451").json()["meta"]
 
-    told = json.loads(platform.command("why", meta["message_uuid"], "--json").stdout)
+    output = json.loads(platform.command("why", meta["message_uuid"], "--json").stdout)
 
-    assert (meta["message_uuid"], "sent") == (told["message_uuid"], told["status"])
-    assert ["delivered", "retrying"] == [each["state"] for each in told["recipients"]]
+    assert (meta["message_uuid"], "sent") == (output["message_uuid"], output["status"])
+    assert ["delivered", "retrying"] == [each["state"] for each in output["recipients"]]
 
 
-def test_why_says_when_there_is_no_such_message(platform: Platform) -> None:
+def test_why_reports_an_unknown_message(platform: Platform) -> None:
     answer = platform.command("why", platform.account("inbox-01"))
 
     assert 1 == answer.returncode
     assert "there is no message" in answer.stderr
 
 
-def test_queues_shows_broker_database_and_workers(platform: Platform) -> None:
-    told = json.loads(platform.command("queues", "--json").stdout)
+def test_queues_lists_queues_and_workers(platform: Platform) -> None:
+    output = json.loads(platform.command("queues", "--json").stdout)
 
-    assert ["accept", "decide", "vetting", "deliver.smtp"] == [each["name"] for each in told["queues"]]
-    assert [["accept", "decide", "vetting"], ["deliver.smtp"]] == sorted(each["queues"] for each in told["workers"])
+    assert ["accept", "decide", "vetting", "deliver.smtp"] == [each["name"] for each in output["queues"]]
+    assert [["accept", "decide", "vetting"], ["deliver.smtp"]] == sorted(each["queues"] for each in output["workers"])
 
 
-def test_demo_json_tells_programs_all_they_need(platform: Platform) -> None:
+def test_demo_json_has_all_that_programs_need(platform: Platform) -> None:
     facts = platform.facts
 
     notes = [(account["channel"], account["note"]) for account in facts["accounts"]]

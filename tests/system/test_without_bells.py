@@ -1,4 +1,4 @@
-"""With the bell turned off, or without any broker, everything is delivered all the same: the sweep does it."""
+"""Without bells or without any broker, the sweep still delivers everything."""
 
 import os
 import subprocess
@@ -24,18 +24,21 @@ _PROGRAMS = (("-m", "worker", "worker", "decide"), ("-m", "worker", "worker", "s
 
 
 @pytest.mark.parametrize(
-    "handicap",
+    "overrides",
     [{"POSTROOM_BELL": "false"}, {"BROKER_URL": "redis://127.0.0.1:1/0"}],
     ids=["the bell is off", "there is no broker"],
 )
-def test_everything_is_delivered_only_later(
-    handicap: dict[str, str], database: Database, base_settings: Settings
+def test_everything_is_delivered_without_bells_only_later(
+    overrides: dict[str, str], database: Database, base_settings: Settings
 ) -> None:
     fixtures = Fixtures(database)
     accounts = [fixtures.account(), fixtures.account(Channel.EMAIL), fixtures.account(is_closed=True)]
     key = _key(fixtures, base_settings)
 
-    with open_smtp_server() as smtp_server, _running(base_settings, smtp_server.url, handicap) as base_url:
+    with (
+        open_smtp_server() as smtp_server,
+        _run_processes(base_settings, smtp_server.url, overrides) as base_url,
+    ):
         message = {"recipient_uuids": [str(each) for each in accounts], "sender_name": "A", "subject": "S", "body": "B"}
         sent = httpx2.post(f"{base_url}/messages", json=message, headers={"X-API-Key": key, "Prefer": "wait=0"})
         wait_until(lambda: _reason(base_url, sent, key) == "delivered_in_part", within_s=30)
@@ -52,15 +55,15 @@ def _reason(base_url: str, sent: httpx2.Response, key: str) -> str:
 
 
 def _key(fixtures: Fixtures, settings: Settings) -> str:
-    minted = generate_credential(CredentialKind.API_KEY, settings.pepper)
+    credential = generate_credential(CredentialKind.API_KEY, settings.pepper)
     with transaction(fixtures.database) as db:
-        clients.add_credentials(db, fixtures.client_id, [minted])
-    return minted.text.get_secret_value()
+        clients.add_credentials(db, fixtures.client_id, [credential])
+    return credential.text.get_secret_value()
 
 
 @contextmanager
-def _running(settings: Settings, smtp_url: str, handicap: dict[str, str]) -> Iterator[str]:
-    """Run an API process and the workers on the servers of the tests; the sweep takes what is a second old."""
+def _run_processes(settings: Settings, smtp_url: str, overrides: dict[str, str]) -> Iterator[str]:
+    """Run an API process and the workers on the servers of the tests, with a grace of one second."""
     environment = {
         **os.environ,  # noqa: TID251 - what children inherit
         "DATABASE_URL": settings.database_url.get_secret_value(),
@@ -68,7 +71,7 @@ def _running(settings: Settings, smtp_url: str, handicap: dict[str, str]) -> Ite
         "SMTP_URL": smtp_url,
         "POSTROOM_PEPPER": settings.pepper.get_secret_value(),
         "POSTROOM_BELL_GRACE_S": "1",
-        **handicap,
+        **overrides,
     }
     port = free_port()
     with ExitStack() as stack:
