@@ -6,6 +6,7 @@ import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,13 @@ class Passage:
         return self.kind == "docstring" and _OPENINGS.match(self.text.strip()) is not None
 
 
-def prose() -> Iterator[Passage]:
+@cache
+def prose() -> tuple[Passage, ...]:
+    """Return all prose of the repository."""
+    return tuple(read_prose())
+
+
+def read_prose() -> Iterator[Passage]:
     """Yield all prose of the repository."""
     for path in python_files():
         yield from prose_of_python(name_of(path), path.read_text(encoding="utf-8"))
@@ -76,6 +83,7 @@ def prose_of_python(place: str, text: str) -> Iterator[Passage]:
     """Yield all prose of a Python file. Strings of tests are data: what a client may send, not what we write."""
     tree = ast.parse(text)
     docstrings = list(docstrings_of(tree))
+    known = {id(node) for node in docstrings}
     yield from (Passage(place, node.lineno, "docstring", str(node.value)) for node in docstrings)
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
@@ -83,7 +91,7 @@ def prose_of_python(place: str, text: str) -> Iterator[Passage]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
             yield Passage(place, node.lineno, "name", node.name.replace("_", " "))
-        elif isinstance(node, ast.Constant) and node not in docstrings and not place.startswith("tests/"):
+        elif isinstance(node, ast.Constant) and id(node) not in known and not place.startswith("tests/"):
             yield from string_of(place, node)
 
 
