@@ -2,8 +2,14 @@
 
 import ast
 import subprocess
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+from delivery import vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("api_stub", "delivery", "tasks", "worker")
@@ -61,3 +67,15 @@ def read_text(name: str) -> str:
 def parse(path: Path) -> ast.Module:
     """Parse a Python file."""
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def compose_file() -> dict[str, Any]:
+    """Return the content of docker-compose.yml."""
+    content: dict[str, Any] = yaml.safe_load(read_text("docker-compose.yml"))
+    return content
+
+
+def vocabulary_enums() -> list[type[StrEnum]]:
+    """Return every enumeration of the vocabulary, in its order."""
+    classes = [each for each in vars(vocabulary).values() if isinstance(each, type) and issubclass(each, StrEnum)]
+    return [each for each in classes if each is not StrEnum]
