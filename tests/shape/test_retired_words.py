@@ -120,7 +120,6 @@ DEFINITIONS = {
     "may": "require_scope",
     "mint": "generate_credential",
     "note_answer": "record_reply",
-    "place": "decide_recipient",
     "rule": "close_case",
     "settle": "resolve_without_network",
     "standing": "status",
@@ -222,7 +221,7 @@ def test_a_retired_identifier_is_found(code: str, expected: str) -> None:
 
 
 def test_an_ordinary_word_is_refused_as_a_definition_of_the_product_only() -> None:
-    used, defined = ast.parse("look = place(rule=may.conclude)"), ast.parse("def look(): ...")
+    used, defined = ast.parse("look = settle(rule=may.conclude)"), ast.parse("def look(): ...")
 
     assert [] == [*retired_identifiers(used, is_product=True), *retired_identifiers(defined, is_product=False)]
 
