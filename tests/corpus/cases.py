@@ -1,4 +1,4 @@
-"""Reading the corpus, and writing its requests as bytes."""
+"""Read the corpus and write its requests as bytes."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _FOLDER = Path(__file__).parent
 _REPETITION = re.compile(r"\{(\d+)\*(.*?)\}", re.DOTALL)
 _NAME = re.compile(r"\{(\w+)\}")
 _BYTE = re.compile(rb"\\x([0-9a-f]{2})")
-# The word that an answer must never echo.
+# A word that no answer may echo.
 MARK = "Zanzibar"
 _MESSAGE = {
     "recipient_uuids": ["{inbox}"],
@@ -22,13 +22,18 @@ _MESSAGE = {
     "subject": f"From {MARK}",
     "body": f"A word from {MARK}.\n",
 }
-_USUAL = ("Host: postroom.example", "X-API-Key: {key}", "Prefer: respond-async", "Content-Type: application/json")
+_DEFAULT_HEADERS = (
+    "Host: postroom.example",
+    "X-API-Key: {key}",
+    "Prefer: respond-async",
+    "Content-Type: application/json",
+)
 Values = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedAnswer:
-    """One answer: its status (None: malformed), its faults in their order and its `error`, where they are told."""
+    """One answer: its status (None: malformed), its field errors in order and its `error`, where the case has them."""
 
     status: int | None
     faults: tuple[tuple[str, str], ...]
@@ -37,7 +42,7 @@ class ExpectedAnswer:
 
 @dataclass(frozen=True)
 class HostileRequest:
-    """One case; `told` is what the file says of it."""
+    """One case; `told` holds its keys as the file has them."""
 
     group: str
     told: Mapping[str, Any]
@@ -49,69 +54,69 @@ class HostileRequest:
 
     @cached_property
     def answers(self) -> list[ExpectedAnswer]:
-        """What is answered, one after the other."""
-        told, times = self.told["answer"], int(self.told.get("times", 1))
-        return [_expected(str(each)) for each in (told if isinstance(told, list) else [told])] * times
+        """The expected answers, in order."""
+        answer, times = self.told["answer"], int(self.told.get("times", 1))
+        return [_expected(str(each)) for each in (answer if isinstance(answer, list) else [answer])] * times
 
     @property
     def headers(self) -> Mapping[str, str | None]:
-        """What the last answer's headers say, or None for those that must not be there."""
+        """The headers of the last answer, with None for those that must be absent."""
         headers: Mapping[str, str | None] = self.told.get("headers", {})
         return headers
 
     @property
     def stored(self) -> int:
-        """How many messages it stores."""
+        """How many messages the case stores."""
         return int(self.told.get("stored", sum(each.status == 201 for each in self.answers)))
 
     @property
     def ends(self) -> bool:
-        """Say whether the client stops sending after the request."""
+        """Whether the client stops sending after the request."""
         return bool(self.told.get("end"))
 
     def requests_before(self, values: Values) -> list[bytes]:
-        """Write the requests that come first."""
+        """Return the bytes of the requests that are sent first."""
         return [write(each, {**values, "id": self.name}) for each in self.told.get("before", [])]
 
     def request(self, values: Values) -> bytes:
-        """Write the request."""
+        """Return the bytes of the request."""
         return write(self.told, {**values, "id": self.name})
 
 
 def read_corpus() -> list[HostileRequest]:
-    """Read all cases, by file and in their order."""
+    """Return all cases, by file and in the order of the file."""
     files = sorted(_FOLDER.glob("*.yaml"))
     return [
-        HostileRequest(file.stem, told) for file in files for told in yaml.safe_load(file.read_text(encoding="utf-8"))
+        HostileRequest(file.stem, case) for file in files for case in yaml.safe_load(file.read_text(encoding="utf-8"))
     ]
 
 
-def write(told: Mapping[str, Any], values: Values) -> bytes:
-    """Write what a case says as the bytes of its request."""
-    if "raw" in told:
-        return _expand(_with_crlf(told["raw"]), values)
-    line = told.get("to", "POST /messages")
-    body = _body(told, values, has_message=line.startswith(("POST /messages", "POST /v2/messages")))
-    given = told.get("with", [])
-    dropped = {_name_of(each) for each in given} | {each.lower() for each in told.get("without", [])}
-    usual = [*_USUAL, f"Content-Length: {len(body)}"] if body is not None else list(_USUAL[:3])
+def write(case: Mapping[str, Any], values: Values) -> bytes:
+    """Return a case as the bytes of its request."""
+    if "raw" in case:
+        return _expand(_with_crlf(case["raw"]), values)
+    line = case.get("to", "POST /messages")
+    body = _body(case, values, has_message=line.startswith(("POST /messages", "POST /v2/messages")))
+    chosen = case.get("with", [])
+    dropped = {_name_of(each) for each in chosen} | {each.lower() for each in case.get("without", [])}
+    defaults = [*_DEFAULT_HEADERS, f"Content-Length: {len(body)}"] if body is not None else list(_DEFAULT_HEADERS[:3])
     lines = [
         line if " HTTP/" in line else f"{line} HTTP/1.1",
-        *(each for each in usual if _name_of(each) not in dropped),
-        *given,
+        *(each for each in defaults if _name_of(each) not in dropped),
+        *chosen,
     ]
     return _expand("\r\n".join([*lines, "", ""]), values) + (body or b"")
 
 
-def _body(told: Mapping[str, Any], values: Values, *, has_message: bool) -> bytes | None:
-    if "body" in told:
-        return _expand(told["body"], values)
-    if "lines" in told:
-        return _expand(_with_crlf(told["lines"]), values)
-    if not has_message and "set" not in told:
+def _body(case: Mapping[str, Any], values: Values, *, has_message: bool) -> bytes | None:
+    if "body" in case:
+        return _expand(case["body"], values)
+    if "lines" in case:
+        return _expand(_with_crlf(case["lines"]), values)
+    if not has_message and "set" not in case:
         return None
-    fields = {**(_MESSAGE if has_message else {}), **told.get("set", {})}
-    kept = {name: value for name, value in fields.items() if name not in told.get("drop", [])}
+    fields = {**(_MESSAGE if has_message else {}), **case.get("set", {})}
+    kept = {name: value for name, value in fields.items() if name not in case.get("drop", [])}
     return _expand(json.dumps(kept, ensure_ascii=False), values)
 
 
@@ -129,8 +134,8 @@ def _name_of(line: str) -> str:
     return line.partition(":")[0].lower()
 
 
-def _expected(told: str) -> ExpectedAnswer:
-    status, *words = told.split()
+def _expected(text: str) -> ExpectedAnswer:
+    status, *words = text.split()
     faults = [word.rpartition("=") for word in words if "=" in word]
     errors = [word[1:] for word in words if word.startswith("!")]
     return ExpectedAnswer(

@@ -1,4 +1,4 @@
-"""What the corpus is played on: clients with credentials of every kind, accounts of every kind, and messages."""
+"""What the corpus runs against: clients with credentials of every kind, accounts of every kind, and messages."""
 
 import base64
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ _TABLES = ("message", "recipient", "inbox_letter", "account", "preference")
 
 @dataclass(frozen=True, slots=True)
 class CorpusEnvironment:
-    """A door, what is behind it, and what the corpus calls the things there."""
+    """A running API, its database, and the values that stand for names in the corpus."""
 
     port: int
     fixtures: Fixtures
     values: Values
 
     def counts(self) -> dict[str, int]:
-        """Count all that a request may change."""
+        """Count the rows of every table that a request may change."""
         columns = ", ".join(f"(SELECT count(*) FROM {table}) AS {table}" for table in _TABLES)
         (row,) = self.fixtures.ask(f"SELECT {columns}")
         return dict(row._mapping)
@@ -41,7 +41,7 @@ class CorpusEnvironment:
 
 @contextmanager
 def prepare_environment(settings: Settings, fixtures: Fixtures) -> Iterator[CorpusEnvironment]:
-    """Open a door without limits on an empty Postroom and put everything in its place."""
+    """Start an API without limits on an empty database, and create everything that the corpus names."""
     values = {**_credentials(fixtures, settings), **_accounts(fixtures), **_messages(fixtures)}
     with open_door(settings.model_copy(update=_UNLIMITED)) as client:
         port = client.base_url.port
@@ -106,6 +106,11 @@ def _accounts(fixtures: Fixtures) -> dict[str, str]:
 def _messages(fixtures: Fixtures) -> dict[str, str]:
     account_id: UUID = uuid7()
     fixtures.put(AccountFacts(account_id, "Reader", "reader@example.com"))
-    own = [str(fixtures.message(account_id)) for _ in range(3)]
-    others = Fixtures(fixtures.database).message(account_id)
-    return {"message": own[0], "others_message": str(others), "reader": str(account_id), "MESSAGE": own[0].upper()}
+    messages = [str(fixtures.message(account_id)) for _ in range(3)]
+    foreign = Fixtures(fixtures.database).message(account_id)
+    return {
+        "message": messages[0],
+        "others_message": str(foreign),
+        "reader": str(account_id),
+        "MESSAGE": messages[0].upper(),
+    }

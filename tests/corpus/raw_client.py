@@ -1,4 +1,4 @@
-"""A client that sends exactly these bytes, and reads the answers without being nice about them."""
+"""A client that sends exactly the given bytes and reads the answers strictly."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ _WITHOUT_BODY = {204, 304}
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """One answer as it came; names of headers in lower case."""
+    """One answer as received, with header names in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -21,44 +21,44 @@ class RawAnswer:
 
     @property
     def content(self) -> dict[str, Any]:
-        """The JSON object in its body."""
+        """The JSON object in the body."""
         content: dict[str, Any] = json.loads(self.body)
         return content
 
 
 def exchange(port: int, request: bytes, *, answers: int, ends: bool = False) -> list[RawAnswer]:
-    """Send this on a connection of its own, read so many answers, stop sending, and read what else comes."""
+    """Send a request on a new connection, read this many answers, stop sending, and read whatever else comes."""
     is_head = request.startswith(b"HEAD ")
-    heard: list[RawAnswer] = []
+    received: list[RawAnswer] = []
     with (
         suppress(ConnectionResetError),
         socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT_S) as connection,
         connection.makefile("rb") as lines,
     ):
-        with suppress(BrokenPipeError):  # Whoever is refused early may find the line closed.
+        with suppress(BrokenPipeError):  # After an early refusal the server may have closed the connection.
             connection.sendall(request)
         if ends:
             _stop_sending(connection)
         while answer := _read(lines, is_head=is_head):
-            heard.append(answer)
-            if len(heard) == answers:
+            received.append(answer)
+            if len(received) == answers:
                 _stop_sending(connection)
-    return heard
+    return received
 
 
 def _stop_sending(connection: socket.socket) -> None:
-    with suppress(OSError):  # The other side may have closed already.
+    with suppress(OSError):  # The server may have closed already.
         connection.shutdown(socket.SHUT_WR)
 
 
 def _read(lines: BufferedReader, *, is_head: bool) -> RawAnswer | None:
-    """Read the next answer, past those that are only interim; None at the end."""
+    """Return the next answer, without interim ones, or None at the end."""
     while line := lines.readline():
         status = int(line.split()[1])
         headers = _read_headers(lines)
         if status >= 200:
-            is_bare = is_head or status in _WITHOUT_BODY
-            return RawAnswer(status, headers, b"" if is_bare else lines.read(int(headers["content-length"])))
+            has_no_body = is_head or status in _WITHOUT_BODY
+            return RawAnswer(status, headers, b"" if has_no_body else lines.read(int(headers["content-length"])))
     return None
 
 
@@ -66,6 +66,6 @@ def _read_headers(lines: BufferedReader) -> dict[str, str]:
     headers: dict[str, str] = {}
     while line := lines.readline().rstrip(b"\r\n"):
         name, _, value = line.decode("latin-1").partition(":")
-        assert name.lower() not in headers, f"the header {name} stands twice"
+        assert name.lower() not in headers, f"the header {name} occurs twice"
         headers[name.lower()] = value.strip()
     return headers

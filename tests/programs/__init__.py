@@ -1,1 +1,1 @@
-"""Programs of other people: they send directly, and import nothing of ours."""
+"""Programs that clients could have written: they send directly and import nothing of Postroom."""

@@ -1,4 +1,4 @@
-"""Sends by a bare kombu producer: BROKER-URL, then the fields as JSON on stdin."""
+"""Send by a bare kombu producer: BROKER-URL as argument, the fields as JSON on stdin."""
 
 import json
 import sys

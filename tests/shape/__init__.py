@@ -1,1 +1,1 @@
-"""The house itself: its rooms, its sizes, and what has to agree with what."""
+"""Tests of the repository itself: names, sizes, imports, prose, and what has to agree with what."""

@@ -1,15 +1,15 @@
-"""docs/contract.md names every word that a client can meet."""
+"""docs/contract.md names every word of the vocabulary that a client sends or receives."""
 
 from enum import StrEnum
 
 import pytest
 
 from delivery.vocabulary import Channel, MessageType, Reason, Scope, State, Status, StatusReason
-from tests.shape.codebase import ROOT
+from tests.shape.codebase import read_text
 
 
 @pytest.mark.parametrize("words", [Channel, MessageType, Reason, Scope, State, Status, StatusReason])
-def test_the_contract_names_every_word_of_the_vocabulary_that_a_client_can_meet(words: type[StrEnum]) -> None:
-    contract = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
+def test_the_contract_names_every_word_that_a_client_sends_or_receives(words: type[StrEnum]) -> None:
+    contract = read_text("docs/contract.md")
 
     assert [] == [word for word in words if f"`{word}`" not in contract]

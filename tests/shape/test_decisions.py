@@ -1,4 +1,4 @@
-"""docs/decisions has one file for each decision, in one form, with links both ways and an index that is generated."""
+"""docs/decisions has one file for each decision, in one form, with links in both directions and a generated index."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ _BODY = "## Context\n\nSo it was.\n\n## Decision\n\nThis.\n\n## Consequences\n\n
 
 
 def write(folder: Path, number: int, fields: str = "- Status: accepted\n- Date: 2026-11-28", body: str = _BODY) -> None:
-    """Write a decision, by default one without a fault."""
+    """Write a decision, by default one without an error."""
     text = f"# {number:04d}. Decision {number}\n\n{fields}\n\n{body}"
     (folder / f"{number:04d}-decision.md").write_text(text, encoding="utf-8")
 
@@ -19,7 +19,7 @@ def test_the_index_is_the_one_that_the_tool_writes() -> None:
     assert index(read(FOLDER)) == (FOLDER / INDEX_NAME).read_text(encoding="utf-8")
 
 
-def test_every_decision_has_its_form_and_its_number_and_links_lead_both_ways() -> None:
+def test_every_decision_has_its_form_its_number_and_links_in_both_directions() -> None:
     assert [] == list(faults(read(FOLDER)))
 
 
@@ -36,7 +36,7 @@ def test_the_index_lists_number_title_and_status(tmp_path: Path) -> None:
     ("earlier", "later"),
     [("superseded by", "Supersedes"), ("amended by", "Amends")],
 )
-def test_a_decision_that_is_replaced_or_changed_by_a_later_one_has_no_fault(
+def test_a_decision_that_is_replaced_or_changed_by_a_later_one_is_valid(
     tmp_path: Path, earlier: str, later: str
 ) -> None:
     write(tmp_path, 1, f"- Status: {earlier} [0002](0002-decision.md)\n- Date: 2026-11-24, changed 2026-11-25")
@@ -91,7 +91,7 @@ def test_a_gap_in_the_numbers_is_found(tmp_path: Path) -> None:
     assert ["0003-decision.md: the next number is 0002"] == list(faults(read(tmp_path)))
 
 
-def test_a_number_that_was_given_twice_is_found(tmp_path: Path) -> None:
+def test_a_number_that_is_used_twice_is_found(tmp_path: Path) -> None:
     write(tmp_path, 1)
     (tmp_path / "0001-other.md").write_text((tmp_path / "0001-decision.md").read_text(encoding="utf-8"))
 

@@ -1,4 +1,4 @@
-"""Links between documents lead somewhere, and the repository's files that documents name exist."""
+"""Links between documents lead to a file and a heading, and the files that documents name exist."""
 
 import re
 from collections.abc import Iterator
@@ -7,25 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.shape.codebase import ROOT, files, name_of
+from tests.shape.codebase import ROOT, files, name_of, top_folder_of
 
 _CODE = re.compile(r"^```.*?^```|^    [^\n]*$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} (.+?) *#*$", re.MULTILINE)
 _ANCHOR = re.compile(r'<a (?:id|name)="([^"]+)"')
 # A name in backticks counts as a file of the repository when it begins with one of its folders and ends in a suffix.
-_FOLDERS = sorted({path.relative_to(ROOT).parts[0] for path in files() if path.parent != ROOT})
+_FOLDERS = sorted({top_folder_of(path) for path in files() if path.parent != ROOT})
 _FILE = re.compile(rf"`((?:{'|'.join(map(re.escape, _FOLDERS))})/[\w./-]+\.\w+)`")
 
 
 def documents() -> list[Path]:
-    """List the documents for people: README.md, its neighbours and everything below docs/."""
-    return [path for path in files() if path.suffix == ".md" and (path.parent == ROOT or is_below_docs(path))]
-
-
-def is_below_docs(path: Path) -> bool:
-    """Check whether a file lies below docs/."""
-    return path.relative_to(ROOT).parts[0] == "docs"
+    """Return the documents: those beside README.md and everything in docs/."""
+    return [path for path in files() if path.suffix == ".md" and (path.parent == ROOT or top_folder_of(path) == "docs")]
 
 
 @cache
@@ -46,7 +41,7 @@ def headings_of(text: str) -> Iterator[str]:
 
 
 def broken_links_of(document: Path) -> list[str]:
-    """List the relative links of a document that lead to no file, or to no heading of it."""
+    """Return the relative links of a document that lead to no file, or to no heading of it."""
     broken = []
     for target in _LINK.findall(_CODE.sub("", document.read_text(encoding="utf-8"))):
         if re.match(r"[a-z]+:", target):
@@ -59,7 +54,7 @@ def broken_links_of(document: Path) -> list[str]:
 
 
 def unknown_files_of(document: Path) -> list[str]:
-    """List the files that a document names in backticks and the repository does not have."""
+    """Return the files that a document names in backticks and the repository does not have."""
     return [name for name in _FILE.findall(document.read_text(encoding="utf-8")) if not (ROOT / name).is_file()]
 
 
@@ -68,7 +63,7 @@ def test_every_relative_link_of_a_document_leads_to_a_file_and_a_heading(documen
     assert [] == broken_links_of(document)
 
 
-# The changelog names files as they were called at the time.
+# The changelog names files by their names at the time.
 @pytest.mark.parametrize("document", [each for each in documents() if each.stem != "CHANGELOG"], ids=name_of)
 def test_every_file_that_a_document_names_exists(document: Path) -> None:
     assert [] == unknown_files_of(document)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.shape.codebase import PACKAGES, name_of, parse, python_files
+from tests.shape.codebase import PACKAGES, name_of, parse, python_files, top_folder_of
 
 OURS = frozenset({*PACKAGES, "benchmarks", "chaos", "tests", "tools"})
-# What the benchmarks compare with is written as the manuals of its libraries show it: its tables are called as ours.
-_BY_THE_MANUAL = ("benchmarks/peers/", "benchmarks/textbook_")
+# The peers of the benchmarks are written as the manuals of their libraries show it, with table names like ours.
+_PEERS = ("benchmarks/peers/", "benchmarks/textbook_")
 _PATCHERS = frozenset({"setattr", "delattr", "setitem", "delitem"})
 _MOCKS = frozenset({"patch", "mock", "mocker", "unittest"})
 
@@ -40,7 +40,7 @@ def root_of(node: ast.expr) -> str | None:
 
 
 def is_ours(target: ast.expr, imports: dict[str, str]) -> bool:
-    """Check whether a patch replaces a part of our code. An object whose origin is not known counts as ours."""
+    """Return whether a patch replaces a part of our code. An object of unknown origin counts as ours."""
     if isinstance(target, ast.Constant):
         return str(target.value).partition(".")[0] in OURS
     root = root_of(target)
@@ -70,7 +70,7 @@ def patches_of(tree: ast.Module) -> Iterator[str]:
 def test_no_class_name_is_used_twice() -> None:
     places = defaultdict(list)
     for path in python_files():
-        if not name_of(path).startswith(_BY_THE_MANUAL):
+        if not name_of(path).startswith(_PEERS):
             for name in classes_of(path):
                 places[name].append(name_of(path))
 
@@ -78,7 +78,7 @@ def test_no_class_name_is_used_twice() -> None:
 
 
 def test_tests_replace_no_part_of_our_own_code() -> None:
-    tests = [path for path in python_files() if name_of(path).startswith("tests/")]
+    tests = [path for path in python_files() if top_folder_of(path) == "tests"]
 
     assert [] == [f"{name_of(path)}:{patch}" for path in tests for patch in patches_of(parse(path))]
 

@@ -1,4 +1,4 @@
-"""What must not be in git: a package registry, or the machine of whoever wrote a line."""
+"""No file in git names a package registry or a path of an author's machine."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.shape.codebase import files, name_of
 
-# Written in pieces, so that this file does not find itself.
+# Each is written in pieces, so that this file does not contain it.
 REGISTRIES = [
     "py" + "pi.org",
     "python" + "hosted.org",
@@ -30,7 +30,7 @@ HOMES = [
 
 
 @pytest.mark.parametrize("pattern", [*map(re.escape, REGISTRIES), *HOMES])
-def test_no_file_in_git_names_it(pattern: str) -> None:
+def test_no_file_in_git_names_a_registry_or_a_path_of_a_machine(pattern: str) -> None:
     found = re.compile(pattern.encode())
 
     assert [] == [name_of(path) for path in files() if found.search(path.read_bytes())]

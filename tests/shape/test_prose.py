@@ -6,6 +6,7 @@ import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,10 @@ _OPENINGS = re.compile(r"(?:Say|Give|Answer|Tell)s?\b")
 _VAGUE = re.compile(r"\b(?:whoever|nobody|somebody|strangers?|anew|for\s+ever)\b", re.IGNORECASE)
 _SUPERSEDED = re.compile(r"^- Status: superseded", re.MULTILINE)
 _COMMENT = re.compile(r"(?:^|\s)#+:?\s+(.*)$", re.MULTILINE)
-# Files that have `#` comments and are no Python.
+# Files other than Python that have `#` comments.
 _COMMENTED = frozenset({".toml", ".yaml", ".yml", ".awk", ".example", ""})
 
-# What may stay, each with its reason: the file, a part of the line, and why. An entry that fits nothing is refused.
+# Exceptions: a file, a part of the line, and the reason. An entry that fits nothing is refused.
 ALLOWED = {
     ("api_stub/schemas/accounts.py", "Nobody may write."): "It speaks of people.",
     ("api_stub/schemas/accounts.py", "Until then nobody may write"): "It speaks of people.",
@@ -52,7 +53,13 @@ class Passage:
         return self.kind == "docstring" and _OPENINGS.match(self.text.strip()) is not None
 
 
-def prose() -> Iterator[Passage]:
+@cache
+def prose() -> tuple[Passage, ...]:
+    """Return all prose of the repository."""
+    return tuple(read_prose())
+
+
+def read_prose() -> Iterator[Passage]:
     """Yield all prose of the repository."""
     for path in python_files():
         yield from prose_of_python(name_of(path), path.read_text(encoding="utf-8"))
@@ -73,9 +80,10 @@ def prose_of_document(path: Path) -> Iterator[Passage]:
 
 
 def prose_of_python(place: str, text: str) -> Iterator[Passage]:
-    """Yield all prose of a Python file. Strings of tests are data: what a client may send, not what we write."""
+    """Yield all prose of a Python file. Strings of tests are data, so they are left out."""
     tree = ast.parse(text)
     docstrings = list(docstrings_of(tree))
+    known = {id(node) for node in docstrings}
     yield from (Passage(place, node.lineno, "docstring", str(node.value)) for node in docstrings)
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
@@ -83,7 +91,7 @@ def prose_of_python(place: str, text: str) -> Iterator[Passage]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
             yield Passage(place, node.lineno, "name", node.name.replace("_", " "))
-        elif isinstance(node, ast.Constant) and node not in docstrings and not place.startswith("tests/"):
+        elif isinstance(node, ast.Constant) and id(node) not in known and not place.startswith("tests/"):
             yield from string_of(place, node)
 
 
@@ -96,7 +104,7 @@ def docstrings_of(tree: ast.Module) -> Iterator[ast.Constant]:
 
 
 def string_of(place: str, node: ast.Constant) -> Iterator[Passage]:
-    """Yield a string that people may read, a part of an f-string too: one of more than one word."""
+    """Yield a string of more than one word, or such a part of an f-string, because people may read it."""
     if isinstance(node.value, str) and " " in node.value.strip():
         yield Passage(place, node.lineno, "string", node.value)
 
@@ -107,7 +115,7 @@ def test_every_docstring_begins_with_what_the_code_does() -> None:
     assert [] == [f"{each.place}:{each.first_line}: {each.text.strip()[:60]}" for each in refused]
 
 
-def test_prose_names_its_actor_in_words_of_today() -> None:
+def test_prose_names_its_actor_in_modern_words() -> None:
     refused = [(each, number, line) for each in prose() for number, line in each.vague_lines()]
 
     assert [] == [

@@ -1,4 +1,4 @@
-"""What README.md and the documents promise, and the code has to keep."""
+"""Statements of README.md and the documents that the code has to match."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from delivery.rules.retry import SCHEDULE
 from delivery.vocabulary import State, Status
-from tests.shape.codebase import ROOT
+from tests.shape.codebase import ROOT, read_text
 from tools import import_layers, settings_table, state_diagram
 from tools.generated import read_part
 from worker.cli.app import app
@@ -20,13 +20,8 @@ FIRST_SCREEN = 30
 _FILE = re.compile(r"\b(?:api_stub|delivery|tasks|worker|tests|tools)/[\w/]+\.\w+")
 
 
-def text_of(document: str) -> str:
-    """Read a document, named relative to the checkout."""
-    return (ROOT / document).read_text(encoding="utf-8")
-
-
 def commands_of(group: TyperGroup, name: str) -> Iterator[str]:
-    """List the commands of `postroom` as an operator types them, without arguments."""
+    """Yield the commands of `postroom` as an operator types them, without arguments."""
     for word, command in group.commands.items():
         if isinstance(command, TyperGroup):
             yield from commands_of(command, f"{name} {word}")
@@ -35,7 +30,7 @@ def commands_of(group: TyperGroup, name: str) -> Iterator[str]:
 
 
 def spelled(wait: timedelta) -> str:
-    """Write a wait of the retry schedule as the documents do: in its largest whole unit."""
+    """Return a wait of the retry schedule as the documents write it, in its largest whole unit."""
     seconds = int(wait.total_seconds())
     size, unit = next(each for each in ((3600, "h"), (60, "min"), (1, "s")) if seconds % each[0] == 0)
     return f"{seconds // size} {unit}"
@@ -59,18 +54,18 @@ def test_a_generated_part_without_its_markers_is_an_error() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert README_LIMIT >= len(text_of("README.md").splitlines())
+    assert README_LIMIT >= len(read_text("README.md").splitlines())
 
 
 @pytest.mark.parametrize("command", ["make up", "make test"])
 def test_the_first_screen_of_the_readme_has_the_two_commands(command: str) -> None:
-    assert command in "\n".join(text_of("README.md").splitlines()[:FIRST_SCREEN])
+    assert command in "\n".join(read_text("README.md").splitlines()[:FIRST_SCREEN])
 
 
 def test_the_page_of_commands_has_every_command() -> None:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
-    page = text_of("docs/commands.md")
+    page = read_text("docs/commands.md")
 
     unnamed = [command for command in commands_of(group, "postroom") if f"| `{command}" not in page]
 
@@ -78,7 +73,7 @@ def test_the_page_of_commands_has_every_command() -> None:
 
 
 def test_the_page_of_statuses_has_every_status_and_state() -> None:
-    page = text_of("docs/statuses.md")
+    page = read_text("docs/statuses.md")
 
     assert [] == [word for word in (*Status, *State) if f"`{word}`" not in page]
 
@@ -86,11 +81,11 @@ def test_the_page_of_statuses_has_every_status_and_state() -> None:
 def test_the_page_of_statuses_has_the_retry_schedule() -> None:
     *waits, last = map(spelled, SCHEDULE)
 
-    assert f"{', '.join(waits)} and {last}" in text_of("docs/statuses.md")
+    assert f"{', '.join(waits)} and {last}" in read_text("docs/statuses.md")
 
 
-def test_every_file_in_the_drawings_of_the_architecture_exists() -> None:
-    named = set(_FILE.findall(text_of("docs/architecture.md")))
+def test_every_file_that_the_architecture_names_exists() -> None:
+    named = set(_FILE.findall(read_text("docs/architecture.md")))
 
     assert [] == sorted(name for name in named if not (ROOT / name).is_file())
     assert len(named) > 50

@@ -1,4 +1,4 @@
-"""Size and form of the house: HOUSE_STYLE 5, 6 and 11."""
+"""Sizes, docstrings and names of modules and functions (docs/style.md)."""
 
 import ast
 
@@ -26,13 +26,13 @@ def test_no_function_has_more_than_40_lines() -> None:
     assert [] == too_long
 
 
-def test_every_module_says_in_a_docstring_what_it_is() -> None:
-    silent = [name_of(path) for path in python_files() if not ast.get_docstring(parse(path))]
+def test_every_module_has_a_docstring() -> None:
+    undocumented = [name_of(path) for path in python_files() if not ast.get_docstring(parse(path))]
 
-    assert [] == silent
+    assert [] == undocumented
 
 
-def test_there_is_no_room_without_a_subject() -> None:
+def test_no_module_has_a_name_without_a_subject() -> None:
     names = {"utils", "util", "helpers", "helper", "common", "misc", "shared"}
 
     assert [] == [name_of(path) for path in python_files() if names & {path.stem, *path.parent.parts}]

@@ -1,14 +1,12 @@
-"""Words that have to agree: vocabulary, routes, lanes, tasks, tables and the compose file."""
+"""Vocabulary, queues, lanes, tasks, tables and the compose file use the same words."""
 
 import re
 from enum import StrEnum
 from typing import Any, cast
 
 import pytest
-import yaml
 from sqlalchemy import CheckConstraint
 
-from delivery import vocabulary
 from delivery.records.database import Database
 from delivery.records.schema import Base
 from delivery.vocabulary import (
@@ -28,7 +26,7 @@ from tasks.context import StepContext
 from tasks.lanes import LANES, LaneName
 from tasks.queues import DELIVERY_QUEUES, DIRECT_SENDS, ROUTES
 from tasks.runner import STEPS, register
-from tests.shape.codebase import ROOT, files
+from tests.shape.codebase import compose_file, files, vocabulary_enums
 from tests.support import build
 from worker.runtime.sweep import SWEEP_QUERIES
 
@@ -46,20 +44,18 @@ WORDS: dict[str, type[StrEnum]] = {
 
 
 def queues_of_lanes() -> list[QueueName]:
-    """List what the workers consume."""
+    """Return the queues that workers of all lanes consume."""
     return [queue for lane in LANES.values() for queue in lane.queues]
 
 
 def compose_services() -> dict[str, dict[str, Any]]:
-    """Read the services of the compose file."""
-    services: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))[
-        "services"
-    ]
+    """Return the services of the compose file."""
+    services: dict[str, dict[str, Any]] = compose_file()["services"]
     return services
 
 
 def command_of(service: dict[str, Any]) -> list[str]:
-    """Give the words of a service's command, however it is written."""
+    """Return the words of a service's command, which may be a string or a list."""
     command = service.get("command") or []
     return command.split() if isinstance(command, str) else [str(word) for word in command]
 
@@ -71,7 +67,7 @@ def test_every_queue_is_rung_and_every_queue_is_consumed_by_one_lane() -> None:
     assert sorted(QueueName) == sorted(queues_of_lanes())
 
 
-def test_every_queue_is_swept_by_whoever_consumes_it() -> None:
+def test_every_queue_has_its_sweep_queries() -> None:
     assert set(QueueName) == set(SWEEP_QUERIES)
 
 
@@ -81,7 +77,7 @@ def test_celery_knows_exactly_these_queues() -> None:
     assert sorted(QueueName) == sorted(queue.name for queue in queues)
 
 
-def test_every_channel_but_the_inbox_has_a_queue_that_its_deliveries_may_wait_in() -> None:
+def test_every_channel_except_the_inbox_has_a_queue_for_its_deliveries() -> None:
     assert set(Channel) - {Channel.INBOX} == set(DELIVERY_QUEUES)
     assert set(ROUTES[StepName.DELIVER]) == set(DELIVERY_QUEUES.values())
 
@@ -96,7 +92,7 @@ def test_step_names_routes_and_registered_tasks_are_the_same() -> None:
     assert set(StepName) - {StepName.ACCEPT} == set(STEPS) == registered
 
 
-def test_what_other_programs_send_is_read_by_one_lane_and_never_by_celery() -> None:
+def test_direct_sends_are_read_by_one_lane_and_never_by_celery() -> None:
     lanes = [lane for lane in LANES.values() if DIRECT_SENDS in lane.queues]
 
     assert (DIRECT_SENDS,) == ROUTES[StepName.ACCEPT]
@@ -112,7 +108,7 @@ def test_the_compose_file_runs_every_lane_and_no_other() -> None:
     assert set(LaneName) == set(LANES)
 
 
-def test_a_service_of_the_compose_file_asks_after_its_own_lane() -> None:
+def test_the_health_check_of_a_service_checks_its_own_lane() -> None:
     services = {name: service for name, service in compose_services().items() if "worker" in command_of(service)[:2]}
 
     checked = {name: service["healthcheck"]["test"][-1] for name, service in services.items()}
@@ -121,7 +117,7 @@ def test_a_service_of_the_compose_file_asks_after_its_own_lane() -> None:
 
 
 @pytest.mark.parametrize(("column", "words"), WORDS.items())
-def test_a_column_holds_the_words_of_the_vocabulary_and_no_others(column: str, words: type[StrEnum]) -> None:
+def test_a_column_allows_exactly_the_words_of_the_vocabulary(column: str, words: type[StrEnum]) -> None:
     table, name = column.split(".")
     conditions = [
         str(check.sqltext) for check in Base.metadata.tables[table].constraints if isinstance(check, CheckConstraint)
@@ -140,11 +136,7 @@ def test_the_migrations_know_every_word_that_a_column_may_hold() -> None:
     assert set() == {str(word) for words in WORDS.values() for word in words} - known
 
 
-def test_every_word_is_plain_lower_case() -> None:
-    kinds = [kind for kind in vars(vocabulary).values() if isinstance(kind, type) and issubclass(kind, StrEnum)]
+def test_every_word_is_in_lower_case() -> None:
+    words = [word for words in vocabulary_enums() for word in words]
 
-    odd = [
-        word for kind in kinds if kind is not StrEnum for word in kind if not re.fullmatch(r"[a-z_]+(\.[a-z]+)?", word)
-    ]
-
-    assert [] == odd
+    assert [] == [word for word in words if not re.fullmatch(r"[a-z_]+(\.[a-z]+)?", word)]

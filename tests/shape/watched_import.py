@@ -1,9 +1,9 @@
-"""Imports each module that it is told in a process of its own, and reports what the import did beside.
+"""Import each given module in a process of its own, and report the effects of the import.
 
     python tests/shape/watched_import.py NAME ...
 
-Run by `test_imports.py`. It answers one JSON object on stdout: module name to a list of deeds; a deed that the import
-of a foreign library did by itself stands there only if it opened a socket or started a thread.
+`test_imports.py` runs it. It writes one JSON object to stdout, from module name to a list of effects. An effect of a
+foreign library is listed only if it opened a socket or started a thread.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from typing import Any
 
 ROOT = str(Path(__file__).resolve().parents[2])
 OURS = tuple(f"{ROOT}/{package}/" for package in ("api_stub", "delivery", "tasks", "worker"))
-# Loaded once, before the forks, for speed alone: what these do is watched all the same.
+# Imported once before the forks, for speed; their effects are watched as well.
 FOREIGN = (
     "alembic.command",
     "celery",
@@ -31,20 +31,20 @@ ENVIRONMENT = os.environ  # noqa: TID251 - it is watched here, not read
 NEVER = {"socket.__new__", "socket.bind", "socket.connect", "socket.getaddrinfo", "thread"}
 NEVER_BY_US = {"open", "subprocess.Popen", "os.system", "os.mkdir", "os.remove", "environ"}
 
-# Pydantic looks at this one whenever a class of ours is made; it is about pydantic alone.
+# Pydantic reads this one for every class of ours; it concerns pydantic alone.
 NOT_OURS = {"PYDANTIC_DISABLE_PLUGINS"}
 
-deeds: list[str] = []
+effects: list[str] = []
 
 
-def note(event: str, what: object) -> None:
-    """Keep a deed, if it is one that no import may do, or that ours may not."""
+def record(event: str, what: object) -> None:
+    """Record an effect that no import may have, or that only foreign ones may have."""
     if event in NEVER or (event in NEVER_BY_US and what not in NOT_OURS and is_ours()):
-        deeds.append(f"{event} {what}".strip())
+        effects.append(f"{event} {what}".strip())
 
 
 def is_ours() -> bool:
-    """Say whether a line of ours led here, with no import of something else between."""
+    """Return whether our code caused this, without an import of something else in between."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         if frame.f_code.co_filename.startswith(OURS):
@@ -56,52 +56,52 @@ def is_ours() -> bool:
 
 
 class WatchedEnvironment(type(ENVIRONMENT)):  # type: ignore[misc] # the class has no public name
-    """The environment, telling who reads it."""
+    """The environment, with each read recorded."""
 
     def __getitem__(self, key: str) -> Any:
         """Read one variable."""
-        note("environ", key)
+        record("environ", key)
         return super().__getitem__(key)
 
     def __iter__(self) -> Any:
         """Read all names."""
-        note("environ", "all of it")
+        record("environ", "all of it")
         return super().__iter__()
 
 
 def watch_threads() -> None:
-    """Tell of every thread that starts, a short one too: Python 3.11 has no audit event for it, so it is wrapped."""
+    """Record every thread that starts, by a wrapper, because Python 3.11 has no audit event for it."""
     start = threading.Thread.start
 
-    def start_and_tell(thread: threading.Thread) -> None:
-        note("thread", thread.name)
+    def start_and_record(thread: threading.Thread) -> None:
+        record("thread", thread.name)
         start(thread)
 
-    threading.Thread.start = start_and_tell  # type: ignore[assignment, method-assign]
+    threading.Thread.start = start_and_record  # type: ignore[assignment, method-assign]
 
 
 def import_in_a_fork(module: str) -> list[str]:
-    """Import this module in a child that has seen none of ours; answer what it did."""
+    """Import a module in a child process that has imported none of ours. Returns its effects."""
     receiving, sending = os.pipe()
     if os.fork() == 0:
         try:
             importlib.import_module(module)
         except BaseException as error:  # noqa: BLE001 - it is reported
-            deeds.append(f"raised {type(error).__name__}: {error}")
+            effects.append(f"raised {type(error).__name__}: {error}")
         finally:
-            os.write(sending, json.dumps(deeds).encode())
+            os.write(sending, json.dumps(effects).encode())
             os._exit(0)
     os.close(sending)
     os.wait()
-    with os.fdopen(receiving, "rb") as answer:
-        answered: list[str] = json.loads(answer.read() or b'["ended without a word"]')
-        return answered
+    with os.fdopen(receiving, "rb") as report:
+        found: list[str] = json.loads(report.read() or b'["ended without a report"]')
+        return found
 
 
 def main() -> None:
-    """Import everything that was named."""
+    """Import all modules that the arguments name."""
     sys.path.insert(0, ROOT)
-    sys.addaudithook(lambda event, args: note(event, args[0] if args else ""))
+    sys.addaudithook(lambda event, args: record(event, args[0] if args else ""))
     watch_threads()
     ENVIRONMENT.__class__ = WatchedEnvironment
     for name in FOREIGN:

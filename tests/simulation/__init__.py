@@ -1,1 +1,1 @@
-"""The simulation: one machine of everything that may happen, over a model of the records, over PostgreSQL, or both."""
+"""The simulation: everything that may happen, as actions on a model of the records, on PostgreSQL, or on both."""

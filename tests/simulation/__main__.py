@@ -1,4 +1,4 @@
-"""Runs many seeds on the model: `python -m tests.simulation [N] [FIRST]`, as `make simulate N=... SEED=...` does."""
+"""Run many seeds on the model: `python -m tests.simulation [N] [FIRST]`, as `make simulate N=... SEED=...` does."""
 
 import sys
 from time import monotonic
@@ -10,12 +10,12 @@ _SEEDS = 5_000
 
 
 def main(number: int = _SEEDS, first: int = 0) -> None:
-    """Run so many seeds from this one on, and say how fast. Raises `AssertionError` for a promise that was broken."""
+    """Run this many seeds from `first` on and print how fast. Raises `AssertionError` for a broken invariant."""
     began_at = monotonic()
     for seed in range(first, first + number):
         run_seed([Model(settings_of(POLICIES[seed % 2]))], seed)
     per_minute = round(number / (monotonic() - began_at) * 60)
-    sys.stdout.write(f"{number} seeds from {first} on, no promise broken, {per_minute} a minute\n")
+    sys.stdout.write(f"{number} seeds from {first} on, no invariant broken, {per_minute} a minute\n")
 
 
 if __name__ == "__main__":

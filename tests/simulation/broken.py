@@ -1,4 +1,4 @@
-"""Models that are broken on purpose, each in one thing: whoever turns the machine on one has to notice."""
+"""Models that are broken on purpose, each in one thing. The simulation must find every one of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,109 +9,109 @@ from delivery.rules.transitions import Transition
 from delivery.rules.worker_deaths import JournalEntry
 from delivery.vocabulary import State
 from tests.simulation.model import Model
-from tests.simulation.store import ClaimedRow, Question, StepRun
+from tests.simulation.store import ClaimedRow, DueQuery, StepRun
 
 
 class WithoutFence(Model):
-    """An outcome counts whoever brings it, and whenever."""
+    """An outcome counts for any attempt, at any time."""
 
-    def is_entitled(self, move: Transition) -> bool:
-        """Let everybody write."""
-        return move.recipient_id in self.rows
+    def passes_fence(self, transition: Transition) -> bool:
+        """Return True for every recipient that exists."""
+        return transition.recipient_id in self.rows
 
 
 class FencedByStateAlone(Model):
-    """The number of the attempt is not asked for."""
+    """The fence does not compare the number of the attempt."""
 
-    def is_entitled(self, move: Transition) -> bool:
-        """Let a late attempt write over the one that is under way."""
-        return self.rows[move.recipient_id].state is move.before
+    def passes_fence(self, transition: Transition) -> bool:
+        """Return whether the state fits, so that a late attempt overwrites the one under way."""
+        return self.rows[transition.recipient_id].state is transition.before
 
 
 class WithoutFlag(Model):
-    """Nobody notes that an attempt ended in the dark."""
+    """No possible duplicate is flagged."""
 
     def claim(self, run: StepRun, recipients: Sequence[int], *, is_isolated: bool) -> list[ClaimedRow]:
-        """Claim, and take the flags back."""
+        """Claim, and reset the flags."""
         before = dict(self.rows)
         claimed = super().claim(run, recipients, is_isolated=is_isolated)
         for each in claimed:
             number = each.attempt.recipient_id
-            self.change([number], possibly_duplicated=before[number].possibly_duplicated)
+            self.update_recipients([number], possibly_duplicated=before[number].possibly_duplicated)
         return claimed
 
 
 class ClaimingTheClaimed(Model):
-    """A second bell takes what is in other hands."""
+    """A second bell claims recipients that another run has claimed."""
 
     def is_claimable(self, number: int, run: StepRun) -> bool:
-        """Take it."""
+        """Return whether the recipient is claimable or claimed."""
         row = self.rows.get(number)
         return super().is_claimable(number, run) or (row is not None and row.state is State.CLAIMED)
 
 
-class BelievingEveryJournal(Model):
-    """A journal that cannot be read is taken for one in which nothing stands."""
+class TrustingMissingJournals(Model):
+    """A journal that cannot be read counts as an empty one."""
 
-    def traces(self, worker: int, machine: int) -> Mapping[tuple[int, int], JournalEntry] | None:
-        """Read nothing as nothing done."""
-        return super().traces(worker, machine) or {}
+    def journal_of(self, worker: int, machine: int) -> Mapping[tuple[int, int], JournalEntry] | None:
+        """Return the journal, or an empty one."""
+        return super().journal_of(worker, machine) or {}
 
 
 class WithoutHold(Model):
-    """What a rule flagged goes its way; only afterwards somebody may look."""
+    """A flagged message is delivered without a review."""
 
     def decide(self, message_ids: Sequence[UUID]) -> None:
-        """Place everybody as if nothing was flagged."""
-        flagged, self.settings = self.settings, self.settings.model_copy(update={"hold_phrases": ""})
+        """Decide the recipients as if no rule flagged anything."""
+        original, self.settings = self.settings, self.settings.model_copy(update={"hold_phrases": ""})
         super().decide(message_ids)
-        self.settings = flagged
+        self.settings = original
 
 
 class WithoutKey(Model):
-    """The key is stored too late to recognise a repetition."""
+    """The key is stored too late to recognize a repetition."""
 
-    def take_in(self, arrival: IncomingMessage, before: Mapping[UUID, IncomingMessage]) -> Acceptance:
-        """Store it, whatever key it has."""
-        nameless = {key: replace(each, idempotency_key=None) for key, each in before.items()}
-        known, self.arrivals = self.arrivals, nameless
+    def accept_one(self, message: IncomingMessage, before: Mapping[UUID, IncomingMessage]) -> Acceptance:
+        """Store the message without looking at its key."""
+        without_keys = {key: replace(each, idempotency_key=None) for key, each in before.items()}
+        known, self.incoming = self.incoming, without_keys
         try:
-            return super().take_in(arrival, nameless)
+            return super().accept_one(message, without_keys)
         finally:
-            self.arrivals = {**known, **self.arrivals}
+            self.incoming = {**known, **self.incoming}
 
 
 class WithoutCounters(Model):
-    """The counters are kept by somebody else, some time."""
+    """The counters of a message never change."""
 
-    def count(self, move: Transition) -> None:
+    def update_counters(self, transition: Transition) -> None:
         """Count nothing."""
 
 
 class WithoutLetters(Model):
-    """Letters are written in a transaction of their own, which did not come to it."""
+    """Inbox letters are written in a transaction of their own, which fails."""
 
-    def move(self, moves: Sequence[Transition]) -> list[int]:
-        """Move, and lose the letters."""
+    def apply_transitions(self, transitions: Sequence[Transition]) -> list[int]:
+        """Apply the transitions, and lose the letters."""
         before = self.letters.copy()
-        moved = super().move(moves)
+        applied = super().apply_transitions(transitions)
         self.letters = before
-        return moved
+        return applied
 
 
 class WithoutLeaseExpiry(Model):
-    """Whoever lost its lease keeps its claim."""
+    """A claim outlives its lease."""
 
     def expire_leases(self, recipients: Sequence[int], machine: int) -> None:
         """Do nothing."""
 
 
 class WithoutSweep(Model):
-    """Only bells start anything."""
+    """Only bells start steps."""
 
-    def due(self, question: Question) -> list[UUID] | list[int]:
-        """Find nothing."""
-        return super().due(question)[:0]
+    def due(self, query: DueQuery) -> list[UUID] | list[int]:
+        """Return nothing."""
+        return super().due(query)[:0]
 
 
 BROKEN: tuple[type[Model], ...] = (
@@ -119,7 +119,7 @@ BROKEN: tuple[type[Model], ...] = (
     FencedByStateAlone,
     WithoutFlag,
     ClaimingTheClaimed,
-    BelievingEveryJournal,
+    TrustingMissingJournals,
     WithoutHold,
     WithoutKey,
     WithoutCounters,

@@ -1,4 +1,4 @@
-"""Turning the machine: by a seed, or by hypothesis; deeds that must be safe first, then healing that must end."""
+"""Drive the simulation by a seed or by hypothesis: random actions that must be safe, then healing that must end."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -10,15 +10,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from delivery.rules.retry import PARKED
 from delivery.vocabulary import CaseState, Channel, State
-from tests.simulation.actions import DEEDS, WEIGHTED, Dice
+from tests.simulation.actions import ACTIONS, WEIGHTED, Dice
 from tests.simulation.model import Model, settings_of
-from tests.simulation.store import MACHINES, Policy, Question, Row, Store, Wish, ticks
+from tests.simulation.store import MACHINES, DueQuery, Policy, Row, SimulatedAccount, Store, ticks
 from tests.simulation.world import ACCOUNTS, REPLIES, SimulatedWorld
 
 OpenStores = Callable[[Policy], AbstractContextManager[Sequence[Store]]]
 
 POLICIES: tuple[Policy, ...] = ("resend", "hold")
-# The phase that explains a failure runs it many times more.
+# Without hypothesis' phase `explain`, which runs a failure many more times.
 _PHASES = (Phase.generate, Phase.shrink)
 _FIRST_MESSAGES = 3
 _THROWS = 6
@@ -28,77 +28,81 @@ _HALF_A_DAY = 2880
 _MORE_THAN_STAFF_HAVE = 46_080
 
 
-def act(world: SimulatedWorld, deed: str, throws: Sequence[int]) -> None:
-    """Do one thing, and see that every promise was kept."""
-    DEEDS[deed](world, Dice(throws))
-    world.settle()
+def act(world: SimulatedWorld, action: str, throws: Sequence[int]) -> None:
+    """Perform one action and check every invariant."""
+    ACTIONS[action](world, Dice(throws))
+    world.observe()
 
 
-def run_seed(stores: Sequence[Store], seed: int, *, deeds: int = 60) -> list[str]:
-    """Do what this seed says, then heal; answer what was done. Each seed leaves some kinds of deeds out.
+def run_seed(stores: Sequence[Store], seed: int, *, actions: int = 60) -> list[str]:
+    """Perform the actions of this seed, then heal. Returns the log. Each seed leaves some kinds of actions out.
 
-    Raises `AssertionError` with the way to where a promise was broken.
+    Raises `AssertionError` for a broken invariant, with the log as a note.
     """
-    chance, world, done = Random(seed), SimulatedWorld(stores), [f"seed {seed}"]
-    left_out = set(chance.sample(sorted(DEEDS), chance.randrange(5))) - {"accept"}
-    chosen = [deed for deed in WEIGHTED if deed not in left_out]
+    random, world, log = Random(seed), SimulatedWorld(stores), [f"seed {seed}"]
+    left_out = set(random.sample(sorted(ACTIONS), random.randrange(5))) - {"accept"}
+    chosen = [action for action in WEIGHTED if action not in left_out]
     try:
-        for number in range(deeds):
-            deed = chance.choice(chosen) if number >= _FIRST_MESSAGES else "accept"
-            throws = [chance.randrange(_SIDES) for _ in range(_THROWS)]
-            done.append(f"{deed} {throws}")
-            act(world, deed, throws)
-        done.append("heal")
+        for number in range(actions):
+            action = random.choice(chosen) if number >= _FIRST_MESSAGES else "accept"
+            throws = [random.randrange(_SIDES) for _ in range(_THROWS)]
+            log.append(f"{action} {throws}")
+            act(world, action, throws)
+        log.append("heal")
         heal(world)
     except AssertionError as error:
-        error.add_note("\n".join(done))
+        error.add_note("\n".join(log))
         raise
-    return done
+    return log
 
 
 def heal(world: SimulatedWorld) -> None:
-    """Let nobody die or sleep any more, let the relay take everything, and see that all comes to its end.
+    """Stop all faults, let the relay take every mail, and check that every recipient reaches a final state.
 
-    Who is frozen now never wakes, and nobody notices but its leases. What workers died of, or a policy holds back,
-    waits for an operator; what is held waits for staff.
+    An attempt that is frozen now never goes on; only its lease ends it. Recipients that are poisoned or kept by a
+    policy wait for an operator, held ones for staff.
     """
     world.work.clear()
     for account_id in ACCOUNTS:
-        world.enroll(account_id, Wish(Channel.EMAIL))
-    for worker in world.dead:
-        world.ask(lambda store, one=worker: store.recover_worker(one, one % MACHINES))  # type: ignore[misc] # mypy and defaults
-        world.settle()
-    _work_off(world)
-    assert [] == [row for row in _moving_rows(world) if not _is_parked(row)], "What is not parked comes to its end."
-    for message_id in world.view.sheets:
-        world.ask(lambda store, one=message_id: store.release(one))  # type: ignore[misc] # see above
-        world.settle()
-    _work_off(world)
-    assert [] == _moving_rows(world), "What was released comes to its end."
-    world.ask(lambda store: store.let_pass(_MORE_THAN_STAFF_HAVE))
-    _work_off(world)
-    assert [] == [row for row in world.view.rows.values() if row.due is not None], "In the end everything is final."
+        world.put_account(account_id, SimulatedAccount(Channel.EMAIL))
+    for worker in world.crashed:
+        world.call(lambda store, one=worker: store.recover_worker(one, one % MACHINES))  # type: ignore[misc] # mypy and defaults
+        world.observe()
+    _sweep_until_quiet(world)
+    assert [] == [row for row in _unfinished_rows(world) if not _is_parked(row)], (
+        "Every recipient that is not parked becomes final."
+    )
+    for message_id in world.view.messages:
+        world.call(lambda store, one=message_id: store.release(one))  # type: ignore[misc] # see above
+        world.observe()
+    _sweep_until_quiet(world)
+    assert [] == _unfinished_rows(world), "Every released recipient becomes final."
+    world.call(lambda store: store.advance_clock(_MORE_THAN_STAFF_HAVE))
+    _sweep_until_quiet(world)
+    assert [] == [row for row in world.view.rows.values() if row.due is not None], (
+        "After all reviews expired, every recipient is final."
+    )
 
 
-def _work_off(world: SimulatedWorld) -> None:
+def _sweep_until_quiet(world: SimulatedWorld) -> None:
     """Sweep without bells, for a few rounds of half a day each."""
     world.bells.clear()
     for _ in range(_ROUNDS):
-        for question in Question:
-            world.sweep(question, world.group[0])
-            world.settle()
+        for query in DueQuery:
+            world.sweep(query, world.running[0])
+            world.observe()
         while world.work:
             world.advance(world.work[0], REPLIES[0])
-            world.settle()
-        if all(map(_is_parked, _moving_rows(world))):
+            world.observe()
+        if all(map(_is_parked, _unfinished_rows(world))):
             return
-        world.ask(lambda store: store.let_pass(_HALF_A_DAY))
-        world.settle()
+        world.call(lambda store: store.advance_clock(_HALF_A_DAY))
+        world.observe()
 
 
-def _moving_rows(world: SimulatedWorld) -> list[Row]:
-    """Give the open recipients that do not wait for staff."""
-    cases = {message_id for message_id, sheet in world.view.sheets.items() if sheet.case is CaseState.OPEN}
+def _unfinished_rows(world: SimulatedWorld) -> list[Row]:
+    """Return the open recipients that do not wait for staff."""
+    cases = {message_id for message_id, message in world.view.messages.items() if message.case is CaseState.OPEN}
     rows = [row for row in world.view.rows.values() if row.due is not None]
     return [row for row in rows if not (row.state is State.HELD and row.message_id in cases)]
 
@@ -108,10 +112,10 @@ def _is_parked(row: Row) -> bool:
 
 
 def explore(open_stores: OpenStores, *, examples: int, steps: int) -> None:
-    """Let hypothesis drive the machine, and shrink what it finds."""
+    """Let hypothesis choose the actions, and shrink a failure that it finds."""
 
     class Machine(RuleBasedStateMachine):
-        """The deeds as rules of hypothesis."""
+        """The actions as rules of hypothesis."""
 
         @initialize(policy=st.sampled_from(POLICIES))
         def begin(self, policy: Policy) -> None:
@@ -120,15 +124,15 @@ def explore(open_stores: OpenStores, *, examples: int, steps: int) -> None:
             self.world = SimulatedWorld(self.stores.enter_context(open_stores(policy)))
             self.is_sound = True
 
-        @rule(deed=st.sampled_from(WEIGHTED), throws=st.tuples(*[st.integers(0, _SIDES - 1)] * _THROWS))
-        def act(self, deed: str, throws: Sequence[int]) -> None:
-            """Do one thing."""
+        @rule(action=st.sampled_from(WEIGHTED), throws=st.tuples(*[st.integers(0, _SIDES - 1)] * _THROWS))
+        def act(self, action: str, throws: Sequence[int]) -> None:
+            """Perform one action."""
             self.is_sound = False
-            act(self.world, deed, throws)
+            act(self.world, action, throws)
             self.is_sound = True
 
         def teardown(self) -> None:
-            """Heal what was not found broken."""
+            """Heal, unless an invariant was broken."""
             with self.stores:
                 if self.is_sound:
                     heal(self.world)
@@ -145,5 +149,5 @@ def explore(open_stores: OpenStores, *, examples: int, steps: int) -> None:
 
 @contextmanager
 def models(policy: Policy) -> Iterator[Sequence[Store]]:
-    """Open a model alone."""
+    """Yield one model."""
     yield [Model(settings_of(policy))]

@@ -1,16 +1,16 @@
-"""How the machine looks at a database, and lets time pass in it."""
+"""The SQL by which the simulation reads a database and lets time pass in it."""
 
 from sqlalchemy import text
 
 EMPTY = text("""
     DELETE FROM inbox_letter; DELETE FROM vetting_case; DELETE FROM recipient; DELETE FROM message; DELETE FROM worker
 """)
-LET_PASS = text("""
+ADVANCE_CLOCK = text("""
     WITH due AS (UPDATE recipient SET due_at = due_at - :passed WHERE due_at IS NOT NULL)
     UPDATE vetting_case SET expires_at = expires_at - :passed
 """)
-# The clock on the wall gains less than a tick between two looks, so that each wait can be told, and made whole again.
-MAKE_WHOLE = text("""
+# The wall clock gains less than a tick between two reads, so each wait can be rounded up to the whole tick it was.
+ROUND_TO_TICKS = text("""
     WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now), asleep AS (
         UPDATE preference
         SET quiet_from = CAST(moment.now - INTERVAL '1 hour' AS time),
@@ -25,11 +25,11 @@ MAKE_WHOLE = text("""
     SET expires_at = moment.now + ceil(extract(epoch FROM expires_at - moment.now) / :tick_s) * CAST(:tick AS interval)
     FROM moment
 """)
-FRESH = text("""
+NEW_RECIPIENTS = text("""
     SELECT id FROM recipient WHERE message_id = ANY(CAST(:message_ids AS uuid[])) ORDER BY message_id, position
 """)
 ROWS = text("SELECT *, due_at - clock_timestamp() AS due_in FROM recipient")
-SHEETS = text("""
+MESSAGES = text("""
     SELECT message.*, vetting_case.state AS case_state, vetting_case.expires_at - clock_timestamp() AS expires_in
     FROM message LEFT JOIN vetting_case ON vetting_case.message_id = message.id
 """)

@@ -1,7 +1,7 @@
-"""What the machine asks of a store, in the units of a transaction, and the values that two stores are compared by.
+"""The protocol of a store, one call per transaction, and the values by which two stores are compared.
 
-Time is counted in ticks since the beginning. Workers and recipients are numbered in the order in which they came, so
-that two stores call the same thing by the same name.
+Time is counted in ticks since the start. Workers and recipients are numbered in the order in which they were added, so
+that two stores use the same number for the same one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from delivery.rules.outcomes import Attempt, Outcome
 from delivery.vocabulary import CaseState, Channel, Reason, State, Status, StepName
 
 TICK = timedelta(seconds=15)
-"""Every wait in these settings and in the rules is a whole number of these; the clock on the wall gains less."""
+"""Every wait in these settings and in the rules is a whole number of ticks. The wall clock gains less between reads."""
 
 MACHINES = 2
 Policy = Literal["resend", "hold"]
@@ -31,18 +31,18 @@ CHOSEN: dict[str, Any] = {
 
 
 def ticks(duration: timedelta) -> int:
-    """Count the ticks until this has passed."""
+    """Return the number of ticks in a duration, rounded up."""
     return -(-duration // TICK)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What an account holder wants, or what the platform says of the account."""
+class SimulatedAccount:
+    """The preferences and the status of an account."""
 
     channel: Channel = Channel.INBOX
     is_closed: bool = False
     is_asleep: bool = False
-    """Its quiet hours end two hours from now, whenever that is asked."""
+    """Whether its quiet hours end two hours from now, at whatever time that is read."""
     is_suspended: bool = False
 
 
@@ -79,10 +79,10 @@ class MessageRow:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that is stored. `letters` counts those in inboxes by recipient."""
+    """Everything that is stored. `letters` counts the inbox letters of each recipient."""
 
     rows: Mapping[int, Row]
-    sheets: Mapping[UUID, MessageRow]
+    messages: Mapping[UUID, MessageRow]
     letters: Mapping[int, int]
 
 
@@ -91,12 +91,12 @@ class PendingBell:
     """A bell for one message or one recipient; the broker may carry several as one."""
 
     step: StepName
-    about: UUID | int
+    row_id: UUID | int
 
 
-def in_order(bells: Iterable[PendingBell]) -> list[PendingBell]:
-    """Sort bells: in which order one step rings them is nobody's concern."""
-    return sorted(bells, key=lambda bell: (bell.step, str(bell.about)))
+def sort_bells(bells: Iterable[PendingBell]) -> list[PendingBell]:
+    """Sort bells, because a step may ring them in any order."""
+    return sorted(bells, key=lambda bell: (bell.step, str(bell.row_id)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,98 +115,98 @@ class ClaimedRow:
     verdict: Outcome | Channel
 
 
-class Question(Enum):
-    """What the sweep asks."""
+class DueQuery(Enum):
+    """The queries by which the sweep finds due rows."""
 
     UNDECIDED = "undecided"
     SUSPECT = "suspect"
     UNOPENED = "unopened"
-    EXPIRED = "expired"
-    LAPSED_INBOX = "lapsed inbox"
-    LAPSED_EMAIL = "lapsed email"
+    EXPIRED_REVIEWS = "expired reviews"
+    EXPIRED_LEASES_INBOX = "expired leases inbox"
+    EXPIRED_LEASES_EMAIL = "expired leases email"
     WAITING_INBOX = "waiting inbox"
     WAITING_EMAIL = "waiting email"
     SUSPECT_INBOX = "suspect inbox"
     SUSPECT_EMAIL = "suspect email"
 
     @classmethod
-    def of_leases(cls) -> tuple["Question", ...]:
-        """Give those about attempts that nobody answers for any more."""
-        return cls.LAPSED_INBOX, cls.LAPSED_EMAIL
+    def of_leases(cls) -> tuple["DueQuery", ...]:
+        """Return the queries for attempts whose lease expired."""
+        return cls.EXPIRED_LEASES_INBOX, cls.EXPIRED_LEASES_EMAIL
 
     @classmethod
-    def of_retries(cls) -> tuple["Question", ...]:
-        """Give those about attempts to be made."""
+    def of_retries(cls) -> tuple["DueQuery", ...]:
+        """Return the queries for attempts that are due."""
         return cls.WAITING_INBOX, cls.WAITING_EMAIL, *cls.of_suspects()
 
     @classmethod
-    def of_suspects(cls) -> tuple["Question", ...]:
-        """Give those about attempts that are made alone."""
+    def of_suspects(cls) -> tuple["DueQuery", ...]:
+        """Return the queries for attempts that run isolated."""
         return cls.SUSPECT_INBOX, cls.SUSPECT_EMAIL
 
 
 class Store(Protocol):
     """The records and the steps on them. Each call is one transaction, or as many as its step has."""
 
-    def enroll(self, account_id: UUID, wish: Wish) -> None:
-        """Create an account, or note what is wanted now."""
+    def put_account(self, account_id: UUID, account: SimulatedAccount) -> None:
+        """Create an account, or replace its preferences and status."""
 
     def register(self, worker: int) -> None:
-        """Let a worker be known. Its journal lies on the machine `worker % MACHINES`."""
+        """Register a worker. Its journal lies on the machine `worker % MACHINES`."""
 
-    def let_pass(self, passed: int) -> None:
-        """Let so many ticks go by."""
+    def advance_clock(self, passed: int) -> None:
+        """Let this many ticks pass."""
 
-    def accept(self, arrivals: Sequence[IncomingMessage]) -> dict[UUID, Acceptance]:
-        """Take these messages in, in one transaction."""
+    def accept(self, incoming: Sequence[IncomingMessage]) -> dict[UUID, Acceptance]:
+        """Accept these messages in one transaction."""
 
     def decide(self, message_ids: Sequence[UUID]) -> None:
-        """Place the recipients of these messages."""
+        """Decide the recipients of these messages."""
 
     def vet(self, message_ids: Sequence[UUID]) -> None:
         """Open the cases of these messages."""
 
     def close_case(self, message_id: UUID, state: CaseState) -> bool:
-        """Decide the case of this message; answer whether there was one that was open."""
+        """Close the case of this message. Returns whether it had an open one."""
 
     def expire_reviews(self, message_ids: Sequence[UUID]) -> None:
-        """Close the cases of these messages whose time is over."""
+        """Close those cases of these messages that have expired."""
 
     def claim(self, run: StepRun, recipients: Sequence[int], *, is_isolated: bool) -> list[ClaimedRow]:
-        """Claim those of these recipients that may be tried now, beside others or alone; ask their preferences."""
+        """Claim those of these recipients that may be tried now, shared or isolated, and check their preferences."""
 
-    def note(self, worker: int, attempt: Attempt, code: int | None) -> None:
-        """Note in the worker's journal that the final dot is near (no code), or how it was answered."""
+    def write_journal(self, worker: int, attempt: Attempt, code: int | None) -> None:
+        """Record in the worker's journal that the end of the data is next (no code), or the reply code to it."""
 
     def record(self, attempt: Attempt, outcome: Outcome) -> bool:
-        """Record how an attempt ended; answer whether its writer was still entitled to."""
+        """Record how an attempt ended. Returns whether the fence let it."""
 
     def expire_leases(self, recipients: Sequence[int], machine: int) -> None:
-        """End those attempts at these recipients whose lease ran out, as far as this machine knows."""
+        """End those attempts at these recipients whose lease expired, by the journals of this machine."""
 
     def recover_worker(self, worker: int, machine: int) -> None:
-        """End what this worker had under way, as far as this machine knows."""
+        """End the attempts that this worker had under way, by the journals of this machine."""
 
     def begin_trying(self, worker: int, message_ids: Sequence[UUID]) -> None:
-        """Note that the sweep of this worker works on these."""
+        """Record that the sweep of this worker tries these messages."""
 
     def end_trying(self, worker: int, message_ids: Sequence[UUID]) -> None:
-        """Note that it survived."""
+        """Record that the worker did not crash on these messages."""
 
     def postpone_messages(self, message_ids: Sequence[UUID]) -> None:
-        """Keep the sweep from these: a step broke on them."""
+        """Postpone these messages, on which a step failed."""
 
     def postpone_recipients(self, recipients: Sequence[int]) -> None:
-        """Keep the sweep from these: a step broke on them."""
+        """Postpone these recipients, on which a step failed."""
 
     def release(self, message_id: UUID) -> int:
-        """Let what is parked of this message be tried again; answer how many recipients that are."""
+        """Make the parked recipients of this message due again. Returns how many they are."""
 
-    def due(self, question: Question) -> list[UUID] | list[int]:
-        """Answer a question of the sweep, in order."""
+    def due(self, query: DueQuery) -> list[UUID] | list[int]:
+        """Return the ids that a query of the sweep finds, sorted."""
 
-    def rung(self) -> list[PendingBell]:
-        """Give the bells that were rung since this was last asked, in the order of their words."""
+    def take_bells(self) -> list[PendingBell]:
+        """Return the bells that were rung since the last call, sorted."""
 
-    def look(self) -> View:
-        """Show all that is stored."""
+    def read_view(self) -> View:
+        """Return everything that is stored."""

@@ -1,1 +1,1 @@
-"""What can be judged without a network, a database or a wait."""
+"""Tests of what needs no network, no database and no waiting."""

@@ -1,4 +1,4 @@
-"""Hearing bells: one of ours passes with what it says, and nothing else passes at all."""
+"""Receiving bells: a valid bell passes with its step, time and ids, and everything else is refused."""
 
 import json
 from base64 import b64decode, b64encode
@@ -13,8 +13,8 @@ from tasks.broker.bell_format import RUNG_AT
 RUNG = "2026-11-24T12:00:00+00:00"
 
 
-def bell(arguments: object = None, **outside: Any) -> dict[str, Any]:
-    """Make a bell as Celery's `send_task` does; what is given here replaces what an honest one has."""
+def bell(arguments: object = None, **overrides: Any) -> dict[str, Any]:
+    """Make a bell as Celery's `send_task` does; the arguments replace parts of a valid one."""
     body = json.dumps([[["x"]], {}, {"callbacks": None, "chord": None}] if arguments is None else arguments).encode()
     return {
         "body": b64encode(body).decode(),
@@ -22,7 +22,7 @@ def bell(arguments: object = None, **outside: Any) -> dict[str, Any]:
         "content-encoding": "utf-8",
         "headers": {"task": "messages.decide", "id": str(uuid4()), RUNG_AT: RUNG, "argsrepr": "(['x'],)"},
         "properties": {"delivery_tag": str(uuid4()), "delivery_info": {"exchange": "", "routing_key": "decide"}},
-        **outside,
+        **overrides,
     }
 
 
@@ -31,16 +31,16 @@ def headers(**chosen: object) -> dict[str, object]:
     return {"task": "messages.decide", "id": str(uuid4()), RUNG_AT: RUNG, **chosen}
 
 
-def test_a_bell_passes_with_its_step_its_time_and_its_ids_and_without_anything_else() -> None:
-    heard = read_bell(bell(headers=headers(eta="2099-01-01T00:00:00", expires=1, shadow="x", compression="gzip")))
+def test_a_valid_bell_passes_with_its_step_its_time_and_its_ids_only() -> None:
+    received = read_bell(bell(headers=headers(eta="2099-01-01T00:00:00", expires=1, shadow="x", compression="gzip")))
 
-    assert {"lang", "task", "id", RUNG_AT} == set(heard["headers"])
-    assert ("messages.decide", RUNG) == (heard["headers"]["task"], heard["headers"][RUNG_AT])
-    assert [["x"]] == json.loads(b64decode(heard["body"]))[0]
+    assert {"lang", "task", "id", RUNG_AT} == set(received["headers"])
+    assert ("messages.decide", RUNG) == (received["headers"]["task"], received["headers"][RUNG_AT])
+    assert [["x"]] == json.loads(b64decode(received["body"]))[0]
 
 
 @pytest.mark.parametrize(
-    "garbage",
+    "payload",
     [
         None,
         "decide",
@@ -50,7 +50,7 @@ def test_a_bell_passes_with_its_step_its_time_and_its_ids_and_without_anything_e
         bell(headers=[]),
         bell(headers=headers(task="messages.accept")),
         bell(headers=headers(task=["messages.decide"])),
-        bell(headers=headers(id="a word of a stranger")),
+        bell(headers=headers(id="not a UUID")),
         bell(headers=headers(id=7)),
         bell(headers=headers(**{RUNG_AT: "yesterday"})),
         bell(properties=None),
@@ -69,11 +69,11 @@ def test_a_bell_passes_with_its_step_its_time_and_its_ids_and_without_anything_e
         bell([[["x"]], {}, {"callbacks": [{"task": "messages.deliver"}]}]),
     ],
 )
-def test_what_is_no_bell_does_not_pass(garbage: object) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - GarbledBell, or what the standard library says of a text
-        read_bell(garbage)
+def test_an_invalid_bell_is_refused(payload: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - InvalidBell, or an error of the standard library
+        read_bell(payload)
 
 
-def test_endless_nesting_in_a_body_ends() -> None:
+def test_a_body_of_endless_nesting_is_an_error() -> None:
     with pytest.raises(RecursionError):
         read_bell(bell(body=b64encode(b"[" * 200_000).decode()))

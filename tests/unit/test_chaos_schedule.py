@@ -1,4 +1,4 @@
-"""Schedules of trials: the same seed asks for the same again."""
+"""Schedules of trials: the same seed gives the same schedule."""
 
 import pytest
 
@@ -23,19 +23,19 @@ def test_a_schedule_has_one_to_three_faults_and_messages_to_one_to_twenty_five_a
 
 
 def test_every_fault_is_drawn_sooner_or_later() -> None:
-    assert set(Fault) == {blow.fault for seed in SEEDS for blow in draw(seed).faults}
+    assert set(Fault) == {fault.fault for seed in SEEDS for fault in draw(seed).faults}
 
 
-def test_a_process_is_armed_with_one_crash_point_at_most() -> None:
-    assert {0, 1} == {sum(blow.point is not None for blow in draw(seed).faults) for seed in SEEDS}
+def test_a_schedule_has_one_crash_point_at_most() -> None:
+    assert {0, 1} == {sum(fault.point is not None for fault in draw(seed).faults) for seed in SEEDS}
 
 
 def test_every_crash_point_has_a_trial() -> None:
-    tried = [blow.point for schedule in point_schedules(CrashPoint, 1) for blow in schedule.faults if blow.point]
+    tried = [fault.point for schedule in point_schedules(CrashPoint, 1) for fault in schedule.faults if fault.point]
 
     assert list(CrashPoint) == tried
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_scene_is_drawn_from_its_seed(name: str) -> None:
+def test_a_scenario_is_drawn_from_its_seed(name: str) -> None:
     assert scene(name, 5) == scene(name, 5)

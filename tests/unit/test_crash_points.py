@@ -1,4 +1,4 @@
-"""Crash points: nothing while off; armed, once, at the hit that was asked for."""
+"""Crash points do nothing until one is armed; an armed one crashes once, at the ordered hit."""
 
 import signal
 import subprocess
@@ -27,60 +27,60 @@ def test_a_crash_point_does_nothing_until_it_is_armed() -> None:
     crash_here(HERE)
 
 
-def test_an_armed_point_springs_at_the_hit_that_was_asked_for(tmp_path: Path) -> None:
-    mark = tmp_path / "mark"
-    arm(f"{HERE}:2:cut:{mark}")
+def test_an_armed_point_crashes_at_the_ordered_hit(tmp_path: Path) -> None:
+    sentinel = tmp_path / "sentinel"
+    arm(f"{HERE}:2:cut:{sentinel}")
 
     crash_here(ELSEWHERE)
     crash_here(HERE)
-    is_early = mark.exists()
+    is_early = sentinel.exists()
 
     with pytest.raises(ConnectionResetError, match="data_end_sent"):
         crash_here(HERE)
-    assert (False, True) == (is_early, mark.exists())
+    assert (False, True) == (is_early, sentinel.exists())
 
 
-def test_a_point_that_has_sprung_once_never_springs_again(tmp_path: Path) -> None:
-    (tmp_path / "mark").touch()
-    arm(f"{HERE}:1:cut:{tmp_path / 'mark'}")
+def test_a_point_that_has_crashed_once_never_crashes_again(tmp_path: Path) -> None:
+    (tmp_path / "sentinel").touch()
+    arm(f"{HERE}:1:cut:{tmp_path / 'sentinel'}")
 
     crash_here(HERE)
 
 
 def test_a_killed_process_ends_as_by_kill_9(tmp_path: Path) -> None:
-    ended = subprocess.run([sys.executable, "-c", PROGRAM, f"{HERE}:1:kill:{tmp_path / 'mark'}"], check=False)
+    ended = subprocess.run([sys.executable, "-c", PROGRAM, f"{HERE}:1:kill:{tmp_path / 'sentinel'}"], check=False)
 
     assert -signal.SIGKILL == ended.returncode
-    assert (tmp_path / "mark").exists()
+    assert (tmp_path / "sentinel").exists()
 
 
-def test_a_process_that_is_armed_by_a_file_obeys_what_it_says_next(tmp_path: Path) -> None:
-    orders, mark = tmp_path / "orders", tmp_path / "mark"
-    orders.touch()
-    arm(f"@{orders}")
+def test_a_process_that_is_armed_by_a_command_file_follows_its_changes(tmp_path: Path) -> None:
+    command_file, sentinel = tmp_path / "command", tmp_path / "sentinel"
+    command_file.touch()
+    arm(f"@{command_file}")
     crash_here(HERE)
 
-    orders.write_text(f"{HERE}:1:cut:{mark}")
-    await_obeyed(orders)
+    command_file.write_text(f"{HERE}:1:cut:{sentinel}")
+    await_acknowledgement(command_file)
 
     with pytest.raises(ConnectionResetError):
         crash_here(HERE)
-    orders.write_text("")
-    await_obeyed(orders)
+    command_file.write_text("")
+    await_acknowledgement(command_file)
 
 
-def await_obeyed(orders: Path) -> None:
-    """Wait until these orders are obeyed."""
+def await_acknowledgement(command_file: Path) -> None:
+    """Wait until the command in this file is acknowledged."""
     for _ in range(500):
-        if acknowledgement_file(orders).read_text() == orders.read_text():
+        if acknowledgement_file(command_file).read_text() == command_file.read_text():
             return
         Event().wait(0.01)
-    raise AssertionError("It was never obeyed.")
+    raise AssertionError("The command was never acknowledged.")
 
 
 @pytest.mark.parametrize(
-    "nonsense", ["data_end_sent", "nowhere:1:kill:/x", "data_end_sent:x:kill:/x", "data_end_sent:1:dance:/x"]
+    "invalid", ["data_end_sent", "nowhere:1:kill:/x", "data_end_sent:x:kill:/x", "data_end_sent:1:dance:/x"]
 )
-def test_what_names_no_crash_is_an_error(nonsense: str) -> None:
+def test_a_text_that_names_no_crash_is_an_error(invalid: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        read_armed_crash(nonsense)
+        read_armed_crash(invalid)

@@ -12,43 +12,43 @@ from tests.support import build
 OTHER_PEPPER = SecretStr("another pepper for tests, 32 or more characters")
 
 
-@pytest.mark.parametrize(("kind", "mark"), [(CredentialKind.API_KEY, "pk_"), (CredentialKind.CLIENT_SECRET, "cs_")])
-def test_a_fresh_credential_is_recognized_by_what_is_stored_of_it(kind: CredentialKind, mark: str) -> None:
-    minted = generate_credential(kind, build.PEPPER)
+@pytest.mark.parametrize(("kind", "start"), [(CredentialKind.API_KEY, "pk_"), (CredentialKind.CLIENT_SECRET, "cs_")])
+def test_a_new_credential_matches_its_stored_prefix_and_digest(kind: CredentialKind, start: str) -> None:
+    credential = generate_credential(kind, build.PEPPER)
 
-    prefix, secret = parse_credential(minted.text.get_secret_value()) or ("", "")
+    prefix, secret = parse_credential(credential.text.get_secret_value()) or ("", "")
 
-    assert minted.prefix == prefix
-    assert prefix.startswith(mark)
-    assert is_match(secret, minted.digest, build.PEPPER)
+    assert credential.prefix == prefix
+    assert prefix.startswith(start)
+    assert is_match(secret, credential.digest, build.PEPPER)
 
 
 def test_another_secret_or_another_pepper_does_not_match() -> None:
-    minted = generate_credential(CredentialKind.API_KEY, build.PEPPER)
-    _, secret = parse_credential(minted.text.get_secret_value()) or ("", "")
+    credential = generate_credential(CredentialKind.API_KEY, build.PEPPER)
+    _, secret = parse_credential(credential.text.get_secret_value()) or ("", "")
 
-    assert not is_match(secret, minted.digest, OTHER_PEPPER)
-    assert not is_match(secret[:-1], minted.digest, build.PEPPER)
-    assert not is_match("", minted.digest, build.PEPPER)
+    assert not is_match(secret, credential.digest, OTHER_PEPPER)
+    assert not is_match(secret[:-1], credential.digest, build.PEPPER)
+    assert not is_match("", credential.digest, build.PEPPER)
 
 
 def test_no_two_credentials_are_alike() -> None:
-    minted = [generate_credential(CredentialKind.API_KEY, build.PEPPER) for _ in range(50)]
+    credentials = [generate_credential(CredentialKind.API_KEY, build.PEPPER) for _ in range(50)]
 
-    assert 50 == len({each.prefix for each in minted}) == len({each.digest for each in minted})
+    assert 50 == len({each.prefix for each in credentials}) == len({each.digest for each in credentials})
 
 
-def test_neither_what_is_stored_nor_what_is_printed_holds_the_secret() -> None:
-    minted = generate_credential(CredentialKind.API_KEY, build.PEPPER)
-    _, secret = parse_credential(minted.text.get_secret_value()) or ("", "")
+def test_the_secret_is_neither_stored_nor_printed() -> None:
+    credential = generate_credential(CredentialKind.API_KEY, build.PEPPER)
+    _, secret = parse_credential(credential.text.get_secret_value()) or ("", "")
 
-    assert secret not in minted.prefix
-    assert secret.encode() not in minted.digest
-    assert secret not in repr(minted)
+    assert secret not in credential.prefix
+    assert secret.encode() not in credential.digest
+    assert secret not in repr(credential)
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "change",
     [
         lambda text: text + "\n",
         lambda text: " " + text,
@@ -61,10 +61,10 @@ def test_neither_what_is_stored_nor_what_is_printed_holds_the_secret() -> None:
         lambda _: "",
     ],
 )
-def test_a_text_of_another_form_is_no_credential(spoil) -> None:  # type: ignore[no-untyped-def] # a lambda of the table
+def test_a_text_of_another_form_is_no_credential(change) -> None:  # type: ignore[no-untyped-def] # a lambda of the table
     text = generate_credential(CredentialKind.API_KEY, build.PEPPER).text.get_secret_value()
 
-    assert None is parse_credential(spoil(text))
+    assert None is parse_credential(change(text))
 
 
 @given(st.text())

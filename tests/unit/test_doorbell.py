@@ -1,4 +1,4 @@
-"""Bells: how few are made of many, which queue they wait in, and that nothing in them is believed."""
+"""Bells: how they are merged, which queue they wait in, and that steps trust nothing in them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,18 +22,18 @@ from tasks.runner import DECIDE, DELIVER, STEPS, Step, StepFailed
 from tests.support import build
 
 ONE, TWO = (str(build.account_id(number)) for number in (1, 2))
-A_CONNECTION = object()
+CONNECTION = object()
 
 
 @dataclass
 class FakeDoorbell:
-    """Keeps what was rung."""
+    """Record what was rung."""
 
     rung: list[tuple[StepName, QueueName, list[object]]] = field(default_factory=list)
     is_ringing: bool = True
 
     def ring(self, step: StepName, queue_name: QueueName, ids: Sequence[UUID] | Sequence[int]) -> None:
-        """Keep it, unless it has nobody to ring for."""
+        """Record a bell, unless it has no ids."""
         if ids:
             self.rung.append((step, queue_name, list(ids)))
 
@@ -41,44 +41,44 @@ class FakeDoorbell:
         """Do nothing."""
 
 
-class FakeStore:
-    """A database that nobody asks anything."""
+class FakeDatabase:
+    """A database that answers no statement."""
 
     @contextmanager
     def begin(self) -> Iterator[object]:
         """Open nothing."""
-        yield A_CONNECTION
+        yield CONNECTION
 
 
 @dataclass
 class Work:
-    """What a step was given to do and which rows were set aside; it breaks on `broken` rows."""
+    """What a step did and which rows it postponed. It fails on `broken` rows."""
 
     done: list[object] = field(default_factory=list)
-    aside: list[object] = field(default_factory=list)
+    postponed: list[object] = field(default_factory=list)
     broken: frozenset[object] = frozenset()
     error: Exception = field(default_factory=lambda: ValueError("a step's own defect"))
 
     def run(self, _: StepContext, ids: Sequence[Any]) -> None:
-        """Do the work, or break as a whole."""
+        """Do the work, or fail as a whole."""
         if self.broken & set(ids):
             raise self.error
         self.done += ids
 
-    def set_aside(self, db: object, ids: Sequence[object], pause: timedelta) -> None:
-        """Keep the rows that are set aside."""
-        assert (A_CONNECTION, timedelta(seconds=60)) == (db, pause)
-        self.aside += ids
+    def postpone(self, db: object, ids: Sequence[object], pause: timedelta) -> None:
+        """Record the rows that are postponed."""
+        assert (CONNECTION, timedelta(seconds=60)) == (db, pause)
+        self.postponed += ids
 
 
 def context(doorbell: FakeDoorbell | None = None) -> StepContext:
-    """Make an office without a database."""
-    return StepContext(build.settings(), cast(Database, FakeStore()), doorbell or SilentDoorbell())
+    """Make a step context without a real database."""
+    return StepContext(build.settings(), cast(Database, FakeDatabase()), doorbell or SilentDoorbell())
 
 
-def a_step(like: Step[Any], work: Work) -> Step[Any]:
-    """Make a step that reads ids like this one and does this work."""
-    return replace(like, function=work.run, postpone=work.set_aside)
+def make_step(original: Step[Any], work: Work) -> Step[Any]:
+    """Make a step that reads ids as the original one and does this work."""
+    return replace(original, function=work.run, postpone=work.postpone)
 
 
 def bell(step: StepName, queue_name: QueueName, *ids: str | int) -> _Bell:
@@ -86,7 +86,7 @@ def bell(step: StepName, queue_name: QueueName, *ids: str | int) -> _Bell:
     return _Bell(step, queue_name, ids)  # type: ignore[arg-type] # one kind of id per call
 
 
-def test_messages_to_decide_ride_in_one_bell() -> None:
+def test_messages_to_decide_are_merged_into_one_bell() -> None:
     bells = [bell(StepName.DECIDE, QueueName.DECIDE, str(number)) for number in range(3)]
 
     assert [bell(StepName.DECIDE, QueueName.DECIDE, "0", "1", "2")] == merge(bells)
@@ -114,31 +114,31 @@ def test_a_bell_for_deliveries_has_at_most_16_recipients_and_none_is_lost() -> N
 
 
 @given(st.lists(st.tuples(st.sampled_from(StepName), st.lists(st.integers(1, 99), max_size=30)), max_size=20))
-def test_merging_loses_and_mixes_nothing(rung: list[tuple[StepName, list[int]]]) -> None:
+def test_merging_loses_no_id_and_keeps_steps_apart(rung: list[tuple[StepName, list[int]]]) -> None:
     merged = merge([bell(step, QueueName.DECIDE, *ids) for step, ids in rung])
 
     for step in StepName:
-        meant = [each for name, ids in rung for each in ids if name is step]
-        assert meant == [each for one in merged if one.step is step for each in one.ids]
+        expected = [each for name, ids in rung for each in ids if name is step]
+        assert expected == [each for one in merged if one.step is step for each in one.ids]
     assert all(each.ids for each in merged)
 
 
-def test_queued_recipients_are_rung_for_in_the_queue_of_their_channel_and_others_not() -> None:
+def test_a_bell_is_rung_for_queued_recipients_only_in_the_queue_of_their_channel() -> None:
     doorbell = FakeDoorbell()
-    placed = [
+    transitions = [
         Transition(1, build.MESSAGE_ID, State.ACCEPTED, State.QUEUED, 0, Channel.EMAIL),
         Transition(2, build.MESSAGE_ID, State.ACCEPTED, State.DELIVERED, 0, Channel.INBOX),
         Transition(3, build.MESSAGE_ID, State.ACCEPTED, State.BLOCKED, 0),
         Transition(4, build.MESSAGE_ID, State.HELD, State.QUEUED, 0, Channel.EMAIL),
     ]
 
-    ring_for_deliveries(doorbell, placed)
+    ring_for_deliveries(doorbell, transitions)
 
     assert [(StepName.DELIVER, QueueName.DELIVER_SMTP, [1, 4])] == doorbell.rung
 
 
 @pytest.mark.parametrize(
-    ("like", "rung", "read"),
+    ("original", "rung", "read"),
     [
         (DECIDE, [ONE, TWO], [UUID(ONE), UUID(TWO)]),
         (DECIDE, [ONE, 5, None, "x", "{" + TWO + "}", [TWO], {}], [UUID(ONE)]),
@@ -152,12 +152,12 @@ def test_queued_recipients_are_rung_for_in_the_queue_of_their_channel_and_others
         (DECIDE, [], []),
     ],
 )
-def test_a_bell_is_nobodys_word_and_what_is_no_id_in_it_has_no_effect(
-    like: Step[Any], rung: object, read: list[object]
+def test_a_bell_is_untrusted_and_invalid_ids_in_it_are_skipped(
+    original: Step[Any], rung: object, read: list[object]
 ) -> None:
     work = Work()
 
-    a_step(like, work).run_bell(context(), rung)
+    make_step(original, work).run_bell(context(), rung)
 
     assert read == work.done
 
@@ -169,71 +169,71 @@ any_json: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(any_json, st.sampled_from(sorted(STEPS)))
-def test_no_bell_breaks_a_step(rung: object, name: StepName) -> None:
+def test_no_bell_breaks_make_step(rung: object, name: StepName) -> None:
     work = Work()
 
-    a_step(STEPS[name], work).run_bell(context(), rung)
+    make_step(STEPS[name], work).run_bell(context(), rung)
 
     kind = int if name is StepName.DELIVER else UUID
     assert all(type(each) is kind for each in work.done)
-    assert [] == work.aside
+    assert [] == work.postponed
 
 
-def test_a_step_that_breaks_sets_aside_the_rows_it_breaks_on_and_does_the_others() -> None:
+def test_a_failing_step_postpones_the_rows_it_fails_on_and_does_the_others() -> None:
     work = Work(broken=frozenset({2, 4}))
 
     with pytest.raises(StepFailed, match="2 of 5 rows"):
-        a_step(DELIVER, work).run(context(), [1, 2, 3, 4, 5])
+        make_step(DELIVER, work).run(context(), [1, 2, 3, 4, 5])
 
     assert [1, 3, 5] == work.done
-    assert [2, 4] == work.aside
+    assert [2, 4] == work.postponed
 
 
-def test_a_step_that_breaks_on_its_only_row_keeps_the_cause() -> None:
+def test_a_step_that_fails_on_its_only_row_keeps_the_cause() -> None:
     work = Work(broken=frozenset({2}))
 
     with pytest.raises(StepFailed) as failed:
-        a_step(DELIVER, work).run(context(), [2])
+        make_step(DELIVER, work).run(context(), [2])
 
     assert work.error is failed.value.__cause__
-    assert [2] == work.aside
+    assert [2] == work.postponed
 
 
-def test_while_the_database_is_away_nothing_is_set_aside_and_the_rows_stay_due() -> None:
+def test_without_a_database_nothing_is_postponed_and_the_rows_stay_due() -> None:
     work = Work(broken=frozenset({1}), error=OperationalError("SELECT", {}, Exception("connection refused")))
 
     with pytest.raises(OperationalError):
-        a_step(DELIVER, work).run(context(), [1, 2])
+        make_step(DELIVER, work).run(context(), [1, 2])
 
-    assert ([], []) == (work.done, work.aside)
+    assert ([], []) == (work.done, work.postponed)
 
 
-def test_a_delivery_that_breaks_or_finds_no_database_is_nothing_to_the_others_of_its_bell() -> None:
+def test_a_delivery_that_fails_or_finds_no_database_does_not_affect_the_others_of_its_bell() -> None:
     for error in (ValueError("a step's own defect"), OperationalError("SELECT", {}, Exception("refused"))):
         work = Work(broken=frozenset({2}), error=error)
 
-        a_step(DELIVER, work).run_bell(context(), [1, 2, 3])
+        make_step(DELIVER, work).run_bell(context(), [1, 2, 3])
 
         assert [1, 3] == work.done
 
 
-def test_a_bell_that_finds_no_database_is_told_in_one_line_and_celery_hears_of_no_error() -> None:
-    away = OperationalError("SELECT", {}, Exception("connection refused"))
-    work = Work(broken=frozenset({UUID(ONE)}), error=away)
+def test_a_bell_that_finds_no_database_is_logged_in_one_line_and_raises_nothing_into_celery() -> None:
+    unavailable = OperationalError("SELECT", {}, Exception("connection refused"))
+    work = Work(broken=frozenset({UUID(ONE)}), error=unavailable)
 
     with capture_logs() as logged:
-        a_step(DECIDE, work).run_bell(context(), [ONE])
+        make_step(DECIDE, work).run_bell(context(), [ONE])
 
     assert ["store_unavailable"] == [line["event"] for line in logged]
-    assert [] == work.aside
+    assert [] == work.postponed
 
 
-def test_what_a_worker_has_not_begun_of_a_bell_when_it_leaves_is_rung_for_again() -> None:
+def test_a_bell_is_rung_again_for_ids_that_a_stopping_worker_has_not_begun() -> None:
     doorbell, work = FakeDoorbell(), Work()
-    leaving = context(doorbell)
-    leaving.fan_out.stop()
+    stopping = context(doorbell)
+    stopping.fan_out.stop()
 
-    a_step(DELIVER, work).run_bell(leaving, [1, 2])
+    make_step(DELIVER, work).run_bell(stopping, [1, 2])
 
     assert [] == work.done
     assert [(StepName.DELIVER, QueueName.DELIVER_SMTP, [1, 2])] == doorbell.rung
@@ -242,12 +242,12 @@ def test_what_a_worker_has_not_begun_of_a_bell_when_it_leaves_is_rung_for_again(
 def test_a_step_without_rows_does_not_run() -> None:
     work = Work(broken=frozenset({None}))
 
-    a_step(DELIVER, work).run(context(), [])
+    make_step(DELIVER, work).run(context(), [])
 
     assert [] == work.done
 
 
-def test_a_silent_doorbell_is_never_amiss() -> None:
+def test_a_silent_doorbell_always_counts_as_ringing() -> None:
     doorbell = SilentDoorbell()
 
     doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [build.MESSAGE_ID])

@@ -1,4 +1,4 @@
-"""Letters as e-mail: what was meant is what arrives, and nothing beside it."""
+"""Messages as e-mail: what arrives is what was sent, and no text becomes a header."""
 
 import re
 from email import message_from_bytes, policy
@@ -23,35 +23,35 @@ HEADERS = [
 SMUGGLED = "=?utf-8?q?=0D=0ABcc:x@y.z?="
 
 
-def read(written: bytes) -> Message:
-    """Read a mail as the oldest and plainest reader does."""
+def parse(written: bytes) -> Message:
+    """Parse a mail by the policy that decodes nothing."""
     return message_from_bytes(written, policy=policy.compat32)
 
 
-def words(mail: Message, header: str) -> str:
-    """Decode a header as RFC 2047 says."""
+def decoded(mail: Message, header: str) -> str:
+    """Decode a header (RFC 2047)."""
     return str(make_header(decode_header(mail[header])))
 
 
-def person(mail: Message, header: str) -> tuple[str, str]:
+def name_and_address(mail: Message, header: str) -> tuple[str, str]:
     """Decode an address header into name and address."""
     name, address = parseaddr(mail[header])
     return str(make_header(decode_header(name))), address
 
 
 def text(mail: Message) -> str:
-    """Decode the body; on the wire its lines end in CRLF, whatever they ended in before."""
+    """Decode the body, with LF for the CRLF in which all its lines end in transit."""
     payload = mail.get_payload(decode=True)
     assert isinstance(payload, bytes)
     return payload.decode("utf-8").replace("\r\n", "\n")
 
 
-def test_a_letter_has_the_headers_of_a_mail_and_no_others() -> None:
-    mail = read(compose(build.claimed(), DOMAIN))
+def test_a_mail_has_these_headers_and_no_others() -> None:
+    mail = parse(compose(build.claimed(), DOMAIN))
 
     assert sorted(HEADERS) == sorted(mail.keys())
-    assert ("Anna Example", "messages@postroom.example") == person(mail, "From")
-    assert ("Bruno Beispiel", "bruno@mail.example") == person(mail, "To")
+    assert ("Anna Example", "messages@postroom.example") == name_and_address(mail, "From")
+    assert ("Bruno Beispiel", "bruno@mail.example") == name_and_address(mail, "To")
     assert "A question" == mail["Subject"]
     assert "Sun, 01 Mar 2026 12:00:00 +0000" == mail["Date"]
     assert "<mailto:unsubscribe@postroom.example?subject=r7>" == mail["List-Unsubscribe"]
@@ -64,7 +64,7 @@ def test_a_mail_with_a_page_can_be_unsubscribed_from_with_one_click() -> None:
 
     written = compose(build.claimed(), DOMAIN, unsubscribe_url=url)
 
-    mail = read(written)
+    mail = parse(written)
     assert sorted([*HEADERS, "List-Unsubscribe-Post"]) == sorted(mail.keys())
     assert [f"<{url}>"] == mail.get_all("List-Unsubscribe")
     assert ["List-Unsubscribe=One-Click"] == mail.get_all("List-Unsubscribe-Post")
@@ -74,28 +74,28 @@ def test_a_mail_with_a_page_can_be_unsubscribed_from_with_one_click() -> None:
 
 
 @pytest.mark.parametrize("url", ["https://b\u00fccher.example/", "https://x/" + "y" * 2000])
-def test_an_address_that_cannot_stand_in_a_header_is_not_expressible(url: str) -> None:
+def test_an_address_that_cannot_be_a_header_is_refused(url: str) -> None:
     with pytest.raises(CannotEncode):
         compose(build.claimed(), DOMAIN, unsubscribe_url=url)
 
 
-def test_answers_go_to_the_sender_when_it_gave_an_address() -> None:
-    without = read(compose(build.claimed(), DOMAIN))
-    mail = read(compose(build.claimed(sender_email="anna@b\u00fccher.example"), DOMAIN))
+def test_replies_go_to_the_address_of_the_sender_if_it_has_one() -> None:
+    without = parse(compose(build.claimed(), DOMAIN))
+    mail = parse(compose(build.claimed(sender_email="anna@b\u00fccher.example"), DOMAIN))
 
     assert None is without["Reply-To"]
-    assert ("Anna Example", "anna@xn--bcher-kva.example") == person(mail, "Reply-To")
+    assert ("Anna Example", "anna@xn--bcher-kva.example") == name_and_address(mail, "Reply-To")
 
 
 def test_every_attempt_at_a_recipient_has_the_same_message_id_and_every_recipient_its_own() -> None:
-    ids = [read(compose(build.claimed(attempt=number), DOMAIN))["Message-ID"] for number in (1, 2, 9)]
+    ids = [parse(compose(build.claimed(attempt=number), DOMAIN))["Message-ID"] for number in (1, 2, 9)]
 
     assert 3 * [message_id(build.claimed(), DOMAIN)] == ids
     assert message_id(build.claimed(), DOMAIN) != message_id(build.claimed(recipient_id=8), DOMAIN)
     assert re.fullmatch(r"<[!-;=?A-~]+@postroom\.example>", ids[0])
 
 
-def test_bounces_name_the_recipient_they_are_about() -> None:
+def test_the_envelope_sender_names_the_recipient() -> None:
     assert "bounces+r7@postroom.example" == envelope_sender(7, DOMAIN)
 
 
@@ -103,7 +103,7 @@ def test_bounces_name_the_recipient_they_are_about() -> None:
 def test_a_subject_that_looks_encoded_arrives_as_those_literal_characters(subject: str) -> None:
     written = compose(build.claimed(subject=subject), DOMAIN)
 
-    assert subject == words(read(written), "Subject")
+    assert subject == decoded(parse(written), "Subject")
     assert subject == message_from_bytes(written, policy=policy.default)["Subject"]
     assert b"bcc" not in written.lower()
 
@@ -128,21 +128,21 @@ def test_a_subject_that_looks_encoded_arrives_as_those_literal_characters(subjec
         "x@y.example, z",
     ],
 )
-def test_any_name_arrives_as_it_was_given(field: str, name: str) -> None:
-    mail = read(compose(build.claimed(**{field: name}), DOMAIN))
+def test_any_name_arrives_unchanged(field: str, name: str) -> None:
+    mail = parse(compose(build.claimed(**{field: name}), DOMAIN))
 
-    assert name == person(mail, {"sender_name": "From", "account_name": "To"}[field])[0]
+    assert name == name_and_address(mail, {"sender_name": "From", "account_name": "To"}[field])[0]
 
 
 @pytest.mark.parametrize(
     "subject",
     ["a" * 255, "word " * 50 + "end", "\U0001f600" * 255, "\u00fc " * 127 + "!", " outer blanks ", "two  blanks"],
 )
-def test_a_long_subject_is_folded_into_lines_that_every_relay_takes(subject: str) -> None:
+def test_a_long_subject_is_folded_into_lines_of_legal_length(subject: str) -> None:
     written = compose(build.claimed(subject=subject), DOMAIN)
 
     lines = written.partition(b"\r\n\r\n")[0].split(b"\r\n")
-    assert subject == words(read(written), "Subject")
+    assert subject == decoded(parse(written), "Subject")
     assert 998 >= max(map(len, lines))
     assert 76 >= max((len(line) for line in lines if b"=?" in line), default=0)
 
@@ -155,7 +155,7 @@ def test_a_long_subject_is_folded_into_lines_that_every_relay_takes(subject: str
 def test_any_body_arrives_line_for_line(body: str) -> None:
     written = compose(build.claimed(body=body), DOMAIN)
 
-    assert body.replace("\r\n", "\n") == text(read(written))
+    assert body.replace("\r\n", "\n") == text(parse(written))
     assert 998 >= max(map(len, written.split(b"\r\n")))
     assert re.search(rb"(?<!\r)\n|\r(?!\n)", written) is None
     assert written.isascii()
@@ -194,7 +194,7 @@ def test_an_international_domain_is_written_in_ascii(address: str, expected: str
         "anna@mail.example, bo@mail.example",
     ],
 )
-def test_nothing_but_an_address_gets_into_a_header_or_a_command(address: str) -> None:
+def test_a_text_that_is_no_address_gets_into_no_header_and_no_command(address: str) -> None:
     with pytest.raises(CannotEncode):
         ascii_address(address)
     with pytest.raises(CannotEncode):
@@ -205,23 +205,23 @@ one_line = st.text(min_size=1, max_size=60) | st.from_regex(r"[=?_a-z \"<>@,:;\\
 
 
 @given(subject=one_line, name=one_line, body=st.text(min_size=1, max_size=200))
-def test_any_legal_message_arrives_whole_or_is_not_expressible_and_never_gains_a_header(
+def test_any_legal_message_arrives_whole_or_cannot_be_encoded_and_never_gains_a_header(
     subject: str, name: str, body: str
 ) -> None:
     try:
         draft = read_draft(build.fields(subject=subject, sender_name=name, body=body))
     except InvalidInput:
-        assume(False)  # noqa: FBT003 - hypothesis reads so
+        assume(False)  # noqa: FBT003 - hypothesis declares it so
     claimed = build.claimed(subject=draft.subject, sender_name=draft.sender_name, body=draft.body)
     try:
         written = compose(claimed, DOMAIN)
     except CannotEncode:
         return
 
-    mail = read(written)
+    mail = parse(written)
 
     assert sorted(HEADERS) == sorted(mail.keys())
-    assert (subject, name) == (words(mail, "Subject"), person(mail, "From")[0])
+    assert (subject, name) == (decoded(mail, "Subject"), name_and_address(mail, "From")[0])
     assert body.replace("\r\n", "\n") == text(mail)
 
 
@@ -232,4 +232,4 @@ def test_whatever_name_an_account_has_it_adds_no_header(name: str) -> None:
     except CannotEncode:
         return
 
-    assert sorted(HEADERS) == sorted(read(written).keys())
+    assert sorted(HEADERS) == sorted(parse(written).keys())

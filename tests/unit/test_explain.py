@@ -1,4 +1,4 @@
-"""Telling people where a recipient stands: every word of the vocabulary has plain ones."""
+"""Explaining to people where a recipient is: every reason has a text of its own."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -25,8 +25,8 @@ WAITING = RecipientView(
 )
 
 
-def told(recipient: RecipientView) -> str:
-    """Tell where the only recipient of a message stands, at noon."""
+def explain(recipient: RecipientView) -> str:
+    """Explain the only recipient of a message, at noon."""
     message = MessageView(
         message_id=build.MESSAGE_ID,
         client_id=build.CLIENT_ID,
@@ -45,31 +45,31 @@ def told(recipient: RecipientView) -> str:
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-def test_every_reason_is_told_in_words_of_its_own(reason: Reason) -> None:
-    sentences = [told(replace(WAITING, reason=each)) for each in Reason]
+def test_every_reason_has_a_text_of_its_own(reason: Reason) -> None:
+    sentences = [explain(replace(WAITING, reason=each)) for each in Reason]
 
-    assert 1 == sentences.count(told(replace(WAITING, reason=reason)))
+    assert 1 == sentences.count(explain(replace(WAITING, reason=reason)))
 
 
-def test_quiet_hours_are_told_with_the_instant_of_their_end() -> None:
-    lines = told(replace(WAITING, reason=Reason.QUIET_HOURS)).splitlines()
+def test_quiet_hours_are_explained_with_the_instant_of_their_end() -> None:
+    lines = explain(replace(WAITING, reason=Reason.QUIET_HOURS)).splitlines()
 
     assert "    why: it waits for the end of the account's quiet hours" == lines[1]
     assert "    next: the next attempt is made in 2 hours (2026-03-01 14:00:00 UTC)" == lines[2]
 
 
-def test_what_is_set_aside_is_told_with_the_way_out() -> None:
+def test_a_parked_recipient_is_explained_with_the_command_that_releases_it() -> None:
     parked = replace(WAITING, reason=Reason.POISONED, due_at=build.NOON + PARKED)
 
-    lines = told(parked).splitlines()
+    lines = explain(parked).splitlines()
 
     assert "    why: workers died of it again and again" == lines[1]
     assert "    next: nothing, until somebody lets it go on: postroom release MESSAGE" == lines[2]
 
 
-def test_only_the_mail_server_is_quoted() -> None:
-    theirs = replace(WAITING, reason=Reason.TRY_LATER, detail="451 4.7.1 Greylisted")
-    ours = replace(WAITING, reason=Reason.INTERRUPTED, detail="The worker stopped before it could record an outcome.")
+def test_only_the_reply_of_the_mail_server_is_quoted() -> None:
+    foreign = replace(WAITING, reason=Reason.TRY_LATER, detail="451 4.7.1 Greylisted")
+    own = replace(WAITING, reason=Reason.INTERRUPTED, detail="The worker stopped before it could record an outcome.")
 
-    assert 'in its own words: "451 4.7.1 Greylisted"' in told(theirs)
-    assert "; in detail: The worker stopped before it could record an outcome." in told(ours)
+    assert 'in its own words: "451 4.7.1 Greylisted"' in explain(foreign)
+    assert "; in detail: The worker stopped before it could record an outcome." in explain(own)

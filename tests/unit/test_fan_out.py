@@ -1,4 +1,4 @@
-"""Hands: the ids of a bell are worked on at once where hands are free, and each by one hand only."""
+"""Fan-out: the ids of a bell run at once on idle threads, each id on one thread."""
 
 import threading
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tasks.concurrency.fan_out import FanOut
 
 
-def test_without_a_pool_one_pair_of_hands_does_everything_in_turn() -> None:
+def test_without_a_pool_the_calling_thread_does_everything_in_turn() -> None:
     done: list[int] = []
 
     left = FanOut().run([1, 2, 3], done.append)
@@ -15,30 +15,30 @@ def test_without_a_pool_one_pair_of_hands_does_everything_in_turn() -> None:
     assert ([], [1, 2, 3]) == (left, done)
 
 
-def test_free_hands_take_one_each_at_the_same_time() -> None:
-    fan_out, all_here = FanOut(), threading.Barrier(8)
+def test_idle_threads_take_one_id_each_at_the_same_time() -> None:
+    fan_out, all_waiting = FanOut(), threading.Barrier(8)
     with ThreadPoolExecutor(7) as pool:
         fan_out.use_pool(pool.submit)
 
-        fan_out.run(range(8), lambda _: all_here.wait(5))  # Breaks, unless eight are there at once.
+        fan_out.run(range(8), lambda _: all_waiting.wait(5))  # Fails unless eight threads wait at once.
 
-    assert not all_here.broken
+    assert not all_waiting.broken
 
 
-def test_busy_hands_are_called_once_and_find_nothing_left() -> None:
-    called: list[Callable[[], None]] = []
+def test_busy_threads_are_asked_once_and_find_nothing_left() -> None:
+    submitted: list[Callable[[], None]] = []
     done: list[int] = []
     fan_out = FanOut()
-    fan_out.use_pool(called.append)
+    fan_out.use_pool(submitted.append)
 
     fan_out.run(range(16), done.append)
-    (late,) = called
+    (late,) = submitted
     late()
 
     assert list(range(16)) == done
 
 
-def test_who_leaves_begins_nothing_more_and_says_what_is_left() -> None:
+def test_a_stopped_fan_out_begins_nothing_more_and_returns_what_is_left() -> None:
     fan_out = FanOut()
     done: list[int] = []
 
@@ -50,7 +50,7 @@ def test_who_leaves_begins_nothing_more_and_says_what_is_left() -> None:
     assert [1] == done
 
 
-def test_a_pool_that_has_closed_is_done_without() -> None:
+def test_with_a_closed_pool_the_calling_thread_does_everything() -> None:
     pool = ThreadPoolExecutor(1)
     pool.shutdown()
     fan_out = FanOut()

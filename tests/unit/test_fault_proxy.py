@@ -1,4 +1,4 @@
-"""The valve: each trouble does to a connection what its name says, and counts that it did."""
+"""The fault proxy: each fault does to a connection what its name says, and is counted."""
 
 import socket
 import threading
@@ -14,18 +14,18 @@ _MOMENT_S = 0.05
 
 
 class EchoServer:
-    """Notes what it hears and answers each chunk with `answer`."""
+    """Record what is received and send `answer` after each chunk."""
 
     def __init__(self) -> None:
-        self.heard = bytearray()
-        self.has_heard = threading.Event()
+        self.received = bytearray()
+        self.has_received = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, name="server")
         self._thread.start()
 
     def close(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
@@ -42,8 +42,8 @@ class EchoServer:
     def _talk(self, connection: socket.socket) -> None:
         try:
             while chunk := connection.recv(1000):
-                self.heard += chunk
-                self.has_heard.set()
+                self.received += chunk
+                self.has_received.set()
                 connection.sendall(b"answer")
         except OSError:
             return
@@ -62,7 +62,7 @@ def client_of(proxy: FaultProxy) -> Iterator[socket.socket]:
         yield client
 
 
-def test_what_flows_arrives_both_ways(server: EchoServer) -> None:
+def test_without_a_fault_data_arrives_both_ways(server: EchoServer) -> None:
     with open_fault_proxy(server.port) as proxy, client_of(proxy) as client:
         client.sendall(b"question")
 
@@ -85,29 +85,29 @@ def test_a_cut_ends_every_open_connection_and_lets_new_ones_in(server: EchoServe
             assert proxy.touched > 0
 
 
-def test_after_a_commit_the_server_acts_and_nobody_hears_of_it(server: EchoServer) -> None:
+def test_after_a_commit_the_server_acts_and_its_answer_is_lost(server: EchoServer) -> None:
     with open_fault_proxy(server.port) as proxy, client_of(proxy) as client:
         proxy.cut_after(COMMIT)
 
         client.sendall(b"Q\0\0\0\x0bCOMMIT\0")
 
         assert b"" == client.recv(100)
-        assert server.has_heard.wait(_TIMEOUT_S)
-        assert bytes(server.heard).endswith(COMMIT)
+        assert server.has_received.wait(_TIMEOUT_S)
+        assert bytes(server.received).endswith(COMMIT)
 
 
-def test_a_swallowed_way_is_silent(server: EchoServer) -> None:
+def test_a_swallowed_direction_is_silent(server: EchoServer) -> None:
     with open_fault_proxy(server.port) as proxy, client_of(proxy) as client:
         proxy.swallow(ProxyMode.TO_CLIENT)
         client.sendall(b"question")
-        server.has_heard.wait(_TIMEOUT_S)
+        server.has_received.wait(_TIMEOUT_S)
         client.settimeout(_MOMENT_S)
 
         with pytest.raises(TimeoutError):
             client.recv(100)
 
 
-def test_slices_and_delays_change_nothing_in_what_is_said(server: EchoServer) -> None:
+def test_slices_and_delays_change_no_data(server: EchoServer) -> None:
     with open_fault_proxy(server.port) as proxy, client_of(proxy) as client:
         proxy.slice(2)
         proxy.delay(_MOMENT_S)
@@ -120,9 +120,9 @@ def test_slices_and_delays_change_nothing_in_what_is_said(server: EchoServer) ->
         assert proxy.touched > 0
 
 
-def test_a_server_that_is_down_is_down_behind_a_valve_too() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
+def test_a_server_that_is_down_is_down_behind_a_proxy_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed_soon:
+        port = closed_soon.getsockname()[1]
 
     with open_fault_proxy(port) as proxy, client_of(proxy) as client:
         assert b"" == client.recv(100)

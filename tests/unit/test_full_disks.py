@@ -1,11 +1,11 @@
-"""What a full disk does to the log and to the mail sink; each in a process that the limit holds for."""
+"""What a full disk does to the log and to the mail sink, each in a process of its own."""
 
 import subprocess
 import sys
 from pathlib import Path
 from typing import TextIO
 
-_TELLS = """
+_LOGS = """
 import logging, structlog
 from delivery.logs import configure_logs
 configure_logs("INFO")
@@ -14,8 +14,8 @@ for _ in range(1000):
     logging.getLogger("celery").error("what a library says")
 print("still at work")
 """
-# At its limit a file is written in part, as on a full disk.
-_KEEPS = """
+# At this limit a file is written in part, as on a full disk.
+_STORES = """
 import resource, sys
 from pathlib import Path
 from worker.embedded.mail_sink import MailStore
@@ -33,21 +33,21 @@ print([mail.raw for mail in MailStore(folder).mails()])
 """
 
 
-def test_a_log_that_cannot_be_written_stops_nobody() -> None:
+def test_a_log_that_cannot_be_written_stops_no_process() -> None:
     with Path("/dev/full").open("w") as full:
-        told = said_by(_TELLS, stderr=full)
+        printed = output_of(_LOGS, stderr=full)
 
-    assert ["still at work"] == told
-
-
-def test_a_mail_without_room_is_not_kept_and_the_next_one_is(tmp_path: Path) -> None:
-    told = said_by(_KEEPS, str(tmp_path))
-
-    assert ["refused", "['small']"] == told
+    assert ["still at work"] == printed
 
 
-def said_by(program: str, *arguments: str, stderr: TextIO | None = None) -> list[str]:
-    """Run a program and give the lines that it printed."""
+def test_a_mail_that_does_not_fit_is_refused_and_the_next_one_is_stored(tmp_path: Path) -> None:
+    printed = output_of(_STORES, str(tmp_path))
+
+    assert ["refused", "['small']"] == printed
+
+
+def output_of(program: str, *arguments: str, stderr: TextIO | None = None) -> list[str]:
+    """Run a program and return the lines that it printed."""
     command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, text=True, check=False, timeout=60)
     return done.stdout.splitlines()

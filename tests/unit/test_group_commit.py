@@ -1,4 +1,4 @@
-"""Gathering: what is wanted at the same time is done together, and nobody suffers for another."""
+"""Group commit: work that arrives while a commit runs is done together, and each caller gets its own result."""
 
 import threading
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from tasks.concurrency.group_commit import GroupCommit
 from tests.support.waiting import wait_until
 
 
-class Slow:
-    """Work that doubles numbers, whose first group takes until it may go on."""
+class SlowWork:
+    """Work that doubles numbers and whose first group waits until it may go on."""
 
     def __init__(self, *, broken: Sequence[int] = (), error: Exception | None = None) -> None:
         self.groups: list[list[int]] = []
@@ -21,7 +21,7 @@ class Slow:
         self._error = error or ValueError("a defect")
 
     def __call__(self, numbers: Sequence[int]) -> list[int]:
-        """Do it."""
+        """Double the numbers of a group."""
         self.groups.append(list(numbers))
         if len(self.groups) == 1:
             self.may_go_on.wait(5)
@@ -30,42 +30,42 @@ class Slow:
         return [2 * each for each in numbers]
 
 
-def all_at_once(work: Slow, numbers: Sequence[int]) -> list["Future[int]"]:
-    """Want the first alone and the others while it is under way."""
-    gathered: GroupCommit[int, int] = GroupCommit()
+def submit_concurrently(work: SlowWork, numbers: Sequence[int]) -> list["Future[int]"]:
+    """Submit the first number alone, and the others while it is under way."""
+    group_commit: GroupCommit[int, int] = GroupCommit()
     with ThreadPoolExecutor(len(numbers)) as threads:
-        wanted = [threads.submit(gathered.submit, numbers[0], work)]
+        results = [threads.submit(group_commit.submit, numbers[0], work)]
         wait_until(lambda: len(work.groups) == 1)
         for count, each in enumerate(numbers[1:], 1):
-            wanted.append(threads.submit(gathered.submit, each, work))
-            wait_until(lambda count=count: len(gathered._waiting) == count)  # type: ignore[misc] # mypy knows no such lambda
-        assert not any(each.done() for each in wanted)
+            results.append(threads.submit(group_commit.submit, each, work))
+            wait_until(lambda count=count: len(group_commit._waiting) == count)  # type: ignore[misc] # mypy knows no such lambda
+        assert not any(each.done() for each in results)
         work.may_go_on.set()
-    return wanted
+    return results
 
 
-def test_who_comes_alone_is_served_alone_and_at_once() -> None:
-    work = Slow()
+def test_a_single_call_runs_alone_and_at_once() -> None:
+    work = SlowWork()
     work.may_go_on.set()
-    gathered: GroupCommit[int, int] = GroupCommit()
+    group_commit: GroupCommit[int, int] = GroupCommit()
 
-    assert [2, 4] == [gathered.submit(1, work), gathered.submit(2, work)]
+    assert [2, 4] == [group_commit.submit(1, work), group_commit.submit(2, work)]
     assert [[1], [2]] == work.groups
 
 
-def test_those_who_come_meanwhile_are_served_together_each_with_its_own_answer() -> None:
-    work = Slow()
+def test_calls_that_arrive_meanwhile_run_together_and_each_gets_its_own_result() -> None:
+    work = SlowWork()
 
-    wanted = all_at_once(work, [1, 2, 3, 4])
+    results = submit_concurrently(work, [1, 2, 3, 4])
 
-    assert [2, 4, 6, 8] == [each.result(5) for each in wanted]
+    assert [2, 4, 6, 8] == [each.result(5) for each in results]
     assert [[1], [2, 3, 4]] == work.groups
 
 
-def test_one_that_fails_fails_alone() -> None:
-    work = Slow(broken=[3])
+def test_a_failing_call_fails_alone() -> None:
+    work = SlowWork(broken=[3])
 
-    one, two, three, four = all_at_once(work, [1, 2, 3, 4])
+    one, two, three, four = submit_concurrently(work, [1, 2, 3, 4])
 
     assert [2, 4, 8] == [each.result(5) for each in (one, two, four)]
     with pytest.raises(ValueError, match="a defect"):
@@ -73,20 +73,20 @@ def test_one_that_fails_fails_alone() -> None:
     assert [[1], [2, 3, 4], [2], [3], [4]] == work.groups
 
 
-def test_without_a_database_nobody_waits_for_it_once_more() -> None:
-    work = Slow(broken=[2], error=OperationalError("SELECT", {}, Exception("connection refused")))
+def test_without_a_database_no_call_of_the_group_is_repeated() -> None:
+    work = SlowWork(broken=[2], error=OperationalError("SELECT", {}, Exception("connection refused")))
 
-    _, *others = all_at_once(work, [1, 2, 3])
+    _, *others = submit_concurrently(work, [1, 2, 3])
 
     assert [OperationalError] * 2 == [type(each.exception(5)) for each in others]
     assert [[1], [2, 3]] == work.groups
 
 
-def test_after_a_failure_the_next_is_served() -> None:
-    work = Slow(broken=[1])
+def test_after_a_failure_the_next_call_runs() -> None:
+    work = SlowWork(broken=[1])
     work.may_go_on.set()
-    gathered: GroupCommit[int, int] = GroupCommit()
+    group_commit: GroupCommit[int, int] = GroupCommit()
     with pytest.raises(ValueError, match="a defect"):
-        gathered.submit(1, work)
+        group_commit.submit(1, work)
 
-    assert 4 == gathered.submit(2, work)
+    assert 4 == group_commit.submit(2, work)

@@ -1,4 +1,4 @@
-"""Company: many work beside each other, or one works alone, and nobody waits for that for ever."""
+"""The isolation gate: many threads share it, or one has it exclusively, and no thread waits forever."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -6,46 +6,46 @@ from concurrent.futures import ThreadPoolExecutor
 from tasks.concurrency.isolation_gate import IsolationGate
 
 
-def test_those_who_do_not_ask_to_be_alone_work_at_the_same_time() -> None:
-    isolation_gate, all_here = IsolationGate(), threading.Barrier(8)
+def test_threads_that_share_the_gate_run_at_the_same_time() -> None:
+    isolation_gate, all_waiting = IsolationGate(), threading.Barrier(8)
 
     def work() -> None:
         with isolation_gate.shared():
-            all_here.wait(5)  # Breaks, unless eight are there at once.
+            all_waiting.wait(5)  # Fails unless eight threads wait at once.
 
     with ThreadPoolExecutor(8) as pool:
         for _ in range(8):
             pool.submit(work)
 
-    assert not all_here.broken
+    assert not all_waiting.broken
 
 
-def test_who_works_alone_has_nobody_beside() -> None:
-    isolation_gate, beside = IsolationGate(), set[int]()
+def test_an_exclusive_thread_runs_with_no_other_beside_it() -> None:
+    isolation_gate, sharing = IsolationGate(), set[int]()
     seen: list[set[int]] = []
 
     def work(number: int) -> None:
         with isolation_gate.shared():
-            beside.add(number)
+            sharing.add(number)
             threading.Event().wait(0.001)
-            beside.discard(number)
+            sharing.discard(number)
 
-    def work_alone() -> None:
+    def work_exclusively() -> None:
         with isolation_gate.exclusive():
-            seen.append(set(beside))
+            seen.append(set(sharing))
             threading.Event().wait(0.005)
-            seen.append(set(beside))
+            seen.append(set(sharing))
 
     with ThreadPoolExecutor(16) as pool:
         for number in range(200):
             pool.submit(work, number)
             if number % 20 == 0:
-                pool.submit(work_alone)
+                pool.submit(work_exclusively)
 
     assert [set[int]()] * 20 == seen
 
 
-def test_nobody_waits_longer_than_his_patience_for_one_who_hangs() -> None:
+def test_no_thread_waits_longer_than_the_patience_of_the_gate() -> None:
     isolation_gate, is_over = IsolationGate(patience_s=0.01), threading.Event()
 
     def hang() -> None:

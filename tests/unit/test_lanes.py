@@ -1,4 +1,4 @@
-"""What a worker process of each lane works with."""
+"""How many threads a worker process of each lane has."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The builds that are broken on purpose still fit the code that they break."""
+"""The edits of the mutants still fit the code that they break."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from chaos.mutants import ROOT, Mutant, break_tree, broken_builds
 
-ASKED = {
+REQUIRED = {
     "sweep_off",
     "bell_before_commit",
     "outcome_without_fencing",
@@ -17,13 +17,13 @@ ASKED = {
 }
 
 
-def test_every_build_that_the_issue_asks_for_is_there() -> None:
-    assert set() == ASKED - {build.name for build in broken_builds()}
+def test_every_required_mutant_exists() -> None:
+    assert set() == REQUIRED - {mutant.name for mutant in broken_builds()}
 
 
-@pytest.mark.parametrize("build", broken_builds(), ids=lambda build: build.name)
-def test_the_edits_of_a_broken_build_fit_exactly_one_place_each_and_leave_python(build: Mutant, tmp_path: Path) -> None:
-    break_tree(build, ROOT, tmp_path)
+@pytest.mark.parametrize("mutant", broken_builds(), ids=lambda mutant: mutant.name)
+def test_each_edit_of_a_mutant_fits_exactly_one_place_and_leaves_valid_python(mutant: Mutant, tmp_path: Path) -> None:
+    break_tree(mutant, ROOT, tmp_path)
 
-    for edit in build.edits:
+    for edit in mutant.edits:
         compile((tmp_path / edit.file).read_text(encoding="utf-8"), edit.file, "exec")

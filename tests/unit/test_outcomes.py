@@ -1,4 +1,4 @@
-"""What follows from an attempt, and when the next one comes."""
+"""The transition that follows an attempt, and the wait until the next one."""
 
 from datetime import timedelta
 
@@ -33,7 +33,7 @@ HALF_A_DAY = timedelta(hours=12)
         (OutcomeKind.UNKNOWN, LAST, State.FAILED, Reason.GAVE_UP, None),
     ],
 )
-def test_every_outcome_has_its_consequence(
+def test_every_outcome_has_its_transition(
     kind: OutcomeKind, number: int, after: State, reason: Reason | None, due_in: timedelta | None
 ) -> None:
     reasons = {
@@ -44,14 +44,14 @@ def test_every_outcome_has_its_consequence(
     }
     attempt = build.attempt(number)
 
-    move = next_transition(attempt, Outcome(kind, reasons.get(kind), "550 no"), jitter=0)
+    transition = next_transition(attempt, Outcome(kind, reasons.get(kind), "550 no"), jitter=0)
 
     ids = attempt.recipient_id, attempt.message_id
-    assert Transition(*ids, State.CLAIMED, after, number, None, reason, "550 no", due_in) == move
+    assert Transition(*ids, State.CLAIMED, after, number, None, reason, "550 no", due_in) == transition
 
 
 @pytest.mark.parametrize(
-    ("choice", "waited_for", "expected"),
+    ("decision", "waited_for", "expected"),
     [
         (ChannelDecision(Channel.EMAIL), Channel.EMAIL, Channel.EMAIL),
         (ChannelDecision(Channel.INBOX), Channel.EMAIL, Outcome(OutcomeKind.SENT, channel=Channel.INBOX)),
@@ -74,31 +74,31 @@ def test_every_outcome_has_its_consequence(
         ),
     ],
 )
-def test_an_attempt_ends_without_a_network_or_goes_out_by_the_channel_that_is_wanted_now(
-    choice: ChannelDecision, waited_for: Channel, expected: Outcome | Channel
+def test_an_attempt_ends_without_a_network_or_uses_the_channel_that_is_wanted_now(
+    decision: ChannelDecision, waited_for: Channel, expected: Outcome | Channel
 ) -> None:
-    assert expected == resolve_without_network(choice, waited_for)
+    assert expected == resolve_without_network(decision, waited_for)
 
 
 @pytest.mark.parametrize("number", [FIRST, LAST, 40])
 @pytest.mark.parametrize(
-    ("asked", "due_in"),
+    ("wanted", "due_in"),
     [(HALF_A_DAY, HALF_A_DAY), (timedelta(0), timedelta(0)), (timedelta(days=9), timedelta(days=1))],
 )
 def test_a_deferred_recipient_waits_as_long_as_it_must_but_a_day_at_most_and_is_never_given_up(
-    asked: timedelta, due_in: timedelta, number: int
+    wanted: timedelta, due_in: timedelta, number: int
 ) -> None:
-    outcome = Outcome(OutcomeKind.DEFERRED, Reason.QUIET_HOURS, channel=Channel.INBOX, due_in=asked)
+    outcome = Outcome(OutcomeKind.DEFERRED, Reason.QUIET_HOURS, channel=Channel.INBOX, due_in=wanted)
     attempt = build.attempt(number)
 
-    move = next_transition(attempt, outcome, jitter=0.5)
+    transition = next_transition(attempt, outcome, jitter=0.5)
 
     ids = attempt.recipient_id, attempt.message_id
     expected = Transition(*ids, State.CLAIMED, State.RETRYING, number, Channel.INBOX, Reason.QUIET_HOURS, None, due_in)
-    assert expected == move
+    assert expected == transition
 
 
-def test_an_attempt_that_was_cut_off_may_have_reached_a_mailbox_but_not_an_inbox() -> None:
+def test_an_interrupted_attempt_may_have_reached_a_mailbox_but_not_an_inbox() -> None:
     mail, inbox = (interrupted_outcome(build.attempt(channel=channel)) for channel in (Channel.EMAIL, Channel.INBOX))
 
     assert (OutcomeKind.UNKNOWN, Reason.INTERRUPTED) == (mail.kind, mail.reason)
@@ -106,17 +106,17 @@ def test_an_attempt_that_was_cut_off_may_have_reached_a_mailbox_but_not_an_inbox
 
 
 def test_a_recipient_reached_by_another_channel_than_it_was_queued_for_is_recorded_there() -> None:
-    move = next_transition(build.attempt(), Outcome(OutcomeKind.SENT, channel=Channel.INBOX), jitter=0)
+    transition = next_transition(build.attempt(), Outcome(OutcomeKind.SENT, channel=Channel.INBOX), jitter=0)
 
-    assert (State.DELIVERED, Channel.INBOX) == (move.after, move.channel)
+    assert (State.DELIVERED, Channel.INBOX) == (transition.after, transition.channel)
 
 
 @given(st.sampled_from(OutcomeKind), st.integers(1, 40), st.floats(0, 1, exclude_max=True))
-def test_an_open_recipient_is_always_due_and_a_final_one_never(kind: OutcomeKind, number: int, chance: float) -> None:
-    move = next_transition(build.attempt(number), Outcome(kind), chance)
+def test_an_open_recipient_is_always_due_and_a_final_one_never(kind: OutcomeKind, number: int, jitter: float) -> None:
+    transition = next_transition(build.attempt(number), Outcome(kind), jitter)
 
-    is_open = move.after in {"retrying", "unknown"}
-    assert is_open is (move.due_in is not None)
+    is_open = transition.after in {"retrying", "unknown"}
+    assert is_open is (transition.due_in is not None)
 
 
 def test_ten_attempts_take_about_28_hours() -> None:
@@ -133,10 +133,10 @@ def test_waits_grow_and_the_first_is_half_a_minute() -> None:
 
 
 @given(st.integers(1, 9), st.floats(0, 1, exclude_max=True))
-def test_jitter_only_shortens_a_wait_and_by_a_fifth_at_most(number: int, chance: float) -> None:
+def test_jitter_only_shortens_a_wait_and_by_a_fifth_at_most(number: int, jitter: float) -> None:
     full = next_try(number, jitter=0)
 
-    wait = next_try(number, chance)
+    wait = next_try(number, jitter)
 
     assert full is not None
     assert wait is not None
@@ -145,5 +145,5 @@ def test_jitter_only_shortens_a_wait_and_by_a_fifth_at_most(number: int, chance:
 
 
 @given(st.integers(10, 10_000), st.floats(0, 1, exclude_max=True))
-def test_after_the_last_attempt_there_is_none(number: int, chance: float) -> None:
-    assert None is next_try(number, chance)
+def test_after_the_last_attempt_there_is_none(number: int, jitter: float) -> None:
+    assert None is next_try(number, jitter)

@@ -1,4 +1,4 @@
-"""What account holders want, and what comes of it: one table, and the order in which objections count."""
+"""The channel that follows from an account's preferences, and which of several reasons counts."""
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -26,12 +26,12 @@ INBOX = ChannelDecision(Channel.INBOX)
 
 
 def sender(email: str | None = "Anna@Mail.example", type: MessageType = MessageType.OTHER) -> SenderContext:  # noqa: A002 - the word of the vocabulary
-    """Make somebody who wants to send a message."""
+    """Make the sender of a message."""
     return SenderContext(type, build.CLIENT_ID, email)
 
 
 def later(hours: float, channel: Channel = Channel.INBOX) -> ChannelDecision:
-    """Expect a recipient to wait for the end of its quiet hours."""
+    """Make the decision to wait so many hours for the end of quiet hours."""
     return ChannelDecision(channel, State.RETRYING, Reason.QUIET_HOURS, timedelta(hours=hours))
 
 
@@ -72,7 +72,7 @@ def test_a_recipient_is_reached_by_its_own_channel_or_there_is_a_reason(
     assert expected == choose_channel(sender(), preference, now=NOON)
 
 
-def test_objections_count_in_one_order_from_the_account_to_the_hour() -> None:
+def test_of_several_reasons_the_first_counts_from_the_account_to_the_hour() -> None:
     preferences = {
         "account_status": AccountStatus.CLOSED,
         "is_closed": True,
@@ -81,13 +81,13 @@ def test_objections_count_in_one_order_from_the_account_to_the_hour() -> None:
         "muted_until": JUST_AFTER,
         "quiet_hours": SIESTA,
     }
-    choices = []
+    decisions = []
 
     for name in list(preferences):
-        choices.append(choose_channel(sender(), DeliveryPreferences(**preferences), now=NOON))  # type: ignore[arg-type] # a table
+        decisions.append(choose_channel(sender(), DeliveryPreferences(**preferences), now=NOON))  # type: ignore[arg-type] # a table
         del preferences[name]
 
-    assert [GONE, CLOSED, TYPE, SENDER, MUTED, later(2)] == choices
+    assert [GONE, CLOSED, TYPE, SENDER, MUTED, later(2)] == decisions
 
 
 @pytest.mark.parametrize(("email", "expected"), [(None, SENDER), ("", SENDER), ("ANNA@MAIL.EXAMPLE", INBOX)])
@@ -106,20 +106,20 @@ def test_a_sender_without_an_address_is_on_no_list_of_addresses(email: str | Non
         ("anna@B\u00dcCHER.example", "ANNA@XN--BCHER-KVA.example"),
     ],
 )
-def test_a_sender_cannot_hide_behind_another_spelling(one: str, other: str) -> None:
+def test_a_sender_is_recognized_in_another_spelling(one: str, other: str) -> None:
     assert fold_sender(one) == fold_sender(other)
 
 
 @pytest.mark.parametrize("text", ["anna@\u00fc" + "x" * 80, "@", "", "\u00fc@", "anna@..\u00fc"])
-def test_what_is_no_address_is_only_compared(text: str) -> None:
+def test_a_text_that_is_no_address_is_folded_without_an_error(text: str) -> None:
     assert fold_sender(text) == fold_sender(fold_sender(text))
 
 
-def test_nobody_is_put_off_for_longer_than_a_day_at_once() -> None:
+def test_a_recipient_waits_for_a_day_at_most_at_once() -> None:
     # The hour from 02:00 is the only one that is not quiet, and clocks jump over it.
     preference = DeliveryPreferences(quiet_hours=QuietHours(time(3), time(2)), time_zone=ZoneInfo("Europe/Berlin"))
     evening_before = datetime(2026, 3, 28, 20, 0, tzinfo=UTC)
 
-    choice = choose_channel(sender(), preference, now=evening_before)
+    decision = choose_channel(sender(), preference, now=evening_before)
 
-    assert timedelta(days=1) == choice.wait
+    assert timedelta(days=1) == decision.wait

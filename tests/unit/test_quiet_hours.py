@@ -1,4 +1,4 @@
-"""When quiet hours end, on plain days and on those on which clocks are set."""
+"""When quiet hours end, on ordinary days and on those on which clocks change."""
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -53,7 +53,7 @@ def hours(text: str) -> QuietHours:
         (NIGHT, "Pacific/Kiritimati", "2026-06-01T08:00:00", "2026-06-01T17:00:00"),
         # The night in which Berlin's clocks go from 02:00 to 03:00: an hour short.
         (NIGHT, "Europe/Berlin", "2026-03-28T21:00:00", "2026-03-29T05:00:00"),
-        # The end, or the begin, stands in the hour that is missing.
+        # The end, or the beginning, lies in the hour that is missing.
         ("22:00-02:30", "Europe/Berlin", "2026-03-28T22:00:00", "2026-03-29T01:00:00"),
         ("22:00-02:00", "Europe/Berlin", "2026-03-28T22:00:00", "2026-03-29T01:00:00"),
         ("22:00-03:00", "Europe/Berlin", "2026-03-28T22:00:00", "2026-03-29T01:00:00"),
@@ -72,7 +72,7 @@ def hours(text: str) -> QuietHours:
         (NIGHT, "Pacific/Apia", "2011-12-30T09:00:00", "2011-12-30T17:00:00"),
     ],
 )
-def test_quiet_hours_end_when_the_clock_on_the_wall_says_so(
+def test_quiet_hours_end_by_the_wall_clock_of_the_time_zone(
     quiet: str, zone: str, now: str, expected: str | None
 ) -> None:
     instant = datetime.fromisoformat(now).replace(tzinfo=UTC)
@@ -100,7 +100,7 @@ def test_the_end_is_ahead_and_not_quiet_and_within_a_day(begin: time, end: time,
     assert until is not None
     assert now < until
     assert not quiet.cover(until.astimezone(place).time())
-    # A day that is an hour longer by the clock, and another one where clocks jump over all that is not quiet.
+    # 25 hours on the day that is an hour longer; one more day where clocks jump over all that is not quiet.
     is_open_for_long = (datetime.combine(now, begin) - datetime.combine(now, end)) % timedelta(days=1) > timedelta(
         hours=1
     )

@@ -1,4 +1,4 @@
-"""Reading where mail goes out. The dialogue with the relay is tested in `steps`."""
+"""Reading the address of the relay. The SMTP dialogue is tested in `tests/steps`."""
 
 import pytest
 from pydantic import SecretStr
@@ -39,7 +39,7 @@ def test_a_relay_is_read_from_its_address(url: str, relay: Relay) -> None:
         "smtp://user:hunter2@[::1",
     ],
 )
-def test_an_address_that_is_none_is_refused_without_showing_it(url: str) -> None:
+def test_an_invalid_address_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(ValueError, match=r"^SMTP_URL must be") as refused:
         read_relay(SecretStr(url))
 
@@ -54,10 +54,10 @@ def test_a_relay_does_not_print_its_password() -> None:
 @pytest.mark.parametrize(
     "url", ["smtp://user:word@mail.example", "smtps://user@mail.example", "smtp://:word@localhost"]
 )
-def test_a_login_is_given_whole_and_never_in_the_clear(url: str) -> None:
+def test_a_login_has_to_be_complete_and_is_never_sent_in_the_clear(url: str) -> None:
     with pytest.raises(ValueError, match="SMTP_URL"):
         read_relay(SecretStr(url))
 
 
-def test_a_login_to_this_very_machine_may_be_in_the_clear() -> None:
+def test_a_login_to_the_same_machine_may_be_sent_in_the_clear() -> None:
     assert "user" == read_relay(SecretStr("smtp://user:word@127.0.0.1")).user

@@ -1,4 +1,4 @@
-"""Settings: fields with units, and errors that name variables and never values."""
+"""Settings have units and sentences, and their errors name variables and never values."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ _READ = "from delivery.settings import settings_from_environment as read; print(
 
 
 def read_settings(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Let a process of its own read its settings from exactly this environment."""
+    """Read the settings in a process of its own that has exactly this environment."""
     command = [sys.executable, "-c", _READ]
     return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
 
@@ -34,7 +34,7 @@ def test_wrong_and_missing_variables_are_named_one_a_line_and_their_values_never
     assert sorted(wrong) == sorted(named)
 
 
-def test_variables_have_our_prefix_but_for_those_that_everybody_has() -> None:
+def test_variables_have_our_prefix_except_for_those_that_are_common() -> None:
     names = {environment_name(field) for field in Settings.model_fields}
 
     assert {"DATABASE_URL", "BROKER_URL", "SMTP_URL"} == {name for name in names if not name.startswith("POSTROOM_")}
@@ -65,7 +65,7 @@ def test_secrets_are_not_printed() -> None:
     assert build.PEPPER.get_secret_value() not in repr(settings)
 
 
-def test_a_lease_outlives_the_attempt_it_covers() -> None:
+def test_a_lease_is_longer_than_the_attempt_that_it_covers() -> None:
     settings = build.settings(send_deadline_s=20)
 
     assert timedelta(seconds=20) < settings.lease
@@ -75,7 +75,7 @@ def test_a_lease_outlives_the_attempt_it_covers() -> None:
     ("written", "phrases"),
     [("", ()), ("gift card", ("gift card",)), ("gift card|wire money", ("gift card", "wire money")), ("| |a|", ("a",))],
 )
-def test_phrases_are_parted_by_bars_and_empty_ones_are_none(written: str, phrases: tuple[str, ...]) -> None:
+def test_phrases_are_separated_by_bars_and_empty_ones_are_ignored(written: str, phrases: tuple[str, ...]) -> None:
     assert phrases == build.settings(hold_phrases=written).phrases
 
 
@@ -87,11 +87,11 @@ def test_phrases_are_parted_by_bars_and_empty_ones_are_none(written: str, phrase
         ("unix:///run/valkey.sock?db=3", "redis+socket:///run/valkey.sock?virtual_host=3"),
     ],
 )
-def test_celery_is_given_the_broker_in_its_own_spelling(url: str, expected: str) -> None:
+def test_celery_gets_the_broker_url_in_its_own_spelling(url: str, expected: str) -> None:
     assert expected == celery_url(build.settings(broker_url=url))
 
 
-def test_the_celery_application_keeps_what_was_measured() -> None:
+def test_the_celery_application_has_the_measured_settings() -> None:
     conf = make_app(build.settings()).conf
 
     assert None is conf.result_backend

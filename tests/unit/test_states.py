@@ -1,4 +1,4 @@
-"""Which moves a recipient may make."""
+"""Which transitions a recipient may make."""
 
 from itertools import product
 
@@ -17,7 +17,7 @@ from delivery.rules.transitions import Transition
 from delivery.vocabulary import State
 from tests.support import build
 
-# Spelled once more, so that a move is added in two places and on purpose.
+# Written a second time, so that a transition is added in two places and on purpose.
 EXPECTED = {
     "accepted": "held queued retrying delivered blocked failed refused",
     "held": "queued retrying delivered blocked failed refused",
@@ -33,7 +33,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(State, State)))
-def test_a_move_is_legal_when_the_table_says_so_and_no_other_move_can_be_made(before: State, after: State) -> None:
+def test_exactly_the_transitions_of_the_table_are_legal_and_can_be_made(before: State, after: State) -> None:
     is_expected = after in EXPECTED[before].split()
 
     assert is_expected is is_legal(before, after)
@@ -42,7 +42,7 @@ def test_a_move_is_legal_when_the_table_says_so_and_no_other_move_can_be_made(be
             Transition(1, build.MESSAGE_ID, before, after, attempt=0)
 
 
-def test_every_state_has_its_moves_and_its_weight() -> None:
+def test_every_state_has_its_transitions_and_its_class() -> None:
     assert set(State) == set(LEGAL_TRANSITIONS) == set(STATE_CLASSES)
 
 
@@ -64,12 +64,12 @@ def test_only_a_waiting_recipient_is_claimed() -> None:
     assert set(WAITING_STATES) == {before for before in State if is_legal(before, State.CLAIMED)}
 
 
-def test_nothing_goes_back_to_the_state_it_was_accepted_or_held_in() -> None:
+def test_nothing_returns_to_accepted_and_only_accepted_recipients_are_held() -> None:
     returns = [(before, after) for before, after in product(State, (State.ACCEPTED,)) if is_legal(before, after)]
 
     assert [] == returns
     assert [State.ACCEPTED] == [before for before in State if is_legal(before, State.HELD)]
 
 
-def test_the_door_waits_for_what_leaves_its_state_without_staff_or_a_later_attempt() -> None:
+def test_the_api_waits_for_states_that_end_without_staff_or_a_later_attempt() -> None:
     assert {"accepted", "queued", "claimed"} == set(MOVING_STATES) < set(OPEN_STATES)

@@ -1,4 +1,4 @@
-"""The reduction from recipients to status (CONTRACT.md section 2), against an oracle that is written another way."""
+"""The status of a message ("Statuses" in docs/contract.md), against a second implementation of the contract."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -12,7 +12,7 @@ from delivery.rules.status import RecipientStatus, Verdict, reduce_status
 from delivery.vocabulary import Reason, State, Status, StatusReason
 from tests.support import build
 
-# The contract's table: what a recipient is, and what it counts as (0 good, 1 open, 2 bad).
+# The contract's table: state and reason of a recipient, and its class (0 good, 1 open, 2 bad).
 KINDS: dict[tuple[State, Reason | None], int] = {
     (State.ACCEPTED, None): 1,
     (State.HELD, Reason.FLAGGED): 1,
@@ -27,7 +27,7 @@ KINDS: dict[tuple[State, Reason | None], int] = {
     (State.REFUSED, Reason.REFUSED_BY_RULE): 2,
     (State.REFUSED, Reason.EXPIRED_IN_REVIEW): 2,
 }
-# "The first that applies", in the contract's order.
+# The first that applies, in the order of the contract.
 REJECTIONS = [
     ((State.REFUSED, Reason.EXPIRED_IN_REVIEW), "expired_in_review"),
     ((State.REFUSED, Reason.REFUSED_BY_RULE), "refused_by_rule"),
@@ -39,12 +39,12 @@ UP_TO_THREE = [kinds for size in (1, 2, 3) for kinds in product(KINDS, repeat=si
 
 
 def expected_of(kinds: Sequence[tuple[State, Reason | None]]) -> tuple[str, str, list[int]]:
-    """Read the contract: status, reason and the positions of failed recipients."""
+    """Return status, reason and the positions of failed recipients by the words of the contract."""
     best = min(KINDS[kind] for kind in kinds)
     bad = [position for position, kind in enumerate(kinds) if KINDS[kind] == 2]
     if best == 0:
-        everybody = all(state == "delivered" for state, _ in kinds)
-        return "sent", "delivered" if everybody else "delivered_in_part", bad
+        is_complete = all(state == "delivered" for state, _ in kinds)
+        return "sent", "delivered" if is_complete else "delivered_in_part", bad
     if best == 1:
         return "pending", "in_review" if ("held", "flagged") in kinds else "in_delivery", bad
     return "rejected", next(word for kind, word in REJECTIONS if kind in kinds), []
@@ -56,8 +56,8 @@ def test_every_combination_of_up_to_three_recipients_has_the_verdict_of_the_cont
 
     wrong = {}
     for kinds in UP_TO_THREE:
-        standings = [build.standing(*kind, account=build.account_id(index)) for index, kind in enumerate(kinds)]
-        verdict = reduce_status(standings)
+        recipients = [build.standing(*kind, account=build.account_id(index)) for index, kind in enumerate(kinds)]
+        verdict = reduce_status(recipients)
         found = verdict.status, verdict.reason, [each.int - build.account_id(0).int for each in verdict.failed]
         if expected_of(kinds) != found:
             wrong[kinds] = found
@@ -81,12 +81,12 @@ def test_every_combination_of_up_to_three_recipients_has_the_verdict_of_the_cont
         ("blocked failed", Status.REJECTED, StatusReason.UNDELIVERABLE, ()),
     ],
 )
-def test_the_verdict_is_the_one_a_reader_of_the_contract_expects(
+def test_the_verdict_is_the_one_that_a_reader_of_the_contract_expects(
     states: str, status: Status, reason: StatusReason, failed: tuple[int, ...]
 ) -> None:
-    standings = build.standings(*map(State, states.split()))
+    recipients = build.standings(*map(State, states.split()))
 
-    verdict = reduce_status(standings)
+    verdict = reduce_status(recipients)
 
     assert Verdict(status, reason, tuple(build.account_id(number) for number in failed)) == verdict
 
@@ -96,92 +96,94 @@ def test_a_message_without_recipients_has_no_verdict() -> None:
         reduce_status([])
 
 
-any_standing = st.builds(RecipientStatus, st.uuids(), st.sampled_from(State), st.none() | st.sampled_from(Reason))
-any_standings = st.lists(any_standing, min_size=1, max_size=25, unique_by=lambda standing: standing.account_id)
+any_recipient = st.builds(RecipientStatus, st.uuids(), st.sampled_from(State), st.none() | st.sampled_from(Reason))
+any_recipients = st.lists(any_recipient, min_size=1, max_size=25, unique_by=lambda recipient: recipient.account_id)
 
 
-@given(any_standings, st.randoms(use_true_random=False))
-def test_the_order_of_recipients_does_not_matter(standings: list[RecipientStatus], chance: object) -> None:
-    shuffled = sorted(standings, key=lambda _: chance.random())  # type: ignore[attr-defined]
+@given(any_recipients, st.randoms(use_true_random=False))
+def test_the_order_of_recipients_does_not_matter(recipients: list[RecipientStatus], chance: object) -> None:
+    shuffled = sorted(recipients, key=lambda _: chance.random())  # type: ignore[attr-defined]
 
-    one, other = reduce_status(standings), reduce_status(shuffled)
+    one, other = reduce_status(recipients), reduce_status(shuffled)
 
     assert (one.status, one.reason, set(one.failed)) == (other.status, other.reason, set(other.failed))
 
 
-@given(any_standings)
-def test_one_more_recipient_who_is_reached_makes_any_message_sent(standings: list[RecipientStatus]) -> None:
-    verdict = reduce_status([*standings, build.standing(State.DELIVERED)])
+@given(any_recipients)
+def test_one_more_recipient_that_is_reached_makes_any_message_sent(recipients: list[RecipientStatus]) -> None:
+    verdict = reduce_status([*recipients, build.standing(State.DELIVERED)])
 
     assert verdict.status is Status.SENT
 
 
-@given(any_standings)
-def test_failed_recipients_are_named_only_beside_others_that_did_not_fail(standings: list[RecipientStatus]) -> None:
-    bad = {each.account_id for each in standings if each.state in {"blocked", "failed", "refused"}}
+@given(any_recipients)
+def test_failed_recipients_are_named_only_beside_others_that_did_not_fail(recipients: list[RecipientStatus]) -> None:
+    bad = {each.account_id for each in recipients if each.state in {"blocked", "failed", "refused"}}
 
-    verdict = reduce_status(standings)
+    verdict = reduce_status(recipients)
 
-    assert (bad if len(bad) < len(standings) else set()) == set(verdict.failed)
+    assert (bad if len(bad) < len(recipients) else set()) == set(verdict.failed)
 
 
-@given(any_standings)
-def test_only_the_reason_of_a_refusal_matters(standings: list[RecipientStatus]) -> None:
+@given(any_recipients)
+def test_only_the_reason_of_a_refusal_matters(recipients: list[RecipientStatus]) -> None:
     blurred = [
         each if each.state is State.REFUSED else RecipientStatus(each.account_id, each.state, Reason.EXPIRED_IN_REVIEW)
-        for each in standings
+        for each in recipients
     ]
 
-    assert reduce_status(standings) == reduce_status(blurred)
+    assert reduce_status(recipients) == reduce_status(blurred)
 
 
-@given(any_standings)
-def test_a_status_goes_with_the_reasons_of_its_own_only(standings: list[RecipientStatus]) -> None:
+@given(any_recipients)
+def test_a_status_goes_with_the_reasons_of_its_own_only(recipients: list[RecipientStatus]) -> None:
     allowed = {
         Status.SENT: {"delivered", "delivered_in_part"},
         Status.PENDING: {"in_review", "in_delivery"},
         Status.REJECTED: {word for _, word in REJECTIONS},
     }
 
-    verdict = reduce_status(standings)
+    verdict = reduce_status(recipients)
 
     assert verdict.reason in allowed[verdict.status]
 
 
-@given(any_standings)
-def test_a_message_that_reached_nobody_is_rejected_exactly_when_no_recipient_can_move_any_more(
-    standings: list[RecipientStatus],
+@given(any_recipients)
+def test_a_message_that_reached_no_recipient_is_rejected_exactly_when_all_are_final(
+    recipients: list[RecipientStatus],
 ) -> None:
-    standings = [each for each in standings if each.state is not State.DELIVERED]
-    assume(standings)
+    recipients = [each for each in recipients if each.state is not State.DELIVERED]
+    assume(recipients)
 
-    possible = [after for each in standings for after in LEGAL_TRANSITIONS[each.state]]
+    possible = [after for each in recipients for after in LEGAL_TRANSITIONS[each.state]]
 
-    assert (not possible) is (reduce_status(standings).status is Status.REJECTED)
+    assert (not possible) is (reduce_status(recipients).status is Status.REJECTED)
 
 
-@given(any_standings, st.data())
-def test_no_move_takes_a_sent_message_back_or_a_failed_recipient_off_the_list(
-    standings: list[RecipientStatus], data: st.DataObject
+@given(any_recipients, st.data())
+def test_no_transition_takes_back_a_sent_message_or_a_failed_recipient(
+    recipients: list[RecipientStatus], data: st.DataObject
 ) -> None:
-    movable = [position for position, each in enumerate(standings) if LEGAL_TRANSITIONS[each.state]]
-    assume(movable)
-    position = data.draw(st.sampled_from(movable))
-    after = data.draw(st.sampled_from(sorted(LEGAL_TRANSITIONS[standings[position].state])))
-    moved = list(standings)
-    moved[position] = RecipientStatus(standings[position].account_id, after)
+    unfinished = [position for position, each in enumerate(recipients) if LEGAL_TRANSITIONS[each.state]]
+    assume(unfinished)
+    position = data.draw(st.sampled_from(unfinished))
+    after = data.draw(st.sampled_from(sorted(LEGAL_TRANSITIONS[recipients[position].state])))
+    moved = list(recipients)
+    moved[position] = RecipientStatus(recipients[position].account_id, after)
 
-    old, new = reduce_status(standings), reduce_status(moved)
+    old, new = reduce_status(recipients), reduce_status(moved)
 
     assert old.status is not Status.SENT or new.status is Status.SENT
     assert set(old.failed) <= set(new.failed) or new.status is Status.REJECTED
 
 
-@given(any_standings)
-def test_a_settled_message_moves_only_by_staff_or_a_later_attempt(standings: list[RecipientStatus]) -> None:
-    settled = [each for each in standings if each.state not in MOVING_STATES]
-    assume(settled)
+@given(any_recipients)
+def test_a_recipient_the_api_does_not_wait_for_needs_staff_or_a_later_attempt(
+    recipients: list[RecipientStatus],
+) -> None:
+    others = [each for each in recipients if each.state not in MOVING_STATES]
+    assume(others)
 
-    waits_for = {each.state for each in settled if not is_final(each.state)}
+    waits_for = {each.state for each in others if not is_final(each.state)}
 
     assert waits_for <= {State.HELD, State.RETRYING, State.UNKNOWN}

@@ -1,4 +1,4 @@
-"""The sentences that a client reads."""
+"""The sentences that explain a status to a client."""
 
 import re
 from itertools import product
@@ -46,9 +46,9 @@ A, B, C = (build.account_id(number) for number in (1, 2, 3))
     ],
 )
 def test_the_sentence_explains_status_and_failures(states: str, sentence: str) -> None:
-    standings = build.standings(*map(State, states.split()))
+    recipients = build.standings(*map(State, states.split()))
 
-    assert sentence == describe(reduce_status(standings), standings)
+    assert sentence == describe(reduce_status(recipients), recipients)
 
 
 @pytest.mark.parametrize(
@@ -59,13 +59,13 @@ def test_the_sentence_explains_status_and_failures(states: str, sentence: str) -
         (Reason.EXPIRED_IN_REVIEW, "Rejected: staff did not review the message in time."),
     ],
 )
-def test_a_refusal_says_who_refused(reason: Reason, sentence: str) -> None:
-    standings = [build.standing(State.REFUSED, reason)]
+def test_the_sentence_of_a_refusal_names_who_refused(reason: Reason, sentence: str) -> None:
+    recipients = [build.standing(State.REFUSED, reason)]
 
-    assert sentence == describe(reduce_status(standings), standings)
+    assert sentence == describe(reduce_status(recipients), recipients)
 
 
-def test_a_sentence_never_tells_who_blocked_whom() -> None:
+def test_the_sentence_does_not_show_which_recipient_blocked_the_message() -> None:
     for states in product(State, repeat=3):
         one = [build.standing(state, account=account) for state, account in zip(states, (A, B, C), strict=True)]
         other = [build.standing(state, account=account) for state, account in zip(states, (B, C, A), strict=True)]
@@ -76,7 +76,7 @@ def test_a_sentence_never_tells_who_blocked_whom() -> None:
         assert not any(str(account) in sentence for account in (A, B, C))
 
 
-def test_why_somebody_blocked_is_never_told() -> None:
+def test_the_sentence_does_not_show_why_a_recipient_blocked_the_message() -> None:
     closed, picky = (
         [build.standing(State.BLOCKED, reason), build.standing(State.DELIVERED)]
         for reason in (Reason.CLOSED_TO_EVERYBODY, Reason.TYPE_NOT_ACCEPTED)

@@ -1,4 +1,4 @@
-"""What steps judge between their statements."""
+"""The rules that steps apply between their statements."""
 
 from datetime import time, timedelta
 from typing import cast
@@ -14,19 +14,19 @@ from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, Sen
 from tasks.broker.doorbell import SilentDoorbell
 from tasks.context import StepContext
 from tasks.steps.decide import apply_rules
-from tasks.steps.deliver import check_preferences as judge_letter
+from tasks.steps.deliver import check_preferences
 from tests.support import build
 
 JOB = SenderContext(MessageType.JOB, build.CLIENT_ID)
 
 
 def context(hold_phrases: str) -> StepContext:
-    """Make an office that has no database."""
+    """Make a step context that has no database."""
     return StepContext(build.settings(hold_phrases=hold_phrases), cast(Database, None), SilentDoorbell())
 
 
-def test_a_letter_goes_out_by_the_channel_that_its_recipient_wants() -> None:
-    assert Channel.EMAIL is judge_letter(build.claimed())
+def test_a_delivery_uses_the_channel_that_its_recipient_wants() -> None:
+    assert Channel.EMAIL is check_preferences(build.claimed())
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_letter_goes_out_by_the_channel_that_its_recipient_wants() -> None:
 def test_a_recipient_that_changed_its_mind_after_it_was_queued_gets_no_mail(
     preference: DeliveryPreferences, expected: Outcome
 ) -> None:
-    assert expected == judge_letter(build.claimed(preference=preference))
+    assert expected == check_preferences(build.claimed(preference=preference))
 
 
 @pytest.mark.parametrize("field_name", ["subject", "body", "sender_name"])
@@ -66,24 +66,24 @@ def test_a_phrase_in_any_text_that_a_recipient_sees_holds_the_message(field_name
     texts = dict.fromkeys(["subject", "body", "sender_name"], "harmless") | {field_name: "a GIFT  card"}
     content = Content(build.MESSAGE_ID, texts)
 
-    moves = apply_rules(context(hold_phrases="gift card"), [content], [build.pending(), build.pending()])
+    transitions = apply_rules(context(hold_phrases="gift card"), [content], [build.pending(), build.pending()])
 
-    assert [State.HELD, State.HELD] == [move.after for move in moves]
+    assert [State.HELD, State.HELD] == [each.after for each in transitions]
 
 
-def test_one_flagged_message_does_not_hold_its_neighbours() -> None:
-    neighbour = build.account_id()
+def test_a_flagged_message_does_not_hold_the_others_of_its_bell() -> None:
+    other_id = build.account_id()
     contents = [
         Content(build.MESSAGE_ID, {"body": "gift card"}),
-        Content(neighbour, {"body": "hello"}),
+        Content(other_id, {"body": "hello"}),
     ]
     no_jobs = DeliveryPreferences(accepted_types=frozenset({MessageType.OTHER}))
-    candidates = [
+    pending = [
         build.pending(preference=no_jobs),
-        build.pending(message_id=neighbour, sender=JOB),
-        build.pending(message_id=neighbour, sender=JOB, preference=no_jobs),
+        build.pending(message_id=other_id, sender=JOB),
+        build.pending(message_id=other_id, sender=JOB, preference=no_jobs),
     ]
 
-    moves = apply_rules(context(hold_phrases="gift card"), contents, candidates)
+    transitions = apply_rules(context(hold_phrases="gift card"), contents, pending)
 
-    assert [State.HELD, State.DELIVERED, State.BLOCKED] == [move.after for move in moves]
+    assert [State.HELD, State.DELIVERED, State.BLOCKED] == [each.after for each in transitions]

@@ -1,4 +1,4 @@
-"""Where a recipient goes when its message is decided."""
+"""The transition of a recipient when its message is decided."""
 
 from datetime import time, timedelta
 
@@ -47,27 +47,27 @@ def test_preferences_come_before_vetting_and_vetting_before_delivery(  # noqa: P
 ) -> None:
     pending = build.pending(preference=preference)
 
-    move = decide_recipient(pending, hold=hold, grace=GRACE)
+    transition = decide_recipient(pending, hold=hold, grace=GRACE)
 
-    assert expected_move(pending, after, channel=channel, reason=reason, due_in=due_in) == move
+    assert expected_transition(pending, after, channel=channel, reason=reason, due_in=due_in) == transition
 
 
-def test_a_recipient_that_staff_let_go_is_asked_for_its_preferences_again() -> None:
+def test_an_approved_recipient_has_its_preferences_checked_again() -> None:
     pending = build.pending(State.HELD, preference=CLOSED)
 
-    move = decide_recipient(pending, hold=False, grace=GRACE)
+    transition = decide_recipient(pending, hold=False, grace=GRACE)
 
-    assert expected_move(pending, State.BLOCKED, reason=Reason.CLOSED_TO_EVERYBODY) == move
+    assert expected_transition(pending, State.BLOCKED, reason=Reason.CLOSED_TO_EVERYBODY) == transition
 
 
-def test_a_recipient_that_staff_let_go_in_its_quiet_hours_waits_for_their_end() -> None:
+def test_an_approved_recipient_in_its_quiet_hours_waits_for_their_end() -> None:
     pending = build.pending(State.HELD, preference=ASLEEP)
 
-    move = decide_recipient(pending, hold=False, grace=GRACE)
+    transition = decide_recipient(pending, hold=False, grace=GRACE)
 
     due_in = timedelta(hours=2)
-    expected = expected_move(pending, State.RETRYING, channel=Channel.INBOX, reason=QUIET, due_in=due_in)
-    assert expected == move
+    expected = expected_transition(pending, State.RETRYING, channel=Channel.INBOX, reason=QUIET, due_in=due_in)
+    assert expected == transition
 
 
 def test_a_held_recipient_cannot_be_held_again() -> None:
@@ -75,15 +75,15 @@ def test_a_held_recipient_cannot_be_held_again() -> None:
         decide_recipient(build.pending(State.HELD), hold=True, grace=GRACE)
 
 
-def test_refusing_refuses_everybody_for_one_reason() -> None:
-    candidates = [build.pending(State.HELD), build.pending(State.HELD, preference=BY_EMAIL)]
+def test_a_refusal_refuses_all_recipients_for_one_reason() -> None:
+    held = [build.pending(State.HELD), build.pending(State.HELD, preference=BY_EMAIL)]
 
-    moves = refuse(candidates, Reason.REFUSED_BY_STAFF)
+    transitions = refuse(held, Reason.REFUSED_BY_STAFF)
 
-    assert [expected_move(each, State.REFUSED, reason=Reason.REFUSED_BY_STAFF) for each in candidates] == moves
+    assert [expected_transition(each, State.REFUSED, reason=Reason.REFUSED_BY_STAFF) for each in held] == transitions
 
 
-def expected_move(
+def expected_transition(
     pending: PendingRecipient,
     after: State,
     *,
@@ -91,6 +91,6 @@ def expected_move(
     reason: Reason | None = None,
     due_in: timedelta | None = None,
 ) -> Transition:
-    """Spell a whole move, so that nothing in it goes unchecked."""
+    """Make a whole transition, so that every field of it is compared."""
     ids = pending.recipient_id, pending.message_id
     return Transition(*ids, pending.state, after, pending.attempt, channel, reason, None, due_in)

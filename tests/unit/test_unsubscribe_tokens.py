@@ -1,4 +1,4 @@
-"""Tokens of the unsubscribe page: signed, for one account, with an end inside, and nothing else to be read in them."""
+"""Tokens of the unsubscribe page: signed, for one account, with an expiry and nothing else in them."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ PERMIT = Permit(build.account_id(1), build.NOON)
 
 
 @given(account_id=st.uuids(), seconds=st.integers(0, 2**35))
-def test_a_token_reads_as_it_was_written_under_the_same_pepper_only(account_id: UUID, seconds: int) -> None:
+def test_a_token_is_valid_under_its_own_pepper_only(account_id: UUID, seconds: int) -> None:
     permit = Permit(account_id, datetime.fromtimestamp(seconds, UTC))
 
     token = write_token(permit, PEPPER)
@@ -27,10 +27,10 @@ def test_a_token_reads_as_it_was_written_under_the_same_pepper_only(account_id: 
     assert None is read_token(token, OTHER)
 
 
-@pytest.mark.parametrize("place", range(37))
-def test_a_token_with_any_byte_changed_is_none(place: int) -> None:
+@pytest.mark.parametrize("position", range(37))
+def test_a_token_with_any_byte_changed_is_invalid(position: int) -> None:
     raw = bytearray(base64.urlsafe_b64decode(write_token(PERMIT, PEPPER) + "=="))
-    raw[place] ^= 1
+    raw[position] ^= 1
 
     assert None is read_token(base64.urlsafe_b64encode(raw).decode().rstrip("="), PEPPER)
 
@@ -40,7 +40,7 @@ def test_no_other_text_is_a_token(text: str) -> None:
     assert None is read_token(text, PEPPER)
 
 
-def test_no_other_digest_under_the_pepper_signs_a_token() -> None:
+def test_another_digest_under_the_pepper_is_no_signature() -> None:
     content = PERMIT.account_id.bytes + int(PERMIT.expires_at.timestamp()).to_bytes(5, "big")
     signatures = [digest(text, PEPPER) for text in (content.decode("latin-1"), "postroom unsubscribe 1")]
 
@@ -50,7 +50,7 @@ def test_no_other_digest_under_the_pepper_signs_a_token() -> None:
 
 
 @pytest.mark.parametrize("public_url", ["https://post.example/room", "https://post.example/room/"])
-def test_an_address_is_good_for_a_year_and_fits_on_a_line(public_url: str) -> None:
+def test_an_address_is_valid_for_a_year_and_fits_on_a_line(public_url: str) -> None:
     address = unsubscribe_address(public_url, PERMIT.account_id, build.NOON, PEPPER) or ""
 
     head, _, token = address.rpartition("/")
@@ -77,6 +77,6 @@ def test_without_a_public_address_there_is_no_page() -> None:
         "https://x\n",
     ],
 )
-def test_a_public_address_that_could_not_stand_in_a_mail_is_no_setting(url: str) -> None:
+def test_a_public_address_that_cannot_be_written_in_a_mail_is_refused(url: str) -> None:
     with pytest.raises(ValidationError):
         build.settings(public_url=url)

@@ -1,4 +1,4 @@
-"""Phrases that make staff look at a message first."""
+"""Phrases that hold a message for staff."""
 
 import pytest
 from hypothesis import given
@@ -29,7 +29,7 @@ def test_case_width_and_spacing_do_not_hide_a_phrase(text: str, phrase: str) -> 
 
 
 @pytest.mark.parametrize("text", ["gift and card", "giftcard", "", "gif tcard"])
-def test_other_words_are_no_phrase(text: str) -> None:
+def test_similar_words_are_not_the_phrase(text: str) -> None:
     assert () == find_phrases({"body": text}, ["gift card"])
 
 
@@ -38,7 +38,7 @@ def test_an_empty_phrase_is_never_found(phrase: str) -> None:
     assert () == find_phrases({"subject": "", "body": "anything"}, [phrase])
 
 
-def test_every_phrase_is_found_in_every_field_it_stands_in() -> None:
+def test_every_phrase_is_found_in_every_field_that_contains_it() -> None:
     texts = {"subject": "One", "body": "one and two", "sender_name": "nobody"}
 
     findings = find_phrases(texts, ["one", "two", "three"])
@@ -47,7 +47,7 @@ def test_every_phrase_is_found_in_every_field_it_stands_in() -> None:
 
 
 @given(st.text(max_size=20), st.text(min_size=1, max_size=20), st.text(max_size=20))
-def test_a_phrase_is_found_wherever_it_stands_as_it_is(before: str, phrase: str, after: str) -> None:
+def test_a_phrase_is_found_anywhere_in_a_text(before: str, phrase: str, after: str) -> None:
     findings = find_phrases({"body": f"{before} {phrase} {after}"}, [phrase])
 
     assert bool(fold(phrase)) is bool(findings)

@@ -1,6 +1,6 @@
-"""A clock that jumps: Python on this path reads its wall clock as shifted by the seconds in a file, from now to now.
+"""Shift the wall clock of a Python process on this path by the number of seconds in a file, read at every call.
 
-What measures durations (`monotonic`) is left alone, as the kernel leaves it alone when somebody sets the clock.
+`monotonic` is not shifted, as the kernel does not shift it when an operator sets the clock.
 """
 
 import datetime as dt
@@ -22,18 +22,18 @@ def _shift_s() -> int:
 
 
 class _LikeDatetime(type):
-    """Every datetime is one of ours: those that C makes are not of our class."""
+    """Count every datetime as an instance, because those that C code makes are not of our class."""
 
     def __instancecheck__(cls, other: object) -> bool:
         return isinstance(other, _datetime)
 
 
-class _Datetime(_datetime, metaclass=_LikeDatetime):  # type: ignore[misc, valid-type] # what it was before
+class _Datetime(_datetime, metaclass=_LikeDatetime):  # type: ignore[misc, valid-type] # the class that it replaces
     """A datetime whose present is shifted."""
 
     @classmethod
     def now(cls, tz: dt.tzinfo | None = None) -> Any:
-        """Say what the shifted clock shows."""
+        """Return the time of the shifted clock."""
         return _datetime.now(tz) + dt.timedelta(seconds=_shift_s())
 
 

@@ -1,6 +1,6 @@
-"""Foreign code that dies on a certain text, as a library with a bug in C would: the process ends as by `kill -9`.
+"""Kill the process on a certain text, as a library with a bug in C would: it ends as by `kill -9`.
 
-The word `poison` kills whoever compares texts (the deciding worker), an address that begins with it whoever sends mail.
+The word `poison` in a text kills the worker that decides the message; in an address, the worker that sends the mail.
 """
 
 import os
@@ -10,28 +10,28 @@ import threading
 import unicodedata
 from typing import Any
 
-# Long enough for every hand of a worker to hold a mail when it dies.
-_WAY_TO_THE_RELAY_S = 0.2
+# Long enough for every thread of a worker to have a mail under way when the process is killed.
+_RELAY_DELAY_S = 0.2
 _normalize, _send = unicodedata.normalize, smtplib.SMTP.send
 
 
-def _die_of(text: str) -> None:
+def _crash_on(text: str) -> None:
     if "poison" in text:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def normalize(form: Any, text: str) -> str:
-    """Normalize a text, or die of it."""
-    _die_of(text)
+    """Normalize a text, or crash on it."""
+    _crash_on(text)
     return _normalize(form, text)
 
 
 def send(self: smtplib.SMTP, what: Any) -> None:
-    """Send to the relay, which is some way off, or die of the recipient that is named."""
-    words = what if isinstance(what, str) else bytes(what).decode()
-    if "RCPT" in words:
-        threading.Event().wait(_WAY_TO_THE_RELAY_S)
-        _die_of(words)
+    """Send to the relay after a delay, or crash on the address of the recipient."""
+    text = what if isinstance(what, str) else bytes(what).decode()
+    if "RCPT" in text:
+        threading.Event().wait(_RELAY_DELAY_S)
+        _crash_on(text)
     _send(self, what)
 
 
