@@ -116,7 +116,7 @@ def test_a_folder_of_somebody_else_is_not_believed(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "own")
 
-    with pytest.raises(PermissionError, match="belongs to somebody else"):
+    with pytest.raises(PermissionError, match="belongs to another user"):
         FileJournal(tmp_path / "link", WORKER)
 
 

@@ -63,13 +63,13 @@ def test_what_is_set_aside_is_told_with_the_way_out() -> None:
 
     lines = told(parked).splitlines()
 
-    assert "    why: workers died of it again and again" == lines[1]
-    assert "    next: nothing, until somebody lets it go on: postroom release MESSAGE" == lines[2]
+    assert "    why: workers crashed on it repeatedly" == lines[1]
+    assert "    next: nothing, until an operator releases it: postroom release MESSAGE" == lines[2]
 
 
 def test_only_the_mail_server_is_quoted() -> None:
     theirs = replace(WAITING, reason=Reason.TRY_LATER, detail="451 4.7.1 Greylisted")
     ours = replace(WAITING, reason=Reason.INTERRUPTED, detail="The worker stopped before it could record an outcome.")
 
-    assert 'in its own words: "451 4.7.1 Greylisted"' in told(theirs)
+    assert 'its reply: "451 4.7.1 Greylisted"' in told(theirs)
     assert "; in detail: The worker stopped before it could record an outcome." in told(ours)
