@@ -40,10 +40,12 @@ def lock_undecided(db: Connection, message_ids: Sequence[UUID]) -> list[Content]
 
     Messages that another transaction has locked, and parked ones, are left out.
     """
-    return [
-        Content(row.id, {"sender_name": row.sender_name, "subject": row.subject, "body": row.body})
-        for row in db.execute(_UNDECIDED, {"message_ids": list(message_ids)}).all()
-    ]
+    return [Content(row.id, texts_of(row)) for row in db.execute(_UNDECIDED, {"message_ids": list(message_ids)}).all()]
+
+
+def texts_of(row: Row[tuple[object, ...]]) -> dict[str, str]:
+    """Return the texts of a message that the rules check: field name to text."""
+    return {"sender_name": row.sender_name, "subject": row.subject, "body": row.body}
 
 
 # What `preference_of` and the rules read, in statements that join message, account and preference.

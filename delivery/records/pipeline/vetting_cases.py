@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from delivery.records.pipeline.candidates import texts_of
 from delivery.records.schema import STATE_APART
 from delivery.rules.vetting import Finding
 from delivery.rules.worker_deaths import DEATHS_LIMIT
@@ -38,7 +39,7 @@ def lock_unopened(db: Connection, message_ids: Sequence[UUID]) -> list[HeldMessa
     Messages that another transaction has locked are left out.
     """
     return [
-        HeldMessage(row.id, row.vetting_id, {"sender_name": row.sender_name, "subject": row.subject, "body": row.body})
+        HeldMessage(row.id, row.vetting_id, texts_of(row))
         for row in db.execute(_UNOPENED, {"message_ids": list(message_ids)})
     ]
 
