@@ -1,1 +1,1 @@
-"""The book: what Postroom knows and judges. Nouns, rules, records and the channels to the world."""
+"""The domain: vocabulary, rules, database and channels to recipients. It imports no HTTP framework and no Celery."""

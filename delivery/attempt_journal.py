@@ -1,9 +1,10 @@
-"""The journal of one worker process: how far each of its attempts got, told after its death by the page cache.
+"""The journal of one worker process: how far each of its attempts got, for other workers to read after a crash.
 
-A line is written before the final dot of a mail and one after the answer to it; both survive `kill -9`. Beside the
-journal lies a sign of life, a file that is locked for as long as its process lives. Neither holds anything personal.
+A line is written before the final dot of a mail and one after the relay's reply to it. Both survive `kill -9`, because
+they are in the page cache. Beside the journal is a liveness file, which its process keeps locked while it runs.
+Neither holds personal data.
 
-The lines need not reach the disk: after a loss of power a journal of the boot before is not believed.
+The lines need not reach the disk: a journal counts only in the boot that wrote it.
 """
 
 import fcntl
@@ -22,9 +23,9 @@ from delivery.rules.worker_deaths import JournalEntry
 
 _LONGEST_BYTES = 1024 * 1024
 _KEY_CHARACTERS = 18  # Eight bytes of a UUID, as text with its hyphens.
-_JOURNAL, _SIGN, _NEW = ".journal", ".alive", ".new"
+_JOURNAL, _LIVENESS, _NEW = ".journal", ".alive", ".new"
 _ANY_ID = "-".join("[0-9a-f]" * digits for digits in (8, 4, 4, 4, 12))
-# A line that a full disk cut short has no end, and counts for nothing.
+# Ends each line. A line that a full disk cut short lacks it and is ignored.
 _END = "."
 
 AttemptKey = tuple[int, int]
@@ -32,84 +33,87 @@ AttemptKey = tuple[int, int]
 
 
 class AttemptJournal(Protocol):
-    """What is told of an attempt while it is under way."""
+    """Records how far attempts got while they are under way."""
 
     def record_data_end(self, entry: AttemptKey) -> None:
-        """Note that the final dot is about to be sent. Raises `OSError` when it cannot be noted: do not send it."""
+        """Record that the final dot is about to be sent. Raises `OSError` when that fails: then do not send it."""
 
     def record_reply(self, entry: AttemptKey, code: int) -> None:
-        """Note how the relay answered the final dot."""
+        """Record the code of the relay's reply to the final dot. Raises `OSError`."""
 
     def forget(self, entry: AttemptKey) -> None:
-        """Take note that the outcome of this attempt is recorded elsewhere, for good."""
+        """Drop the entry of this attempt, because its outcome is committed in the database."""
 
 
 class NoJournal:
-    """Notes of a process that nobody will look for."""
+    """A journal for processes whose attempts no other process resolves. It records nothing."""
 
     def record_data_end(self, entry: AttemptKey) -> None:
-        """Note nothing."""
+        """Record nothing."""
 
     def record_reply(self, entry: AttemptKey, code: int) -> None:
-        """Note nothing."""
+        """Record nothing."""
 
     def forget(self, entry: AttemptKey) -> None:
-        """Forget nothing."""
+        """Drop nothing."""
 
 
 class FileJournal:
-    """The notes of this process, in files of its own below `folder`."""
+    """The journal of this process, in files of its own in `folder`. Safe for several threads.
+
+    Raises `OSError` when the files cannot be made.
+    """
 
     def __init__(self, folder: Path, worker_id: UUID) -> None:
         prepare(folder)
         self._path = folder / f"{worker_id}{_JOURNAL}"
-        self._sign_path = folder / f"{worker_id}{_SIGN}"
+        self._liveness_path = folder / f"{worker_id}{_LIVENESS}"
         self._head = f"\nboot {_this_boot()} {_END}\n"
         self._open: dict[AttemptKey, str] = {}
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._file = _append_to(self._path)
         os.write(self._file, self._head.encode())
-        self._sign = _append_to(self._sign_path)
-        fcntl.flock(self._sign, fcntl.LOCK_EX)
+        self._liveness_file = _append_to(self._liveness_path)
+        fcntl.flock(self._liveness_file, fcntl.LOCK_EX)
 
     def record_data_end(self, entry: AttemptKey) -> None:
-        """Note that the final dot is about to be sent. Raises `OSError` when it cannot be noted: do not send it."""
+        """Record that the final dot is about to be sent. Raises `OSError` when that fails: then do not send it."""
         self._write(entry, f"{entry[0]} {entry[1]} dot {_END}")
 
     def record_reply(self, entry: AttemptKey, code: int) -> None:
-        """Note how the relay answered the final dot."""
+        """Record the code of the relay's reply to the final dot. Raises `OSError`."""
         self._write(entry, f"{entry[0]} {entry[1]} answer {code} {_END}")
 
     def forget(self, entry: AttemptKey) -> None:
-        """Take note that the outcome of this attempt is recorded elsewhere, for good."""
-        with self._turn:
+        """Drop the entry of this attempt, because its outcome is committed in the database."""
+        with self._lock:
             self._open.pop(entry, None)
             if os.fstat(self._file).st_size > _LONGEST_BYTES:
-                with suppress(OSError):  # Without room for a new one the old one goes on growing for a while.
-                    self._begin_anew()
+                with suppress(OSError):  # On a full disk there is no room for a new file, so the old one grows on.
+                    self._rewrite()
 
     def close(self) -> None:
-        """End it. What is still open in it stays, for whoever looks."""
-        with self._turn:
+        """Close the files. If an entry is still open they stay, so that another worker can read them."""
+        with self._lock:
             if not self._open:
                 self._path.unlink(missing_ok=True)
-                self._sign_path.unlink(missing_ok=True)
+                self._liveness_path.unlink(missing_ok=True)
             os.close(self._file)
-            os.close(self._sign)
+            os.close(self._liveness_file)
 
     def _write(self, entry: AttemptKey, line: str) -> None:
-        # One write() on a file opened to append; it begins a new line whatever became of the last one.
-        with self._turn:
+        # One write() on a file opened to append. It begins with a line break, in case the last line was cut short.
+        with self._lock:
             text = f"\n{line}\n"
             if os.write(self._file, text.encode()) < len(text):
-                raise OSError("the journal could not be written as a whole")
+                raise OSError("the journal could not be written completely")
             self._open[entry] = self._open.get(entry, "") + text
 
-    def _begin_anew(self) -> None:
-        """Keep what is open and nothing else. Whoever reads meanwhile finds the old file or the new one, whole."""
+    def _rewrite(self) -> None:
+        """Replace the file by one with the open entries only. Other processes read either the old file or the new."""
         new = self._path.with_suffix(_NEW)
         new.write_text("".join([self._head, *self._open.values()]))
-        # Opened before it has the name: whatever fails here leaves the old one in its place, and whole.
+        # Opened before it is renamed, so that any failure leaves the old file in its place and complete.
         file = _append_to(new)
         try:
             new.replace(self._path)
@@ -121,33 +125,33 @@ class FileJournal:
 
 
 def journal_folder(chosen: str) -> Path:
-    """Give the folder that was chosen, or one of this user's own among the machine's temporary files."""
+    """Return the folder that the setting `journal_folder` names; if it is empty, a temporary folder of this user."""
     return Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"postroom-journals-{os.getuid()}"
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder. Raises `OSError` when it belongs to somebody else, who could make us believe anything."""
+    """Create the folder. Raises `OSError` when another user owns it, because that user could forge journals."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to somebody else; choose another POSTROOM_JOURNAL_FOLDER")
+        raise PermissionError(f"{folder} belongs to another user; choose another POSTROOM_JOURNAL_FOLDER")
 
 
 def is_alive(folder: Path, worker_id: UUID) -> bool | None:
-    """Say whether this worker lives; None when nothing of it is on this machine."""
+    """Check whether this worker is running; None when its liveness file is not on this machine."""
     try:
-        sign = os.open(folder / f"{worker_id}{_SIGN}", os.O_RDONLY)
+        liveness_file = os.open(folder / f"{worker_id}{_LIVENESS}", os.O_RDONLY)
     except FileNotFoundError:
         return None
-    with _closing(sign):
+    with _closing(liveness_file):
         try:
-            fcntl.flock(sign, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(liveness_file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
     return False
 
 
 def read(folder: Path, worker_id: UUID) -> Mapping[AttemptKey, JournalEntry] | None:
-    """Read what this worker noted; None when its journal is not on this machine, or is of an earlier boot of it."""
+    """Read this worker's journal; None when it is not on this machine or was written in an earlier boot."""
     try:
         lines = (folder / f"{worker_id}{_JOURNAL}").read_text().splitlines()
     except FileNotFoundError:
@@ -155,37 +159,37 @@ def read(folder: Path, worker_id: UUID) -> Mapping[AttemptKey, JournalEntry] | N
     boot = _this_boot()
     if not boot or f"boot {boot} {_END}" not in lines:
         return None
-    return {entry: trace for line in lines if (read_line := _read(line)) for entry, trace in [read_line]}
+    return dict(each for line in lines if (each := _read_line(line)))
 
 
 def read_by_token(folder: Path, token: UUID) -> Mapping[AttemptKey, JournalEntry] | None:
-    """Read what the worker noted that made this claim token, which begins as the worker's id does."""
+    """Read the journal of the worker that made this claim token; the token begins with half of the worker's id."""
     for path in folder.glob(f"{str(token)[:_KEY_CHARACTERS]}*{_JOURNAL}"):
         return read(folder, UUID(path.stem))
     return None
 
 
 def silent(folder: Path, *, since: datetime) -> list[UUID]:
-    """List the workers of this machine that are dead and noted nothing since then."""
-    found = folder.glob(f"{_ANY_ID}{_JOURNAL}")
-    old = [UUID(path.stem) for path in found if _written_at(path) < since.timestamp()]
-    return [each for each in old if not is_alive(folder, each)]
+    """Return the workers of this machine that are not running and wrote nothing to their journal since then."""
+    journals = folder.glob(f"{_ANY_ID}{_JOURNAL}")
+    worker_ids = [UUID(path.stem) for path in journals if _written_at(path) < since.timestamp()]
+    return [worker_id for worker_id in worker_ids if not is_alive(folder, worker_id)]
 
 
 def remove(folder: Path, worker_id: UUID) -> None:
-    """Remove the files of a dead worker of which nothing is open any more."""
-    for suffix in (_NEW, _JOURNAL, _SIGN):
+    """Remove the files of a crashed worker that has no open attempts any more."""
+    for suffix in (_NEW, _JOURNAL, _LIVENESS):
         (folder / f"{worker_id}{suffix}").unlink(missing_ok=True)
 
 
 def _written_at(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except FileNotFoundError:  # Somebody else removed it this moment; it is nobody's to remove again.
+    except FileNotFoundError:  # Another worker has just removed it, so it must not count as old.
         return math.inf
 
 
-def _read(line: str) -> tuple[AttemptKey, JournalEntry] | None:
+def _read_line(line: str) -> tuple[AttemptKey, JournalEntry] | None:
     words = line.split()
     if len(words) < 4 or words[-1] != _END or not all(each.isdecimal() for each in words[:2]):
         return None
@@ -194,7 +198,7 @@ def _read(line: str) -> tuple[AttemptKey, JournalEntry] | None:
 
 
 def _this_boot() -> str:
-    """Name this boot of the machine; nothing where it has no name."""
+    """Return the id of this boot of the machine; an empty text where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

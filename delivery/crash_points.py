@@ -1,6 +1,7 @@
-"""Crash points: named places where a trial can kill, freeze or cut this very process. Off, each costs one comparison.
+"""Crash points: named places where a reliability trial can kill, freeze or cut the process that reaches them.
 
-docs/crash-points.md says where each is and what must survive it; `make chaos` fires them.
+docs/crash-points.md lists where each one is and what must hold after it. `make chaos` arms them. While none is armed,
+each costs one comparison.
 """
 
 import os
@@ -10,11 +11,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-_ORDERS_EVERY_S = 0.05
+_COMMAND_INTERVAL_S = 0.05
 
 
 class CrashPoint(StrEnum):
-    """Every place between "request parsed" and "outcome committed" where dying makes a difference."""
+    """Every place between a parsed request and a committed outcome where a crash leaves a different state behind."""
 
     REQUEST_PARSED = "request_parsed"
     ACCEPT_WRITTEN = "accept_written"
@@ -61,16 +62,16 @@ class CrashAction(StrEnum):
     """What happens at an armed crash point."""
 
     KILL = "kill"
-    """The process ends as by `kill -9`."""
+    """The process ends as if by `kill -9`."""
     FREEZE = "freeze"
-    """The process stops until somebody sends SIGCONT."""
+    """The process stops until it gets SIGCONT."""
     CUT = "cut"
-    """`ConnectionResetError` is raised there."""
+    """`ConnectionResetError` is raised."""
 
 
 @dataclass(slots=True)
 class ArmedCrash:
-    """An armed crash point: springs at the `countdown`-th hit, once for as long as the file `mark` exists."""
+    """An armed crash point. It fires at the `countdown`-th hit, unless the file `sentinel` exists."""
 
     point: CrashPoint
     countdown: int
@@ -79,7 +80,7 @@ class ArmedCrash:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def hit(self) -> None:
-        """Count, and spring. The mark tells the trial that it did, and keeps a restarted process alive."""
+        """Count down, and fire at zero. The sentinel shows the trial that it fired, and stops it from firing again."""
         with self._lock:
             self.countdown -= 1
             if self.countdown != 0 or self.sentinel.exists():
@@ -91,7 +92,7 @@ class ArmedCrash:
 
 
 class _Armed:
-    """Where a trap lies in this process, or nothing."""
+    """Holds the armed crash point of this process, if there is one."""
 
     crash: ArmedCrash | None = None
 
@@ -100,45 +101,49 @@ _armed = _Armed()
 
 
 def crash_here(point: CrashPoint) -> None:
-    """Do nothing, unless a trial armed this very point."""
+    """Do nothing, unless a trial armed this point."""
     if _armed.crash is not None and _armed.crash.point is point:
         _armed.crash.hit()
 
 
 def arm(crash_at: str) -> None:
-    """Set the trap that the setting `crash_at` asks for: `POINT:HIT:ACTION:MARK`; empty disarms.
+    """Arm the crash point of the setting `crash_at`, which is `POINT:HIT:ACTION:SENTINEL`. An empty one disarms.
 
-    `@FILE` asks for what that file says, from now on and whenever it says something else: a trial that had to start a
-    process anew to arm it would spend most of its time on that. Raises `ValueError` for what is none.
+    `@FILE` reads the same from that file, now and whenever the file changes. A trial need not restart a process to arm
+    it, which would take most of the trial's time.
+
+    Raises `ValueError` for anything else.
     """
     if crash_at.startswith("@"):
         command_file = Path(crash_at[1:])
         known = _apply_command(command_file, before=None)
-        threading.Thread(target=_follow_commands, args=(command_file, known), name="crash orders", daemon=True).start()
+        threading.Thread(
+            target=_follow_commands, args=(command_file, known), name="crash commands", daemon=True
+        ).start()
         return
     _armed.crash = read_armed_crash(crash_at) if crash_at else None
 
 
 def acknowledgement_file(command_file: Path) -> Path:
-    """Name the file in which a process that is armed by a file says what it obeys now."""
+    """Return the file to which a process copies each command that it has applied."""
     return command_file.with_suffix(".obeyed")
 
 
 def _follow_commands(command_file: Path, known: str) -> None:
     pause = threading.Event()
-    while not pause.wait(_ORDERS_EVERY_S):
+    while not pause.wait(_COMMAND_INTERVAL_S):
         known = _apply_command(command_file, before=known)
 
 
 def _apply_command(command_file: Path, before: str | None) -> str:
-    order = command_file.read_text(encoding="utf-8")
-    if order != before:
-        arm(order)
-        acknowledgement_file(command_file).write_text(order, encoding="utf-8")
-    return order
+    command = command_file.read_text(encoding="utf-8")
+    if command != before:
+        arm(command)
+        acknowledgement_file(command_file).write_text(command, encoding="utf-8")
+    return command
 
 
 def read_armed_crash(crash_at: str) -> ArmedCrash:
-    """Read `POINT:HIT:ACTION:MARK`. HIT counts from 1, MARK is the path of a file. Raises `ValueError`."""
-    point, hit, action, mark = crash_at.split(":", 3)
-    return ArmedCrash(CrashPoint(point), int(hit), CrashAction(action), Path(mark))
+    """Read `POINT:HIT:ACTION:SENTINEL`. HIT counts from 1; SENTINEL is the path of a file. Raises `ValueError`."""
+    point, hit, action, sentinel = crash_at.split(":", 3)
+    return ArmedCrash(CrashPoint(point), int(hit), CrashAction(action), Path(sentinel))

@@ -12,8 +12,8 @@ import structlog
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
-class _Lossy:
-    """A stream that drops what it cannot write: a full disk below the log must not break the work that it tells of."""
+class _LossyStream:
+    """A stream that drops what it cannot write, so that a full disk under the log does not break the work."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -28,11 +28,11 @@ class _Lossy:
 
 
 def configure_logs(level: str) -> None:
-    """Send our events, and the warnings of the libraries, to stderr as JSON lines.
+    """Send our events from `level` on, and those of libraries from WARNING on, to stderr as JSON lines.
 
-    Libraries are heard from WARNING on: what they say below it repeats our own events for every task.
+    Below WARNING, libraries log for every task what our own events say already.
     """
-    stream = _Lossy(sys.stderr)
+    stream = _LossyStream(sys.stderr)
     shared: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -58,16 +58,16 @@ def configure_logs(level: str) -> None:
 
 
 def place_of(error: BaseException) -> str:
-    """Say where an error was raised, as file:line; its message may quote what was sent and is never logged."""
+    """Return where an error was raised, as file:line. Its message may quote personal data and is never logged."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
 
 
 def _name_error(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Replace an exception by its type and place."""
+    """Replace an exception by its type and the place where it was raised."""
     del logger, method
-    given = event.pop("exc_info", None)
-    info: ExcInfo | tuple[None, None, None] = given if isinstance(given, tuple) else sys.exc_info()
-    if given and info[1] is not None:
+    exc_info = event.pop("exc_info", None)
+    info: ExcInfo | tuple[None, None, None] = exc_info if isinstance(exc_info, tuple) else sys.exc_info()
+    if exc_info and info[1] is not None:
         event["error"], event["where"] = type(info[1]).__name__, place_of(info[1])
     return event

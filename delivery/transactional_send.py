@@ -1,4 +1,4 @@
-"""Sending from within a caller's own transaction: the durable way for programs that share the database."""
+"""Send inside the caller's own transaction. It is the durable way for programs that share the database."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -14,13 +14,13 @@ AT_ONCE = timedelta(0)
 
 
 def send_in(connection: object, fields: Mapping[str, object], *, client_id: UUID, grace: timedelta = AT_ONCE) -> UUID:
-    """Write a message in the transaction that is open on this psycopg or SQLAlchemy connection; answer its id.
+    """Store a message in the transaction that is open on this psycopg or SQLAlchemy connection, and return its id.
 
-    The message exists if and only if the caller commits; the sweep finds it within a second of that. Who rings the
-    bell after the commit gives a `grace`, for which the sweep leaves the message to the bell. Repeating the same
-    fields with the same `message_uuid` changes nothing.
+    The message exists if and only if the caller commits. The sweep finds it within a second of that. A caller that
+    rings the bell after the commit passes a `grace`, for which the sweep leaves the message to that bell. Sending the
+    same fields with the same `message_uuid` again changes nothing.
 
-    Raises `Unacceptable` with every fault; nothing was written then, and the caller's transaction goes on.
+    Raises `InvalidInput` with every error. Then nothing was written, and the caller's transaction can continue.
     """
     sent = read_direct_send(fields)
     db = wrap_connection(connection)
@@ -34,7 +34,7 @@ def send_in(connection: object, fields: Mapping[str, object], *, client_id: UUID
 
 
 def faults_of_acceptance(sent: DirectSend, acceptance: Acceptance) -> list[FieldError]:
-    """Say why a send was not stored; nothing when it was, now or before."""
+    """Return the errors for which a send was not stored; an empty list when it was, now or before."""
     if isinstance(acceptance, UnknownRecipients):
         return faults_of_unknown(sent, acceptance.account_ids)
     if isinstance(acceptance, Duplicate) and not acceptance.is_identical:

@@ -1,4 +1,4 @@
-"""Tokens that let whoever holds an e-mail end further ones, without a login; and the addresses that carry them."""
+"""Signed tokens that let the reader of a mail unsubscribe its account without a login, and the URLs that carry them."""
 
 import base64
 import binascii
@@ -13,7 +13,7 @@ from pydantic import SecretStr
 LIFETIME = timedelta(days=365)
 PATH = "/unsubscribe"
 
-# A key of its own, so that no other digest under the pepper can stand in for a signature.
+# Derives a key of its own from the pepper, so that no other digest under the pepper is a valid signature.
 _CONTEXT = b"postroom unsubscribe 1"
 _UUID_BYTES = 16
 _INSTANT_BYTES = 5
@@ -22,20 +22,20 @@ _SIGNATURE_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """What a genuine token allows: to choose the channel of this account, until it expires."""
+    """What a valid token allows: to change the channel of this account until the token expires."""
 
     account_id: UUID
     expires_at: datetime
 
 
 def write_token(permit: Permit, pepper: SecretStr) -> str:
-    """Write and sign a token. It tells the account's id and its own end, and nothing else."""
+    """Return a signed token. It holds the account's id and the time of expiry in plain form, and nothing else."""
     content = permit.account_id.bytes + int(permit.expires_at.timestamp()).to_bytes(_INSTANT_BYTES, "big")
     return base64.urlsafe_b64encode(content + _sign(content, pepper)).decode().rstrip("=")
 
 
 def read_token(token: str, pepper: SecretStr) -> Permit | None:
-    """Read a token that we signed; None for every other text. Whether it has expired is for the caller to see."""
+    """Read a token that we signed; None for any other text. The caller checks whether it has expired."""
     try:
         signed = base64.b64decode(token.encode("ascii") + b"==", altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):
@@ -48,7 +48,7 @@ def read_token(token: str, pepper: SecretStr) -> Permit | None:
 
 
 def unsubscribe_address(public_url: str, account_id: UUID, now: datetime, pepper: SecretStr) -> str | None:
-    """Give the address of this account's page, good for a year from now; None where we have no public address."""
+    """Return the URL of this account's unsubscribe page, valid for a year from `now`; None without a public URL."""
     if not public_url:
         return None
     return f"{public_url.rstrip('/')}{PATH}/{write_token(Permit(account_id, now + LIFETIME), pepper)}"

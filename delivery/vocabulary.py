@@ -1,16 +1,16 @@
-"""Every word that Postroom stores, answers or logs, once.
+"""Every word that Postroom stores in a row, returns to a client or uses to address a task, defined once.
 
-A word that is not here has no business in a row, an answer or a log line; two words for one idea are a defect.
+Code compares with these members, never with a string. No two words mean the same; docs/glossary.md lists all of them.
 """
 
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where one recipient of one message stands. `rules/states.py` says which moves are legal."""
+    """Where one recipient of one message is. `rules/states.py` lists the legal transitions."""
 
     ACCEPTED = "accepted"
-    """Taken in, not looked at yet."""
+    """Stored, not decided yet."""
     HELD = "held"
     """Waiting for staff."""
     QUEUED = "queued"
@@ -18,152 +18,196 @@ class State(StrEnum):
     CLAIMED = "claimed"
     """Being tried, under a lease."""
     RETRYING = "retrying"
-    """Waiting for another attempt."""
+    """Waiting for another attempt, or for the end of quiet hours."""
     UNKNOWN = "unknown"
-    """Tried, and nobody can say whether it arrived."""
+    """Tried; whether it arrived is not known."""
     DELIVERED = "delivered"
     """Reached."""
     BLOCKED = "blocked"
-    """Kept from it by the recipient's preferences."""
+    """Not tried, because the recipient's preferences refuse the message."""
     FAILED = "failed"
-    """Not reachable for good."""
+    """Cannot be reached."""
     REFUSED = "refused"
-    """Refused by staff or rule, or its review expired."""
+    """Refused by staff or by a rule, or its review expired."""
 
 
 class Status(StrEnum):
-    """Where a whole message stands, for its client: the reduction of its recipients' states."""
+    """Where a whole message is, computed from the states of its recipients (`rules/status.py`)."""
 
     SENT = "sent"
+    """At least one recipient was reached."""
     PENDING = "pending"
+    """No recipient was reached yet, and at least one still may be."""
     REJECTED = "rejected"
+    """No recipient was or will be reached."""
 
 
 class StatusReason(StrEnum):
-    """Why a message has its status, for machines."""
+    """Why a message has its status. Programs read it; people read the sentences of `rules/status_text.py`."""
 
     DELIVERED = "delivered"
+    """All recipients were reached."""
     DELIVERED_IN_PART = "delivered_in_part"
+    """Some recipients were reached; others were not, or not yet."""
     IN_REVIEW = "in_review"
+    """At least one recipient waits for staff."""
     IN_DELIVERY = "in_delivery"
+    """Delivery is in progress."""
     EXPIRED_IN_REVIEW = "expired_in_review"
+    """Staff did not decide in time."""
     REFUSED_BY_RULE = "refused_by_rule"
+    """A rule refused the message."""
     REFUSED_BY_STAFF = "refused_by_staff"
+    """Staff refused the message."""
     UNDELIVERABLE = "undeliverable"
+    """At least one recipient cannot be reached, and none was reached."""
     BLOCKED_BY_PREFERENCES = "blocked_by_preferences"
+    """The preferences of all recipients refuse the message."""
 
 
 class Reason(StrEnum):
     """Why one recipient is in its state."""
 
     CLOSED_TO_EVERYBODY = "closed_to_everybody"
-    """The account accepts no messages at all."""
+    """The account accepts no messages."""
     TYPE_NOT_ACCEPTED = "type_not_accepted"
-    """The account accepts other message types only."""
+    """The account does not accept messages of this type."""
     SENDER_NOT_WANTED = "sender_not_wanted"
-    """The account's list of senders keeps this sender away."""
+    """The account's list of senders excludes this sender."""
     MUTED = "muted"
-    """The account accepts no messages until an instant that has not come."""
+    """The account accepts no messages until a later time."""
     QUIET_HOURS = "quiet_hours"
-    """It waits for the end of the account's quiet hours."""
+    """The recipient waits for the end of the account's quiet hours."""
     ACCOUNT_UNAVAILABLE = "account_unavailable"
     """The account was closed or suspended after the message was accepted."""
     FLAGGED = "flagged"
-    """A vetting rule wants staff to look first."""
+    """A vetting rule sent the message to staff."""
     REFUSED_BY_RULE = "refused_by_rule"
+    """A rule refused the message. No rule does so yet."""
     REFUSED_BY_STAFF = "refused_by_staff"
+    """Staff refused the message."""
     EXPIRED_IN_REVIEW = "expired_in_review"
     """Staff did not decide in time."""
     TRY_LATER = "try_later"
-    """The mail server asked for another attempt, or could not be reached."""
+    """The relay asked for another attempt, or could not be reached."""
     MAILBOX_REFUSED = "mailbox_refused"
-    """The mail server refused for good."""
+    """The relay refused the mailbox or the mail permanently."""
     NOT_EXPRESSIBLE = "not_expressible"
     """The message cannot be written as a correct e-mail to this address."""
     GAVE_UP = "gave_up"
     """Every attempt of the retry schedule was used."""
     INTERRUPTED = "interrupted"
-    """The attempt was cut off at a moment when the mail may already have been taken."""
+    """The attempt was cut off when the relay may already have taken the mail."""
     STEP_FAILED = "step_failed"
-    """A step broke on it; it is set aside for a while. The log has the error."""
+    """A step failed on it for a reason of our own; it is postponed. The worker's log has the error."""
     POISONED = "poisoned"
-    """Workers died of it again and again; it is set aside until somebody releases it."""
+    """Workers crashed on it three times; it is parked until an operator releases it."""
 
 
 class Channel(StrEnum):
     """A way to reach a recipient."""
 
     INBOX = "inbox"
+    """The in-app inbox, a table."""
     EMAIL = "email"
+    """E-mail through the relay."""
 
 
 class MessageType(StrEnum):
     """What a message is about, as its client says."""
 
     RFQ = "rfq"
+    """A request for a quote."""
     JOB = "job"
+    """A job."""
     OTHER = "other"
+    """Anything else; the default."""
 
 
 class AccountStatus(StrEnum):
     """Whether an account can receive messages."""
 
     ACTIVE = "active"
+    """It can."""
     SUSPENDED = "suspended"
+    """It cannot for now."""
     CLOSED = "closed"
+    """It cannot any more."""
 
 
 class SenderRule(StrEnum):
     """What an account's list of senders is for."""
 
     ALLOW = "allow"
-    """Nobody else may write."""
+    """Only the listed senders may write."""
     BLOCK = "block"
-    """Everybody else may write."""
+    """All senders but the listed ones may write."""
 
 
 class CaseState(StrEnum):
-    """Where a vetting case stands."""
+    """Where a vetting case is."""
 
     OPEN = "open"
+    """Waiting for staff."""
     APPROVED = "approved"
+    """Staff let the message go out."""
     REJECTED = "rejected"
+    """Staff refused the message."""
     EXPIRED = "expired"
+    """Staff did not decide in time."""
 
 
 class Scope(StrEnum):
-    """What a client may do."""
+    """What a credential allows its client to do (RFC 6749 3.3)."""
 
     MESSAGE_SEND = "message.send"
+    """Send messages."""
     MESSAGE_READ = "message.read"
+    """Read the client's own messages."""
     ACCOUNT_READ = "account.read"
+    """Read any account and its preferences."""
     ACCOUNT_WRITE = "account.write"
+    """Create and change any account and its preferences."""
     INBOX_READ = "inbox.read"
+    """Read any account's inbox."""
     VETTING_DECIDE = "vetting.decide"
+    """Decide vetting cases. No route asks for it yet."""
     OPS_READ = "ops.read"
+    """Read the state of the system. No route asks for it yet."""
 
 
 class CredentialKind(StrEnum):
-    """What a client shows to prove who it is."""
+    """What a client presents to prove who it is."""
 
     API_KEY = "api_key"
+    """A key in the header `X-API-Key`, or in the one that the setting `api_key_header` names."""
     CLIENT_SECRET = "client_secret"  # noqa: S105 - the name of a kind, not a secret
+    """A secret that `/oauth/token` exchanges for an access token."""
     ACCESS_TOKEN = "access_token"  # noqa: S105 - see above
+    """A bearer token (RFC 6750)."""
 
 
 class StepName(StrEnum):
-    """The Celery task names. They are part of the wire: old workers must know the tasks of new ones."""
+    """Celery task names. They are on the wire: workers of an older version must know the tasks of a newer one."""
 
     ACCEPT = "messages.accept"
+    """Store direct sends."""
     DECIDE = "messages.decide"
+    """Apply preferences and rules to every recipient; deliver to inboxes."""
     VET = "messages.vet"
+    """Open vetting cases for held messages."""
     DELIVER = "messages.deliver"
+    """Claim recipients and send to them."""
 
 
 class QueueName(StrEnum):
-    """The lists in Redis on which bells wait."""
+    """Names of lists in Redis."""
 
     ACCEPT = "accept"
+    """Direct sends: whole messages, not bells."""
     DECIDE = "decide"
+    """Bells for `messages.decide`."""
     VETTING = "vetting"
+    """Bells for `messages.vet`."""
     DELIVER_SMTP = "deliver.smtp"
+    """Bells for `messages.deliver` by e-mail."""

@@ -1,1 +1,1 @@
-"""The channels: everything that touches a network on the way to a recipient."""
+"""Channels: the ways to reach a recipient over a network."""

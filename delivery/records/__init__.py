@@ -1,4 +1,4 @@
-"""The records: every SQL statement of Postroom. Nobody else knows that there is a database.
+"""Records: every SQL statement of Postroom. No other package imports SQLAlchemy, psycopg or Alembic.
 
-Functions take an open `Connection` first and never commit; `engine.py` says who opens and commits.
+Functions take an open `Connection` first and never commit. Their callers open and commit with `records/database.py`.
 """

@@ -1,4 +1,4 @@
-"""Bringing a database to the schema of this version, and asking whether it is there."""
+"""Migrate a database to the schema of this version, and check whether it has it."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import Database
 
 _FOLDER = Path(__file__).parent / "migrations"
-_LOCK_KEY = 0x706F7374726F6F6D  # "postroom": two migrations at once take turns.
+_LOCK_KEY = 0x706F7374726F6F6D  # "postroom" in ASCII: of two migrations at the same time, one waits.
 
 
 class NewerSchema(Exception):  # noqa: N818 - a fact about the database
@@ -21,7 +21,7 @@ class NewerSchema(Exception):  # noqa: N818 - a fact about the database
 
 
 def migrate(database: Database) -> None:
-    """Run the migrations that this database has not seen, in one transaction. Safe to repeat and to run twice at once.
+    """Run the migrations that this database lacks, in one transaction. Several processes may run it at the same time.
 
     Raises `NewerSchema`.
     """
@@ -37,7 +37,7 @@ def migrate(database: Database) -> None:
 
 
 def create_database(url: str, name: str) -> None:
-    """Create a database of this name, unless there is one; `url` reaches any other of the same server."""
+    """Create a database with this name, unless it exists. `url` is that of any other database of the same server."""
     engine = create_engine(make_url(url), isolation_level="AUTOCOMMIT")
     with engine.connect() as db:
         if not db.scalar(text("SELECT EXISTS (SELECT FROM pg_database WHERE datname = :name)"), {"name": name}):
@@ -46,10 +46,10 @@ def create_database(url: str, name: str) -> None:
 
 
 def is_current(db: Connection) -> bool:
-    """Say whether this database has the schema of this version, or of a later one.
+    """Check whether this database has the schema of this version or of a later one.
 
-    Migrations expand before they contract, so a version goes on working while the next one is brought in; a revision
-    that this version has never heard of is a later one.
+    Migrations add before they remove, so a version works on while the next one is deployed. A revision that this
+    version does not know is a later one.
     """
     revision = MigrationContext.configure(db).get_current_revision()
     return revision is not None and (revision == newest_revision() or revision not in _known_revisions())
@@ -60,12 +60,12 @@ def _known_revisions() -> set[str]:
 
 
 def newest_revision() -> str | None:
-    """Name the revision that this version of the code was written for."""
+    """Return the revision that this version of the code was written for."""
     return ScriptDirectory(str(_FOLDER)).get_current_head()
 
 
 def configuration(db: Connection) -> Config:
-    """Make Alembic's configuration for this connection; there is no alembic.ini."""
+    """Return Alembic's configuration for this connection. There is no alembic.ini."""
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
     config.attributes["connection"] = db

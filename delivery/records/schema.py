@@ -1,6 +1,7 @@
-"""The tables. `migrations/` makes them; a test compares the two.
+"""The tables. `migrations/` creates them; a test compares the two.
 
-States, reasons and other words are text with a CHECK: a new word is a migration that a running old version survives.
+States, reasons and other words of the vocabulary are text with a CHECK, so that a new word is a migration on which a
+running older version continues to work.
 """
 
 from collections.abc import Iterable
@@ -46,18 +47,18 @@ NOW = text("clock_timestamp()")
 STATE_APART = "recipient.state || ''"
 """A recipient's state, for statements that find recipients by something else, such as their message.
 
-As a plain column it would let PostgreSQL take the sweep's index of all rows in that state. Statistics of a quiet hour
-know of no open row, so that index looks short, and then each batch walks along a whole backlog (measured)."""
+With the plain column, PostgreSQL may use the sweep's index of all rows in that state. Statistics from a time without
+open rows make that index look short, and then each batch reads a whole backlog (measured)."""
 
 
 def one_of(column: str, words: Iterable[StrEnum]) -> str:
-    """Write the SQL condition that a column holds one of these words."""
+    """Return the SQL condition that a column holds one of these words."""
     quoted = ", ".join(f"'{word}'" for word in words)
     return f"{column} IN ({quoted})"
 
 
 class Base(DeclarativeBase):
-    """What all tables share: the types of Python annotations and the names of constraints."""
+    """What all tables share: the SQL types of Python annotations and the names of constraints."""
 
     metadata = MetaData(
         naming_convention={
@@ -72,7 +73,7 @@ class Base(DeclarativeBase):
 
 
 class Account(Base):
-    """Somebody who can receive messages."""
+    """A member of the platform, who can receive messages."""
 
     __tablename__ = "account"
     __table_args__ = (CheckConstraint(one_of("status", AccountStatus), name="status"),)
@@ -87,7 +88,7 @@ class Account(Base):
 
 
 class PreferenceRow(Base):
-    """What an account holder wants. An account without a row wants the defaults of `rules/preferences.py`."""
+    """An account's preferences. An account without a row has the defaults of `rules/preferences.py`."""
 
     __tablename__ = "preference"
     __table_args__ = (
@@ -108,23 +109,23 @@ class PreferenceRow(Base):
 
 
 class Client(Base):
-    """A program that sends messages, and what it may do."""
+    """A program that sends or reads messages, with its scopes and limits."""
 
     __tablename__ = "client"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str]
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    # None means the setting's limit.
+    # NULL means the limit of the settings.
     requests_per_minute: Mapped[int | None] = mapped_column(Integer)
     recipients_per_minute: Mapped[int | None] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
 class Credential(Base):
-    """One key, secret or token of a client: the public prefix finds it, only a keyed digest of the rest is stored.
+    """One key, secret or token of a client. Its public prefix finds it; of the rest only a keyed digest is stored.
 
-    `scopes` narrows what the client may do; None takes nothing away. A token always has an end (`expires_at`).
+    `scopes` narrows the scopes of the client; NULL means all of them. Tokens always expire (`expires_at`).
     """
 
     __tablename__ = "credential"
@@ -142,7 +143,7 @@ class Credential(Base):
 
 
 class Message(Base):
-    """What was sent, and the counters that its status is computed from."""
+    """A message, and the counters that its status is computed from."""
 
     __tablename__ = "message"
     __table_args__ = (
@@ -163,13 +164,13 @@ class Message(Base):
     sent_at: Mapped[datetime | None]
     vetting_id: Mapped[UUID | None]
     idempotency_key: Mapped[str | None]
-    # SHA-256 over the content in canonical form; only where a repetition must be recognised.
+    # SHA-256 over the content in canonical form. NULL when no repetition needs to be recognised.
     content_hash: Mapped[bytes | None]
-    # How many workers died of it, while it was being decided or its case opened.
+    # How many workers crashed on it, while they decided it or opened its case.
     deaths: Mapped[int] = mapped_column(server_default=text("0"))
     open_count: Mapped[int]
     good_count: Mapped[int]
-    # The reduction of rules/status.py in SQL: it cannot drift from the counters, and a test compares it with the rule.
+    # The reduction of rules/status.py in SQL. It always agrees with the counters, and a test compares it with the rule.
     status: Mapped[str] = mapped_column(
         Computed(
             f"CASE WHEN good_count > 0 THEN '{Status.SENT}'"
@@ -180,10 +181,10 @@ class Message(Base):
 
 
 class Recipient(Base):
-    """One account that a message is for. **This row is the job**: the broker only hints at it.
+    """One account that a message is for. **This row is the job**; a bell only hints at it.
 
-    `due_at` is when the sweep looks at the row next: after the bell's grace, at the next attempt, at the end of a
-    lease or of a review. Final states have none. `attempt` is the fence: only its own attempt may write an outcome.
+    `due_at` is when the sweep processes the row: after the bell's grace, at the next attempt, or when a lease or a
+    review ends. Final states have none. `attempt` is the fence: only the newest attempt may write an outcome.
     """
 
     __tablename__ = "recipient"
@@ -193,8 +194,8 @@ class Recipient(Base):
         CheckConstraint(one_of("reason", Reason), name="reason"),
         CheckConstraint(f"({one_of('state', OPEN_STATES)}) = (due_at IS NOT NULL)", name="due"),
         Index(None, "message_id", "account_id", unique=True),
-        # One for each question of the sweep; an open row is in exactly one of them and a settled row in none, so that
-        # they stay as small as the work at hand.
+        # One for each query of the sweep. An open row is in exactly one of them and a settled row in none, so that they
+        # are as small as the open work.
         Index("recipient_accepted_idx", "due_at", postgresql_where=text(one_of("state", [State.ACCEPTED]))),
         Index("recipient_held_idx", "due_at", postgresql_where=text(one_of("state", [State.HELD]))),
         Index("recipient_waiting_idx", "channel", "due_at", postgresql_where=text(one_of("state", WAITING_STATES))),
@@ -202,17 +203,17 @@ class Recipient(Base):
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    # No foreign keys: the statement that inserts the row has just joined its message and its account, neither is ever
-    # deleted, and their triggers were 57 % of taking in 25 recipients.
+    # No foreign keys: the statement that inserts the row has joined its message and its account, and neither is ever
+    # deleted. Their triggers were 57 % of the cost of storing 25 recipients.
     message_id: Mapped[UUID]
     account_id: Mapped[UUID]
     position: Mapped[int]
     state: Mapped[str] = mapped_column(server_default=State.ACCEPTED)
     channel: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default=text("0"))
-    # It begins with the key of the worker that made it (records/pipeline/claims.py).
+    # It begins with half of the id of the worker that made it (records/pipeline/claims.py).
     claim_token: Mapped[UUID | None]
-    # How many workers died during an attempt at it.
+    # How many crashes of workers were counted against it.
     deaths: Mapped[int] = mapped_column(server_default=text("0"))
     due_at: Mapped[datetime | None]
     reason: Mapped[str | None]
@@ -222,7 +223,7 @@ class Recipient(Base):
 
 
 class InboxLetter(Base):
-    """A message in somebody's in-app inbox. Its key makes delivery exactly once."""
+    """A message in an account's in-app inbox. Its primary key makes sure that it is delivered only once."""
 
     __tablename__ = "inbox_letter"
     __table_args__ = (Index(None, "account_id", "delivered_at", "recipient_id"),)
@@ -234,7 +235,7 @@ class InboxLetter(Base):
 
 
 class VettingCase(Base):
-    """A message that staff should look at, with what made it so and what they decided."""
+    """The review of a held message: what flagged it, until when staff can decide, and what they decided."""
 
     __tablename__ = "vetting_case"
     __table_args__ = (CheckConstraint(one_of("state", CaseState), name="state"),)
@@ -251,7 +252,7 @@ class VettingCase(Base):
 
 
 class RefusedSend(Base):
-    """A direct send that was not accepted, with every fault in it. What was sent is not kept."""
+    """A direct send that was not accepted, with all its errors. Its content is not stored."""
 
     __tablename__ = "refused_send"
     __table_args__ = (Index(None, "refused_at"),)
@@ -264,9 +265,9 @@ class RefusedSend(Base):
 
 
 class Worker(Base):
-    """A worker process that is alive, or was until `seen_at`.
+    """A worker process that is running, or was at `seen_at`.
 
-    While it lives it holds the advisory lock `lock_key`; `trying` are messages that its sweep works on right now.
+    While it runs it holds the advisory lock `lock_key`. `trying` has the messages that its sweep is processing.
     """
 
     __tablename__ = "worker"

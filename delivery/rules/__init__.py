@@ -1,1 +1,1 @@
-"""Judgements without a world: functions from values to values with a reason. No SQL, network, clock or chance."""
+"""Pure rules: functions from values to values with a reason. They use no SQL, network, clock or random numbers."""

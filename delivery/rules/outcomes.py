@@ -1,4 +1,4 @@
-"""What an attempt to deliver came to, and what follows from it."""
+"""Outcomes: how an attempt to deliver ended, and which transition follows from it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,36 +12,40 @@ from delivery.vocabulary import Channel, Reason, State
 
 
 class OutcomeKind(Enum):
-    """Every attempt ends in one of these; channels translate whatever happened into them."""
+    """How an attempt ended. Channels translate every reply and error into one of these."""
 
     SENT = "sent"
+    """The recipient was reached."""
     TEMPORARY = "temporary"
+    """It failed; a later attempt may succeed."""
     PERMANENT = "permanent"
+    """It failed; every later attempt would fail too."""
     UNKNOWN = "unknown"
+    """The relay may have taken the mail or not."""
     UNWANTED = "unwanted"
-    """The recipient's preferences changed: nothing was sent."""
+    """Nothing was sent, because the recipient's preferences changed."""
     DEFERRED = "deferred"
-    """Nothing was tried: not now, or not by this channel. It waits `due_in`, and no attempt is ever its last."""
+    """Nothing was tried: not now, or not by this channel. The recipient is due again after `due_in`, however often."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended. `detail` is for staff: the mail server's own words, or what broke. Never logged."""
+    """How an attempt ended. `detail` is for operators: the relay's reply or the error. It is never logged."""
 
     kind: OutcomeKind
     reason: Reason | None = None
     detail: str | None = None
     channel: Channel | None = None
-    """Set when the recipient was, or will be, reached by another channel than the one it was queued for."""
+    """The channel of the recipient from now on; None leaves it as it is."""
     due_in: timedelta = timedelta()
-    """How long a deferred recipient waits; at most a day. The waits after failures are those of `rules/retry.py`."""
+    """When a deferred recipient is due again; at most a day. After failures the waits are those of `rules/retry.py`."""
     is_parked: bool = False
-    """Set when there is to be no other attempt until somebody releases the recipient."""
+    """Whether the recipient is parked, so that there is no other attempt until an operator releases it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to reach one recipient by the channel it waited for; `number` counts from 1 and is the fence."""
+    """One attempt to reach one recipient by the channel that it waited for. `number` counts from 1; it is the fence."""
 
     recipient_id: int
     message_id: UUID
@@ -49,24 +53,25 @@ class Attempt:
     channel: Channel
 
 
-def resolve_without_network(choice: ChannelDecision, waited_for: Channel) -> Outcome | Channel:
-    """Say how an attempt ends that needs no network, or by which channel it must be sent.
+def resolve_without_network(decision: ChannelDecision, waited_for: Channel) -> Outcome | Channel:
+    """Return the outcome of an attempt that needs no network, else the channel to send it by.
 
-    `waited_for` is the channel that the recipient waited for. Those who wait for the inbox have no network at hand,
-    so whoever moved from it to another channel is handed over there.
+    `waited_for` is the channel that the recipient waited for. Attempts for the inbox run where no network is used, so
+    a recipient that changed from the inbox to another channel is deferred to that one.
     """
-    if choice.channel is None:
-        return Outcome(OutcomeKind.UNWANTED if choice.state is State.BLOCKED else OutcomeKind.PERMANENT, choice.reason)
-    if choice.wait is not None:
-        return Outcome(OutcomeKind.DEFERRED, choice.reason, channel=choice.channel, due_in=choice.wait)
-    if choice.channel is Channel.INBOX:  # The outcome itself delivers the letter there.
+    if decision.channel is None:
+        kind = OutcomeKind.UNWANTED if decision.state is State.BLOCKED else OutcomeKind.PERMANENT
+        return Outcome(kind, decision.reason)
+    if decision.wait is not None:
+        return Outcome(OutcomeKind.DEFERRED, decision.reason, channel=decision.channel, due_in=decision.wait)
+    if decision.channel is Channel.INBOX:  # Recording the outcome puts the message into the inbox.
         return Outcome(OutcomeKind.SENT, channel=Channel.INBOX)
-    return Outcome(OutcomeKind.DEFERRED, channel=choice.channel) if waited_for is Channel.INBOX else choice.channel
+    return Outcome(OutcomeKind.DEFERRED, channel=decision.channel) if waited_for is Channel.INBOX else decision.channel
 
 
 def interrupted_outcome(attempt: Attempt) -> Outcome:
-    """Say how an attempt ended that lost its lease before anybody recorded an outcome."""
-    if attempt.channel is Channel.INBOX:  # Only the record delivers there, so nothing can have arrived.
+    """Return the outcome of an attempt that lost its lease or its worker before its outcome was recorded."""
+    if attempt.channel is Channel.INBOX:  # Only recording the outcome delivers there, so nothing was delivered.
         return Outcome(OutcomeKind.DEFERRED)
     return Outcome(OutcomeKind.UNKNOWN, Reason.INTERRUPTED, "The worker stopped before it could record an outcome.")
 
@@ -74,9 +79,10 @@ def interrupted_outcome(attempt: Attempt) -> Outcome:
 def next_transition(
     attempt: Attempt, outcome: Outcome, jitter: float, *, patience: timedelta = timedelta()
 ) -> Transition:
-    """Say what follows this outcome. `chance` is what `retry.next_try` takes.
+    """Return the transition that follows from this outcome.
 
-    `patience` is how long the relay may still be at work on a mail whose outcome nobody knows.
+    `jitter` is that of `retry.next_try`. `patience` is how long the relay may still be processing a mail of unknown
+    outcome: it is not sent again before.
     """
     after, reason, due_in = _follow(outcome, attempt.number, jitter)
     if after is State.UNKNOWN and due_in is not None:

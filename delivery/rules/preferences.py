@@ -1,4 +1,4 @@
-"""May this recipient be reached, and by which channel? Asked when a message is decided and again at delivery."""
+"""May this recipient be reached, and by which channel? Checked when its message is decided and at every attempt."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -10,12 +10,12 @@ from delivery.rules.quiet_hours import QuietHours, quiet_until
 from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, SenderRule, State
 
 LONGEST_WAIT = timedelta(days=1)
-"""Longer than this nobody is put off at once: what the account holder wants is asked again then."""
+"""The longest time that a recipient is deferred at once. Its preferences are read again after that."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPreferences:
-    """What an account holder wants. The defaults are those of an account that never said anything."""
+    """What an account accepts, as the rules read it. The defaults are those of an account without a stored row."""
 
     account_status: AccountStatus = AccountStatus.ACTIVE
     channel: Channel = Channel.INBOX
@@ -23,18 +23,18 @@ class DeliveryPreferences:
     accepted_types: frozenset[MessageType] | None = None
     """None accepts every type; an empty set accepts none."""
     sender_rule: SenderRule | None = None
-    """None lets everybody write, whatever `senders` holds."""
+    """None accepts every sender, whatever `senders` holds."""
     senders: frozenset[str] = frozenset()
-    """Client ids and addresses, as `fold_sender` writes them."""
+    """Client ids and addresses, in the form of `fold_sender`."""
     muted_until: datetime | None = None
     quiet_hours: QuietHours | None = None
     time_zone: tzinfo = UTC
-    """Where the account's quiet hours are."""
+    """The zone that `quiet_hours` are in."""
 
 
 @dataclass(frozen=True, slots=True)
 class SenderContext:
-    """Who wants to reach the account holder, and what about."""
+    """What the preferences are checked against: the sender of a message, and its type."""
 
     type: MessageType
     client_id: UUID
@@ -42,16 +42,17 @@ class SenderContext:
 
     @property
     def senders(self) -> frozenset[str]:
-        """Every name under which the sender may stand in a list of senders."""
+        """Every entry of a list of senders that means this sender: the client's id and the sender's address."""
         names = (str(self.client_id), self.sender_email)
         return frozenset(fold_sender(name) for name in names if name)
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelDecision:
-    """How to reach a recipient: a channel alone means now.
+    """How to reach a recipient, in one of three forms.
 
-    With a channel and the state RETRYING, after `wait`; with another state, not at all, for this reason.
+    A channel alone means now. A channel with the state RETRYING means after `wait`. A state without a channel means
+    not at all, for this reason.
     """
 
     channel: Channel | None
@@ -61,7 +62,7 @@ class ChannelDecision:
 
 
 def fold_sender(text: str) -> str:
-    """Make a client id or an address comparable: case does not matter, nor how an international domain is written."""
+    """Make client ids and addresses comparable: remove case, and write an international domain in ASCII (RFC 5891)."""
     local, at, domain = text.casefold().rpartition("@")
     if domain.isascii():
         return f"{local}{at}{domain}"
@@ -72,15 +73,15 @@ def fold_sender(text: str) -> str:
 
 
 def choose_channel(sender: SenderContext, preference: DeliveryPreferences, *, now: datetime) -> ChannelDecision:
-    """Say by which channel this recipient may be reached, or why by none, or why later.
+    """Return the channel that this recipient may be reached by, or why it may not be, or not yet.
 
-    `now` knows its zone; quiet hours are judged in the account's own. They delay, whatever the channel.
+    `now` is timezone-aware; quiet hours are in the account's own zone and delay every channel.
     """
     if preference.account_status is not AccountStatus.ACTIVE:
         return ChannelDecision(None, State.FAILED, Reason.ACCOUNT_UNAVAILABLE)
-    objection = _object(sender, preference, now)
-    if objection is not None:
-        return ChannelDecision(None, State.BLOCKED, objection)
+    refusal = _find_refusal(sender, preference, now)
+    if refusal is not None:
+        return ChannelDecision(None, State.BLOCKED, refusal)
     hours = preference.quiet_hours
     end = quiet_until(hours, preference.time_zone, now) if hours else None
     if end is not None:
@@ -88,8 +89,8 @@ def choose_channel(sender: SenderContext, preference: DeliveryPreferences, *, no
     return ChannelDecision(preference.channel)
 
 
-def _object(sender: SenderContext, preference: DeliveryPreferences, now: datetime) -> Reason | None:
-    """Find the first wish of the account holder that this message goes against."""
+def _find_refusal(sender: SenderContext, preference: DeliveryPreferences, now: datetime) -> Reason | None:
+    """Return the reason of the first preference that refuses this message, if there is one."""
     if preference.is_closed:
         return Reason.CLOSED_TO_EVERYBODY
     if preference.accepted_types is not None and sender.type not in preference.accepted_types:

@@ -1,4 +1,4 @@
-"""When to try again after a temporary failure."""
+"""The retry schedule: when to try again after a temporary failure."""
 
 from datetime import timedelta
 
@@ -13,22 +13,23 @@ SCHEDULE = (
     timedelta(hours=8),
     timedelta(hours=12),
 )
-"""The waits after the first, second, ... attempt: ten attempts over about 28 hours (RFC 5321 4.5.4.1 asks for days
-of patience with mail relays; people write to each other here, and a day late is already useless)."""
+"""The waits after the first, second, ... attempt: ten attempts within about 28 hours.
+
+RFC 5321 4.5.4.1 asks for four to five days. Here people write to each other, and a message a day late is useless."""
 
 JITTER = 0.2
-"""A wait is shortened by up to this share, so that mails which failed together do not return together."""
+"""The largest part by which a wait is shortened, so that mails which failed together are not retried together."""
 
 
 PARKED = timedelta(days=36_500)
-"""How long a recipient waits that is set aside: until somebody releases it."""
+"""When a parked recipient is due: in a hundred years, which means until an operator releases it."""
 
 
 def next_try(attempt: int, jitter: float) -> timedelta | None:
-    """Say how long to wait after this attempt (from 1), or None when it was the last.
+    """Return how long to wait after this attempt (counted from 1); None when it was the last.
 
-    `chance` is a number from 0 to below 1; 0 gives the full wait. Jitter only shortens, so that a bound on the
-    first wait is a true bound.
+    `jitter` is a random number from 0 to below 1; 0 gives the full wait. It only shortens a wait, so that the
+    schedule is an upper bound.
     """
     if attempt > len(SCHEDULE):
         return None

@@ -1,4 +1,4 @@
-"""Which moves a recipient may make, and what each state counts as (CONTRACT.md section 2)."""
+"""The legal transitions of a recipient, and what each state counts as (docs/contract.md, "Statuses")."""
 
 from enum import Enum
 
@@ -6,11 +6,14 @@ from delivery.vocabulary import State
 
 
 class StateClass(Enum):
-    """What a recipient's state counts as when a message's status is reduced."""
+    """What a recipient's state counts as when a message's status is computed."""
 
     OPEN = "open"
+    """The recipient may still be reached."""
     GOOD = "good"
+    """The recipient was reached."""
     BAD = "bad"
+    """The recipient will not be reached."""
 
 
 STATE_CLASSES = {
@@ -25,13 +28,15 @@ STATE_CLASSES = {
     State.FAILED: StateClass.BAD,
     State.REFUSED: StateClass.BAD,
 }
-OPEN_STATES = tuple(state for state, weight in STATE_CLASSES.items() if weight is StateClass.OPEN)
-# States that a healthy system leaves by itself within moments: the door waits for these, and for no others.
-MOVING_STATES = (State.ACCEPTED, State.QUEUED, State.CLAIMED)
-# States from which an attempt may be made.
-WAITING_STATES = (State.QUEUED, State.RETRYING, State.UNKNOWN)
+OPEN_STATES = tuple(state for state, state_class in STATE_CLASSES.items() if state_class is StateClass.OPEN)
 
-# Quiet hours put a recipient off before its first attempt.
+MOVING_STATES = (State.ACCEPTED, State.QUEUED, State.CLAIMED)
+"""States that a healthy system leaves by itself within moments. A waiting POST waits for these and no others."""
+
+WAITING_STATES = (State.QUEUED, State.RETRYING, State.UNKNOWN)
+"""States from which an attempt may be made."""
+
+# RETRYING is among them because quiet hours can postpone a recipient before its first attempt.
 _DECIDED = frozenset({State.QUEUED, State.RETRYING, State.DELIVERED, State.BLOCKED, State.FAILED})
 LEGAL_TRANSITIONS = {
     State.ACCEPTED: _DECIDED | {State.HELD, State.REFUSED},
@@ -48,10 +53,10 @@ LEGAL_TRANSITIONS = {
 
 
 def is_final(state: State) -> bool:
-    """Say whether a recipient in this state stays in it for ever."""
+    """Check whether a recipient in this state stays in it forever."""
     return not LEGAL_TRANSITIONS[state]
 
 
 def is_legal(before: State, after: State) -> bool:
-    """Say whether a recipient may go from the one state to the other."""
+    """Check whether a recipient may change from one state to the other."""
     return after in LEGAL_TRANSITIONS[before]

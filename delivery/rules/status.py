@@ -1,4 +1,4 @@
-"""The one reduction from recipients to a message's status. Door, reader, desk and checker all ask here."""
+"""The reduction of a message's recipients to its status. The API, the commands and the tests all use it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from delivery.vocabulary import Reason, State, Status, StatusReason
 
 @dataclass(frozen=True, slots=True)
 class RecipientStatus:
-    """Where one recipient stands."""
+    """The state of one recipient, and why it is in it."""
 
     account_id: UUID
     state: State
@@ -18,50 +18,53 @@ class RecipientStatus:
 
     @property
     def state_class(self) -> StateClass:
-        """Open, good or bad."""
+        """What this state counts as: open, good or bad."""
         return STATE_CLASSES[self.state]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A message's status, why, and whom it cannot reach. `failed` is empty unless some, not all, failed."""
+    """A message's status, its reason, and the accounts that it cannot reach.
+
+    `failed` is empty when all of them failed: the status says so already.
+    """
 
     status: Status
     reason: StatusReason
     failed: tuple[UUID, ...]
 
 
-def reduce_status(standings: Sequence[RecipientStatus]) -> Verdict:
-    """Reduce the recipients of one message, at least one, to its verdict.
+def reduce_status(recipients: Sequence[RecipientStatus]) -> Verdict:
+    """Return the verdict on one message, given all its recipients.
 
-    The order of the recipients does not matter to status and reason; `failed` keeps it.
+    Status and reason do not depend on the order of the recipients; `failed` keeps it.
 
-    Raises `ValueError` for no recipients at all: no message has none.
+    Raises `ValueError` when there is no recipient: every message has one.
     """
-    if not standings:
-        raise ValueError("A message has at least one recipient; none were given to combine.")
-    weights = {standing.state_class for standing in standings}
-    status = _status(weights)
-    bad = tuple(standing.account_id for standing in standings if standing.state_class is StateClass.BAD)
-    return Verdict(status, _reason(status, weights, standings), bad if len(bad) < len(standings) else ())
+    if not recipients:
+        raise ValueError("A message has at least one recipient; got none.")
+    classes = {recipient.state_class for recipient in recipients}
+    status = _status(classes)
+    failed = tuple(recipient.account_id for recipient in recipients if recipient.state_class is StateClass.BAD)
+    return Verdict(status, _reason(status, classes, recipients), failed if len(failed) < len(recipients) else ())
 
 
-def _status(weights: set[StateClass]) -> Status:
-    if StateClass.GOOD in weights:
+def _status(classes: set[StateClass]) -> Status:
+    if StateClass.GOOD in classes:
         return Status.SENT
-    return Status.PENDING if StateClass.OPEN in weights else Status.REJECTED
+    return Status.PENDING if StateClass.OPEN in classes else Status.REJECTED
 
 
-def _reason(status: Status, weights: set[StateClass], standings: Sequence[RecipientStatus]) -> StatusReason:
+def _reason(status: Status, classes: set[StateClass], recipients: Sequence[RecipientStatus]) -> StatusReason:
     if status is Status.SENT:
-        return StatusReason.DELIVERED if weights == {StateClass.GOOD} else StatusReason.DELIVERED_IN_PART
+        return StatusReason.DELIVERED if classes == {StateClass.GOOD} else StatusReason.DELIVERED_IN_PART
     if status is Status.PENDING:
-        is_held = any(standing.state is State.HELD for standing in standings)
+        is_held = any(recipient.state is State.HELD for recipient in recipients)
         return StatusReason.IN_REVIEW if is_held else StatusReason.IN_DELIVERY
-    return _rejection(standings)
+    return _rejection(recipients)
 
 
-# The first that applies names the rejection (CONTRACT.md section 2).
+# The first that applies is the reason (docs/contract.md, "Statuses").
 _REFUSALS = {
     Reason.EXPIRED_IN_REVIEW: StatusReason.EXPIRED_IN_REVIEW,
     Reason.REFUSED_BY_RULE: StatusReason.REFUSED_BY_RULE,
@@ -69,11 +72,11 @@ _REFUSALS = {
 }
 
 
-def _rejection(standings: Sequence[RecipientStatus]) -> StatusReason:
-    refusals = {standing.reason for standing in standings if standing.state is State.REFUSED}
+def _rejection(recipients: Sequence[RecipientStatus]) -> StatusReason:
+    refusals = {recipient.reason for recipient in recipients if recipient.state is State.REFUSED}
     for reason, status_reason in _REFUSALS.items():
         if reason in refusals:
             return status_reason
-    if any(standing.state is State.FAILED for standing in standings):
+    if any(recipient.state is State.FAILED for recipient in recipients):
         return StatusReason.UNDELIVERABLE
     return StatusReason.BLOCKED_BY_PREFERENCES

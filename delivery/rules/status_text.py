@@ -1,4 +1,4 @@
-"""The sentences that a client reads about a message's status. They never tell who blocked whom."""
+"""The sentences about a message's status that clients read. They never reveal who blocked whom."""
 
 from collections.abc import Sequence
 
@@ -24,20 +24,20 @@ _FAILURES = {
 }
 
 
-def describe(verdict: Verdict, standings: Sequence[RecipientStatus]) -> str:
-    """Explain status and failures in one sentence or two."""
-    good = sum(standing.state is State.DELIVERED for standing in standings)
-    sentence = _STATUS[verdict.reason].format(good=good, all=len(standings))
-    still_open = sum(standing.state_class is StateClass.OPEN for standing in standings)
+def describe(verdict: Verdict, recipients: Sequence[RecipientStatus]) -> str:
+    """Return one or two sentences about a message's status and the recipients that it will not reach."""
+    good = sum(recipient.state is State.DELIVERED for recipient in recipients)
+    sentence = _STATUS[verdict.reason].format(good=good, all=len(recipients))
+    still_open = sum(recipient.state_class is StateClass.OPEN for recipient in recipients)
     if good and still_open:
         sentence = f"{sentence.removesuffix('.')}; delivery to {still_open} more is still in progress."
     if not verdict.failed:
         return sentence
-    return f"{sentence} Warning: {_warn(len(verdict.failed), standings)}."
+    return f"{sentence} Warning: {_warn(len(verdict.failed), recipients)}."
 
 
-def _warn(failed: int, standings: Sequence[RecipientStatus]) -> str:
-    states = {standing.state for standing in standings}
+def _warn(failed: int, recipients: Sequence[RecipientStatus]) -> str:
+    states = {recipient.state for recipient in recipients}
     causes = " or ".join(cause for state, cause in _FAILURES.items() if state in states)
-    whom = "1 recipient" if failed == 1 else f"{failed} recipients"
-    return f"the message will not reach {whom}, because {causes}"
+    unreached = "1 recipient" if failed == 1 else f"{failed} recipients"
+    return f"the message will not reach {unreached}, because {causes}"

@@ -1,4 +1,4 @@
-"""What becomes of each recipient once a message is looked at, and once staff let it go."""
+"""Transitions: what happens to each recipient when its message is decided, and when a review ends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from delivery.vocabulary import Channel, Reason, State
 
 @dataclass(frozen=True, slots=True)
 class PendingRecipient:
-    """A recipient before it is placed: who wants to reach it, what its account holder wants, and when that was read."""
+    """A recipient to decide: its sender, its preferences, and when they were read."""
 
     recipient_id: int
     message_id: UUID
@@ -25,11 +25,11 @@ class PendingRecipient:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One recipient's step from one state to the next, guarded by the state and the attempt it started from.
+    """One recipient's change from one state to the next, guarded by the state and the attempt that it starts from.
 
-    `due_in` says when the sweep looks at the row next; final states have none.
+    `due_in` is when the row is due for the sweep next; final states have none.
 
-    Raises `ValueError` for a move that `rules/states.py` does not allow.
+    Raises `ValueError` for a transition that is not legal (`rules/states.py`).
     """
 
     recipient_id: int
@@ -48,26 +48,29 @@ class Transition:
 
 
 def decide_recipient(pending: PendingRecipient, *, hold: bool, grace: timedelta) -> Transition:
-    """Say where this recipient goes: blocked or failed by its preferences, held, put off, to the inbox, or queued.
+    """Return this recipient's transition: blocked or failed, held, deferred, delivered to the inbox, or queued.
 
-    Preferences come before vetting: whom nobody may reach is not held. Quiet hours come after it: staff need not
-    wait for them. `grace` is how long the sweep leaves a queued or held recipient to the bell.
+    Preferences come before vetting, so that staff do not review for recipients that cannot be reached. Quiet hours
+    come after it, so that a review need not wait for their end. `grace` is how long the sweep leaves a queued or held
+    recipient to its bell.
     """
-    choice = choose_channel(pending.sender, pending.preference, now=pending.read_at)
-    if choice.channel is None and choice.state is not None:
-        return _transition(pending, choice.state, reason=choice.reason)
+    decision = choose_channel(pending.sender, pending.preference, now=pending.read_at)
+    if decision.channel is None and decision.state is not None:
+        return _transition(pending, decision.state, reason=decision.reason)
     if hold:
         return _transition(pending, State.HELD, reason=Reason.FLAGGED, due_in=grace)
-    if choice.state is not None:
-        return _transition(pending, choice.state, channel=choice.channel, reason=choice.reason, due_in=choice.wait)
-    if choice.channel is Channel.INBOX:
+    if decision.state is not None:
+        return _transition(
+            pending, decision.state, channel=decision.channel, reason=decision.reason, due_in=decision.wait
+        )
+    if decision.channel is Channel.INBOX:
         return _transition(pending, State.DELIVERED, channel=Channel.INBOX)
-    return _transition(pending, State.QUEUED, channel=choice.channel, due_in=grace)
+    return _transition(pending, State.QUEUED, channel=decision.channel, due_in=grace)
 
 
-def refuse(candidates: Sequence[PendingRecipient], reason: Reason) -> list[Transition]:
-    """Refuse every one of these recipients for one reason."""
-    return [_transition(pending, State.REFUSED, reason=reason) for pending in candidates]
+def refuse(recipients: Sequence[PendingRecipient], reason: Reason) -> list[Transition]:
+    """Return a transition for each of these recipients that refuses it for this reason."""
+    return [_transition(pending, State.REFUSED, reason=reason) for pending in recipients]
 
 
 def _transition(

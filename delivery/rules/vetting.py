@@ -1,4 +1,4 @@
-"""The first vetting rule: phrases that make staff look at a message before anybody receives it."""
+"""The vetting rule: phrases that hold a message for staff before any recipient gets it."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -7,19 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A phrase that was found, and where: `subject`, `body` or `sender_name`."""
+    """A phrase that was found, and the field that it is in: `subject`, `body` or `sender_name`."""
 
     phrase: str
     field: str
 
 
 def fold(text: str) -> str:
-    """Make text comparable: full-width and other compatibility forms, case and runs of white space fold away."""
+    """Make texts comparable: remove differences of compatibility forms (Unicode NFKC), case and white space."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def find_phrases(texts: dict[str, str], phrases: Iterable[str]) -> tuple[Finding, ...]:
-    """Find every phrase in every text (field name to text). An empty phrase is never found."""
+    """Return each phrase with each text that contains it; `texts` maps field names to texts.
+
+    A blank phrase is in no text.
+    """
     folded = {field: fold(text) for field, text in texts.items()}
     wanted = [(phrase, fold(phrase)) for phrase in phrases]
     return tuple(

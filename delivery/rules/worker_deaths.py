@@ -1,4 +1,4 @@
-"""What becomes of an attempt whose worker died, and of a row that workers die of."""
+"""What follows for the attempts of a crashed worker, and for a recipient that workers crash on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,36 +8,37 @@ from delivery.rules.smtp_replies import classify_reply
 from delivery.vocabulary import Channel, Reason
 
 DEATHS_LIMIT = 3
-"""After so many workers have died of it, a row is set aside until somebody releases it."""
+"""After this many workers have crashed on it, a message or recipient is parked until an operator releases it."""
 
 SUSPECT_FROM = DEATHS_LIMIT - 1
-"""After so many, a recipient is tried alone: by then it may have been in bad company, and its last try decides."""
+"""After this many crashes a recipient is a suspect and is tried alone, so that the next crash identifies the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """What a journal says of an attempt that reached the final dot: the code that answered it, or None before that."""
+    """What a journal records of an attempt that reached the final dot: the reply's code, None before the reply."""
 
     code: int | None = None
 
 
 JournalEntries = Mapping[tuple[int, int], JournalEntry]
-"""By the id of the recipient and the number of the attempt."""
+"""Journal entries by recipient id and attempt number."""
 
 
 def blame(under_way: Sequence[tuple[Attempt, int]]) -> set[int]:
-    """Say of which recipients a worker has died, given what it had under way and how many died of each before.
+    """Return the recipients to count a worker's crash against.
 
-    Whoever was suspect was tried alone, and it is the one; among all others nobody can tell.
+    `under_way` has the worker's attempts, each with the number of earlier crashes on its recipient. Suspects are tried
+    alone, so a suspect counts as the cause; without one, each of the recipients does.
     """
     suspects = {attempt.recipient_id for attempt, deaths in under_way if deaths >= SUSPECT_FROM}
     return suspects or {attempt.recipient_id for attempt, _ in under_way}
 
 
 def after_death(attempt: Attempt, entries: JournalEntries | None, *, deaths: int) -> Outcome:
-    """Say how an attempt ended whose worker is dead; `traces` is None where its journal cannot be read.
+    """Return the outcome of an attempt whose worker crashed. `entries` is None when its journal cannot be read.
 
-    `deaths` counts the workers that died of this recipient, this one among them if it did.
+    `deaths` counts the workers that crashed on this recipient, including this one if the crash was counted.
     """
     outcome = _ending(attempt, entries)
     if outcome.kind in {OutcomeKind.SENT, OutcomeKind.PERMANENT} or deaths < DEATHS_LIMIT:
@@ -46,13 +47,11 @@ def after_death(attempt: Attempt, entries: JournalEntries | None, *, deaths: int
 
 
 def after_lease(attempt: Attempt, entries: JournalEntries | None) -> Outcome:
-    """Say how an attempt ended that lost its lease: whoever made it may only be frozen, so an answer alone is proof."""
-    entry = (entries or {}).get((attempt.recipient_id, attempt.number))
-    return (
-        interrupted_outcome(attempt)
-        if entry is None or entry.code is None
-        else classify_reply(entry.code, _words(entry))
-    )
+    """Return the outcome of an attempt that lost its lease.
+
+    Its worker may only be frozen and may still send, so only a recorded reply proves an outcome.
+    """
+    return _outcome_of(attempt, (entries or {}).get((attempt.recipient_id, attempt.number)))
 
 
 def _ending(attempt: Attempt, entries: JournalEntries | None) -> Outcome:
@@ -61,8 +60,10 @@ def _ending(attempt: Attempt, entries: JournalEntries | None) -> Outcome:
     entry = entries.get((attempt.recipient_id, attempt.number))
     if entry is None:  # Before the final dot the relay has taken nothing (RFC 5321 4.1.1.4).
         return Outcome(OutcomeKind.DEFERRED)
-    return interrupted_outcome(attempt) if entry.code is None else classify_reply(entry.code, _words(entry))
+    return _outcome_of(attempt, entry)
 
 
-def _words(entry: JournalEntry) -> str:
-    return f"{entry.code} (its words were lost with the worker)"
+def _outcome_of(attempt: Attempt, entry: JournalEntry | None) -> Outcome:
+    if entry is None or entry.code is None:
+        return interrupted_outcome(attempt)
+    return classify_reply(entry.code, f"{entry.code} (the text of the reply was lost with the worker)")

@@ -57,7 +57,7 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "UPDATE recipient SET state = 'held', due_at = clock_timestamp() + INTERVAL '1 hour'",
         "UPDATE recipient SET changed_at = clock_timestamp() - INTERVAL '1 hour'",
     ),
-    "no message whose": (
+    "no message with a decided case": (
         "INSERT INTO vetting_case SELECT gen_random_uuid(), :id, 'approved', '[]', now(), now()",
         "UPDATE recipient SET state = 'held', due_at = clock_timestamp()",
     ),
@@ -67,7 +67,7 @@ BREAKS: dict[str, tuple[str, ...]] = {
            SELECT CAST(:other AS uuid), client_id, 'x', 'x', 'x', 'other', 0, 0 FROM message""",
         "UPDATE message SET idempotency_key = 'the same'",
     ),
-    "nobody waits": (
+    "no recipient waits for more": (
         "UPDATE recipient SET state = 'retrying', reason = 'try_later', attempt = 10, due_at = clock_timestamp()",
     ),
 }

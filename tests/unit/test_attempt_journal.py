@@ -136,7 +136,7 @@ def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "own")
 
-    with pytest.raises(PermissionError, match="belongs to"):
+    with pytest.raises(PermissionError, match="belongs to another user"):
         FileJournal(tmp_path / "link", WORKER)
 
 

@@ -63,13 +63,13 @@ def test_a_parked_recipient_is_explained_with_the_command_that_releases_it() -> 
 
     lines = explain(parked).splitlines()
 
-    assert "    why: workers died of it again and again" == lines[1]
-    assert "    next: nothing, until somebody lets it go on: postroom release MESSAGE" == lines[2]
+    assert "    why: workers crashed on it repeatedly" == lines[1]
+    assert "    next: nothing, until an operator releases it: postroom release MESSAGE" == lines[2]
 
 
 def test_only_the_reply_of_the_mail_server_is_quoted() -> None:
     foreign = replace(WAITING, reason=Reason.TRY_LATER, detail="451 4.7.1 Greylisted")
     own = replace(WAITING, reason=Reason.INTERRUPTED, detail="The worker stopped before it could record an outcome.")
 
-    assert 'in its own words: "451 4.7.1 Greylisted"' in explain(foreign)
+    assert 'its reply: "451 4.7.1 Greylisted"' in explain(foreign)
     assert "; in detail: The worker stopped before it could record an outcome." in explain(own)

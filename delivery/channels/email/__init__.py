@@ -1,1 +1,1 @@
-"""How does a letter reach a mailbox? By SMTP, through one relay."""
+"""How does a message reach a mailbox? By SMTP, through one relay."""

@@ -1,4 +1,4 @@
-"""Writing a letter as an e-mail, and proving that it reads back as it was meant."""
+"""Write a message as an e-mail, and check that parsing it gives back what was put in."""
 
 import re
 from collections.abc import Mapping
@@ -12,47 +12,49 @@ import idna
 
 from delivery.records.pipeline.claims import ClaimedDelivery
 
-# Printable ASCII words parted by single blanks. Everything else, and what looks like an encoded word, is encoded.
+# Printable ASCII words separated by single spaces. Any other text, and one that looks like an encoded word, is encoded.
 _PLAIN = re.compile(r"(?!.*=\?)[!-~]+( [!-~]+)*", re.ASCII)
 _PLAIN_LIMIT = 60
 # RFC 5321 4.1.2: a dot-string and a domain; no quoted local part and no address literal.
 _ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*@[\w-]+(\.[\w-]+)*", re.ASCII)
 _ENCODED_LINE_LIMIT = 76
 _LINE_LIMIT = 998  # RFC 5322 2.1.1
-# Some readers join the encoded words of a long name with blanks, so an ASCII name stays literal at any length.
+# Some mail programs join the encoded words of a long name with spaces, so an ASCII name is not encoded at any length.
 _NAME_LIMIT = 120
 _CONTENT_TYPE = 'text/plain; charset="utf-8"'
 
-People: TypeAlias = dict[str, tuple[str, str]]
-"""Address headers with display name and address."""
+Mailboxes: TypeAlias = dict[str, tuple[str, str]]
+"""Display name and address for each address header."""
 
 
-class CannotEncode(Exception):  # noqa: N818 - it is a fact about the letter
-    """Raised for a letter that no e-mail can carry as it was meant; the message names the header."""
+class CannotEncode(Exception):  # noqa: N818 - a fact about the message, not an error of ours
+    """No e-mail can carry this message unchanged; the error text says which part of it."""
 
 
 def compose(claimed: ClaimedDelivery, mail_domain: str, *, unsubscribe_url: str | None = None) -> bytes:
-    """Write the e-mail. The same letter has the same Message-ID whatever attempt it is.
+    """Return the bytes of the e-mail. Every attempt at a recipient has the same Message-ID.
 
-    With an address of its recipient's unsubscribe page it can be unsubscribed from with one click.
+    With the URL of the recipient's unsubscribe page, mail programs offer to unsubscribe with one click (RFC 8058).
 
-    Raises `NotExpressible` when a header or the body, parsed back, does not say what was put in.
+    Raises `CannotEncode` when a header or the body, parsed back, differs from what was put in.
     """
-    people = _people(claimed, mail_domain)
-    headers = _headers(claimed, people, mail_domain, unsubscribe_url)
-    written = _write(headers, claimed.body)
-    _compare(message_from_bytes(written), headers, people, claimed)
-    return written
+    mailboxes = _mailboxes(claimed, mail_domain)
+    headers = _headers(claimed, mailboxes, mail_domain, unsubscribe_url)
+    content = _write(headers, claimed.body)
+    _compare(message_from_bytes(content), headers, mailboxes, claimed)
+    return content
 
 
-def _headers(claimed: ClaimedDelivery, people: People, mail_domain: str, unsubscribe_url: str | None) -> dict[str, str]:
+def _headers(
+    claimed: ClaimedDelivery, mailboxes: Mailboxes, mail_domain: str, unsubscribe_url: str | None
+) -> dict[str, str]:
     return {
-        **{name: _mailbox(name, display, address) for name, (display, address) in people.items()},
-        "Subject": _words("Subject", claimed.subject),
+        **{name: _write_mailbox(name, display, address) for name, (display, address) in mailboxes.items()},
+        "Subject": _write_text("Subject", claimed.subject),
         "Date": format_datetime(claimed.created_at),
         "Message-ID": message_id(claimed, mail_domain),
-        **_unsubscribing(claimed, mail_domain, unsubscribe_url),
-        "Auto-Submitted": "auto-generated",  # RFC 3834: no vacation answers, please.
+        **_unsubscribe_headers(claimed, mail_domain, unsubscribe_url),
+        "Auto-Submitted": "auto-generated",  # So that no vacation responder replies (RFC 3834).
         "MIME-Version": "1.0",
         "Content-Type": _CONTENT_TYPE,
         "Content-Transfer-Encoding": "quoted-printable",
@@ -60,81 +62,84 @@ def _headers(claimed: ClaimedDelivery, people: People, mail_domain: str, unsubsc
 
 
 def _write(headers: Mapping[str, str], body: str) -> bytes:
-    """Write what it is given and no more.
+    """Write the headers as they are, and the body as quoted-printable.
 
-    The newer policies of `email` decode a subject such as =?utf-8?q?=0D=0ABcc:x@y.z?= and write a real header out of
-    it, in Python below 3.13 and in some 3.11 and 3.12; and its generator takes twice as long as all the rest of a
-    mail (both measured).
+    The generator of `email` is not used. With the newer policies it decodes a subject such as
+    =?utf-8?q?=0D=0ABcc:x@y.z?= and writes a real header, in Python below 3.13 and in some versions of 3.11 and 3.12.
+    It also takes twice as long as all the rest of a mail (both measured).
     """
-    encoded = quoprimime.body_encode(_lines(body).encode().decode("latin-1")).replace("\n", "\r\n")
+    encoded = quoprimime.body_encode(_normalize_lines(body).encode().decode("latin-1")).replace("\n", "\r\n")
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     try:
-        written = f"{head}\r\n{encoded}".encode("ascii")
+        content = f"{head}\r\n{encoded}".encode("ascii")
     except UnicodeEncodeError as error:
         raise CannotEncode("A header is not in ASCII.") from error
-    if max(map(len, written.split(b"\r\n"))) > _LINE_LIMIT:
+    if max(map(len, content.split(b"\r\n"))) > _LINE_LIMIT:
         raise CannotEncode("A header is longer than a line may be.")
-    return written
+    return content
 
 
 def message_id(claimed: ClaimedDelivery, mail_domain: str) -> str:
-    """Give the Message-ID of this recipient's e-mail: unique in the world, also after a database began anew."""
+    """Return the Message-ID of this recipient's e-mail. It is unique in the world, even if a database is set up again.
+
+    Recipient ids then begin at 1 again, but the id of a message is a UUID.
+    """
     return f"<{claimed.message_id.hex}.{claimed.recipient_id}@{mail_domain}>"
 
 
 def envelope_sender(recipient_id: int, mail_domain: str) -> str:
-    """Give the address that bounces come back to; it names the recipient they are about."""
+    """Return the address that bounces go to. It holds the id of the recipient that they are about."""
     return f"bounces+r{recipient_id}@{mail_domain}"
 
 
 def ascii_address(address: str) -> str:
-    """Write the domain of an address as SMTP takes it (RFC 5891).
+    """Return an address with its domain in ASCII, as SMTP requires (RFC 5891).
 
-    Raises `NotExpressible` for an address that cannot be written so, and for what is no plain address: whatever
-    stands in an account's row, nothing but an address gets into a header or an SMTP command.
+    Raises `CannotEncode` for an address that has no such form, and for any other text: nothing but an address gets
+    into a header or an SMTP command, whatever an account's row holds.
     """
     local, _, domain = address.rpartition("@")
     try:
-        written = f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode('ascii')}"
+        encoded = f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode('ascii')}"
     except idna.IDNAError as error:
         raise CannotEncode("The address has a domain that cannot be written in ASCII.") from error
-    if _ADDRESS.fullmatch(written) is None:
+    if _ADDRESS.fullmatch(encoded) is None:
         raise CannotEncode("The address is not of the form name@example.com in ASCII.")
-    return written
+    return encoded
 
 
-def _people(claimed: ClaimedDelivery, mail_domain: str) -> People:
-    """Name the address headers with display name and address; the sender speaks through our own domain."""
-    people = {
+def _mailboxes(claimed: ClaimedDelivery, mail_domain: str) -> Mailboxes:
+    """Return the mailboxes of the address headers. From has the sender's name, but an address of our own domain."""
+    mailboxes = {
         "From": (claimed.sender_name, f"messages@{mail_domain}"),
         "To": (claimed.account_name, ascii_address(claimed.address)),
     }
     if claimed.sender_email:
-        people["Reply-To"] = (claimed.sender_name, ascii_address(claimed.sender_email))
-    return people
+        mailboxes["Reply-To"] = (claimed.sender_name, ascii_address(claimed.sender_email))
+    return mailboxes
 
 
-def _unsubscribing(claimed: ClaimedDelivery, mail_domain: str, url: str | None) -> dict[str, str]:
-    """Write the headers of RFC 2369 and, where there is a page, of RFC 8058: they stand on one line and as they are."""
+def _unsubscribe_headers(claimed: ClaimedDelivery, mail_domain: str, url: str | None) -> dict[str, str]:
+    """Return the header of RFC 2369 and, with a URL, that of RFC 8058. They are not encoded or folded."""
     if url is None:
         return {"List-Unsubscribe": f"<mailto:unsubscribe@{mail_domain}?subject=r{claimed.recipient_id}>"}
     return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
 
 
-def _mailbox(header: str, display: str, address: str) -> str:
+def _write_mailbox(header: str, display: str, address: str) -> str:
     if _is_plain(display, _NAME_LIMIT):
         return formataddr((display, address))
-    return f"{_words(header, display)} <{address}>"
+    return f"{_write_text(header, display)} <{address}>"
 
 
 def _read_mailbox(value: str) -> tuple[str, str]:
-    """Read a mailbox back. The newer parser parts the encoded words of a long name by blanks, against RFC 2047 6.2."""
+    """Read a mailbox back. The newer parser puts spaces between the encoded words of a name, against RFC 2047 6.2."""
     display, address = parseaddr(value)
     return str(make_header(decode_header(display))), address
 
 
-def _words(header: str, text: str) -> str:
-    """Write a text literally where it is harmless, else as encoded words of at most 76 characters a line (RFC 2047)."""
+def _write_text(header: str, text: str) -> str:
+    """Write a plain text as it is, any other as encoded words in lines of at most 76 characters (RFC 2047)."""
     return (
         text
         if _is_plain(text, _PLAIN_LIMIT)
@@ -146,23 +151,23 @@ def _is_plain(text: str, limit: int) -> bool:
     return len(text) <= limit and _PLAIN.fullmatch(text) is not None
 
 
-def _lines(text: str) -> str:
+def _normalize_lines(text: str) -> str:
     return text.replace("\r\n", "\n")
 
 
-def _compare(read: Message, headers: Mapping[str, str], people: People, claimed: ClaimedDelivery) -> None:
-    """Raise `NotExpressible` unless these headers were read and no others, and each says what was meant."""
-    if read.keys() != list(headers):
-        raise CannotEncode("A header appeared that nobody wrote.")
-    for name, written in headers.items():
-        if not _is_meant(name, read[name], written, people, claimed):
-            raise CannotEncode(f"The header {name} would not read as it was meant.")
-    body = read.get_payload(decode=True)
-    if not isinstance(body, bytes) or _lines(body.decode()) != _lines(claimed.body):
-        raise CannotEncode("The body would not read as it was meant.")
+def _compare(parsed: Message, headers: Mapping[str, str], mailboxes: Mailboxes, claimed: ClaimedDelivery) -> None:
+    """Raise `CannotEncode` unless the parsed mail has these headers and no others, with the intended values."""
+    if parsed.keys() != list(headers):
+        raise CannotEncode("The mail would have a header that was not written.")
+    for name, value in headers.items():
+        if not _is_intended(name, parsed[name], value, mailboxes, claimed):
+            raise CannotEncode(f"The header {name} would be read with another value.")
+    body = parsed.get_payload(decode=True)
+    if not isinstance(body, bytes) or _normalize_lines(body.decode()) != _normalize_lines(claimed.body):
+        raise CannotEncode("The body would be read as another text.")
 
 
-def _is_meant(name: str, read: str, written: str, people: People, claimed: ClaimedDelivery) -> bool:
-    if name == "Subject":  # As the newest parser reads it, which decodes what the older ones leave as it is.
-        return str(policy.default.header_fetch_parse(name, read)) == claimed.subject
-    return _read_mailbox(read) == people[name] if name in people else read == written
+def _is_intended(name: str, parsed: str, written: str, mailboxes: Mailboxes, claimed: ClaimedDelivery) -> bool:
+    if name == "Subject":  # Parsed by the newest policy, which decodes what the older ones leave as it is.
+        return str(policy.default.header_fetch_parse(name, parsed)) == claimed.subject
+    return _read_mailbox(parsed) == mailboxes[name] if name in mailboxes else parsed == written

@@ -1,4 +1,4 @@
-"""Where mail goes out: the relay, read from the setting `smtp_url`."""
+"""The relay: the mail server that takes all outgoing mail, read from the setting `smtp_url`."""
 
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -15,7 +15,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """Where mail goes out, read from the setting `smtp_url`."""
+    """How to reach the relay. `user` and `password` are both set or both None."""
 
     scheme: str
     host: str
@@ -25,15 +25,15 @@ class Relay:
 
 
 def read_relay(url: SecretStr) -> Relay:
-    """Read an address such as `smtp+starttls://user:password@host:587`.
+    """Read a URL such as `smtp+starttls://user:password@host:587`.
 
-    Raises `ValueError` for an address that is none, without showing it: it may hold a password.
+    Raises `ValueError` for an invalid or unsafe URL, without showing it: it may hold a password.
     """
     try:
         parts = urlsplit(url.get_secret_value())
         port = parts.port
     except ValueError:
-        # The library's own words quote what it could not read, and that may be a part of the password.
+        # The library's message quotes what it could not read, which may be a part of the password.
         raise ValueError(_NO_RELAY) from None
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         raise ValueError(_NO_RELAY)

@@ -1,4 +1,4 @@
-"""Delivering e-mail to the relay: one recipient for each DATA, so that one answer is about one recipient."""
+"""Send mails to the relay. Each mail has one recipient, so that each reply is about one recipient."""
 
 import re
 import smtplib
@@ -9,7 +9,7 @@ from functools import partial
 from time import monotonic
 
 from delivery.attempt_journal import AttemptJournal, AttemptKey, NoJournal
-from delivery.channels.email.connection import CLOSING, Connection, RefusedByRelay, storable, words
+from delivery.channels.email.connection import CLOSING, Connection, RefusedByRelay, reply_text, storable
 from delivery.channels.email.message import CannotEncode, ascii_address, compose, envelope_sender
 from delivery.channels.email.pool import PooledConnection, PoolTimeout, SmtpPool
 from delivery.crash_points import CrashPoint, crash_here
@@ -20,29 +20,29 @@ from delivery.settings import Settings
 from delivery.unsubscribe_tokens import unsubscribe_address
 from delivery.vocabulary import Reason
 
-# What an attempt may take past its deadline: the answer to a final dot that was sent at the last moment. With the time
-# to leave the connection in order it is less than settings.LEASE_MARGIN_S, so that no attempt outlives its lease.
-_LAST_ANSWER_S = 8.0
+# How long an attempt may wait past its deadline for the reply to a final dot that was sent at the last moment. With the
+# time to reset the connection it is less than settings.LEASE_MARGIN_S, so that no attempt outlives its lease.
+_LAST_REPLY_S = 8.0
 _LINE_WITH_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class _Mail:
-    """A letter as it goes out: the relay's command for its address, the wire form, and until when it is tried."""
+    """A mail to send: its RCPT command, its bytes, and the time of the monotonic clock until which it is tried."""
 
     claimed: ClaimedDelivery
-    recipient: str
-    written: bytes
+    rcpt_command: str
+    content: bytes
     until: float
 
     @property
     def entry(self) -> AttemptKey:
-        """What the journal calls this attempt."""
+        """The key of this attempt in the journal."""
         return self.claimed.recipient_id, self.claimed.attempt
 
 
 class SmtpSender:
-    """Sends letters to the relay, at most `smtp_concurrency` at once, whatever number of threads asks."""
+    """Sends mails to the relay, at most `smtp_concurrency` at the same time, however many threads use it."""
 
     def __init__(
         self, settings: Settings, now: Callable[[], float] = monotonic, *, journal: AttemptJournal | None = None
@@ -57,27 +57,27 @@ class SmtpSender:
         self._now = now
 
     def send(self, claimed: ClaimedDelivery) -> Outcome:
-        """Try once to hand this letter to the relay; whatever happens is an outcome."""
+        """Try once to send this message to the relay, and return the outcome. Raises for no reply or network error."""
         until = self._now() + self._deadline_s
         crash_here(CrashPoint.CONNECT_AHEAD)
         try:
-            written = _ended(compose(claimed, self._domain, unsubscribe_url=self._page_of(claimed)))
+            content = _end_line(compose(claimed, self._domain, unsubscribe_url=self._page_of(claimed)))
             address = ascii_address(claimed.address)
         except CannotEncode as error:
             return Outcome(OutcomeKind.PERMANENT, Reason.NOT_EXPRESSIBLE, str(error))
         try:
             with self._pool.borrow(until - self._now()) as pooled:
-                return self._send(pooled, _Mail(claimed, f"RCPT TO:<{address}>", written, until))
+                return self._send(pooled, _Mail(claimed, f"RCPT TO:<{address}>", content, until))
         except PoolTimeout:
             return Outcome(
-                OutcomeKind.TEMPORARY, Reason.TRY_LATER, "the relay was busy with other mails of ours all the time"
+                OutcomeKind.TEMPORARY, Reason.TRY_LATER, "all connections to the relay were busy with other mails"
             )
 
     def _send(self, pooled: PooledConnection, mail: _Mail) -> Outcome:
         try:
             connection = self._send_envelope(pooled, mail)
             # Until the final dot the relay has taken nothing (RFC 5321 4.1.1.4).
-            connection.send(_LINE_WITH_LEADING_DOT.sub(b"..", mail.written), self._remaining(mail.until))
+            connection.send(_LINE_WITH_LEADING_DOT.sub(b"..", mail.content), self._remaining(mail.until))
             self._remaining(mail.until)
             self._journal.record_data_end(mail.entry)
             crash_here(CrashPoint.DATA_END_AHEAD)
@@ -92,35 +92,35 @@ class SmtpSender:
         return unsubscribe_address(self._public_url, claimed.account_id, claimed.read_at, self._pepper)
 
     def _send_envelope(self, pooled: PooledConnection, mail: _Mail) -> Connection:
-        """Say whom the mail is from and for, and get leave to send it; a kept connection may have died meanwhile."""
-        left = partial(self._remaining, mail.until)
-        connection, is_kept = pooled.connect(left())
-        sender = f"MAIL FROM:<{envelope_sender(mail.claimed.recipient_id, self._domain)}>"
+        """Send the SMTP envelope. If a kept connection was closed by the relay meanwhile, use a new one."""
+        left_s = partial(self._remaining, mail.until)
+        connection, is_kept = pooled.connect(left_s())
+        mail_command = f"MAIL FROM:<{envelope_sender(mail.claimed.recipient_id, self._domain)}>"
         try:
-            connection.send_envelope(sender, mail.recipient, left)
+            connection.send_envelope(mail_command, mail.rcpt_command, left_s)
         except (smtplib.SMTPServerDisconnected, ConnectionError, RefusedByRelay) as error:
-            # Before it hangs up on an idle connection a relay says 421, and that is what we hear first.
+            # A relay sends 421 before it closes an idle connection, so that is the first reply we read.
             if not is_kept or (isinstance(error, RefusedByRelay) and error.code != CLOSING):
                 raise
             pooled.drop()
-            connection, _ = pooled.connect(left())
-            connection.send_envelope(sender, mail.recipient, left)
+            connection, _ = pooled.connect(left_s())
+            connection.send_envelope(mail_command, mail.rcpt_command, left_s)
         return connection
 
     def _finish(self, pooled: PooledConnection, connection: Connection, mail: _Mail) -> Outcome:
-        """Send the final dot. From here on, silence means that nobody knows whether the relay has it (RFC 1047)."""
-        patience_s = max(mail.until - self._now(), min(self._timeout_s, _LAST_ANSWER_S))
-        ends_at = self._now() + patience_s  # For both: a relay that reads no more makes us wait with the dot itself.
+        """Send the final dot and read the reply. Without a reply the outcome is unknown (RFC 1047)."""
+        patience_s = max(mail.until - self._now(), min(self._timeout_s, _LAST_REPLY_S))
+        ends_at = self._now() + patience_s  # For dot and reply together: sending blocks if the relay stops reading.
         try:
             connection.send(b".\r\n", patience_s)
             crash_here(CrashPoint.DATA_END_SENT)
-            code, answer = connection.read_reply(ends_at - self._now())
+            code, reply = connection.read_reply(ends_at - self._now())
             crash_here(CrashPoint.DATA_END_ANSWERED)
         except (OSError, smtplib.SMTPException) as error:
             pooled.drop()
             return Outcome(OutcomeKind.UNKNOWN, Reason.INTERRUPTED, _describe(error))
-        self._note_answer(mail, code)
-        outcome = classify_reply(code, words(code, answer))
+        self._record_reply(mail, code)
+        outcome = classify_reply(code, reply_text(code, reply))
         if outcome.kind is OutcomeKind.SENT:
             connection.count()
         elif outcome.kind is OutcomeKind.UNKNOWN:
@@ -129,26 +129,26 @@ class SmtpSender:
             pooled.reset(code)
         return outcome
 
-    def _note_answer(self, mail: _Mail, code: int) -> None:
-        # Without this note a death before the outcome is recorded costs a second copy, with a flag; nothing is lost.
+    def _record_reply(self, mail: _Mail, code: int) -> None:
+        # If this fails and the worker crashes before it commits the outcome, the mail is sent again, flagged.
         with suppress(OSError):
             self._journal.record_reply(mail.entry, code)
 
     def _remaining(self, until: float) -> float:
-        """Say how long the next command may take. Raises `TimeoutError` past the deadline of the attempt."""
-        left = until - self._now()
-        if left <= 0:
+        """Return how many seconds the next command may take. Raises `TimeoutError` past the deadline of the attempt."""
+        left_s = until - self._now()
+        if left_s <= 0:
             raise TimeoutError("the attempt ran past its deadline")
-        return min(self._timeout_s, left)
+        return min(self._timeout_s, left_s)
 
 
-def _ended(mail: bytes) -> bytes:
-    """End the last line: the final dot stands on a line of its own (RFC 5321 4.5.2)."""
+def _end_line(mail: bytes) -> bytes:
+    """End the last line, so that the final dot is on a line of its own (RFC 5321 4.5.2)."""
     return mail if mail.endswith(b"\r\n") else mail + b"\r\n"
 
 
 def _refused(pooled: PooledConnection, refusal: RefusedByRelay) -> Outcome:
-    """Leave the connection ready for the next mail, and say what the refusal means for this one."""
+    """Make the connection ready for the next mail, and return the outcome that follows from the refusal."""
     pooled.reset(refusal.code)
     if refusal.is_final:
         return Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED, refusal.detail)

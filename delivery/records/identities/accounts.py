@@ -1,4 +1,4 @@
-"""Accounts and what they want."""
+"""Accounts and their preferences."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from delivery.vocabulary import AccountStatus, Channel, MessageType, SenderRule
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts(Preferences):
-    """An account as its platform describes it, with what its holder wants."""
+    """A stored account with its preferences; the defaults where none are stored."""
 
     account_id: UUID
     name: str
@@ -25,12 +25,12 @@ class AccountFacts(Preferences):
 
     @property
     def draft(self) -> AccountDraft:
-        """The account alone."""
+        """The account without its preferences."""
         return AccountDraft(self.name, self.email, self.status, self.time_zone)
 
 
 Described: TypeAlias = tuple[UUID, AccountDraft, Preferences | None]
-"""An account as it comes from a file. None leaves what its holder wants as it is."""
+"""An account from a file. None leaves its preferences as they are."""
 
 
 def put(db: Connection, accounts: Sequence[AccountFacts]) -> None:
@@ -39,8 +39,8 @@ def put(db: Connection, accounts: Sequence[AccountFacts]) -> None:
     put_preferences(db, {each.account_id: each for each in accounts})
 
 
-# Rows come as one JSON text: it holds lists of lists, which arrays do not. Sorted, so that two writers of the same
-# accounts wait for each other in one order.
+# Rows are one JSON text, because SQL arrays cannot hold lists of different lengths. They are sorted, so that two
+# writers of the same accounts wait for each other in one direction only.
 _PUT_ACCOUNTS = text("""
     INSERT INTO account (id, name, email, status, time_zone)
     SELECT id, name, email, status, time_zone
@@ -55,17 +55,17 @@ _PUT_ACCOUNTS = text("""
 
 
 def put_accounts(db: Connection, drafts: Mapping[UUID, AccountDraft]) -> set[UUID]:
-    """Create or replace these accounts, and leave alone what their holders want. Answers those that are new."""
+    """Create or replace these accounts, without their preferences. Return the ids of the new ones."""
     rows = [
         {"id": account_id, "name": each.name, "email": each.email, "status": each.status, "time_zone": each.time_zone}
         for account_id, each in drafts.items()
     ]
-    # PostgreSQL sets xmax on the row that ON CONFLICT locked, and leaves it 0 on a fresh one.
-    return {row.id for row in db.execute(_PUT_ACCOUNTS, {"rows": _written(rows)}) if row.is_new} if rows else set()
+    # PostgreSQL sets xmax on a row that ON CONFLICT has locked, and leaves it 0 on a new one.
+    return {row.id for row in db.execute(_PUT_ACCOUNTS, {"rows": _to_json(rows)}) if row.is_new} if rows else set()
 
 
-# An account that is not there joins to nothing, and so nothing is stored for it.
-_PUT_WISHES = """
+# The join leaves out accounts that do not exist, so nothing is stored for them.
+_PUT_PREFERENCES = """
     INSERT INTO preference (account_id, channel, is_closed, accepted_types,
                             sender_rule, senders, muted_until, quiet_from, quiet_until)
     SELECT account.id, channel, is_closed, accepted_types, sender_rule, senders, muted_until, quiet_from, quiet_until
@@ -77,27 +77,27 @@ _PUT_WISHES = """
     ON CONFLICT (account_id) DO UPDATE
     SET channel = excluded.channel, is_closed = excluded.is_closed, accepted_types = excluded.accepted_types
 """
-_PUT_ALL_WISHES = text(f"""
-    {_PUT_WISHES}, sender_rule = excluded.sender_rule, senders = excluded.senders, muted_until = excluded.muted_until,
-        quiet_from = excluded.quiet_from, quiet_until = excluded.quiet_until
+_PUT_ALL_PREFERENCES = text(f"""
+    {_PUT_PREFERENCES}, sender_rule = excluded.sender_rule, senders = excluded.senders,
+        muted_until = excluded.muted_until, quiet_from = excluded.quiet_from, quiet_until = excluded.quiet_until
     RETURNING account_id
 """)
-_PUT_BASIC_WISHES = text(f"{_PUT_WISHES} RETURNING account_id")
+_PUT_BASIC_PREFERENCES = text(f"{_PUT_PREFERENCES} RETURNING account_id")
 
 
 def put_preferences(db: Connection, preferences: Mapping[UUID, Preferences], *, basic_only: bool = False) -> set[UUID]:
-    """Replace what these account holders want as a whole. Answers those whose account there is.
+    """Replace all preferences of these accounts. Return the ids of the accounts that exist.
 
-    With `basic_only`, of those who said something before only channel, closed and accepted types are replaced.
+    With `basic_only`, stored preferences keep all but their channel, closed and accepted types.
     """
     if not preferences:
         return set()
-    rows = [_wishes_row(account_id, each) for account_id, each in preferences.items()]
-    values = {"rows": _written(rows), "account_ids": list(preferences)}
-    return set(db.scalars(_PUT_BASIC_WISHES if basic_only else _PUT_ALL_WISHES, values))
+    rows = [_preference_row(account_id, each) for account_id, each in preferences.items()]
+    values = {"rows": _to_json(rows), "account_ids": list(preferences)}
+    return set(db.scalars(_PUT_BASIC_PREFERENCES if basic_only else _PUT_ALL_PREFERENCES, values))
 
 
-def _wishes_row(account_id: UUID, preferences: Preferences) -> dict[str, object]:
+def _preference_row(account_id: UUID, preferences: Preferences) -> dict[str, object]:
     begin, end = preferences.quiet_hours or (None, None)
     return {
         "account_id": account_id,
@@ -112,14 +112,15 @@ def _wishes_row(account_id: UUID, preferences: Preferences) -> dict[str, object]
     }
 
 
-def _written(rows: Sequence[Mapping[str, object]]) -> str:
+def _to_json(rows: Sequence[Mapping[str, object]]) -> str:
     return json.dumps(rows, default=lambda value: str(value) if isinstance(value, UUID | time) else value.isoformat())
 
 
 def bring_in(db: Connection, described: Sequence[Described]) -> int:
-    """Create or replace these accounts, each once; and of what their holders want, what is said. Counts new ones.
+    """Create or replace these accounts, and the preferences that come with them. Return how many accounts are new.
 
-    Of wishes only channel, closed and accepted types are taken: the rest is the account holder's own.
+    Of stored preferences only channel, closed and accepted types are replaced: account holders choose the others.
+    Each account may occur only once.
     """
     new = put_accounts(db, {account_id: draft for account_id, draft, _ in described})
     put_preferences(
@@ -136,7 +137,7 @@ _MOVE = text("""
 
 
 def move_to(db: Connection, account_id: UUID, channel: Channel) -> bool:
-    """Reach this account by this channel from now on, and change nothing else; False when there is no such account."""
+    """Set this account's channel and change no other preference; False when there is no such account."""
     return db.scalar(_MOVE, {"account_id": account_id, "channel": channel}) is not None
 
 
@@ -148,12 +149,12 @@ _FIND = text("""
 
 
 def find(db: Connection, account_ids: Sequence[UUID]) -> list[AccountFacts]:
-    """Read those of these accounts that there are, in no order."""
+    """Return those of these accounts that exist, in any order."""
     return [_facts(row) for row in db.execute(_FIND, {"account_ids": list(account_ids)})]
 
 
 def find_one(db: Connection, account_id: UUID) -> AccountFacts | None:
-    """Read one account; None when there is no such account."""
+    """Return one account; None when there is no such account."""
     return next(iter(find(db, [account_id])), None)
 
 

@@ -1,4 +1,4 @@
-"""API clients, what they may do, and finding one by what it shows or is called."""
+"""Clients: their scopes and limits, and how to find one by its credential, id or name."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,22 +14,27 @@ from delivery.intake.uuids import read_uuid
 from delivery.records.schema import Client, Credential
 from delivery.vocabulary import CredentialKind, Scope
 
-# Only the database's clock decides this: those of our processes may differ.
+# The database's clock decides this, because the clocks of our processes may differ.
 _IS_EXPIRED = func.coalesce(Credential.expires_at <= func.clock_timestamp(), false())
-# A client whose every key and secret was revoked is to be heard of no more, whatever a foreign issuer says.
+# A client that has keys or secrets, all of them revoked, is refused, whatever tokens the trusted issuer gives it.
 _IS_SHUT_OUT = (
     select(func.coalesce(func.bool_and(Credential.revoked_at.is_not(None)), false()))
     .where(Credential.client_id == Client.id, Credential.kind != str(CredentialKind.ACCESS_TOKEN))
     .scalar_subquery()
 )
-_WHO = (Client.id.label("client_id"), Client.scopes, Client.requests_per_minute, Client.recipients_per_minute)
+_CLIENT_COLUMNS = (
+    Client.id.label("client_id"),
+    Client.scopes,
+    Client.requests_per_minute,
+    Client.recipients_per_minute,
+)
 
 _AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """How much a client may do in a minute; None means the limit of the settings."""
+    """A client's own limits per minute; None means the limit of the settings."""
 
     requests_per_minute: int | None = None
     recipients_per_minute: int | None = None
@@ -37,7 +42,7 @@ class RateLimits:
 
 @dataclass(frozen=True, slots=True)
 class KnownClient:
-    """A client, and what it may do."""
+    """A client with its scopes and limits."""
 
     client_id: UUID
     scopes: frozenset[Scope]
@@ -46,7 +51,7 @@ class KnownClient:
 
 @dataclass(frozen=True, slots=True)
 class StoredCredential(KnownClient):
-    """What is known of the credential with a certain prefix. `scopes` are what both it and its client may do."""
+    """A credential as it is stored. `scopes` are those that both the credential and its client have."""
 
     digest: bytes = b""
     is_expired: bool = False
@@ -55,7 +60,7 @@ class StoredCredential(KnownClient):
 def put(
     db: Connection, client_id: UUID, name: str, *, scopes: Iterable[Scope], limits: RateLimits | None = None
 ) -> None:
-    """Create or rename a client and set its scopes; and its limits, where they are given."""
+    """Create or rename a client and set its scopes. `limits` replaces its limits; None leaves them as they are."""
     values: dict[str, object] = {"name": name, "scopes": [str(scope) for scope in scopes]}
     if limits is not None:
         values["requests_per_minute"] = limits.requests_per_minute
@@ -65,12 +70,12 @@ def put(
 
 
 def exists(db: Connection, client_id: UUID) -> bool:
-    """Say whether there is such a client."""
+    """Check whether there is a client with this id."""
     return db.scalar(select(Client.id).where(Client.id == client_id)) is not None
 
 
 def identify(db: Connection, text: str) -> list[UUID]:
-    """Give the clients that a person calls so: the one with this id, else every one with exactly this name."""
+    """Return the clients that this text names: the one with this id, else every one with exactly this name."""
     client_id = read_uuid(text)
     if client_id is not None and exists(db, client_id):
         return [client_id]
@@ -80,34 +85,37 @@ def identify(db: Connection, text: str) -> list[UUID]:
 def add_credentials(
     db: Connection,
     client_id: UUID,
-    minted: Sequence[NewCredential],
+    new: Sequence[NewCredential],
     *,
     scopes: Iterable[Scope] | None = None,
     lifetime: timedelta | None = None,
 ) -> None:
-    """Store the prefixes and digests of fresh credentials. None narrows no scopes, and gives no end."""
+    """Store new credentials. They have all scopes of their client unless `scopes` narrows them.
+
+    Without a `lifetime` they do not expire.
+    """
     shared = {
         "client_id": client_id,
         "scopes": None if scopes is None else [str(scope) for scope in scopes],
         "expires_at": None if lifetime is None else func.clock_timestamp() + lifetime,
     }
-    rows = [{"prefix": each.prefix, "kind": str(each.kind), "digest": each.digest, **shared} for each in minted]
+    rows = [{"prefix": each.prefix, "kind": str(each.kind), "digest": each.digest, **shared} for each in new]
     db.execute(insert(Credential).values(rows))
 
 
 def find_credential(db: Connection, prefix: str, kind: CredentialKind) -> StoredCredential | None:
-    """Find the credential of this prefix and kind; None when there is none, or it has expired or was revoked."""
+    """Return the credential of this prefix and kind; None when there is none, or it has expired or was revoked."""
     found = find_credentials(db, [(prefix, kind)]).get((prefix, kind))
     return None if found is None or found.is_expired else found
 
 
 def find_credentials(
-    db: Connection, shown: Sequence[tuple[str, CredentialKind]]
+    db: Connection, keys: Sequence[tuple[str, CredentialKind]]
 ) -> dict[tuple[str, CredentialKind], StoredCredential]:
-    """Find those of these credentials, by prefix and kind, that were not revoked. An expired one says so."""
+    """Return those of these credentials, by prefix and kind, that were not revoked. Expired ones are included."""
     rows = db.execute(
         select(
-            *_WHO,
+            *_CLIENT_COLUMNS,
             Credential.prefix,
             Credential.kind,
             Credential.digest,
@@ -115,30 +123,30 @@ def find_credentials(
             _IS_EXPIRED.label("is_expired"),
         )
         .join(Client, Client.id == Credential.client_id)
-        .where(Credential.prefix.in_([prefix for prefix, _ in shown]), Credential.revoked_at.is_(None))
+        .where(Credential.prefix.in_([prefix for prefix, _ in keys]), Credential.revoked_at.is_(None))
     ).all()
     found = {(row.prefix, CredentialKind(row.kind)): _credential(row) for row in rows}
-    return {key: found[key] for key in shown if key in found}
+    return {key: found[key] for key in keys if key in found}
 
 
-def find_clients(db: Connection, called: Sequence[str]) -> dict[str, KnownClient]:
-    """Find the clients that a foreign issuer calls so: by id, or by a name that only one client has.
+def find_clients(db: Connection, names: Sequence[str]) -> dict[str, KnownClient]:
+    """Return the clients that these names of the trusted issuer mean: an id, or a name that only one client has.
 
-    A client whose every key and secret was revoked is shut out, and not found.
+    A client is left out when it has keys or secrets and all of them were revoked.
     """
-    ids = {text: client_id for text in called if (client_id := read_uuid(text))}
+    ids = {text: client_id for text in names if (client_id := read_uuid(text))}
     rows = db.execute(
-        select(*_WHO, Client.name, _IS_SHUT_OUT.label("is_shut_out")).where(
-            or_(Client.id.in_(ids.values()), Client.name.in_(called))
+        select(*_CLIENT_COLUMNS, Client.name, _IS_SHUT_OUT.label("is_shut_out")).where(
+            or_(Client.id.in_(ids.values()), Client.name.in_(names))
         )
     ).all()
-    chosen = {text: _choose(rows, text, ids.get(text)) for text in called}
+    chosen = {text: _choose(rows, text, ids.get(text)) for text in names}
     return {text: _client(row) for text, row in chosen.items() if row is not None and not row.is_shut_out}
 
 
 def _choose(rows: Sequence[_AnyRow], name: str, client_id: UUID | None) -> _AnyRow | None:
-    named = [row for row in rows if row.client_id == client_id] or [row for row in rows if row.name == name]
-    return named[0] if len(named) == 1 else None
+    matches = [row for row in rows if row.client_id == client_id] or [row for row in rows if row.name == name]
+    return matches[0] if len(matches) == 1 else None
 
 
 def _client(row: _AnyRow) -> KnownClient:
@@ -156,5 +164,5 @@ def _limits(row: _AnyRow) -> RateLimits:
 
 
 def _read_scopes(words: Sequence[str]) -> frozenset[Scope]:
-    """Read stored scopes. One that only a later version knows means nothing here."""
+    """Read stored scopes. A scope that only a later version knows is ignored."""
     return frozenset(Scope(word) for word in words if word in set(Scope))

@@ -1,4 +1,4 @@
-"""The life of credentials: listed, rotated, revoked, noted as used, and forgotten when they are long past."""
+"""Stored credentials: list, rotate and revoke them, record their use, and delete expired tokens."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from delivery.records.identities.clients import add_credentials
 from delivery.vocabulary import CredentialKind, Scope
 
 USE_NOTED_EVERY = timedelta(minutes=1)
-"""`last_used_at` is this coarse, so that a busy key costs one write a minute and not one a request."""
+"""The precision of `last_used_at`, so that a busy key costs one write per minute and not one per request."""
 
 TOKEN_KEPT_FOR = timedelta(days=1)
-"""How long an expired token is still told from one that never was."""
+"""How long an expired token is kept, so that its client learns that it expired and not that it is unknown."""
 
 _IS_ALIVE = "revoked_at IS NULL AND coalesce(expires_at > clock_timestamp(), true)"
 _KEYS = text(f"""
@@ -37,7 +37,7 @@ _END = text(f"""
     WHERE client_id = :client_id AND {_IS_ALIVE}
       AND (kind = :kind OR kind = '{CredentialKind.ACCESS_TOKEN}' AND :kind = '{CredentialKind.CLIENT_SECRET}')
 """)
-# What a secret has opened ends with it: the client's tokens.
+# Revoking a secret revokes the client's access tokens too, because they were issued for it.
 _REVOKE = text(f"""
     UPDATE credential SET revoked_at = clock_timestamp()
     WHERE revoked_at IS NULL AND (
@@ -50,7 +50,7 @@ _REVOKE = text(f"""
 _REVOKE_ALL = text("""
     UPDATE credential SET revoked_at = clock_timestamp() WHERE client_id = :client_id AND revoked_at IS NULL
 """)
-# Two processes note the same keys at the same time: whoever comes second has nothing to add, and must not wait.
+# Two processes may record the use of the same keys at the same time. The second has nothing to add and does not wait.
 _NOTE_USE = text("""
     UPDATE credential SET last_used_at = clock_timestamp() WHERE prefix IN (
         SELECT prefix FROM credential
@@ -58,7 +58,7 @@ _NOTE_USE = text("""
         FOR UPDATE SKIP LOCKED
     )
 """)
-_FORGET = text(f"""
+_DELETE_EXPIRED = text(f"""
     DELETE FROM credential WHERE prefix IN (
         SELECT prefix FROM credential
         WHERE client_id = :client_id AND kind = '{CredentialKind.ACCESS_TOKEN}'
@@ -70,7 +70,7 @@ _FORGET = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class KeyView:
-    """A key or secret as people see it. Its scopes are None where it may do what its client may."""
+    """A key or secret as operators see it. `scopes` is None when it has all scopes of its client."""
 
     prefix: str
     kind: CredentialKind
@@ -84,7 +84,7 @@ class KeyView:
 
 @dataclass(frozen=True, slots=True)
 class ClientView:
-    """A client with its keys and secrets; of its access tokens only the number of those that still work."""
+    """A client with its keys and secrets. `live_tokens` counts its access tokens that still work."""
 
     client_id: UUID
     name: str
@@ -97,11 +97,11 @@ class ClientView:
 
 
 class NotRotated(Exception):  # noqa: N818 - a fact about a client
-    """There is no live key that a new one could replace, or there are several that may do different things."""
+    """There is no live key that a new one could replace, or there are several with different scopes."""
 
 
 def overview(db: Connection) -> list[ClientView]:
-    """Show all clients, oldest first, each with its keys and secrets, oldest first."""
+    """Return all clients, oldest first, each with its keys and secrets, oldest first."""
     keys: dict[UUID, list[KeyView]] = {}
     for row in db.execute(_KEYS).mappings():
         facts = {**row, "kind": CredentialKind(row["kind"])}
@@ -110,41 +110,43 @@ def overview(db: Connection) -> list[ClientView]:
 
 
 def rotate(
-    db: Connection, client_id: UUID, minted: NewCredential, *, overlap: timedelta, lifetime: timedelta | None = None
+    db: Connection, client_id: UUID, new: NewCredential, *, overlap: timedelta, lifetime: timedelta | None = None
 ) -> int:
-    """Store a fresh key, and let the live ones of its kind end after the overlap. Answer how many these are.
+    """Store a new credential with the scopes of the live ones of its kind, and let those expire after `overlap`.
 
-    The new one may do what they may. Raises `NotRotated` when that is not one thing.
+    Replacing a secret lets the client's access tokens expire then too. Returns how many credentials were replaced.
+
+    Raises `NotRotated` when there is none to replace, or their scopes differ.
     """
-    values = {"client_id": client_id, "kind": str(minted.kind)}
+    values = {"client_id": client_id, "kind": str(new.kind)}
     replaced = [None if row.scopes is None else frozenset(row.scopes) for row in db.execute(_LIVE_SCOPES, values)]
     if len(set(replaced)) != 1:
         what = f"{len(replaced)} that differ in their scopes" if replaced else "none that works"
-        raise NotRotated(f"to rotate one {minted.kind}, and has {what}")
+        raise NotRotated(f"to rotate one {new.kind}, and has {what}")
     db.execute(_END, {**values, "overlap": overlap})
     scopes = None if replaced[0] is None else map(Scope, replaced[0])
-    add_credentials(db, client_id, [minted], scopes=scopes, lifetime=lifetime)
+    add_credentials(db, client_id, [new], scopes=scopes, lifetime=lifetime)
     return len(replaced)
 
 
 def revoke(db: Connection, prefix: str) -> bool:
-    """Revoke one credential, and the tokens of a secret's client with it. False when nothing was left to revoke."""
+    """Revoke one credential; with a secret, the client's access tokens too. False when nothing was left to revoke."""
     return db.execute(_REVOKE, {"prefix": prefix}).rowcount > 0
 
 
 def revoke_all(db: Connection, client_id: UUID) -> int:
-    """Revoke every credential of a client, tokens too; answer how many these were."""
+    """Revoke all credentials of a client, access tokens too. Return how many were revoked."""
     return db.execute(_REVOKE_ALL, {"client_id": client_id}).rowcount
 
 
 def note_use(db: Connection, prefixes: Sequence[str]) -> None:
-    """Note that these credentials were used just now, unless that was noted within the last minute."""
+    """Record that these credentials were used just now, unless a use within the last minute is recorded."""
     db.execute(_NOTE_USE, {"prefixes": list(prefixes), "every": USE_NOTED_EVERY})
 
 
 def issue_token(
-    db: Connection, client_id: UUID, minted: NewCredential, *, scopes: Collection[Scope], lifetime: timedelta
+    db: Connection, client_id: UUID, new: NewCredential, *, scopes: Collection[Scope], lifetime: timedelta
 ) -> None:
-    """Store a fresh access token, and forget those of its client that expired more than a day ago."""
-    db.execute(_FORGET, {"client_id": client_id, "kept": TOKEN_KEPT_FOR})
-    add_credentials(db, client_id, [minted], scopes=scopes, lifetime=lifetime)
+    """Store a new access token, and delete those of its client that expired more than a day ago."""
+    db.execute(_DELETE_EXPIRED, {"client_id": client_id, "kept": TOKEN_KEPT_FOR})
+    add_credentials(db, client_id, [new], scopes=scopes, lifetime=lifetime)

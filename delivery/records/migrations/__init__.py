@@ -1,1 +1,1 @@
-"""The schema's history. Migrations only expand while an older version may still run (docs/decisions.md)."""
+"""Migrations of the schema. They only add, as long as an older version may still run on it (docs/production.md)."""

@@ -1,4 +1,4 @@
-"""Alembic's entry: run on the connection that `records/migrate.py` hands over."""
+"""The script that Alembic runs, on the connection that `records/migrate.py` passes to it."""
 
 from alembic import context
 

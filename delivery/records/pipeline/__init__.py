@@ -1,1 +1,1 @@
-"""What do the steps read and write? The statements that move messages and recipients."""
+"""What do the steps read and write? The statements that take a message from acceptance to its outcome."""

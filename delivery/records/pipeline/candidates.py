@@ -1,4 +1,4 @@
-"""What `decide` and the review read before they place recipients."""
+"""What the steps read before they decide recipients: undecided messages, and recipients with their preferences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ from delivery.vocabulary import AccountStatus, Channel, MessageType, SenderRule,
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the rules look at in a message."""
+    """The texts of a message that the rules check."""
 
     message_id: UUID
     texts: dict[str, str]
-    """Field name to text, of every text that a recipient will see."""
+    """Field name to text, for every text that a recipient will see."""
 
 
-# SKIP LOCKED: whoever holds the lock decides this message; a bell that rang twice finds nothing to do.
-# Nor can a bell that was replayed bring back what workers die of.
+# SKIP LOCKED: the transaction that holds the lock decides the message, so a bell that was rung twice finds nothing to
+# do. The limit on deaths keeps a replayed bell from processing a poison message again.
 _UNDECIDED = text(f"""
     SELECT id, sender_name, subject, body FROM message
     WHERE id = ANY(CAST(:message_ids AS uuid[])) AND decided_at IS NULL AND deaths < {DEATHS_LIMIT}
@@ -36,22 +36,27 @@ _UNDECIDED = text(f"""
 
 
 def lock_undecided(db: Connection, message_ids: Sequence[UUID]) -> list[Content]:
-    """Lock those of these messages that nobody has decided or is deciding, until the transaction ends."""
-    return [
-        Content(row.id, {"sender_name": row.sender_name, "subject": row.subject, "body": row.body})
-        for row in db.execute(_UNDECIDED, {"message_ids": list(message_ids)}).all()
-    ]
+    """Lock and return those of these messages that are undecided, until the transaction ends.
+
+    Messages that another transaction has locked, and parked ones, are left out.
+    """
+    return [Content(row.id, texts_of(row)) for row in db.execute(_UNDECIDED, {"message_ids": list(message_ids)}).all()]
 
 
-# What the rule of preferences asks for, where message, account and preference are joined.
-ASKED_COLUMNS = """
+def texts_of(row: Row[tuple[object, ...]]) -> dict[str, str]:
+    """Return the texts of a message that the rules check: field name to text."""
+    return {"sender_name": row.sender_name, "subject": row.subject, "body": row.body}
+
+
+# What `preference_of` and the rules read, in statements that join message, account and preference.
+RULE_COLUMNS = """
     message.type, message.client_id, message.sender_email, account.status AS account_status, account.time_zone,
     preference.channel AS wanted_channel, preference.is_closed, preference.accepted_types, preference.sender_rule,
     preference.senders, preference.muted_until, preference.quiet_from, preference.quiet_until,
     clock_timestamp() AS read_at
 """
 _CANDIDATES = text(f"""
-    SELECT recipient.id, recipient.message_id, recipient.state, recipient.attempt, {ASKED_COLUMNS}
+    SELECT recipient.id, recipient.message_id, recipient.state, recipient.attempt, {RULE_COLUMNS}
     FROM recipient
     JOIN message ON message.id = recipient.message_id
     JOIN account ON account.id = recipient.account_id
@@ -62,16 +67,16 @@ _CANDIDATES = text(f"""
 
 
 def candidates(db: Connection, message_ids: Sequence[UUID], state: State) -> list[PendingRecipient]:
-    """Read the recipients of these messages that are in this state, each with its preferences, in one statement."""
+    """Return the recipients of these messages that are in this state, each with its preferences."""
     rows = db.execute(_CANDIDATES, {"message_ids": list(message_ids), "state": state}).all()
-    known = {message_id: _sender(row) for message_id, row in {row.message_id: row for row in rows}.items()}
+    senders = {message_id: _sender(row) for message_id, row in {row.message_id: row for row in rows}.items()}
     return [
         PendingRecipient(
             recipient_id=row.id,
             message_id=row.message_id,
             state=state,
             attempt=row.attempt,
-            sender=known[row.message_id],
+            sender=senders[row.message_id],
             preference=preference_of(row),
             read_at=row.read_at,
         )
@@ -84,7 +89,7 @@ def _sender(row: Row[tuple[object, ...]]) -> SenderContext:
 
 
 def preference_of(row: Row[tuple[object, ...]]) -> DeliveryPreferences:
-    """Say what an account holder wants, of a row with `ASKED_COLUMNS`."""
+    """Return the preferences in a row with `RULE_COLUMNS`."""
     return _preference(
         row.account_status,
         row.time_zone,
@@ -99,9 +104,9 @@ def preference_of(row: Row[tuple[object, ...]]) -> DeliveryPreferences:
     )
 
 
-# Most account holders want one of a few things, and reading a row into words is most of what deciding costs in Python.
+# Most accounts have one of a few sets of preferences, and building them is most of what deciding costs in Python.
 @lru_cache(maxsize=1024)
-def _preference(  # noqa: PLR0913, PLR0917 - a row of the table
+def _preference(  # noqa: PLR0913, PLR0917 - the columns of a row
     account_status: str,
     time_zone: str,
     wanted_channel: str | None,
@@ -128,7 +133,7 @@ def _preference(  # noqa: PLR0913, PLR0917 - a row of the table
 
 
 def _zone(name: str) -> tzinfo:
-    """Give the time zone of this name. One that this machine does not know (any more) is taken for UTC."""
+    """Return the time zone of this name; UTC for one that this machine does not know."""
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, LookupError):
@@ -143,5 +148,5 @@ _MARK_DECIDED = text("""
 
 
 def mark_decided(db: Connection, vetting_ids: dict[UUID, UUID | None]) -> None:
-    """Record that these messages were decided, and under which vetting id those are held that are."""
+    """Record that these messages were decided. A held message has the id of its future vetting case, others None."""
     db.execute(_MARK_DECIDED, {"message_ids": list(vetting_ids), "vetting_ids": list(vetting_ids.values())})

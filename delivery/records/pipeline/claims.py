@@ -1,4 +1,4 @@
-"""Taking recipients into hand for an attempt: a guarded UPDATE with a fence, a token and a lease."""
+"""Claims: a guarded UPDATE that gives a recipient to one worker for one attempt, with a fence, a token and a lease."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from delivery.records.pipeline.candidates import ASKED_COLUMNS, preference_of
+from delivery.records.pipeline.candidates import RULE_COLUMNS, preference_of
 from delivery.rules.outcomes import Attempt
 from delivery.rules.preferences import DeliveryPreferences, SenderContext
 from delivery.rules.worker_deaths import SUSPECT_FROM
@@ -17,9 +17,9 @@ from delivery.vocabulary import Channel, MessageType, State
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDelivery:
-    """A claimed recipient with all that an attempt needs: the message, the address and the preferences of now.
+    """A claimed recipient with all that an attempt needs: message, address and current preferences.
 
-    `read_at` is when that now was, and `channel` the one that the recipient waited for.
+    `read_at` is when the preferences were read; `channel` is the one that the recipient waited for.
     """
 
     recipient_id: int
@@ -41,21 +41,21 @@ class ClaimedDelivery:
 
     @property
     def sender(self) -> SenderContext:
-        """Who wants to reach the account holder, and what about."""
+        """What the preferences are checked against."""
         return SenderContext(self.type, self.client_id, self.sender_email)
 
     @property
     def attempted(self) -> Attempt:
-        """The attempt that this claim stands for."""
+        """The attempt that this claim is for."""
         return Attempt(self.recipient_id, self.message_id, self.attempt, self.channel)
 
 
-# A row that this very run has claimed already (its token says so) is answered again without a second attempt: that
-# makes the statement safe to repeat when the first COMMIT was cut off.
+# A row that this run has claimed already (it has the run's token) is returned again without counting another attempt.
+# So the statement is safe to repeat when the connection broke during the first COMMIT.
 _CLAIM = text(f"""
     WITH mine AS (
         SELECT id, state FROM recipient
-        WHERE id = ANY(CAST(:recipient_ids AS bigint[])) AND (deaths < {SUSPECT_FROM} OR :is_alone)
+        WHERE id = ANY(CAST(:recipient_ids AS bigint[])) AND (deaths < {SUSPECT_FROM} OR :is_isolated)
           AND (state = '{State.QUEUED}'
                OR state IN ('{State.RETRYING}', '{State.UNKNOWN}') AND due_at <= clock_timestamp()
                OR state = '{State.CLAIMED}' AND claim_token = :token)
@@ -71,7 +71,7 @@ _CLAIM = text(f"""
         RETURNING recipient.id, recipient.message_id, recipient.account_id, recipient.attempt, recipient.channel
     )
     SELECT claimed.*, account.name AS account_name, account.email AS address,
-           message.sender_name, message.subject, message.body, message.created_at, {ASKED_COLUMNS}
+           message.sender_name, message.subject, message.body, message.created_at, {RULE_COLUMNS}
     FROM claimed
     JOIN account ON account.id = claimed.account_id
     LEFT JOIN preference ON preference.account_id = claimed.account_id
@@ -83,13 +83,13 @@ _CLAIM = text(f"""
 def claim(
     db: Connection, recipient_ids: Sequence[int], *, token: UUID, lease: timedelta, is_isolated: bool = False
 ) -> list[ClaimedDelivery]:
-    """Claim those of these recipients that may be tried now. `token` is made by the run that claims.
+    """Claim and return those of these recipients that may be tried now. `token` belongs to one run (`make_token`).
 
-    A recipient that is missing from the answer is settled, not due yet, in other hands, or suspect
-    (`rules/worker_deaths.py`): a suspect is claimed for a delivery without company.
+    A recipient is left out when it is settled, not due yet, claimed by another run, or a suspect
+    (`rules/worker_deaths.py`). With `is_isolated`, for a delivery that runs alone, suspects are claimed too.
     """
-    asked = {"recipient_ids": list(recipient_ids), "token": token, "lease": lease, "is_alone": is_isolated}
-    rows = db.execute(_CLAIM, asked)
+    values = {"recipient_ids": list(recipient_ids), "token": token, "lease": lease, "is_isolated": is_isolated}
+    rows = db.execute(_CLAIM, values)
     return [
         ClaimedDelivery(
             recipient_id=row.id,
@@ -113,7 +113,7 @@ def claim(
     ]
 
 
-_LAPSED = text(f"""
+_EXPIRED_LEASES = text(f"""
     SELECT id, message_id, attempt, channel, claim_token FROM recipient
     WHERE id = ANY(CAST(:recipient_ids AS bigint[]))
       AND state = '{State.CLAIMED}' AND due_at <= clock_timestamp()
@@ -122,8 +122,8 @@ _LAPSED = text(f"""
 
 
 def expired_leases(db: Connection, recipient_ids: Sequence[int]) -> list[tuple[Attempt, UUID]]:
-    """Read those attempts at these recipients whose lease ran out, each with its claim token."""
-    rows = db.execute(_LAPSED, {"recipient_ids": list(recipient_ids)})
+    """Return the attempts at these recipients whose lease has expired, each with its claim token."""
+    rows = db.execute(_EXPIRED_LEASES, {"recipient_ids": list(recipient_ids)})
     return [(Attempt(row.id, row.message_id, row.attempt, Channel(row.channel)), row.claim_token) for row in rows]
 
 
@@ -131,14 +131,14 @@ _KEY_BYTES = 8
 
 
 def make_token(worker_id: UUID) -> UUID:
-    """Make a claim token for one run of this worker. It begins as the worker's id does, so that it tells whose it is.
+    """Make a claim token for one run of this worker. It begins with half of the worker's id, which identifies it.
 
-    A column of its own would go stale while workers of an earlier version, which do not write it, run beside.
+    A column for the worker would go stale while workers of an earlier version, which do not write it, are running.
     """
     return UUID(bytes=worker_id.bytes[:_KEY_BYTES] + token_bytes(_KEY_BYTES))
 
 
-# The claimed rows are few: their partial index holds nothing else.
+# Few rows are claimed, and their partial index holds no others.
 _UNDER_WAY = text(f"""
     SELECT id, message_id, attempt, channel, deaths FROM recipient
     WHERE state = '{State.CLAIMED}' AND claim_token BETWEEN :first AND :last
@@ -148,15 +148,15 @@ _COUNT_DEATHS = text("UPDATE recipient SET deaths = deaths + 1 WHERE id = ANY(CA
 
 
 def under_way(db: Connection, worker_id: UUID) -> list[tuple[Attempt, int]]:
-    """Read the attempts that this worker has under way, each with the number of workers that died of its recipient."""
+    """Return the attempts that this worker has under way, each with the number of crashes on its recipient."""
     key = worker_id.bytes[:_KEY_BYTES]
-    ends = {"first": UUID(bytes=key + bytes(_KEY_BYTES)), "last": UUID(bytes=key + b"\xff" * _KEY_BYTES)}
+    tokens = {"first": UUID(bytes=key + bytes(_KEY_BYTES)), "last": UUID(bytes=key + b"\xff" * _KEY_BYTES)}
     return [
         (Attempt(row.id, row.message_id, row.attempt, Channel(row.channel)), row.deaths)
-        for row in db.execute(_UNDER_WAY, ends)
+        for row in db.execute(_UNDER_WAY, tokens)
     ]
 
 
 def count_deaths(db: Connection, recipient_ids: Collection[int]) -> None:
-    """Count one more death of each of these recipients."""
+    """Count one more worker crash against each of these recipients."""
     db.execute(_COUNT_DEATHS, {"recipient_ids": list(recipient_ids)})

@@ -1,4 +1,4 @@
-"""What is due: the rows that the sweep looks at, oldest first, and how a row is set aside."""
+"""Due rows: what the sweep finds, oldest first, and how rows are postponed."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,10 +11,10 @@ from delivery.rules.states import WAITING_STATES
 from delivery.rules.worker_deaths import SUSPECT_FROM
 from delivery.vocabulary import CaseState, Channel, Reason, State
 
-# A row is due for as long as its bell may be under way; one whose bell was rung no earlier than `rung_at`, the oldest
-# that still waits, is left to that bell. LEAST passes over NULL.
+# `rung_at` is when the oldest bell was rung that still waits in Redis, or NULL. Rows that are due later than that are
+# left to their own bells. LEAST ignores NULL.
 _WITHOUT_BELL = "due_at <= (SELECT least(clock_timestamp(), CAST(:rung_at AS timestamptz)))"
-# Asked once, in a query of its own: compared with the function itself, every open row would be walked over.
+# A subselect is evaluated once. Compared with the function itself, PostgreSQL would read every open row.
 _IS_DUE = "due_at <= (SELECT clock_timestamp())"
 _UNDECIDED = text(f"""
     SELECT DISTINCT due.message_id FROM (
@@ -26,9 +26,9 @@ _UNDECIDED = text(f"""
 
 
 def undecided(db: Connection, limit: int, *, rung_at: datetime | None = None, is_suspect: bool = False) -> list[UUID]:
-    """Find messages whose bell was lost before they were decided, from at most `limit` recipients.
+    """Return undecided messages without a waiting bell, from at most `limit` due recipients.
 
-    Suspect are those that a worker has died of: whoever works on them works on each alone.
+    With `is_suspect`, return those that a worker has crashed on, which are decided one at a time; else the others.
     """
     values = {"limit": limit, "rung_at": rung_at, "is_suspect": is_suspect}
     return list(db.scalars(_UNDECIDED, values))
@@ -44,7 +44,7 @@ _UNOPENED = text(f"""
 
 
 def unopened(db: Connection, limit: int, *, rung_at: datetime | None = None) -> list[UUID]:
-    """Find held messages for which no vetting case was opened yet, from at most `limit` recipients."""
+    """Return held messages without a vetting case, from at most `limit` due recipients."""
     return list(db.scalars(_UNOPENED, {"limit": limit, "rung_at": rung_at}))
 
 
@@ -58,7 +58,7 @@ _EXPIRED = text(f"""
 
 
 def expired(db: Connection, limit: int) -> list[UUID]:
-    """Find held messages whose vetting case staff did not decide in time, from at most `limit` recipients."""
+    """Return held messages whose open vetting case has expired, from at most `limit` due recipients."""
     return list(db.scalars(_EXPIRED, {"limit": limit}))
 
 
@@ -76,15 +76,15 @@ _WAITING = text(f"""
 def waiting(
     db: Connection, channel: Channel, limit: int, *, rung_at: datetime | None = None, is_suspect: bool = False
 ) -> list[int]:
-    """Find recipients of this channel whose next attempt is due. Only for their first attempt was a bell rung.
+    """Return recipients of this channel whose next attempt is due. Only first attempts have a bell.
 
-    Suspect are those that workers have died of: whoever tries them tries each alone. `limit` counts both kinds.
+    With `is_suspect`, return only suspects, which are tried alone; else only the others. `limit` counts both.
     """
     values = {"channel": channel, "limit": limit, "rung_at": rung_at, "is_suspect": is_suspect}
     return list(db.scalars(_WAITING, values))
 
 
-_LAPSED = text(f"""
+_EXPIRED_LEASES = text(f"""
     SELECT id FROM recipient
     WHERE state = '{State.CLAIMED}' AND channel = :channel AND {_IS_DUE}
     ORDER BY due_at LIMIT :limit
@@ -92,16 +92,16 @@ _LAPSED = text(f"""
 
 
 def lapsed(db: Connection, channel: Channel, limit: int) -> list[int]:
-    """Find recipients whose attempt lost its lease before anybody recorded an outcome."""
-    return list(db.scalars(_LAPSED, {"channel": channel, "limit": limit}))
+    """Return recipients of this channel whose attempt lost its lease before an outcome was recorded."""
+    return list(db.scalars(_EXPIRED_LEASES, {"channel": channel, "limit": limit}))
 
 
-_SET_ASIDE_MESSAGES = text(f"""
+_POSTPONE_MESSAGES = text(f"""
     UPDATE recipient
     SET due_at = greatest(due_at, clock_timestamp() + :pause), reason = '{Reason.STEP_FAILED}'
     WHERE message_id = ANY(CAST(:message_ids AS uuid[])) AND {one_of("state", [State.ACCEPTED, State.HELD])}
 """)
-_SET_ASIDE_RECIPIENTS = text(f"""
+_POSTPONE_RECIPIENTS = text(f"""
     UPDATE recipient
     SET due_at = greatest(due_at, clock_timestamp() + :pause), reason = '{Reason.STEP_FAILED}'
     WHERE id = ANY(CAST(:recipient_ids AS bigint[])) AND {one_of("state", [*WAITING_STATES, State.CLAIMED])}
@@ -109,10 +109,10 @@ _SET_ASIDE_RECIPIENTS = text(f"""
 
 
 def postpone_messages(db: Connection, message_ids: Sequence[UUID], pause: timedelta) -> None:
-    """Keep the sweep from these undecided or held messages for a while: a step broke on them."""
-    db.execute(_SET_ASIDE_MESSAGES, {"message_ids": list(message_ids), "pause": pause})
+    """Make these undecided or held messages due after `pause`, because a step failed on them."""
+    db.execute(_POSTPONE_MESSAGES, {"message_ids": list(message_ids), "pause": pause})
 
 
 def postpone_recipients(db: Connection, recipient_ids: Sequence[int], pause: timedelta) -> None:
-    """Keep the sweep from these recipients for a while: a step broke on them."""
-    db.execute(_SET_ASIDE_RECIPIENTS, {"recipient_ids": list(recipient_ids), "pause": pause})
+    """Make these recipients due after `pause`, because a step failed on them."""
+    db.execute(_POSTPONE_RECIPIENTS, {"recipient_ids": list(recipient_ids), "pause": pause})

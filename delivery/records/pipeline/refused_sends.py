@@ -1,4 +1,4 @@
-"""Refused direct sends: what was wrong with each, for ops and its sender, and nothing of what it said."""
+"""Refused direct sends: the errors of each, for operators and its client, without the content of the message."""
 
 import json
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from sqlalchemy import Connection, Row, select, text
 from delivery.intake.errors import FieldError
 from delivery.records.schema import RefusedSend
 
-# A worker that dies between its commit and taking the send from the queue refuses the same once more; so does a
-# sender that repeats itself. One row is enough for these.
+# A worker that crashes between its commit and the removal from the queue makes another one refuse the same send again.
+# A client may repeat a send too. One row is enough for these.
 _SAME_WITHIN = timedelta(minutes=1)
 
-# Long enough to be asked about; what anybody can push into the broker must not fill the disk.
+# Long enough for questions about them. Any client of Redis can cause such rows, so they must not fill the disk.
 _KEPT_FOR = timedelta(days=30)
-_FORGET = text("DELETE FROM refused_send WHERE refused_at < clock_timestamp() - CAST(:kept AS interval)")
+_DELETE_OLD = text("DELETE FROM refused_send WHERE refused_at < clock_timestamp() - CAST(:kept AS interval)")
 
 _RECORD = text("""
     INSERT INTO refused_send (message_id, client_id, faults)
@@ -37,7 +37,7 @@ _RECORD = text("""
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a direct send was refused. The ids are None where they could not be read or believed."""
+    """Why a direct send was refused. The ids are None where they could not be read or verified."""
 
     message_id: UUID | None
     client_id: UUID | None
@@ -46,7 +46,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class RefusedView:
-    """A refused send as people and its sender see it; each fault has `field`, `code` and `message`."""
+    """A refused send as operators and its client see it. Each fault has `field`, `code` and `message`."""
 
     message_id: UUID | None
     client_id: UUID | None
@@ -55,38 +55,41 @@ class RefusedView:
 
 
 def record(db: Connection, refusals: Sequence[Refusal]) -> None:
-    """Record these refusals. One that was recorded for the same id within the last minute is not repeated."""
+    """Record these refusals, and delete those older than 30 days.
+
+    A refusal that was recorded for the same id, client and errors within the last minute is not recorded again.
+    """
     if not refusals:
         return
-    db.execute(_FORGET, {"kept": _KEPT_FOR})
+    db.execute(_DELETE_OLD, {"kept": _KEPT_FOR})
     db.execute(
         _RECORD,
         {
             "message_ids": [refusal.message_id for refusal in refusals],
             "client_ids": [refusal.client_id for refusal in refusals],
-            "faults": [json.dumps([_plain(fault) for fault in refusal.faults]) for refusal in refusals],
+            "faults": [json.dumps([_stored(fault) for fault in refusal.faults]) for refusal in refusals],
             "same_within": _SAME_WITHIN,
         },
     )
 
 
 def latest(db: Connection, limit: int) -> list[RefusedView]:
-    """List the refused sends, newest first."""
+    """Return at most `limit` refused sends, newest first."""
     rows = db.execute(_VIEW.order_by(RefusedSend.refused_at.desc(), RefusedSend.id.desc()).limit(limit))
     return [_view(row) for row in rows]
 
 
 def find(db: Connection, message_id: UUID, client_id: UUID) -> RefusedView | None:
-    """Find the last refusal of this client's send with this id. Nobody else's is ever found."""
-    mine = _VIEW.where(RefusedSend.message_id == message_id, RefusedSend.client_id == client_id)
-    row = db.execute(mine.order_by(RefusedSend.refused_at.desc(), RefusedSend.id.desc()).limit(1)).first()
+    """Return the last refusal of this client's send with this id. Refusals of other clients are never returned."""
+    refusals = _VIEW.where(RefusedSend.message_id == message_id, RefusedSend.client_id == client_id)
+    row = db.execute(refusals.order_by(RefusedSend.refused_at.desc(), RefusedSend.id.desc()).limit(1)).first()
     return None if row is None else _view(row)
 
 
 _VIEW = select(RefusedSend.message_id, RefusedSend.client_id, RefusedSend.faults, RefusedSend.refused_at)
 
 
-def _plain(fault: FieldError) -> dict[str, str]:
+def _stored(fault: FieldError) -> dict[str, str]:
     return {"field": fault.place, "code": fault.code, "message": fault.message}
 
 

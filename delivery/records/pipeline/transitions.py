@@ -1,4 +1,8 @@
-"""The one place where a recipient's state is written: moves, their inbox letters and the counters, in one statement."""
+"""Apply transitions: new states, inbox letters and the counters of the messages, in one statement.
+
+Every change of a recipient's state is written here, except that `accept.py` inserts `accepted` and `claims.py` writes
+`claimed`.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,13 +12,13 @@ from delivery.rules.states import STATE_CLASSES, StateClass
 from delivery.rules.transitions import Transition
 from delivery.vocabulary import Channel, State
 
-# PostgreSQL walks along an array to find a word in it, so that very many kinds would cost their square. Only `decide`
-# comes near (quiet hours put everybody off by a time of his own), and it holds the locks of its messages already.
+# PostgreSQL walks along an array to find an element, so the cost grows with the square of the number of kinds. Only
+# `decide` has many (each recipient in quiet hours has its own due time), and it has locked its messages already.
 _KINDS_AT_ONCE = 1000
 
-# Message rows are locked first and in the order of their ids, here and everywhere: two statements that touch the same
-# messages and recipients can then wait for each other, but never both ways round. The comparison with the count makes
-# PostgreSQL finish the locking before it touches the first recipient.
+# Every statement locks message rows first, in the order of their ids, so that two statements on the same messages and
+# recipients wait for each other in one direction only. The comparison with the count makes PostgreSQL finish locking
+# before it changes the first recipient.
 _RECORD = text(f"""
     WITH move AS (
         SELECT one.recipient_id, (CAST(:befores AS text[]))[kind] AS before,
@@ -53,55 +57,63 @@ _RECORD = text(f"""
 """)
 
 
-def apply_transitions(db: Connection, moves: Sequence[Transition]) -> set[int]:
-    """Make these moves, deliver the letters they bring to inboxes, and keep the messages' counters.
+def apply_transitions(db: Connection, transitions: Sequence[Transition]) -> set[int]:
+    """Apply these transitions, insert the inbox letters that follow from them, and update the messages' counters.
 
-    Answers the ids of the recipients that moved. One that is missing was no longer where its move starts: somebody
-    else has moved it since, and this writer is fenced out.
+    Returns the ids of the recipients that changed. A recipient is left out when its state or attempt is no longer the
+    one that its transition starts from: another worker has changed it since, and the fence refuses this one.
     """
-    if not moves:
+    if not transitions:
         return set()
-    size = len(moves) if len(set(map(_kind, moves))) <= _KINDS_AT_ONCE else _KINDS_AT_ONCE
-    portions = [moves[start : start + size] for start in range(0, len(moves), size)]
-    return {moved for some in portions for moved in db.execute(_RECORD, _values(some)).scalars().all()}
+    size = len(transitions) if len(set(map(_kind, transitions))) <= _KINDS_AT_ONCE else _KINDS_AT_ONCE
+    batches = [transitions[start : start + size] for start in range(0, len(transitions), size)]
+    return {changed for batch in batches for changed in db.execute(_RECORD, _values(batch)).scalars().all()}
 
 
-def _values(moves: Sequence[Transition]) -> dict[str, object]:
-    """Write moves by kind: those of one kind differ in their recipients alone, and a batch has a handful of kinds."""
+def _values(transitions: Sequence[Transition]) -> dict[str, object]:
+    """Write transitions by kind. Those of one kind differ only in their recipients; most batches have few kinds."""
     kinds: dict[tuple[object, ...], int] = {}
     numbers: list[int] = []
-    first: list[Transition] = []
-    for move in moves:
-        number = kinds.setdefault(_kind(move), len(kinds) + 1)
+    examples: list[Transition] = []
+    for each in transitions:
+        number = kinds.setdefault(_kind(each), len(kinds) + 1)
         numbers.append(number)
-        if number > len(first):
-            first.append(move)
+        if number > len(examples):
+            examples.append(each)
     return {
-        # As one text each: an array costs Python many times as much to write, element by element. PostgreSQL still sees
-        # how long it is; told of recipients by any other way it guessed too low and chose a plan ten times as slow.
-        "recipient_ids": _array([str(move.recipient_id) for move in moves]),
+        # One text for each array: writing one element by element costs Python many times as much. PostgreSQL still
+        # knows its length; when it had to guess the number of recipients, it chose a plan ten times as slow.
+        "recipient_ids": _array([str(each.recipient_id) for each in transitions]),
         "kinds": _array(map(str, numbers)),
-        "message_ids": _array({move.message_id.hex for move in moves}),
-        "befores": [str(move.before) for move in first],
-        "attempts": [move.attempt for move in first],
-        "afters": [str(move.after) for move in first],
-        "channels": [move.channel and str(move.channel) for move in first],
-        "reasons": [move.reason and str(move.reason) for move in first],
-        "details": [move.detail for move in first],
-        "due_ins": [move.due_in for move in first],
-        "opens": [_gain(move, StateClass.OPEN) for move in first],
-        "goods": [_gain(move, StateClass.GOOD) for move in first],
+        "message_ids": _array({each.message_id.hex for each in transitions}),
+        "befores": [str(each.before) for each in examples],
+        "attempts": [each.attempt for each in examples],
+        "afters": [str(each.after) for each in examples],
+        "channels": [each.channel and str(each.channel) for each in examples],
+        "reasons": [each.reason and str(each.reason) for each in examples],
+        "details": [each.detail for each in examples],
+        "due_ins": [each.due_in for each in examples],
+        "opens": [_gain(each, StateClass.OPEN) for each in examples],
+        "goods": [_gain(each, StateClass.GOOD) for each in examples],
     }
 
 
-def _kind(move: Transition) -> tuple[object, ...]:
-    return (move.before, move.attempt, move.after, move.channel, move.reason, move.detail, move.due_in)
+def _kind(transition: Transition) -> tuple[object, ...]:
+    return (
+        transition.before,
+        transition.attempt,
+        transition.after,
+        transition.channel,
+        transition.reason,
+        transition.detail,
+        transition.due_in,
+    )
 
 
-def _array(numbers: Iterable[str]) -> str:
-    return f"{{{','.join(numbers)}}}"
+def _array(elements: Iterable[str]) -> str:
+    return f"{{{','.join(elements)}}}"
 
 
-def _gain(move: Transition, weight: StateClass) -> int:
-    """Say by how much this move changes the number of recipients of this weight: -1, 0 or 1."""
-    return (STATE_CLASSES[move.after] is weight) - (STATE_CLASSES[move.before] is weight)
+def _gain(transition: Transition, state_class: StateClass) -> int:
+    """Return by how much a transition changes the number of recipients of this class: -1, 0 or 1."""
+    return (STATE_CLASSES[transition.after] is state_class) - (STATE_CLASSES[transition.before] is state_class)

@@ -1,4 +1,4 @@
-"""Vetting cases: opened for held messages, decided once."""
+"""Vetting cases: open one for each held message, list them, and close each once."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from delivery.records.pipeline.candidates import texts_of
 from delivery.records.schema import STATE_APART
 from delivery.rules.vetting import Finding
 from delivery.rules.worker_deaths import DEATHS_LIMIT
@@ -16,7 +17,7 @@ from delivery.vocabulary import CaseState, MessageType, State
 
 @dataclass(frozen=True, slots=True)
 class HeldMessage:
-    """A held message whose case is not open yet, with the texts that the rules look at."""
+    """A held message that has no case yet, with the texts that the rules check: field name to text."""
 
     message_id: UUID
     vetting_id: UUID
@@ -33,9 +34,12 @@ _UNOPENED = text(f"""
 
 
 def lock_unopened(db: Connection, message_ids: Sequence[UUID]) -> list[HeldMessage]:
-    """Lock those of these messages that are held and have no case, until the transaction ends."""
+    """Lock and return those of these messages that are held and have no case, until the transaction ends.
+
+    Messages that another transaction has locked are left out.
+    """
     return [
-        HeldMessage(row.id, row.vetting_id, {"sender_name": row.sender_name, "subject": row.subject, "body": row.body})
+        HeldMessage(row.id, row.vetting_id, texts_of(row))
         for row in db.execute(_UNOPENED, {"message_ids": list(message_ids)})
     ]
 
@@ -53,14 +57,14 @@ _OPEN = text(f"""
 
 
 def open_case(db: Connection, held: HeldMessage, findings: Iterable[Finding], *, hold: timedelta) -> None:
-    """Open the case of a held message and start its clock: after `hold` it expires undecided."""
+    """Open the case of a held message. After `hold` it expires undecided."""
     found = json.dumps([asdict(finding) for finding in findings])
     db.execute(_OPEN, {"vetting_id": held.vetting_id, "message_id": held.message_id, "findings": found, "hold": hold})
 
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """A vetting case as staff see it."""
+    """A vetting case with its message, as staff see it."""
 
     case_id: UUID
     message_id: UUID
@@ -89,12 +93,12 @@ _ONE_CASE = text(f"{_CASES} WHERE vetting_case.id = :case_id")
 
 
 def open_cases(db: Connection, limit: int) -> list[CaseView]:
-    """List the cases that wait for staff, oldest first."""
+    """Return at most `limit` cases that wait for staff, oldest first."""
     return [_case(row) for row in db.execute(_OPEN_CASES, {"limit": limit})]
 
 
 def find(db: Connection, case_id: UUID) -> CaseView | None:
-    """Find one case, whatever its state."""
+    """Return one case in any state; None when there is no such case."""
     row = db.execute(_ONE_CASE, {"case_id": case_id}).one_or_none()
     return None if row is None else _case(row)
 
@@ -133,14 +137,14 @@ _LOCK_MESSAGE = text("""
 
 @dataclass(frozen=True, slots=True)
 class ClosedCase:
-    """The message whose case was just decided."""
+    """The message of a case that was just closed."""
 
     message_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class CaseDecision:
-    """What somebody decides about a case, and what they say about it."""
+    """The state to close a case with, who decided so, and an optional note."""
 
     state: CaseState
     actor: str
@@ -148,8 +152,8 @@ class CaseDecision:
 
 
 def close(db: Connection, case_id: UUID, decision: CaseDecision) -> ClosedCase | None:
-    """Close an open case with this ruling; None when there is no such case or it is not open any more."""
-    # Messages are locked before all else (records/pipeline/transitions.py).
+    """Close an open case with this decision; None when there is no such case or it is not open any more."""
+    # Messages are locked before any other row (records/pipeline/transitions.py).
     db.execute(_LOCK_MESSAGE, {"case_id": case_id})
     values = {"case_id": case_id, "state": decision.state, "actor": decision.actor, "note": decision.note}
     row = db.execute(_DECIDE, values).one_or_none()
@@ -165,5 +169,5 @@ _OVERDUE = text(f"""
 
 
 def overdue(db: Connection, message_ids: Sequence[UUID]) -> list[UUID]:
-    """Find the open cases of these messages whose time is over."""
+    """Return the open cases of these messages whose time has run out."""
     return list(db.scalars(_OVERDUE, {"message_ids": list(message_ids)}))

@@ -1,1 +1,1 @@
-"""What do readers and operators see? Queries that change nothing."""
+"""What do clients and operators read? Queries that change nothing."""

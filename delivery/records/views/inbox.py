@@ -1,4 +1,4 @@
-"""The letters in an inbox, as their reader sees them."""
+"""The letters in an account's in-app inbox."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 @dataclass(frozen=True, slots=True)
 class InboxView:
-    """A letter in an inbox. `recipient_id` and `delivered_at` place it among the others."""
+    """A letter in an inbox. Inboxes are sorted by `delivered_at` and `recipient_id`."""
 
     recipient_id: int
     message_id: UUID
@@ -33,7 +33,10 @@ _INBOX = text("""
 def inbox(
     db: Connection, account_id: UUID, *, limit: int, before: tuple[datetime, int] | None = None
 ) -> list[InboxView] | None:
-    """Read an inbox, newest first, from the letter before `before` on; None when there is no such account."""
+    """Return at most `limit` letters of an inbox, newest first; None when there is no such account.
+
+    With `before`, return only letters before that position (`delivered_at`, `recipient_id`).
+    """
     if not db.scalar(_ACCOUNT_EXISTS, {"account_id": account_id}):
         return None
     before_at, before_id = before or (None, 0)

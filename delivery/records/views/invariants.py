@@ -1,4 +1,4 @@
-"""What must hold of every row at every committed instant, as questions that answer with the rows at fault."""
+"""Invariants: what must hold for all rows after every commit, each with a query for the rows that violate it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from delivery.vocabulary import CaseState, Channel, Reason, State
 
 _RECENT = timedelta(days=1)
 _RECENT_RECIPIENTS = 100_000
-_GOOD = one_of("recipient.state", [state for state, weight in STATE_CLASSES.items() if weight is StateClass.GOOD])
+_GOOD = one_of("recipient.state", [state for state, kind in STATE_CLASSES.items() if kind is StateClass.GOOD])
 _IS_OPEN = one_of("recipient.state", OPEN_STATES)
-# Each by the partial index of its own (records/schema.py), which one condition on all of them would not find.
+# Each state by its own partial index (records/schema.py). One condition on all states would use none of them.
 _OPEN_ROWS = " UNION ALL ".join(
     f"SELECT message_id FROM recipient WHERE {one_of('state', states)}"
     for states in ([State.ACCEPTED], [State.HELD], WAITING_STATES, [State.CLAIMED])
 )
-# The ids of messages begin with the time at which they were made, so the key finds the recent ones. Those that a
-# client made by itself may not: `--all` looks at every one.
+# Message ids begin with the time at which they were made, so the primary key finds the recent ones. Ids that a client
+# made itself may not begin so: only `--all` checks all of those.
 _SCOPE = f"SELECT id FROM message WHERE id >= CAST(:since AS uuid) UNION SELECT message_id FROM ({_OPEN_ROWS}) AS open"
 _ROWS = f"recipient JOIN ({_SCOPE}) AS scope ON scope.id = recipient.message_id"
 _NAME = "recipient.message_id || ' (recipient ' || recipient.id || ')'"
@@ -31,7 +31,7 @@ _LATE = "clock_timestamp() - CAST(:patience AS interval)"
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """One thing that must hold, what to do where it does not, and the question that answers the rows at fault."""
+    """One thing that must hold, what to do if it does not, and the query for the rows that violate it."""
 
     name: str
     advice: str
@@ -41,19 +41,20 @@ class Invariant:
 
 @dataclass(frozen=True, slots=True)
 class CheckScope:
-    """What is looked at: everything, or what is open or recent; and how late work may be before it is stuck."""
+    """What to check: all messages, or only open and recent ones."""
 
     is_everything: bool = False
     patience: timedelta = timedelta(minutes=10)
+    """How late work may be before it counts as stuck."""
     limit: int = 10
-    """How many rows at fault are named."""
+    """How many of the rows at fault are named."""
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """What came of one invariant: how many rows are at fault, and the first of them by name.
+    """The result of one invariant: how many rows violate it, and the names of the first of them.
 
-    `count` is None when the question was not answered in time.
+    `count` is None when the query failed or took too long.
     """
 
     invariant: Invariant
@@ -61,8 +62,8 @@ class Violation:
     rows: tuple[str, ...] = ()
 
 
-_REPAIR = "No step of Postroom can do this: keep the rows, look for foreign writes or a damaged disk, and report it."
-_LOOK = "Look at it with `postroom why MESSAGE` and at the log of the worker."
+_REPAIR = "No step of Postroom causes this. Keep the rows, check for other writers or a damaged disk, and report it."
+_LOOK = "Run `postroom why MESSAGE` and read the log of the worker."
 
 INVARIANTS = (
     Invariant(
@@ -141,8 +142,8 @@ INVARIANTS = (
         is_about_stuck_work=True,
     ),
     Invariant(
-        "every held message has its vetting case, or is about to",
-        "The step `vet` opens them: is a decide worker alive? `postroom queues` and its log tell.",
+        "every held message has its vetting case, or will have it soon",
+        "The step `vet` opens cases. Check with `postroom queues` and the logs that a decide worker is running.",
         f"""
         SELECT DISTINCT recipient.message_id::text AS name FROM recipient
         WHERE {one_of("state", [State.HELD])} AND changed_at < {_LATE}
@@ -151,7 +152,7 @@ INVARIANTS = (
         is_about_stuck_work=True,
     ),
     Invariant(
-        "no message whose case was decided holds a recipient",
+        "no message with a decided case has a held recipient",
         _REPAIR,
         f"""
         SELECT DISTINCT recipient.message_id::text AS name FROM recipient
@@ -160,8 +161,8 @@ INVARIANTS = (
         """,
     ),
     Invariant(
-        "every idempotency key stands for one message",
-        "The unique index on them is broken: REINDEX it, and see which of the messages was answered.",
+        "every idempotency key belongs to one message",
+        "The unique index on the keys is broken. REINDEX it, and find out which of the messages the client knows.",
         """
         SELECT min(message.id::text) AS name FROM message
         WHERE id >= CAST(:since AS uuid) AND idempotency_key IS NOT NULL
@@ -169,7 +170,7 @@ INVARIANTS = (
         """,
     ),
     Invariant(
-        "nobody waits for more attempts than the schedule has",
+        "no recipient waits for more attempts than the schedule has",
         _REPAIR,
         f"""
         SELECT {_NAME} AS name FROM recipient
@@ -180,7 +181,7 @@ INVARIANTS = (
 )
 
 _BOUNDED = "WITH fault AS ({}) SELECT name, count(*) OVER () AS total FROM fault ORDER BY name LIMIT :limit"
-# The same form as a UUIDv7: 48 bits of milliseconds.
+# In the form of a UUIDv7, which begins with 48 bits of milliseconds.
 _SINCE = text("""
     SELECT CASE WHEN CAST(:is_everything AS boolean) THEN repeat('0', 32)
                 ELSE lpad(to_hex(CAST(recent.began_ms AS bigint)), 12, '0') || repeat('0', 20)
@@ -193,7 +194,10 @@ _SINCE = text("""
 
 
 def ask(db: Connection, scope: CheckScope) -> Iterator[Violation]:
-    """Ask every invariant, one after the other, in the snapshot of this transaction (`engine.snapshot`)."""
+    """Check all invariants and yield the result of each, in the snapshot of this transaction (`database.snapshot`).
+
+    Raises `DBAPIError` when the connection is lost.
+    """
     values = _values(db, scope)
     for each in INVARIANTS:
         try:
@@ -208,6 +212,6 @@ def ask(db: Connection, scope: CheckScope) -> Iterator[Violation]:
 
 
 def _values(db: Connection, scope: CheckScope) -> dict[str, object]:
-    facts = {"is_everything": scope.is_everything, "recent": _RECENT, "recipients": _RECENT_RECIPIENTS}
-    found = db.execute(_SINCE, facts).one()
-    return {"since": found.since, "after": found.after, "patience": scope.patience, "limit": scope.limit}
+    limits = {"is_everything": scope.is_everything, "recent": _RECENT, "recipients": _RECENT_RECIPIENTS}
+    start = db.execute(_SINCE, limits).one()
+    return {"since": start.since, "after": start.after, "patience": scope.patience, "limit": scope.limit}

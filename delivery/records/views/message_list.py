@@ -1,4 +1,4 @@
-"""The list of a client's messages, newest first, a page at a time."""
+"""The list of a client's messages, newest first, page by page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from delivery.vocabulary import Status
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
-    """Which messages of a client: of one status, or accepted at an instant or later; None leaves a question out."""
+    """Which messages of a client to list: by status, and by earliest time of acceptance. None means any."""
 
     client_id: UUID
     status: Status | None = None
@@ -22,7 +22,7 @@ class MessageFilter:
 
 @dataclass(frozen=True, slots=True)
 class ListedMessage(MessageFacts):
-    """A message without its recipients' standings."""
+    """A message with the ids of its recipients, but without their states."""
 
     recipient_ids: Sequence[UUID]
     status: Status
@@ -44,7 +44,10 @@ _MESSAGES = text("""
 def messages(
     db: Connection, wanted: MessageFilter, *, limit: int, before: tuple[datetime, UUID] | None = None
 ) -> list[ListedMessage]:
-    """List at most `limit` of these messages, from the one before `before` on."""
+    """Return at most `limit` of these messages, newest first.
+
+    With `before`, return only messages before that position (`created_at`, id).
+    """
     before_at, before_id = before or (None, None)
     values = {"client_id": wanted.client_id, "status": wanted.status and str(wanted.status), "since": wanted.since}
     rows = db.execute(_MESSAGES, {**values, "before_at": before_at, "before_id": before_id, "limit": limit})

@@ -1,4 +1,4 @@
-"""What clients read of messages: their content, and where their recipients stand."""
+"""Messages as clients and operators read them: their content, and the states of their recipients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from delivery.vocabulary import Channel, MessageType, Reason, State
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where the recipients of one message stand, in the order they were given."""
+    """The states of one message's recipients, in the order in which the client named them."""
 
     standings: tuple[RecipientStatus, ...]
     vetting_id: UUID | None
@@ -42,20 +42,19 @@ _SETTLED_PROGRESS = text(f"""
 
 
 def progress(db: Connection, message_ids: Sequence[UUID], *, settled_only: bool = False) -> dict[UUID, Progress]:
-    """Read where these messages stand; with `settled_only`, leave out those with a recipient still on the move."""
+    """Return the progress of these messages; with `settled_only`, leave out those with a recipient that is moving."""
     statement = _SETTLED_PROGRESS if settled_only else _ANY_PROGRESS
-    standings: dict[UUID, list[RecipientStatus]] = {}
+    recipients: dict[UUID, list[RecipientStatus]] = {}
     vetting_ids: dict[UUID, UUID | None] = {}
     for message_id, account_id, state, reason, vetting_id in db.execute(statement, {"message_ids": list(message_ids)}):
-        standing = RecipientStatus(account_id, State(state), _reason(reason))
-        standings.setdefault(message_id, []).append(standing)
+        recipients.setdefault(message_id, []).append(RecipientStatus(account_id, State(state), _reason(reason)))
         vetting_ids[message_id] = vetting_id
-    return {key: Progress(tuple(value), vetting_ids[key]) for key, value in standings.items()}
+    return {key: Progress(tuple(value), vetting_ids[key]) for key, value in recipients.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class RecipientView:
-    """One recipient as a client or an operator reads it."""
+    """One recipient as operators see it. Clients see a part of it."""
 
     recipient_id: int
     account_id: UUID
@@ -70,18 +69,18 @@ class RecipientView:
 
     @property
     def is_parked(self) -> bool:
-        """Say whether nothing happens to it before somebody releases it."""
+        """Whether nothing happens to it until an operator releases it."""
         return self.due_at is not None and self.due_at - self.changed_at > PARKED / 2
 
     @property
     def standing(self) -> RecipientStatus:
-        """What the reduction needs."""
+        """What the reduction to a message's status needs (`rules/status.py`)."""
         return RecipientStatus(self.account_id, self.state, self.reason)
 
 
 @dataclass(frozen=True, slots=True)
 class MessageFacts:
-    """What a stored message says, and when it was accepted and sent."""
+    """The content of a stored message, and when it was accepted and first reached a recipient."""
 
     message_id: UUID
     sender_name: str
@@ -94,14 +93,14 @@ class MessageFacts:
 
 
 def facts_of(row: Row[Any]) -> dict[str, Any]:
-    """Read the `MessageFacts` from a row of messages, to be given on by name."""
+    """Return the fields of `MessageFacts` in a row of `message`, as keyword arguments."""
     names = ("sender_name", "sender_email", "subject", "body", "created_at", "sent_at")
     return {"message_id": row.id, "type": MessageType(row.type), **{name: getattr(row, name) for name in names}}
 
 
 @dataclass(frozen=True, slots=True)
 class MessageView(MessageFacts):
-    """A stored message with its recipients in the order they were given."""
+    """A stored message with its recipients, in the order in which the client named them."""
 
     client_id: UUID
     vetting_id: UUID | None
@@ -113,8 +112,8 @@ _RECIPIENTS = text("SELECT * FROM recipient WHERE message_id = :message_id ORDER
 
 
 def message(db: Connection, message_id: UUID, *, client_id: UUID | None = None) -> MessageView | None:
-    """Read one message; with `client_id`, another client's message is as missing as one that never was."""
-    # The recipients first: what they show, the message row then knows as well, whatever happens in between.
+    """Return one message; None when there is none, or when it belongs to another client than `client_id`."""
+    # Recipients are read first, so that the message row is at least as new as they are.
     recipients = _recipients(db, message_id)
     row = db.execute(_MESSAGE, {"message_id": message_id}).one_or_none()
     if row is None or client_id not in {None, row.client_id}:
@@ -126,9 +125,9 @@ _REASONS: dict[str | None, Reason] = {str(reason): reason for reason in Reason}
 
 
 def _reason(word: str | None) -> Reason | None:
-    """Read a reason. One that only a later version knows, which runs beside this one for a while, is told as none.
+    """Read a reason. One that only a later version knows, which may run at the same time, is read as None.
 
-    A new state cannot be left out so: it is written by the version after the one that can read it.
+    A state cannot be ignored like this. So a new state is first read by one version, and written by the next.
     """
     return _REASONS.get(word)
 

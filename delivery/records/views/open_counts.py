@@ -1,4 +1,4 @@
-"""What operators count: open recipients by state and channel."""
+"""Counts of open recipients by state and channel, for operators."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ _OPEN_ROWS = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class OpenRows:
-    """How many recipients are in one open state on one channel (none before the decision)."""
+    """Counts of the recipients in one open state on one channel; the channel is None before the decision."""
 
     state: State
     channel: Channel | None
@@ -30,11 +30,11 @@ class OpenRows:
     overdue: int
     next_due_at: datetime
     parked: int = 0
-    """How many of them wait until somebody releases them."""
+    """How many of them are parked until an operator releases them."""
 
 
 def open_rows(db: Connection) -> list[OpenRows]:
-    """Count the recipients that are not settled."""
+    """Return the counts of all open recipients, in the order of state and channel."""
     return [
         OpenRows(
             State(row.state),

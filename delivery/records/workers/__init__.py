@@ -1,1 +1,1 @@
-"""Which workers are alive? Their registry, their locks, and the deaths counted against what they worked on."""
+"""Which workers are alive? Their registry, their locks, and the crashes counted against what they worked on."""

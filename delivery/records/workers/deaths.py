@@ -1,4 +1,4 @@
-"""Dead workers: what their sweeps were trying, what they died of, and when they can be forgotten."""
+"""Crashed workers: mark them as dead, count the crash against what they worked on, park poison and release it."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -10,7 +10,7 @@ from delivery.rules.retry import PARKED
 from delivery.rules.worker_deaths import DEATHS_LIMIT
 from delivery.vocabulary import CaseState, Reason, State
 
-# What is parked is due in a hundred years; nothing else is due later than in a few days.
+# Parked rows are due in a hundred years. All others are due within days.
 _IS_PARKED = f"due_at > clock_timestamp() + INTERVAL '{PARKED.days // 2} days'"
 _BEGIN = text("UPDATE worker SET trying = trying || CAST(:message_ids AS uuid[]) WHERE id = :worker_id")
 _END = text("""
@@ -20,16 +20,16 @@ _END = text("""
 
 
 def begin_trying(db: Connection, worker_id: UUID, message_ids: Sequence[UUID]) -> None:
-    """Note that the sweep of this worker begins to work on these messages. Bells note nothing."""
+    """Record that the sweep of this worker begins to process these messages. Work from bells is not recorded."""
     db.execute(_BEGIN, {"worker_id": worker_id, "message_ids": list(message_ids)})
 
 
 def end_trying(db: Connection, worker_id: UUID, message_ids: Sequence[UUID]) -> None:
-    """Note that it survived."""
+    """Record that the sweep of this worker has processed these messages without a crash."""
     db.execute(_END, {"worker_id": worker_id, "message_ids": list(message_ids)})
 
 
-_LAST_TRIED = text("SELECT trying FROM worker WHERE id = :worker_id FOR UPDATE")
+_TRYING = text("SELECT trying FROM worker WHERE id = :worker_id FOR UPDATE")
 _COUNT = text(f"""
     WITH locked AS MATERIALIZED (
         SELECT id FROM message
@@ -57,21 +57,21 @@ _MARK = text("""
 
 
 def mark_dead(db: Connection, worker_id: UUID) -> set[UUID]:
-    """Mark this worker as dead and count its death against what its sweep was trying.
+    """Mark this worker as dead, and count its crash against the messages that its sweep was processing.
 
-    Answers the messages that are parked for it.
+    Returns the messages that are parked because of it.
     """
-    tried = db.scalar(_LAST_TRIED, {"worker_id": worker_id}) or []
-    parked = db.scalars(_COUNT, {"message_ids": tried, "parked": PARKED}).all() if tried else []
+    trying = db.scalar(_TRYING, {"worker_id": worker_id}) or []
+    parked_ids = db.scalars(_COUNT, {"message_ids": trying, "parked": PARKED}).all() if trying else []
     db.execute(_MARK, {"worker_id": worker_id})
-    return set(parked)
+    return set(parked_ids)
 
 
 _DELETE_WORKER = text("DELETE FROM worker WHERE id = :worker_id")
 
 
 def delete_worker(db: Connection, worker_id: UUID) -> None:
-    """Forget a dead worker of which nothing is left."""
+    """Delete a crashed worker that has no open attempts any more."""
     db.execute(_DELETE_WORKER, {"worker_id": worker_id})
 
 
@@ -85,7 +85,7 @@ _RELEASE_RECIPIENTS = text(f"""
 
 
 def release(db: Connection, message_id: UUID) -> int:
-    """Let what is parked of this message be tried again, at once; answer how many recipients that are."""
+    """Make the parked recipients of this message due now, and reset its crash counts. Return how many they are."""
     db.execute(_RELEASE_MESSAGE, {"message_id": message_id})
     return db.execute(_RELEASE_RECIPIENTS, {"message_id": message_id}).rowcount
 
@@ -100,5 +100,5 @@ _OPEN_PARKED = text(
 
 
 def parked(db: Connection, limit: int) -> list[UUID]:
-    """List messages of which something is parked."""
+    """Return at most `limit` messages that have parked recipients."""
     return list(db.scalars(_OPEN_PARKED, {"limit": limit}))

@@ -1,6 +1,6 @@
-"""Who lives: a worker holds an advisory lock on a connection of its own, and PostgreSQL knows at once when it is gone.
+"""Worker locks: each worker holds an advisory lock, which PostgreSQL releases as soon as the worker crashes.
 
-A free lock is suspicion and no proof: after PostgreSQL began anew all of them are free.
+A released lock only suggests a crash: a restart of PostgreSQL releases all of them.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from sqlalchemy import Connection, text
 from delivery.records.database import DATABASE_UNAVAILABLE, Database
 from delivery.records.workers.registry import WorkerIdentity
 
-_TAKE = text("SELECT pg_try_advisory_lock(:key)")
-_STILL = text("SELECT 1")
-# A key of 64 bits is shown as two halves, classid and objid, with objsubid 1.
-_ABSENT = text("""
+_LOCK = text("SELECT pg_try_advisory_lock(:key)")
+_PING = text("SELECT 1")
+# pg_locks shows a key of 64 bits as two halves, classid and objid, with objsubid 1.
+_MISSING = text("""
     SELECT id, host, died_at, died_at < clock_timestamp() - INTERVAL '1 minute' AS is_long_dead FROM worker
     WHERE lock_key IS NOT NULL AND NOT EXISTS (
         SELECT FROM pg_locks
@@ -31,13 +31,13 @@ _ABSENT = text("""
 
 @dataclass(frozen=True, slots=True)
 class MissingWorker:
-    """A worker that does not hold its lock."""
+    """A worker that does not hold its lock. `died_at` is when it was marked as dead, None before."""
 
     worker_id: UUID
     host: str
     died_at: datetime | None
     is_long_dead: bool
-    """Say whether it was found dead more than a minute ago, so that nothing of it can still come to light."""
+    """Whether it was marked as dead more than a minute ago, so that no open attempt of it can still appear."""
 
 
 class WorkerLock:
@@ -50,33 +50,34 @@ class WorkerLock:
         self._since = monotonic()
 
     def hold(self) -> float:
-        """Make sure that the lock is held, and answer for how many seconds it has been.
+        """Make sure that the lock is held, and return the seconds since it was taken, or since the last try to take it.
 
-        Raises one of `STORE_UNAVAILABLE`; ask again soon then, so that nobody takes this worker for dead.
+        Raises one of `DATABASE_UNAVAILABLE`. Then call it again soon, before another worker marks this one as dead.
         """
         try:
-            self._take() if self._connection is None else self._connection.execute(_STILL)
+            self._take() if self._connection is None else self._connection.execute(_PING)
         except DATABASE_UNAVAILABLE:
             self.release()
             raise
         return monotonic() - self._since
 
     def release(self) -> None:
-        """Give up the lock and its connection."""
+        """Release the lock and close its connection."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            # Not back into a pool: the lock belongs to the session.
+            # It must not return to the pool, because the lock belongs to the session.
             connection.invalidate()
             connection.close()
 
     def _take(self) -> None:
         self._connection = self._database.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._since = monotonic()
-        if not self._connection.scalar(_TAKE, {"key": self._key}):
-            # A session of ours that was cut off is still there; it ends within seconds, and we ask again.
+        if not self._connection.scalar(_LOCK, {"key": self._key}):
+            # An earlier session of this worker, whose connection broke, still holds it. It ends within seconds, and the
+            # next call tries again.
             self.release()
 
 
 def missing_workers(db: Connection) -> Sequence[MissingWorker]:
-    """List the workers that should hold a lock and do not. Workers of versions without locks are never listed."""
-    return [MissingWorker(row.id, row.host, row.died_at, bool(row.is_long_dead)) for row in db.execute(_ABSENT)]
+    """Return the registered workers that do not hold their lock. Workers of versions without locks are left out."""
+    return [MissingWorker(row.id, row.host, row.died_at, bool(row.is_long_dead)) for row in db.execute(_MISSING)]

@@ -1,4 +1,4 @@
-"""The table of workers: who is alive, since when, and what each consumes."""
+"""The registry of workers: which are running, since when, and which queues each consumes."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,12 +6,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-# Whoever reports lives: one that was taken for dead, on a host that was cut off, is so no longer.
-_SEEN = text("""
+# A worker that sends a heartbeat is alive, even if it was marked as dead while its host was disconnected.
+_HEARTBEAT = text("""
     INSERT INTO worker (id, host, pid, queues, lock_key) VALUES (:worker_id, :host, :pid, :queues, :lock_key)
     ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp(), died_at = NULL
 """)
-_FORGET = text("DELETE FROM worker WHERE id = :worker_id OR seen_at < clock_timestamp() - INTERVAL '1 day'")
+_DEREGISTER = text("DELETE FROM worker WHERE id = :worker_id OR seen_at < clock_timestamp() - INTERVAL '1 day'")
 _KNOWN = text("SELECT EXISTS (SELECT FROM worker WHERE id = :worker_id)")
 _ALIVE = text("""
     SELECT host, pid, queues, started_at, seen_at FROM worker
@@ -21,7 +21,7 @@ _ALIVE = text("""
 
 @dataclass(frozen=True, slots=True)
 class WorkerIdentity:
-    """Who a worker process is."""
+    """A worker process: its id, its host and process id, and the queues that it consumes."""
 
     worker_id: UUID
     host: str
@@ -30,13 +30,13 @@ class WorkerIdentity:
 
     @property
     def lock_key(self) -> int:
-        """The key of the advisory lock that this worker holds while it lives: the first half of its id."""
+        """The key of the advisory lock that this worker holds while it runs: the first half of its id."""
         return int.from_bytes(self.worker_id.bytes[:8], signed=True)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerView:
-    """A worker that was seen lately."""
+    """A worker that sent a heartbeat recently."""
 
     host: str
     pid: int
@@ -46,22 +46,22 @@ class WorkerView:
 
 
 def heartbeat(db: Connection, worker: WorkerIdentity) -> None:
-    """Say that this worker is alive now."""
-    facts = {"worker_id": worker.worker_id, "host": worker.host, "pid": worker.pid, "queues": list(worker.queues)}
-    db.execute(_SEEN, {**facts, "lock_key": worker.lock_key})
+    """Register this worker, or record that it is alive now."""
+    values = {"worker_id": worker.worker_id, "host": worker.host, "pid": worker.pid, "queues": list(worker.queues)}
+    db.execute(_HEARTBEAT, {**values, "lock_key": worker.lock_key})
 
 
 def deregister(db: Connection, worker: WorkerIdentity) -> None:
-    """Say that this worker stops, and forget those that vanished without saying so a day ago."""
-    db.execute(_FORGET, {"worker_id": worker.worker_id})
+    """Delete this worker, and those without a heartbeat for more than a day."""
+    db.execute(_DEREGISTER, {"worker_id": worker.worker_id})
 
 
 def is_known(db: Connection, worker_id: UUID) -> bool:
-    """Say whether this worker is remembered, alive or dead."""
+    """Check whether this worker is in the registry, alive or dead."""
     return bool(db.scalar(_KNOWN, {"worker_id": worker_id}))
 
 
 def workers(db: Connection, *, within: timedelta) -> list[WorkerView]:
-    """List the workers seen within this time."""
+    """Return the workers that sent a heartbeat within this time and are not marked as dead, oldest first."""
     rows = db.execute(_ALIVE, {"within": within})
     return [WorkerView(row.host, row.pid, tuple(row.queues), row.started_at, row.seen_at) for row in rows]
