@@ -58,7 +58,7 @@ def watches(context: StepContext, settings: Settings) -> Iterator[Callable[..., 
             database = open_database(settings, connections=1)
             stack.callback(database.dispose)
             monitor = LivenessMonitor(context, identity(worker_id), database, settled_after_s=settled_after_s)
-            stack.callback(monitor._presence.release)
+            stack.callback(monitor._lock.release)
             return monitor
 
         yield make
