@@ -134,5 +134,5 @@ def _shown(group: ProcessGroup, command: str) -> dict[str, Any]:
 
 
 def _set_aside(doctor: dict[str, Any]) -> list[str]:
-    (line,) = [each for each in doctor["checks"] if each["name"] == "nothing is set aside"]
+    (line,) = [each for each in doctor["checks"] if each["name"] == "nothing is parked"]
     return list(line["rows"])
