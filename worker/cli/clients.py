@@ -188,8 +188,8 @@ def _describe_replaced(replaced: int, name: str, overlap: timedelta) -> str:
         return f"{old} cannot be used any more. The program must use the new one now."
     until = datetime.now(UTC) + overlap
     return (
-        f"{old} can be used until {until:%Y-%m-%d %H:%M} UTC, which is in {span(overlap)}, or until an earlier end. "
-        "The program must use the new one by then. To end one at once: postroom clients revoke PREFIX"
+        f"{old} can be used until {until:%Y-%m-%d %H:%M} UTC, which is in {span(overlap)}, or until an earlier end; "
+        "the program must use the new one by then. To end one at once: postroom clients revoke PREFIX"
     )
 
 
