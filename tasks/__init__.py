@@ -1,1 +1,1 @@
-"""The steps: one file for each, and the doorbell by which they hand on to each other."""
+"""The steps, one file for each, and the doorbell by which one step starts the next."""

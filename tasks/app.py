@@ -1,4 +1,4 @@
-"""The Celery application: settings whose reasons were measured (DESIGN.md section 5), and nothing on import."""
+"""Make the Celery application, with settings whose reasons were measured. Importing this module opens nothing."""
 
 from celery import Celery
 from kombu.entity import Queue
@@ -11,15 +11,16 @@ from tasks.broker.client import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S
 def make_app(settings: Settings) -> Celery:
     """Make the Celery application of this process. It connects when it is first used."""
     app = Celery("postroom", broker=celery_url(settings), set_as_current=False, backend=None)
-    # Names of queues only: after FLUSHALL a named exchange has lost its bindings and drops every bell silently. Fresh
-    # for each application: Celery writes its default exchange into them, and publishes without one all the same.
+    # Queues without an exchange: after FLUSHALL a named exchange has lost its bindings and drops every bell silently.
+    # New objects for each application, because Celery writes its default exchange into them. It publishes without one
+    # all the same.
     queues = [Queue(name) for name in QueueName]  # type: ignore[no-untyped-call] # kombu ships no types
     app.conf.update({**_CONFIGURATION, "task_queues": queues})
     return app
 
 
 def celery_url(settings: Settings) -> str:
-    """Give the broker's address in Celery's spelling, which names a socket `redis+socket://`."""
+    """Return the broker's address as Celery writes it, with `redis+socket://` for a unix socket."""
     url = settings.broker_url.get_secret_value()
     if url.startswith("unix://"):
         return url.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")
@@ -33,24 +34,24 @@ _CONFIGURATION = {
     "task_serializer": "json",
     "accept_content": ["json"],
     "enable_utc": True,
-    # The row is the job, so acknowledging a bell protects nothing: 9 Redis commands a task become 1.
+    # The row is the job, so acknowledging a bell protects nothing. Without it, 9 Redis commands per task become 1.
     "broker_transport_options": {
         "ack_emulation": False,
-        "socket_timeout": SOCKET_TIMEOUT_S,  # Above the one second that BRPOP blocks.
+        "socket_timeout": SOCKET_TIMEOUT_S,  # More than the second for which BRPOP blocks.
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "health_check_interval": 5,
         "socket_keepalive": True,
-        # A push fails at once while the broker is away; kombu would go on trying for 6 s with every bell behind it.
+        # A push fails at once while the broker is away. kombu would retry for 6 s, and every bell would wait behind it.
         "max_retries": 0,
         "priority_steps": [0],
         "client_name": "postroom",
     },
     "task_acks_late": True,
-    # A publish may raise and have happened; the sweep repairs both, a repeated publish neither.
+    # A publish that raised may have happened all the same. The sweep covers both cases; a retry covers neither.
     "task_publish_retry": False,
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
-    # A full or read-only Redis is a channel error; without this the worker ends for good.
+    # A full or read-only Redis is a channel error. Without this the worker stops and does not reconnect.
     "broker_channel_error_retry": True,
     "broker_pool_limit": 2,
     "worker_prefetch_multiplier": 2,
@@ -58,7 +59,7 @@ _CONFIGURATION = {
     "worker_send_task_events": False,
     "worker_detect_quorum_queues": False,
     "worker_disable_rate_limits": True,
-    # True would cut a mail off in the middle for a blink of Redis.
+    # True would interrupt a mail whenever the connection to Redis is lost for a moment.
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "worker_hijack_root_logger": False,
     "worker_redirect_stdouts": False,

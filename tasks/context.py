@@ -1,4 +1,4 @@
-"""What a step may reach. It is handed in, so that a test can hand in something else."""
+"""The collaborators of a step. They are passed in, so that a test can pass fakes."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from tasks.concurrency.isolation_gate import IsolationGate
 
 
 def apply_unknown_policy(outcome: Outcome, settings: Settings) -> Outcome:
-    """Say that a mail of unknown outcome waits for staff, where the settings want it so."""
+    """Return the outcome, parked if it is unknown and the setting `unknown_policy` is `hold`."""
     is_held = outcome.kind is OutcomeKind.UNKNOWN and settings.unknown_policy == "hold"
     return replace(outcome, is_parked=True) if is_held else outcome
 
@@ -29,7 +29,7 @@ class Sender(Protocol):
     """A channel that needs a network."""
 
     def send(self, claimed: ClaimedDelivery) -> Outcome:
-        """Try once to deliver this letter. Never raises for what the other side does."""
+        """Try once to deliver to this recipient. Never raises for what the relay does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class StepContext:
     senders: Mapping[Channel, Sender] = field(default_factory=dict)
     jitter: Callable[[], float] = random.random
     worker_id: UUID = field(default_factory=uuid4)
-    """Who works here. Its random first half is in every claim and is the key of its lock, so it is no UUIDv7."""
+    """The id of this worker. Its random first half is in every claim and is the key of its lock, so it is no UUIDv7."""
     journal: AttemptJournal = field(default_factory=NoJournal)
     claim_commits: GroupCommit[Sequence[int], list[ClaimedDelivery]] = field(default_factory=GroupCommit)
-    """Where runs of `deliver` claim together."""
+    """Commits the claims of several runs of `deliver` together."""
     outcome_commits: GroupCommit[Sequence[Transition], set[int]] = field(default_factory=GroupCommit)
-    """Where they record outcomes together."""
+    """Commits their outcomes together."""
     fan_out: FanOut = field(default_factory=FanOut)
     isolation_gate: IsolationGate = field(default_factory=IsolationGate)
-    """Where `deliver` works beside others, or alone."""
+    """Lets runs of `deliver` work concurrently, or one of `deliver_isolated` alone."""

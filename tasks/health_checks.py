@@ -1,4 +1,4 @@
-"""The check-up of a live system: every invariant of its rows, its workers and its broker."""
+"""Check a live system: every invariant of its rows, then its workers and its broker."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from delivery.records.views.invariants import CheckScope, Violation
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerView
 from delivery.settings import Settings
-from tasks.broker.queue_depth import look
+from tasks.broker.queue_depth import read_queues
 from tasks.lanes import LANES
 
 _SEEN_WITHIN = timedelta(seconds=15)
 
 
 class Severity(StrEnum):
-    """How one line of the check-up came out."""
+    """The result of one check: it holds, an operator should look at it, or it is violated."""
 
     OK = "ok"
     WARNING = "warning"
@@ -28,7 +28,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing that was checked: what must hold, and where it does not the rows at fault and what to do."""
+    """What one check found: what must hold; where it does not, the rows at fault and what to do.
+
+    `count` is None when the check was not finished, or when it is about no rows.
+    """
 
     severity: Severity
     name: str
@@ -38,40 +41,44 @@ class CheckResult:
 
 
 def check(settings: Settings, database: Database, scope: CheckScope, *, timeout: timedelta) -> list[CheckResult]:
-    """Check everything, read-only. Raises one of `STORE_UNAVAILABLE` when the database cannot be asked."""
+    """Check everything, read-only. Raises one of `DATABASE_UNAVAILABLE` when the database does not answer."""
     with snapshot(database, timeout=timeout) as db:
         workers = registry.workers(db, within=_SEEN_WITHIN)
         violations = list(invariants.ask(db, scope))
         parked = deaths.parked(db, scope.limit)
     lanes = list(_lanes(workers))
     broker = _broker(settings)
-    return [*(_line(each, [*lanes, broker]) for each in violations), _parked(parked), *lanes, broker]
+    return [*(_result(each, [*lanes, broker]) for each in violations), _parked(parked), *lanes, broker]
 
 
-def _line(violation: Violation, living: Sequence[CheckResult]) -> CheckResult:
+def _result(violation: Violation, parts: Sequence[CheckResult]) -> CheckResult:
     invariant = violation.invariant
     if violation.count == 0:
         return CheckResult(Severity.OK, invariant.name)
     if violation.count is None:
-        advice = "It was not answered in time: give --timeout, or ask when the database is less busy."
+        advice = "The query took too long: raise --timeout, or check when the database is less busy."
         return CheckResult(Severity.FAULT, invariant.name, None, (), advice)
-    return CheckResult(Severity.FAULT, invariant.name, violation.count, violation.rows, _advice(invariant, living))
+    return CheckResult(Severity.FAULT, invariant.name, violation.count, violation.rows, _advice(invariant, parts))
 
 
-def _advice(invariant: invariants.Invariant, living: Sequence[CheckResult]) -> str:
-    """Say what to do; where work is stuck, begin with the likely reason: a part that is not there."""
+def _advice(invariant: invariants.Invariant, parts: Sequence[CheckResult]) -> str:
+    """Return what to do. Where work is stuck, the likely reason comes first: a worker or broker that is not there."""
     if not invariant.is_about_stuck_work:
         return invariant.advice
-    missing = [each.name for each in living if each.severity is not Severity.OK]
-    likely = f"Likely because this does not hold: {'; '.join(missing)}." if missing else "All parts are alive."
+    missing = [each.name for each in parts if each.severity is not Severity.OK]
+    likely = (
+        f"Likely because this does not hold: {'; '.join(missing)}."
+        if missing
+        else "All workers and the broker are alive."
+    )
     return f"{likely} {invariant.advice}"
 
 
 def _parked(message_ids: Sequence[UUID]) -> CheckResult:
-    sentence = "nothing is set aside"
+    sentence = "nothing is parked"
     if not message_ids:
         return CheckResult(Severity.OK, sentence)
-    advice = "Mend the cause that `postroom why MESSAGE` tells, then `postroom release MESSAGE`."
+    advice = "Remove the cause that `postroom why MESSAGE` shows, then run `postroom release MESSAGE`."
     return CheckResult(Severity.WARNING, sentence, len(message_ids), tuple(map(str, message_ids)), advice)
 
 
@@ -83,15 +90,19 @@ def _lanes(workers: Sequence[WorkerView]) -> Iterator[CheckResult]:
             CheckResult(Severity.OK, sentence)
             if is_alive
             else CheckResult(
-                Severity.FAULT, sentence, None, (), f"Start one: `postroom worker {name}`; its log says why it ended."
+                Severity.FAULT,
+                sentence,
+                None,
+                (),
+                f"Start one: `postroom worker {name}`. The log of the last one shows why it stopped.",
             )
         )
 
 
 def _broker(settings: Settings) -> CheckResult:
     sentence = "the broker answers"
-    if not settings.bell or look(settings) is not None:
+    if not settings.bell or read_queues(settings) is not None:
         return CheckResult(Severity.OK, sentence)
     return CheckResult(
-        Severity.WARNING, sentence, None, (), "Without it everything is delivered, only later. Is BROKER_URL right?"
+        Severity.WARNING, sentence, None, (), "Without it everything is delivered, only later. Check BROKER_URL."
     )

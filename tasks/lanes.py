@@ -1,4 +1,4 @@
-"""The lanes: which queues a worker process serves, and on what kind of pool."""
+"""Define the lanes: which queues a worker process serves, and on what kind of pool."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from delivery.vocabulary import QueueName
 from tasks.queues import DIRECT_SENDS
 
 THREADS = "threads"
-# While some talk to the relay, others claim the next recipients or record outcomes, and hold none of its lines. With
-# one hand for each line a sixth of the lines lay idle at a relay that takes 50 ms for a mail (measured).
-_HANDS_A_LINE = 1.25
+# While some threads talk to the relay, others claim recipients or record outcomes, and hold no SMTP connection. With
+# one thread per connection, a sixth of the connections were idle at a relay that takes 50 ms for a mail (measured).
+_THREADS_PER_CONNECTION = 1.25
 
 
 class LaneName(StrEnum):
@@ -24,23 +24,23 @@ class LaneName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What one worker process serves. Steps that compute run one at a time (`solo`), steps that wait on `threads`."""
+    """What one worker process serves. Steps that compute run one at a time (`solo`), steps that send on `threads`."""
 
     queues: tuple[QueueName, ...]
     pool: str
 
     @property
     def bell_queues(self) -> tuple[QueueName, ...]:
-        """The queues that Celery consumes: all but the letterbox of direct sends, which a reader empties."""
+        """The queues that Celery consumes: all but that of direct sends, which has a reader of its own."""
         return tuple(name for name in self.queues if name is not DIRECT_SENDS)
 
     def concurrency(self, settings: Settings) -> int:
-        """How many steps run at once in one process."""
-        return ceil(settings.smtp_concurrency * _HANDS_A_LINE) if self.pool == THREADS else 1
+        """Return how many steps run at once in one process."""
+        return ceil(settings.smtp_concurrency * _THREADS_PER_CONNECTION) if self.pool == THREADS else 1
 
 
 LANES: Mapping[LaneName, Lane] = {
-    # What is taken in here is decided next, in the same process, and neither waits for a network.
+    # A direct send that is stored here is decided next, in the same process. Neither step waits for a network.
     LaneName.DECIDE: Lane((QueueName.ACCEPT, QueueName.DECIDE, QueueName.VETTING), "solo"),
     LaneName.SMTP: Lane((QueueName.DELIVER_SMTP,), THREADS),
 }

@@ -1,4 +1,4 @@
-"""What every step has around it: ids are read strictly, and a row that a step breaks on is set aside."""
+"""Run a step on the ids of a bell or of the sweep, and postpone the rows that it fails on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,24 +27,24 @@ _log = structlog.get_logger()
 _BIGINT_LIMIT = 2**63
 
 
-class StepFailed(Exception):  # noqa: N818 - it says what happened, and it was dealt with
-    """A step broke for a reason of our own; the rows it broke on are set aside and logged."""
+class StepFailed(Exception):  # noqa: N818 - a fact about the step; its rows are postponed already
+    """A step failed for a reason of our own; the rows it failed on are logged and postponed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[Id]):
-    """A step with what surrounds it: how ids are read from a bell, and how a row is set aside."""
+    """A step, with how its ids are read from a bell and how its rows are postponed."""
 
     name: str
-    """What logs call this step."""
+    """The name of this step in logs."""
     function: Callable[[StepContext, Sequence[Id]], None]
     read_id: Callable[[object], Id | None]
     postpone: Callable[..., None]
     shared_queue: QueueName | None = None
-    """Set where a step waits for a network: the ids of a bell from this queue are shared among the worker's hands."""
+    """Set if the step waits for a network: the ids of a bell from this queue are shared among the worker's threads."""
 
     def run_bell(self, context: StepContext, ids: object) -> None:
-        """Run the step for the ids of a bell. A bell is nobody's word: what is not an id in it has no effect."""
+        """Run the step on the ids of a bell. Bells are untrusted: invalid ids are logged and skipped."""
         crash_here(CrashPoint.BELL_HEARD)
         items = ids if isinstance(ids, list | tuple) else []
         known = [each for each in map(self.read_id, items) if each is not None]
@@ -57,9 +57,9 @@ class Step(Generic[Id]):
             context.doorbell.ring(StepName.DELIVER, self.shared_queue, left)
 
     def run(self, context: StepContext, ids: Sequence[Id]) -> None:
-        """Run the step; when it breaks, find out on which rows, and set those aside.
+        """Run the step. When it fails, run it on each row alone, postpone the rows it fails on, and raise `StepFailed`.
 
-        Raises `StepFailed` then. While the database is away its error is raised and the rows simply stay due.
+        While the database does not answer, its error is raised and the rows stay due.
         """
         if not ids:
             return
@@ -72,16 +72,16 @@ class Step(Generic[Id]):
                 self._run_one_by_one(context, ids)
             else:
                 self._postpone(context, ids, error)
-                raise StepFailed(f"{self.name} broke on {ids[0]}, which is set aside.") from error
+                raise StepFailed(f"{self.name} failed on {ids[0]}, which is postponed.") from error
 
     def _attempt(self, context: StepContext, ids: Sequence[Id]) -> None:
-        """Run the step for ids of a bell; how it ends is nothing to the rest, and nothing that Celery need tell."""
+        """Run the step on ids of a bell. Raise no error that is logged already: Celery would log it again."""
         try:
             self.run(context, ids)
         except StepFailed:
-            return  # It has been logged and set aside.
+            return  # It is logged, and the rows are postponed.
         except DATABASE_UNAVAILABLE as error:
-            _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep asks again")
+            _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep tries again")
 
     def _run_one_by_one(self, context: StepContext, ids: Sequence[Id]) -> None:
         failed = 0
@@ -91,7 +91,7 @@ class Step(Generic[Id]):
             except StepFailed:
                 failed += 1
         if failed:
-            raise StepFailed(f"{self.name} broke on {failed} of {len(ids)} rows, which are set aside.")
+            raise StepFailed(f"{self.name} failed on {failed} of {len(ids)} rows, which are postponed.")
 
     def _postpone(self, context: StepContext, ids: Sequence[Id], error: Exception) -> None:
         _log.error("step_failed", step=self.name, error=type(error).__name__, ids=[str(each) for each in ids])
@@ -117,13 +117,13 @@ DELIVER_ISOLATED = Step("deliver_alone", deliver_isolated, _read_recipient_id, d
 EXPIRE_LEASES = Step("lapse", expire_leases, _read_recipient_id, due.postpone_recipients)
 
 STEPS: Mapping[StepName, Step[Any]] = {StepName.DECIDE: DECIDE, StepName.VET: VET, StepName.DELIVER: DELIVER}
-"""The steps that have bells. The others follow the clock alone, and only the sweep starts them."""
+"""The steps that have bells. The sweep alone starts the others, when they are due."""
 
 
 def register(app: Celery, context: StepContext) -> None:
-    """Make every step that has bells a task of this application, working in this office."""
+    """Register every step that has bells as a Celery task, with this context."""
     for name, step in STEPS.items():
-        # Celery shares tasks between all applications of a process unless told otherwise, and so this office's.
+        # By default Celery shares tasks, and so this context, between all applications of a process.
         app.task(_task(step, context), name=name, shared=False)
 
 

@@ -1,9 +1,9 @@
-"""Make .venv ready from the hashed lock, with nothing but Python 3.11 and its pip.
+"""Install Postroom into .venv from the hashed lock, with only Python 3.11 and its pip.
 
     python3 tools/bootstrap.py         # what `make up` needs
     python3 tools/bootstrap.py --dev   # and what the tests and checks need
 
-A second call with nothing changed ends at once. Only the standard library is imported here.
+A second call without changes ends at once. This file imports only the standard library.
 """
 
 import argparse
@@ -25,14 +25,14 @@ _OURS = [str(ROOT / name) for name in ("api_stub", "delivery", "tasks", "worker"
 
 
 def main() -> None:
-    """Install what the chosen lock names, unless that very lock is installed already."""
-    if sys.version_info < (3, 11):  # noqa: UP036 - it is this file that tells people so
+    """Install what the chosen lock names, unless it is installed already."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - this check is for people with an older one
         sys.exit(f"Postroom needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: make PYTHON=python3.11")
-    parser = argparse.ArgumentParser(description="Make .venv ready from the hashed lock.")
+    parser = argparse.ArgumentParser(description="Install Postroom into .venv from the hashed lock.")
     parser.add_argument("--dev", action="store_true", help="install what tests and checks need as well")
     lock = ROOT / ("requirements-dev.lock" if parser.parse_args().dev else "requirements.lock")
     VENV.mkdir(exist_ok=True)
-    with (VENV / "bootstrap.guard").open("w") as guard:  # Two makes at once take turns.
+    with (VENV / "bootstrap.guard").open("w") as guard:  # When two makes run at once, the second waits.
         fcntl.flock(guard, fcntl.LOCK_EX)
         if not _is_installed(lock):
             _install(lock)
@@ -40,9 +40,9 @@ def main() -> None:
 
 
 def _is_installed(lock: Path) -> bool:
-    """Say whether .venv holds this lock, or the development lock, which holds all of the other."""
-    held = STAMP.read_text(encoding="ascii") if STAMP.exists() else ""
-    return PYTHON.exists() and held in {_fingerprint(lock), _fingerprint(ROOT / "requirements-dev.lock")}
+    """Return whether .venv holds this lock, or the development lock, which includes the other."""
+    installed = STAMP.read_text(encoding="ascii") if STAMP.exists() else ""
+    return PYTHON.exists() and installed in {_fingerprint(lock), _fingerprint(ROOT / "requirements-dev.lock")}
 
 
 def _fingerprint(lock: Path) -> str:
@@ -61,30 +61,30 @@ def _install(lock: Path) -> None:
     _run([*install, "--require-hashes", "-r", str(lock)])
     _say("[3/4] installing Postroom itself")
     _run([*install, "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
-    # Where PYTHONDONTWRITEBYTECODE is set each process would do it again: 2 s of CPU and 13 MiB (measured).
+    # Where PYTHONDONTWRITEBYTECODE is set, each process would compile again: 2 s of CPU and 13 MiB (measured).
     _say("[4/4] compiling to bytecode")
     packages_folder = sysconfig.get_path("purelib", "venv", {"base": str(VENV)})
-    # A package may hold a file that this Python cannot read and that nobody imports: that is no failure.
+    # A package may hold a file that this Python cannot compile and no program imports. That is no failure.
     subprocess.run([str(PYTHON), "-m", "compileall", "-qq", "-j", "0", packages_folder, *_OURS], check=False)
 
 
 def _installer() -> list[str]:
-    """Give the command that installs into .venv: uv where it runs, else the pip that started this."""
+    """Return the command that installs into .venv: uv where it runs, else the pip of this Python."""
     pip = [sys.executable, "-m", "pip", "--python", str(PYTHON), "install", "--quiet", "--disable-pip-version-check"]
     if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode:
         sys.exit("This Python has no pip. On Debian or Ubuntu: sudo apt install python3-pip")
     fetched = subprocess.run([*pip, "--require-hashes", "-r", str(UV_LOCK)], check=False, stderr=subprocess.DEVNULL)
     if fetched.returncode:
-        _say("      (uv cannot be had here; pip does it alone, which takes a minute)")
+        _say("      (uv is not available here; pip installs instead, which takes a minute)")
         return pip
     return [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--python", str(PYTHON)]
 
 
 def _run(command: list[str]) -> None:
-    # uv brings its own root certificates; behind a TLS proxy only the system's are right (measured: UnknownIssuer).
+    # uv brings its own root certificates. Behind a TLS proxy only the system's are right (measured: UnknownIssuer).
     environment = {**os.environ, "UV_SYSTEM_CERTS": "1"}  # noqa: TID251 - runs before there are settings
     if subprocess.run(command, check=False, env=environment).returncode:
-        sys.exit(f"Could not install. This command failed, its reason stands above:\n  {' '.join(command)}")
+        sys.exit(f"Could not install. This command failed; its output is above:\n  {' '.join(command)}")
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Keep docs/decisions/README.md in step with the decisions beside it.
+"""Write docs/decisions/README.md from the decisions beside it.
 
 python -m tools.decisions_index          # write the index
 python -m tools.decisions_index --check  # fail when the index differs or a decision breaks a rule of its form
@@ -27,7 +27,7 @@ _FIELDS = {
 }
 _REQUIRED = ("Status", "Date")
 _SECTIONS = ["Context", "Decision", "Consequences"]
-# What the later decision says, and the status of the earlier one that answers it.
+# The field of the later decision, and the status that the earlier one must have.
 _PAIRS = {"Supersedes": "superseded", "Amends": "amended"}
 
 _HEAD = """\
@@ -69,17 +69,17 @@ with a line `Supersedes` or `Amends` below its date. A date may be followed by `
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One file of the folder as it was read; nothing in it need be as it should."""
+    """One file of the folder as it was read. Any part of it may be wrong."""
 
     name: str
     number: str
-    """The four digits in the heading, or nothing."""
+    """The four digits in the heading, or an empty string."""
     title: str
     fields: Mapping[str, str]
     sections: Sequence[str]
 
     def linked(self, field: str) -> list[str]:
-        """List the file names that a field links to."""
+        """Return the file names that a field links to."""
         return re.findall(r"\]\(([^)]+)\)", self.fields.get(field, ""))
 
     def is_status(self, word: str) -> bool:
@@ -88,7 +88,7 @@ class Decision:
 
 
 def main() -> None:
-    """Write the index, or with --check compare it. Exit with every fault in the decisions."""
+    """Write the index, or with --check compare it. Exit with every fault found in the decisions."""
     decisions = read(FOLDER)
     found = list(faults(decisions))
     if found:
@@ -97,7 +97,7 @@ def main() -> None:
     if "--check" not in sys.argv[1:]:
         path.write_text(index(decisions), encoding="utf-8")
     elif not path.is_file() or path.read_text(encoding="utf-8") != index(decisions):
-        sys.exit("docs/decisions/README.md is out of step. Run: make format")
+        sys.exit("docs/decisions/README.md is out of date. Run: make format")
 
 
 def read(folder: Path) -> list[Decision]:
@@ -112,7 +112,7 @@ def index(decisions: Sequence[Decision]) -> str:
 
 
 def faults(decisions: Sequence[Decision]) -> Iterator[str]:
-    """List every fault in form, numbers and links, each as one line that begins with a file name."""
+    """Yield every fault in form, numbers and links, each as one line that begins with a file name."""
     for expected, each in enumerate(decisions, start=1):
         if not each.name.startswith(f"{expected:04d}-"):
             yield f"{each.name}: the next number is {expected:04d}"
@@ -152,7 +152,7 @@ def _faults_of_form(decision: Decision) -> Iterator[str]:
 
 
 def _faults_of_links(decision: Decision, field: str, word: str, by_name: Mapping[str, Decision]) -> Iterator[str]:
-    """List the links of one kind that lead nowhere, the wrong way in time, or are not returned."""
+    """Yield a fault for each link of one kind without a target, to the wrong side in time, or without a link back."""
     for name in decision.linked("Status") if decision.is_status(word) else []:
         later = by_name.get(name)
         if later is None or later.name <= decision.name:

@@ -1,4 +1,4 @@
-"""Parts of documents that a tool writes: each stands between two markers in a file that people write around it."""
+"""Write or compare the generated part of a document, which stands between two markers."""
 
 import sys
 from pathlib import Path
@@ -7,12 +7,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def markers(name: str) -> tuple[str, str]:
-    """Return the lines that stand before and after the generated part of this name."""
+    """Return the lines before and after the generated part of this name."""
     return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
 
 
 def read_part(document: str, name: str) -> str:
-    """Return the generated part of a document as it stands, without its markers.
+    """Return the generated part of a document, without its markers.
 
     `document` is a path relative to the checkout. Raises `ValueError` when a marker is missing.
     """
@@ -32,7 +32,7 @@ def keep_part(document: str, name: str, wanted: str) -> None:
 
 
 def _split(document: str, name: str) -> tuple[str, str, str]:
-    """Return what stands up to the first marker, between the markers, and from the second one on."""
+    """Return the text up to the first marker, between the markers, and from the second one on."""
     begin, end = markers(name)
     head, rest = (ROOT / document).read_text(encoding="utf-8").split(begin)
     part, tail = rest.split(end)

@@ -1,4 +1,4 @@
-# Print the help of a Makefile: each target with the text behind its `##`, then each line `#: NAME=VALUE text`.
+# Print the help of a Makefile: each target with the text after its `##`, then each line `#: NAME=VALUE text`.
 
 BEGIN { width = 0; targets = 0; variables = 0 }
 

@@ -1,7 +1,7 @@
-"""Keep the table of imports in docs/architecture.md in step with the import contracts in pyproject.toml.
+"""Write the table of imports in docs/architecture.md from the import contracts in pyproject.toml.
 
 python -m tools.import_layers          # write the table
-python -m tools.import_layers --check  # fail when the document has another
+python -m tools.import_layers --check  # fail when the table differs
 """
 
 import tomllib
@@ -13,7 +13,7 @@ from tools.generated import ROOT, keep_part
 DOCUMENT = "docs/architecture.md"
 PART = "imports"
 
-# A contract that forbids more modules than these is cut: pyproject.toml has all of them.
+# Of a contract that forbids more modules, only so many are shown: pyproject.toml has all of them.
 _SHOWN = 8
 
 

@@ -1,9 +1,9 @@
-"""Resolve the hashed locks from pyproject.toml, or check that they still say what it asks for.
+"""Resolve the hashed locks from pyproject.toml, or check that they still match it.
 
-    python tools/locks.py           # resolve anew, to the newest that pyproject.toml allows
-    python tools/locks.py --check   # fail when a lock is out of step with pyproject.toml
+    python tools/locks.py           # resolve again, to the newest versions that pyproject.toml allows
+    python tools/locks.py --check   # fail when a lock no longer matches pyproject.toml
 
-The locks name no registry: uv.lock and pylock.toml would, so they are not used.
+The locks name no registry. The formats uv.lock and pylock.toml do, so they are not used.
 """
 
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / "requirements.lock"
 DEVELOPMENT = ROOT / "requirements-dev.lock"
-# Each lock with what it holds; the development lock keeps the versions of the runtime lock.
+# Each lock with its options. The development lock keeps the versions of the runtime lock.
 LOCKS = {
     RUNTIME: ["--extra", "embedded", "--extra", "build"],
     DEVELOPMENT: ["--all-extras", "--constraint", str(RUNTIME)],
@@ -27,19 +27,19 @@ COMPILE = ["pip", "compile", "--quiet", "--universal", "--generate-hashes", "--n
 def main() -> None:
     """Write the locks, or with --check compare them."""
     if "--check" in sys.argv[1:]:
-        stale = [lock.name for lock in LOCKS if not _is_in_step(lock)]
+        stale = [lock.name for lock in LOCKS if not _is_current(lock)]
         if stale:
             sys.exit(f"{' and '.join(stale)} no longer match pyproject.toml. Run: make lock, and commit the result.")
-        print("locks: in step with pyproject.toml")
+        print("locks: match pyproject.toml")
         return
     for lock in LOCKS:
         _compile(lock, "--upgrade", "--output-file", str(lock))
 
 
-def _is_in_step(lock: Path) -> bool:
+def _is_current(lock: Path) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / lock.name
-        shutil.copy(lock, fresh)  # uv keeps the versions it finds in the output file.
+        shutil.copy(lock, fresh)  # uv keeps the versions that it finds in the output file.
         _compile(lock, "--output-file", str(fresh))
         return fresh.read_bytes() == lock.read_bytes()
 

@@ -1,7 +1,7 @@
-"""Keep the table in docs/settings.md in step with `Settings`.
+"""Write the table in docs/settings.md from `Settings`.
 
 python -m tools.settings_table          # write the table
-python -m tools.settings_table --check  # fail when the document has another
+python -m tools.settings_table --check  # fail when the table differs
 """
 
 from pydantic import SecretStr

@@ -1,7 +1,7 @@
-"""Keep the diagram in docs/architecture.md in step with the table of legal transitions.
+"""Write the diagram in docs/architecture.md from the table of legal transitions.
 
 python -m tools.state_diagram          # write the diagram
-python -m tools.state_diagram --check  # fail when the document has another
+python -m tools.state_diagram --check  # fail when the diagram differs
 """
 
 from delivery.rules.states import LEGAL_TRANSITIONS, STATE_CLASSES, is_final

@@ -1,1 +1,1 @@
-"""The engine room: the processes, their sweep, the supervisor and the commands."""
+"""The worker runtime: worker processes and their threads, the embedded stack of `make up`, and the commands."""

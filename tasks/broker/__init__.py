@@ -1,1 +1,1 @@
-"""How do the tasks talk to Redis? Bells, direct sends, and the depth of queues."""
+"""Everything that the steps do with Redis: bells, direct sends, and the depth of queues."""

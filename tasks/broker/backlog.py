@@ -1,7 +1,7 @@
-"""The backlog at the broker, as the sweep sees it: which bells still wait, and whether the broker lost them all.
+"""Read from the broker which bells still wait, and whether it lost them all, so that the sweep skips their rows.
 
 Lists are first in, first out. A row that is older than the oldest waiting bell by more than the grace has lost its
-bell; a row in a long backlog has not, and is left to it.
+bell. A newer row still has its bell in the backlog, and the sweep leaves it to that bell.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,41 +20,41 @@ from tasks.broker.client import open_broker
 from tasks.broker.queue_depth import read_rung_at
 
 EPOCH = "postroom:epoch"
-"""The marker: when it is gone, or another one, the broker has lost everything in between."""
+"""The key of the marker: when its value is gone or differs, the broker has lost everything in between."""
 
 _ANSWER_TIMEOUT_S = 2
 _PAUSE_S = 5.0
-# A queue whose oldest bell does not change for so long is not read by anybody.
+# No worker reads a queue whose oldest bell does not change for so long.
 _STANDSTILL_S = 60.0
 
 _log = structlog.get_logger()
 
 
 class Backlog(Protocol):
-    """What the sweep asks before it looks for due rows."""
+    """Where the sweep reads the oldest bells before it looks for due rows."""
 
     def oldest_bells(self) -> Mapping[QueueName, datetime]:
-        """Say when the oldest waiting bell of each queue was rung; a queue without one is missing."""
+        """Return when the oldest waiting bell of each queue was rung; a queue without bells is left out."""
 
 
 class NoBacklog:
-    """The backlog of a Postroom without bells: none waits."""
+    """The backlog of a worker without bells (setting `bell`)."""
 
     def oldest_bells(self) -> Mapping[QueueName, datetime]:
-        """Answer that no bell waits."""
+        """Return an empty mapping: no bell waits."""
         return {}
 
 
 @dataclass(frozen=True, slots=True)
 class _Tail:
-    """The oldest bell of a queue, and since when it has been that."""
+    """The oldest bell of a queue, and when it was first seen there, in seconds of the monotonic clock."""
 
     payload: bytes
     seen_at: float
 
 
 class BrokerBacklog:
-    """Asks the broker, and does without it for a while when it does not answer."""
+    """The backlog at the broker. When the broker does not answer, it is not asked again for 5 s."""
 
     def __init__(
         self, settings: Settings, queues: Sequence[QueueName], *, now: Callable[[], float] = monotonic
@@ -69,36 +69,36 @@ class BrokerBacklog:
         self._client = open_broker(settings, timeout_s=_ANSWER_TIMEOUT_S)
 
     def oldest_bells(self) -> Mapping[QueueName, datetime]:
-        """Say when the oldest waiting bell of each queue was rung; a queue without one is missing."""
+        """Return when the oldest waiting bell of each queue was rung; a queue without bells is left out."""
         if self._now() < self._ask_after:
             return {}
         try:
-            epoch, envelopes = self._ask()
-        except redis.RedisError:  # No bell can be heard now, so none is waited for.
+            epoch, payloads = self._read()
+        except redis.RedisError:  # No worker can receive a bell now, so no row waits for one.
             self._ask_after = self._now() + _PAUSE_S
             return {}
-        self._mind(epoch)
-        waiting = zip(self._queues, envelopes, strict=True)
+        self._compare(epoch)
+        waiting = zip(self._queues, payloads, strict=True)
         return {name: rung_at for name, payload in waiting if (rung_at := self._oldest(name, payload))}
 
-    def _ask(self) -> tuple[bytes, list[bytes | None]]:
-        with self._client.pipeline(transaction=True) as asked:
-            asked.set(EPOCH, str(uuid4()), nx=True)
-            asked.get(EPOCH)
+    def _read(self) -> tuple[bytes, list[bytes | None]]:
+        with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.set(EPOCH, str(uuid4()), nx=True)
+            pipeline.get(EPOCH)
             for name in self._queues:
-                asked.lindex(name, -1)  # Celery pushes on the left and pops on the right.
-            answers: list[Any] = asked.execute()
-        return answers[1], answers[2:]
+                pipeline.lindex(name, -1)  # Celery pushes on the left and pops on the right.
+            replies: list[Any] = pipeline.execute()
+        return replies[1], replies[2:]
 
-    def _mind(self, epoch: bytes) -> None:
-        """Notice that the broker began anew: whatever was rung up to now is taken for lost."""
+    def _compare(self, epoch: bytes) -> None:
+        """Compare the marker with the one before: when it changed, every bell that was rung until now is lost."""
         if self._epoch not in {None, epoch}:
             self._lost_at = datetime.now(UTC)
             _log.warning("broker_lost_everything", what_now="the sweep does the work")
         self._epoch = epoch
 
     def _oldest(self, name: QueueName, payload: bytes | None) -> datetime | None:
-        """Give the bound up to which rows of this queue are without a bell; None when no bell holds them back."""
+        """Return the time up to which rows of this queue have lost their bell, or None when no bell holds rows back."""
         rung_at = read_rung_at(payload)
         if payload is None or rung_at is None or rung_at.tzinfo is None or self._stands_still(name, payload):
             return None

@@ -1,7 +1,7 @@
-"""Hearing bells: what lies in a queue is believed to be a bell only if it is one to the letter.
+"""Receive bells, and drop every payload that is not exactly a bell.
 
-Celery logs the content of whatever it cannot read, and kombu ends the worker over an envelope without headers
-(measured with 5.7.0: one `LPUSH decide x` is enough). So both see nothing but bells, made anew of ids and times.
+Celery logs the content of a payload that it cannot read, and kombu stops the worker at one without headers (measured
+with 5.7.0: one `LPUSH decide x` is enough). So both get only bells, written again from their ids and times.
 """
 
 import binascii
@@ -25,43 +25,43 @@ _STEPS = frozenset(StepName) - {StepName.ACCEPT}
 _QUEUES = frozenset(QueueName) - {DIRECT_SENDS}
 
 
-class InvalidBell(ValueError):  # noqa: N818 - a fact about what a stranger pushed
-    """What was in a queue is no bell."""
+class InvalidBell(ValueError):  # noqa: N818 - a fact about the payload
+    """A payload in a queue is no bell."""
 
 
 class BellConsumer(Consumer):  # type: ignore[misc] # Celery ships no types
-    """Celery's consumer, on connections over which only bells come in."""
+    """Celery's consumer, on connections that pass on only bells."""
 
     def connection_for_read(self, heartbeat: float | None = None) -> Any:
-        """Open the connection on which bells are heard."""
+        """Open the connection on which bells are received."""
         connection = self.app.connection_for_read(heartbeat=heartbeat)
         connection.transport.Channel = BellChannel
         return self.ensure_connected(connection)
 
 
 class BellMessage(Message):
-    """kombu's message, of nothing but a bell."""
+    """kombu's message, made from a checked bell."""
 
     def __init__(self, payload: object, channel: Any = None, **options: Any) -> None:
-        # kombu makes its message before it counts it as received, so that what is refused here leaves no trace.
+        # kombu makes its message before it counts it as received, so a payload refused here leaves no trace.
         super().__init__(read_bell(payload), channel=channel, **options)  # type: ignore[no-untyped-call] # kombu
 
 
 class BellChannel(redis.Channel):
-    """kombu's channel; what is no bell is taken off its list, and that is all."""
+    """kombu's channel. It removes a payload that is no bell from its list, and logs that it did."""
 
     Message = BellMessage
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)  # type: ignore[no-untyped-call] # kombu has not typed it
-        except (ValueError, RecursionError) as error:  # No JSON, or no bell in it.
+        except (ValueError, RecursionError) as error:  # It is not JSON, or it is no bell.
             _log.warning("bell_garbled", error=type(error).__name__)
             return True
 
 
 def read_bell(payload: object) -> dict[str, Any]:
-    """Make an envelope anew of what one of ours says: step, id, time and arguments. Raises `GarbledBell`."""
+    """Write a bell again from the step, id, time and arguments in its payload. Raises `ValueError`."""
     headers, properties = _part(payload, "headers"), _part(payload, "properties")
     step, task_id, delivery_tag = headers.get("task"), headers.get("id"), properties.get("delivery_tag")
     if step not in list(_STEPS) or not _is_id(task_id) or not _is_id(delivery_tag):
@@ -100,7 +100,7 @@ def _read_time(text: object) -> str | None:
 
 
 def _check_body(payload: object) -> str:
-    """Give the body of a bell, still as base64: one list of ids and nothing else."""
+    """Return the body of a bell, still in base64, once it is known to hold one list and nothing else."""
     body = payload.get("body") if isinstance(payload, dict) else None
     if not isinstance(body, str):
         raise InvalidBell("body")

@@ -1,6 +1,6 @@
-"""Envelopes of bells as Celery writes them, written here: Celery and kombu take ten times as long for each.
+"""Write the payload of a bell as Celery does: Celery and kombu take ten times as long for each.
 
-`tests/steps/test_doorbell.py` compares them with what Celery itself pushes.
+`tests/steps/test_doorbell.py` compares the payloads with what Celery itself pushes.
 """
 
 import json
@@ -14,9 +14,9 @@ from uuid import uuid4
 from delivery.vocabulary import QueueName, StepName
 
 RUNG_AT = "rung_at"
-"""The header of a bell that says when it was rung, in RFC 3339."""
+"""The header of a bell that holds when it was rung, in RFC 3339."""
 
-# Version 2 of Celery's protocol: nothing follows this task and nobody hears how it ended.
+# Version 2 of Celery's protocol: no task follows this one, and no result of it is sent.
 _EMBEDDED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _SAME_IN_ALL: dict[str, Any] = {
     "lang": "py",
@@ -28,7 +28,7 @@ _SAME_IN_ALL: dict[str, Any] = {
     "retries": 0,
     "timelimit": [None, None],
     "parent_id": None,
-    # What logs and monitors show of the arguments. The ids are in the body.
+    # The text that logs and monitors show as the arguments. The ids are in the body.
     "argsrepr": "(...)",
     "kwargsrepr": "{}",
     "origin": "postroom",
@@ -42,7 +42,7 @@ _SAME_IN_ALL: dict[str, Any] = {
 def write_payload(
     step: StepName, queue_name: QueueName, ids: Sequence[str] | Sequence[int], *, rung_at: datetime
 ) -> str:
-    """Write a bell, ready to be pushed to the list of its queue. Raises `TypeError` for an id that JSON cannot say."""
+    """Return the payload of a bell as JSON, ready to be pushed. Raises `TypeError` for an id that JSON cannot hold."""
     task_id = str(uuid4())
     body = json.dumps([[list(ids)], {}, _EMBEDDED]).encode()
     headers = {"task": step, "id": task_id, "root_id": task_id, RUNG_AT: rung_at.isoformat()}

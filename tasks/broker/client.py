@@ -1,4 +1,4 @@
-"""The broker as we reach it ourselves, past Celery: every answer within its time, and no command given twice."""
+"""Connect to the broker without Celery: every reply has a time limit, and no command is retried."""
 
 import redis
 from redis.backoff import NoBackoff
@@ -11,9 +11,9 @@ SOCKET_TIMEOUT_S = 5
 
 
 def open_broker(settings: Settings, *, timeout_s: float = SOCKET_TIMEOUT_S, name: str | None = None) -> redis.Redis:
-    """Open a client that connects when it is first used; `name` is what the broker lists it by.
+    """Open a client that connects when it is first used; `name` is its name in the broker's `CLIENT LIST`.
 
-    A command that failed may have happened: whoever gave it decides whether to repeat it.
+    A command that failed may have happened all the same: the caller decides whether to repeat it.
     """
     return redis.Redis.from_url(
         settings.broker_url.get_secret_value(),

@@ -1,7 +1,7 @@
-"""The letterbox: where other programs push direct sends, and where each stays until the database has it.
+"""Read direct sends from their Redis lists, where each stays until the database has it.
 
-Celery's own consumer takes a message off its list before anybody has worked on it, and a worker that is killed in
-between loses it. A bell may be lost, a direct send may not: so it is looked at, dealt with, and only then removed.
+Celery's own consumer removes a message from its list before a step works on it, and a worker that is killed in between
+loses it. A bell may be lost, a direct send may not: so it is read, stored or refused, and only then removed.
 """
 
 from collections import Counter
@@ -16,34 +16,34 @@ from tasks.broker.client import open_broker
 # A client that sets a priority has kombu push to one of these lists (kombu/transport/redis.py, `_q_for_pri`).
 LISTS = (str(QueueName.ACCEPT), *(f"{QueueName.ACCEPT}\x06\x16{step}" for step in (3, 6, 9)))
 _AT_ONCE = 50
-# Reading hostile JSON holds the interpreter; a batch of large ones must not hold it for long.
+# Parsing hostile JSON holds the GIL, so a batch of large payloads must not be long.
 _BYTES_AT_ONCE = 4 * 1024 * 1024
 
 
 class DirectSendQueue:
-    """The lists of direct sends at the broker. Every method raises `redis.RedisError` while that does not answer."""
+    """The lists of direct sends in Redis. Each method but `close` raises `redis.RedisError` while Redis is down."""
 
     def __init__(self, settings: Settings) -> None:
         self._client = open_broker(settings, name="postroom-letterbox")
 
     def wait(self, timeout_s: float) -> None:
-        """Wait for something to lie there, for so long at most. Only the list without a priority ends it early."""
-        # Moving the oldest from the end of a list to the same end changes nothing: a look that blocks.
+        """Wait for a direct send, for `timeout_s` at most. One in a list with a priority does not end the wait."""
+        # Moving the oldest element from the end of a list to the same end changes nothing: it is a read that blocks.
         self._client.blmove(LISTS[0], LISTS[0], timeout_s, "RIGHT", "RIGHT")  # type: ignore[arg-type] # fractions work
 
     def peek(self, name: str) -> list[bytes]:
-        """Give the oldest envelopes of one list, oldest first, and leave them there."""
+        """Return the oldest payloads of one list, oldest first, and leave them there."""
         found = cast(list[bytes], self._client.lrange(name, -_AT_ONCE, -1))[::-1]
         sizes = accumulate(map(len, found))
         return [each for each, size in zip(found, sizes, strict=True) if size <= _BYTES_AT_ONCE] or found[:1]
 
-    def remove(self, name: str, envelopes: Iterable[bytes]) -> None:
-        """Take these envelopes from a list, each as often as it is given, beginning with the oldest."""
-        with self._client.pipeline(transaction=False) as asked:
-            for payload, count in Counter(envelopes).items():
-                asked.lrem(name, -count, payload)  # type: ignore[arg-type] # bytes work
-            asked.execute()
+    def remove(self, name: str, payloads: Iterable[bytes]) -> None:
+        """Remove these payloads from a list, each as often as it is passed, the oldest first."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for payload, count in Counter(payloads).items():
+                pipeline.lrem(name, -count, payload)  # type: ignore[arg-type] # bytes work
+            pipeline.execute()
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._client.close()

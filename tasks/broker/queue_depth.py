@@ -1,4 +1,4 @@
-"""What waits at the broker: how many bells are in each queue, and since when the oldest has waited."""
+"""Read from the broker how many bells are in each queue, and when the oldest was rung."""
 
 import json
 from collections.abc import Iterable
@@ -24,8 +24,8 @@ class QueueView:
     oldest_at: datetime | None
 
 
-def look(settings: Settings) -> list[QueueView] | None:
-    """Look at every queue; None when the broker does not answer."""
+def read_queues(settings: Settings) -> list[QueueView] | None:
+    """Return the depth of every queue, or None when the broker does not answer."""
     client = open_broker(settings, timeout_s=_ANSWER_TIMEOUT_S)
     try:
         with client:
@@ -36,15 +36,15 @@ def look(settings: Settings) -> list[QueueView] | None:
 
 def _views(client: redis.Redis) -> Iterable[QueueView]:
     for name in QueueName:
-        with client.pipeline(transaction=True) as asked:
-            asked.llen(name)
-            asked.lindex(name, -1)  # Celery pushes on the left and pops on the right.
-            depth, oldest = asked.execute()
+        with client.pipeline(transaction=True) as pipeline:
+            pipeline.llen(name)
+            pipeline.lindex(name, -1)  # Celery pushes on the left and pops on the right.
+            depth, oldest = pipeline.execute()
         yield QueueView(name, depth, read_rung_at(oldest))
 
 
 def read_rung_at(payload: bytes | None) -> datetime | None:
-    """Read when a bell was rung. Anybody can push anything into a queue, so nothing about it is taken for granted."""
+    """Return when a bell was rung, or None when its payload does not hold that. Any program can push to a queue."""
     try:
         return datetime.fromisoformat(json.loads(payload or b"")["headers"][RUNG_AT])
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Hands: the threads of this worker's pool, among which the ids of one bell are shared."""
+"""Share the ids of one bell among the threads of this worker's pool."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -6,57 +6,57 @@ from typing import Any, TypeVar
 
 Each = TypeVar("Each")
 Pool = Callable[[Callable[[], None]], Any]
-"""Has the worker's pool do one piece of work, at once or soon. Raises `RuntimeError` once the pool has closed."""
+"""Runs one piece of work on the worker's pool, at once or soon. Raises `RuntimeError` once the pool has closed."""
 
 
 class FanOut:
-    """As many as are free lend a hand with a bell; where none is, whoever heard it works through it alone.
+    """Process a bell's ids on all idle threads; if none is idle, the calling thread does them in turn.
 
-    A worker without a pool of threads has one pair of hands, and so has a test.
+    Without a pool of threads, as in a solo worker or a test, the calling thread does them all.
     """
 
     def __init__(self) -> None:
         self._pool: Pool | None = None
-        self._is_leaving = False
+        self._is_stopping = False
 
     def use_pool(self, pool: Pool) -> None:
-        """Share what follows among the threads of this pool."""
+        """Share the work of later bells among the threads of this pool."""
         self._pool = pool
 
     @property
     def is_stopping(self) -> bool:
-        """Say whether nothing more should be begun."""
-        return self._is_leaving
+        """Whether no more work may begin."""
+        return self._is_stopping
 
     def stop(self) -> None:
-        """Begin nothing of any bell from now on."""
-        self._is_leaving = True
+        """Begin no more work of any bell."""
+        self._is_stopping = True
 
     def run(self, items: Sequence[Each], work: Callable[[Each], object]) -> Sequence[Each]:
-        """Work on each of these, on several at once where hands are free; `work` must not raise.
+        """Work on each of these items, on several at once where threads are idle. `work` must not raise.
 
-        Answers those that nobody has begun when the worker leaves. Others may still be worked on in other hands.
+        Return the items that no thread has begun when the worker stops. Other threads may still work on some.
         """
         left = deque(items)
-        self._help(left, work)
+        self._drain(left, work)
         return list(left)
 
-    def _help(self, left: deque[Each], work: Callable[[Each], object]) -> None:
-        # Each calls one more: a bell on an idle worker is in many hands at once, and behind a backlog of other bells
-        # one call for help waits, not one for each id.
+    def _drain(self, left: deque[Each], work: Callable[[Each], object]) -> None:
+        # Each thread calls in one more: on an idle worker a bell reaches many threads at once, and behind a backlog of
+        # other bells one call waits in the pool, not one for each id.
         if len(left) > 1:
-            self._call(left, work)
-        while left and not self._is_leaving:
+            self._call_in_another(left, work)
+        while left and not self._is_stopping:
             try:
                 each = left.popleft()
-            except IndexError:  # Another hand was quicker.
+            except IndexError:  # Another thread took the last one.
                 return
             work(each)
 
-    def _call(self, left: deque[Each], work: Callable[[Each], object]) -> None:
+    def _call_in_another(self, left: deque[Each], work: Callable[[Each], object]) -> None:
         if self._pool is None:
             return
         try:
-            self._pool(lambda: self._help(left, work))
-        except RuntimeError:  # The pool has closed; what is left is done by those who are at it.
+            self._pool(lambda: self._drain(left, work))
+        except RuntimeError:  # The pool has closed. The threads that are at it do the rest.
             return

@@ -1,4 +1,4 @@
-"""Gathering: what several threads want done at the same time is done by one of them, for all, in one transaction."""
+"""Group commit: one thread does in one transaction what several threads want done at the same time."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -8,84 +8,84 @@ from typing import Generic, TypeVar
 from delivery.records.database import DATABASE_UNAVAILABLE
 
 Item = TypeVar("Item")
-Answer = TypeVar("Answer")
-Work = Callable[[Sequence[Item]], Sequence[Answer]]
-"""Does all of these or none, and answers in their order."""
+Result = TypeVar("Result")
+Work = Callable[[Sequence[Item]], Sequence[Result]]
+"""Does all of these items or none, and returns the results in their order."""
 
 
 @dataclass(slots=True)
-class _Request(Generic[Item, Answer]):
-    """What one thread wants. It is called when its answer is there, or when it is the one to lead."""
+class _Request(Generic[Item, Result]):
+    """The item of one thread. `woken` is set when its result is there, or when its thread is to lead."""
 
     item: Item
-    answers: list[Answer] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
     error: BaseException | None = None
-    called: threading.Event = field(default_factory=threading.Event)
+    woken: threading.Event = field(default_factory=threading.Event)
 
     @property
     def is_ended(self) -> bool:
-        return bool(self.answers) or self.error is not None
+        return bool(self.results) or self.error is not None
 
-    def answer(self) -> Answer:
+    def result(self) -> Result:
         if self.error is not None:
             raise self.error
-        return self.answers[0]
+        return self.results[0]
 
 
-class GroupCommit(Generic[Item, Answer]):
-    """Leaders and followers: who comes while nobody leads is served at once, alone; whoever comes meanwhile gathers.
+class GroupCommit(Generic[Item, Result]):
+    """Let the first thread lead: it works at once, on its own item; the items that arrive meanwhile form a group.
 
-    There is no timer: the groups are as large as the work before them was long. Nobody gets his answer before the
-    work on his group has returned, so that what it commits is committed then.
+    There is no timer: a group is as large as the work before it was long. No thread gets its result before the work
+    on its group has returned, so what that work commits is committed by then.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: list[_Request[Item, Answer]] = []
+        self._waiting: list[_Request[Item, Result]] = []
         self._is_led = False
 
-    def submit(self, item: Item, work: Work[Item, Answer]) -> Answer:
-        """Have this done, together with what others want done now. Raises what the work raises on it alone.
+    def submit(self, item: Item, work: Work[Item, Result]) -> Result:
+        """Do this item together with those of other threads. Raises what the work raises on this item alone.
 
-        All who gather in one place bring the same work: whoever leads does it for everybody.
+        All threads that submit to one object pass the same work: the leader does it for all of them.
         """
-        wish: _Request[Item, Answer] = _Request(item)
+        request: _Request[Item, Result] = _Request(item)
         with self._lock:
-            self._waiting.append(wish)
+            self._waiting.append(request)
             leads, self._is_led = not self._is_led, True
         if not leads:
-            wish.called.wait()
-        if not wish.is_ended:
+            request.woken.wait()
+        if not request.is_ended:
             self._lead(work)
-        return wish.answer()
+        return request.result()
 
-    def _lead(self, work: Work[Item, Answer]) -> None:
-        """Do what waits by now, and hand the lead to the first of those who came meanwhile."""
+    def _lead(self, work: Work[Item, Result]) -> None:
+        """Do the items that wait now, and hand the lead to the first thread that arrived meanwhile."""
         with self._lock:
             group, self._waiting = self._waiting, []
         try:
             _serve(group, work)
         finally:
             with self._lock:
-                heirs = self._waiting[:1]
-                self._is_led = bool(heirs)
-            for wish in [*group, *heirs]:
-                wish.called.set()
+                next_leader = self._waiting[:1]
+                self._is_led = bool(next_leader)
+            for request in [*group, *next_leader]:
+                request.woken.set()
 
 
-def _serve(group: Sequence[_Request[Item, Answer]], work: Work[Item, Answer]) -> None:
+def _serve(group: Sequence[_Request[Item, Result]], work: Work[Item, Result]) -> None:
     try:
-        for wish, answer in zip(group, work([wish.item for wish in group]), strict=True):
-            wish.answers.append(answer)
-    except BaseException as error:  # noqa: BLE001 - each of them raises it in its own thread
-        # Where there is no database the others would wait for it one after another, and in vain.
+        for request, result in zip(group, work([request.item for request in group]), strict=True):
+            request.results.append(result)
+    except BaseException as error:  # noqa: BLE001 - each thread raises it itself
+        # Without a database the other threads would wait for it one after another, and in vain.
         if len(group) == 1 or isinstance(error, DATABASE_UNAVAILABLE) or not isinstance(error, Exception):
             _fail(group, error)
         else:
-            for wish in group:
-                _serve([wish], work)
+            for request in group:
+                _serve([request], work)
 
 
-def _fail(group: Sequence[_Request[Item, Answer]], error: BaseException) -> None:
-    for wish in group:
-        wish.error = error
+def _fail(group: Sequence[_Request[Item, Result]], error: BaseException) -> None:
+    for request in group:
+        request.error = error

@@ -1,4 +1,4 @@
-"""Company: who works beside others in this worker, and who has to be alone, so that a death tells of whom it was."""
+"""Run deliveries concurrently, or one suspect exclusively, so that a crash identifies its cause."""
 
 import threading
 from collections.abc import Iterator
@@ -8,44 +8,44 @@ _PATIENCE_S = 10.0
 
 
 class IsolationGate:
-    """Many work beside each other, or one works alone.
+    """Let many threads work at once, or one thread alone.
 
-    Nobody waits longer than `patience_s` for that: a relay that hangs must not hold up a whole worker.
+    No thread waits longer than `patience_s`: a relay that hangs must not hold up a whole worker. So this is no lock.
     """
 
     def __init__(self, patience_s: float = _PATIENCE_S) -> None:
         self._patience_s = patience_s
-        self._turn = threading.Condition()
-        self._loner = threading.Lock()
-        self._beside = 0
-        self._is_asked_for = False
+        self._changed = threading.Condition()
+        self._exclusive_turn = threading.Lock()
+        self._shared_count = 0
+        self._is_exclusive_wanted = False
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Work beside others, once whoever asked to be alone has ended."""
-        with self._turn:
-            self._turn.wait_for(lambda: not self._is_asked_for, self._patience_s)
-            self._beside += 1
+        """Work concurrently with others, after the thread that wants to work alone."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_exclusive_wanted, self._patience_s)
+            self._shared_count += 1
         try:
             yield
         finally:
-            with self._turn:
-                self._beside -= 1
-                self._turn.notify_all()
+            with self._changed:
+                self._shared_count -= 1
+                self._changed.notify_all()
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Work alone, once all others have ended; nobody begins meanwhile."""
-        with self._loner:
-            self._ask(is_so=True)
+        """Work alone: wait until the others have ended, and let none begin meanwhile."""
+        with self._exclusive_turn:
+            self._want_exclusive(is_wanted=True)
             try:
                 yield
             finally:
-                self._ask(is_so=False)
+                self._want_exclusive(is_wanted=False)
 
-    def _ask(self, *, is_so: bool) -> None:
-        with self._turn:
-            self._is_asked_for = is_so
-            self._turn.notify_all()
-            if is_so:
-                self._turn.wait_for(lambda: not self._beside, self._patience_s)
+    def _want_exclusive(self, *, is_wanted: bool) -> None:
+        with self._changed:
+            self._is_exclusive_wanted = is_wanted
+            self._changed.notify_all()
+            if is_wanted:
+                self._changed.wait_for(lambda: not self._shared_count, self._patience_s)

@@ -1,1 +1,1 @@
-"""What happens to a message? One file per step: open, ask, act, record, hand on."""
+"""The steps of a message, one file each: read, apply rules, act, record, ring for the next step."""

@@ -1,4 +1,4 @@
-"""Accept: take in the direct sends of other programs, many in one transaction, or record why not."""
+"""Store the direct sends of other programs, many in one transaction, or record why they are refused."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _Known = Mapping[tuple[str, CredentialKind], StoredCredential]
 
 @dataclass(frozen=True, slots=True)
 class _Send:
-    """One envelope as far as it could be understood; `sent` and `client_id` stand together only in a faultless one."""
+    """One Celery task, as far as it could be read; only in one without faults are both `sent` and `client_id` set."""
 
     task: bytes
     message_id: UUID | None = None
@@ -41,40 +41,41 @@ class _Send:
 
 
 def accept(context: StepContext, tasks: Sequence[bytes]) -> list[bytes]:
-    """Take these direct sends in or record why not; answer those that are dealt with, for good.
+    """Store these direct sends or record why they are refused. Return those that are done and can be removed.
 
-    A second envelope for one message is left for the next time, when the first one's fate is known; while another
-    process has the turn, all are. Raises one of `STORE_UNAVAILABLE`; nothing is half-done then.
+    A second task for one message is left for the next call, when the result of the first is known; all are left while
+    another process holds the lock. Raises one of `DATABASE_UNAVAILABLE`; none of them is stored then.
+    Safe to run twice: a stored message is known by its id.
     """
     crash_here(CrashPoint.DIRECT_SEEN)
     readings = {task: _read(task) for task in tasks}
     with transaction(context.database) as db:
         if not direct_send_lock.try_lock_direct_sends(db):
             return []
-        known = clients.find_credentials(db, [shown for each in readings.values() if (shown := _shown(each))])
+        known = clients.find_credentials(db, [key for each in readings.values() if (key := _credential_key(each))])
         sends = _first_of_each_message(_validate(*each, known, context.settings.pepper) for each in readings.items())
-        accepted = accept_messages(db, _arrivals(sends), grace=context.settings.grace)
+        accepted = accept_messages(db, _incoming(sends), grace=context.settings.grace)
         refusals = [refusal for each in sends if (refusal := _refusal(each, accepted))]
         refused_sends.record(db, refusals)
         crash_here(CrashPoint.DIRECT_WRITTEN)
     crash_here(CrashPoint.DIRECT_COMMITTED)
     stored = [message_id for message_id, each in accepted.items() if isinstance(each, Stored)]
     context.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, stored)
-    _tell(refusals)
+    _log_refusals(refusals)
     return [each.task for each in sends]
 
 
 def accept_or_refuse(context: StepContext, tasks: Sequence[bytes]) -> list[bytes]:
-    """Do what `accept` does; when it breaks, find out on which envelopes, and refuse those.
+    """Do what `accept` does. When it fails, do so for each task alone, and refuse the tasks it fails on.
 
-    Raises one of `STORE_UNAVAILABLE` or `ConnectionError`, which no envelope can cause: it is to be taken again, and is
-    known by its id if its commit came about all the same.
+    Raises one of `DATABASE_UNAVAILABLE` or `ConnectionError`, which no task can cause. The caller tries again then, and
+    a message whose commit happened all the same is known by its id.
     """
     try:
         return accept(context, tasks)
     except (*DATABASE_UNAVAILABLE, ConnectionError):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever one envelope does to us, the others must get through
+    except Exception as error:  # noqa: BLE001 - a defect at one task must not hold up the others
         if len(tasks) > 1:
             return [done for each in tasks for done in accept_or_refuse(context, [each])]
         return _give_up(context, tasks[0], error)
@@ -83,11 +84,11 @@ def accept_or_refuse(context: StepContext, tasks: Sequence[bytes]) -> list[bytes
 def _read(task: bytes) -> Mapping[str, object] | InvalidInput:
     try:
         return read_celery_task(task)
-    except InvalidInput as unacceptable:
-        return unacceptable
+    except InvalidInput as invalid:
+        return invalid
 
 
-def _shown(reading: Mapping[str, object] | InvalidInput) -> tuple[str, CredentialKind] | None:
+def _credential_key(reading: Mapping[str, object] | InvalidInput) -> tuple[str, CredentialKind] | None:
     parts = None if isinstance(reading, InvalidInput) else _split_token(reading)
     return (parts[0], _KIND) if parts else None
 
@@ -98,22 +99,22 @@ def _split_token(fields: Mapping[str, object]) -> tuple[str, str] | None:
 
 
 def _validate(task: bytes, reading: Mapping[str, object] | InvalidInput, known: _Known, pepper: SecretStr) -> _Send:
-    """Check as the door does, one stage after the other: credentials, scope, shape."""
+    """Check one stage after the other, as the API does: credentials, scope, shape."""
     if isinstance(reading, InvalidInput):
         return _Send(task, faults=tuple(reading.faults))
     message_id = find_message_id(reading)
-    credential = _genuine(_split_token(reading), known, pepper)
+    credential = _verify(_split_token(reading), known, pepper)
     client_id = credential.client_id if credential else None
     fault = _fault_of(credential, is_shown=reading.get("token") is not None)
     if fault:
         return _Send(task, message_id, client_id, faults=(fault,))
     try:
         return _Send(task, message_id, client_id, read_direct_send(reading))
-    except InvalidInput as unacceptable:
-        return _Send(task, message_id, client_id, faults=tuple(unacceptable.faults))
+    except InvalidInput as invalid:
+        return _Send(task, message_id, client_id, faults=tuple(invalid.faults))
 
 
-def _genuine(parts: tuple[str, str] | None, known: _Known, pepper: SecretStr) -> StoredCredential | None:
+def _verify(parts: tuple[str, str] | None, known: _Known, pepper: SecretStr) -> StoredCredential | None:
     if parts is None:
         return None
     prefix, secret = parts
@@ -122,13 +123,13 @@ def _genuine(parts: tuple[str, str] | None, known: _Known, pepper: SecretStr) ->
 
 
 def _client_of(context: StepContext, reading: Mapping[str, object] | InvalidInput) -> UUID | None:
-    """Name the client of a send whose token is genuine, so that it can see what became of it."""
-    shown = _shown(reading)
-    if shown is None or isinstance(reading, InvalidInput):
+    """Return the client of a send whose token is genuine, so that the refusal is recorded for that client."""
+    key = _credential_key(reading)
+    if key is None or isinstance(reading, InvalidInput):
         return None
     with transaction(context.database) as db:
-        known = clients.find_credentials(db, [shown])
-    credential = _genuine(_split_token(reading), known, context.settings.pepper)
+        known = clients.find_credentials(db, [key])
+    credential = _verify(_split_token(reading), known, context.settings.pepper)
     return credential.client_id if credential else None
 
 
@@ -149,7 +150,7 @@ def _fault_of(credential: StoredCredential | None, *, is_shown: bool) -> FieldEr
 
 
 def _first_of_each_message(sends: Iterable[_Send]) -> list[_Send]:
-    """Keep every refused send, and of the others one for each message."""
+    """Keep every refused send, and of the others the first for each message."""
     seen: set[UUID] = set()
     kept: list[_Send] = []
     for each in sends:
@@ -160,7 +161,7 @@ def _first_of_each_message(sends: Iterable[_Send]) -> list[_Send]:
     return kept
 
 
-def _arrivals(sends: Iterable[_Send]) -> list[IncomingMessage]:
+def _incoming(sends: Iterable[_Send]) -> list[IncomingMessage]:
     return [
         IncomingMessage(each.sent.message_id, each.client_id, each.sent.draft, is_own_id=True)
         for each in sends
@@ -175,19 +176,19 @@ def _refusal(each: _Send, accepted: Mapping[UUID, Acceptance]) -> Refusal | None
     return Refusal(each.message_id, each.client_id, faults) if faults else None
 
 
-def _tell(refusals: Iterable[Refusal]) -> None:
+def _log_refusals(refusals: Iterable[Refusal]) -> None:
     for each in refusals:
         codes = sorted({fault.code for fault in each.faults})
         _log.info("direct_send_refused", client_id=each.client_id and str(each.client_id), codes=codes)
 
 
 def _give_up(context: StepContext, task: bytes, error: Exception) -> list[bytes]:
-    """Refuse an envelope that a step of ours broke on: kept in the queue it would break the step for ever."""
+    """Refuse a task that our own code failed on: if it stayed in the queue, the step would fail on it forever."""
     _log.error("step_failed", step="accept", error=type(error).__name__, where=place_of(error))
     reading = _read(task)
     message_id = None if isinstance(reading, InvalidInput) else find_message_id(reading)
-    why = body_fault("internal_error", "Taking this in failed for a reason of our own. It is in the worker's log.")
+    failure = body_fault("internal_error", "Taking this in failed for a reason of our own. It is in the worker's log.")
     client_id = _client_of(context, reading)
     with transaction(context.database) as db:
-        refused_sends.record(db, [Refusal(message_id, client_id, tuple(why.faults))])
+        refused_sends.record(db, [Refusal(message_id, client_id, tuple(failure.faults))])
     return [task]

@@ -1,4 +1,4 @@
-"""Lapse: end the attempts whose lease ran out, so that another may follow."""
+"""End the attempts whose lease has expired, so that another attempt may follow."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,10 @@ from tasks.context import StepContext, apply_unknown_policy
 
 
 def expire_leases(context: StepContext, recipient_ids: Sequence[int]) -> None:
-    """Record how these attempts ended, as far as anybody can know; a late outcome of theirs is fenced out from now on.
+    """Record how these attempts ended, as far as is known. From then on the fence refuses a late outcome of theirs.
 
-    A worker that lives and could not reach the database may have noted the relay's answer in its journal.
+    A worker that is alive and cannot reach the database may have recorded the relay's reply in its journal.
+    Safe to run twice: an attempt whose lease has not expired, or that has ended, stays as it is.
     """
     folder = attempt_journal.journal_folder(context.settings.journal_folder)
     with transaction(context.database) as db:

@@ -1,4 +1,4 @@
-"""Release: let what was set aside be tried again, because somebody says so."""
+"""Resume recipients parked after repeated worker crashes or an unknown outcome, when an operator asks for it."""
 
 from uuid import UUID
 
@@ -12,9 +12,9 @@ _log = structlog.get_logger()
 
 
 def release(context: StepContext, message_id: UUID) -> int:
-    """Let the parked recipients of this message be tried again at once; answer how many they are.
+    """Make the parked recipients of this message due at once. Return how many there were.
 
-    No bell is rung: the sweep finds them, and works on each alone if workers have died of them.
+    Safe to run twice. No bell is rung: the sweep finds them, and works on each alone if workers have crashed on it.
     """
     with transaction(context.database) as db:
         released = deaths.release(db, message_id)

@@ -1,4 +1,7 @@
-"""Review: what staff, or the clock, decide about a held message. Approval re-enters behind the rules."""
+"""Close a vetting case: staff approve or reject a held message, or its review expires.
+
+An approved message is not checked against the vetting rules again.
+"""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -20,30 +23,33 @@ _REFUSALS = {CaseState.REJECTED: Reason.REFUSED_BY_STAFF, CaseState.EXPIRED: Rea
 
 
 class CaseNotOpen(Exception):  # noqa: N818 - a fact about the case
-    """The case cannot be decided: there is none, or somebody has decided it already."""
+    """The case cannot be decided: it does not exist, or it is closed."""
 
 
 def close_case(context: StepContext, case_id: UUID, decision: CaseDecision) -> None:
-    """Decide an open case. On approval preferences are asked again: an opt-out during the review counts.
+    """Close an open case. On approval preferences are checked again, so an opt-out during the review counts.
 
-    Raises `NotOpen` when there is no such case, or it was decided before.
+    Raises `CaseNotOpen` when the case does not exist or is closed, so a second decision changes nothing.
     """
     with transaction(context.database) as db:
-        decided = vetting_cases.close(db, case_id, decision)
-        if decided is None:
+        closed = vetting_cases.close(db, case_id, decision)
+        if closed is None:
             raise CaseNotOpen(_why_not_open(vetting_cases.find(db, case_id)))
         crash_here(CrashPoint.RULE_CLOSED)
-        held = candidates.candidates(db, [decided.message_id], State.HELD)
-        placed = _place(context, held, decision.state)
-        transitions.apply_transitions(db, placed)
+        held = candidates.candidates(db, [closed.message_id], State.HELD)
+        decided = _decide(context, held, decision.state)
+        transitions.apply_transitions(db, decided)
         crash_here(CrashPoint.RULE_WRITTEN)
     crash_here(CrashPoint.RULE_COMMITTED)
-    ring_for_deliveries(context.doorbell, placed)
+    ring_for_deliveries(context.doorbell, decided)
     _log.info("vetting_case_decided", case_id=str(case_id), state=decision.state)
 
 
 def expire_reviews(context: StepContext, message_ids: Sequence[UUID]) -> None:
-    """Refuse these held messages, which staff did not decide in time; one decided meanwhile stays as it is."""
+    """Refuse those of these held messages that staff did not decide in time.
+
+    Safe to run twice: a case that was closed meanwhile stays as it is.
+    """
     with transaction(context.database) as db:
         overdue = vetting_cases.overdue(db, message_ids)
     for case_id in overdue:
@@ -53,7 +59,7 @@ def expire_reviews(context: StepContext, message_ids: Sequence[UUID]) -> None:
             _log.debug("vetting_case_decided_before_it_expired", case_id=str(case_id))
 
 
-def _place(context: StepContext, held: Sequence[PendingRecipient], state: CaseState) -> list[Transition]:
+def _decide(context: StepContext, held: Sequence[PendingRecipient], state: CaseState) -> list[Transition]:
     if state is CaseState.APPROVED:
         grace = context.settings.grace
         return [decide_recipient(pending, hold=False, grace=grace) for pending in held]

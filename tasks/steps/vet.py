@@ -1,4 +1,4 @@
-"""Vet: look closer at held messages, open their cases and start the clock for staff."""
+"""Open a vetting case for each held message, and start the time that staff have to decide it."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,7 +16,7 @@ _log = structlog.get_logger()
 
 
 def vet(context: StepContext, message_ids: Sequence[UUID]) -> None:
-    """Open a case for each of these messages that is held and has none."""
+    """Open a case for each of these messages that is held and has none. Safe to run twice: a message has one case."""
     hold = timedelta(days=context.settings.hold_days)
     with transaction(context.database) as db:
         unopened = vetting_cases.lock_unopened(db, message_ids)

@@ -1,4 +1,4 @@
-"""The letterbox and its reader: nothing leaves it before the database has it."""
+"""A direct send stays in its Redis list until the database has it."""
 
 import pytest
 from pydantic import SecretStr
@@ -20,17 +20,17 @@ pytestmark = pytest.mark.usefixtures("broker")
 
 
 class WatchedQueue(DirectSendQueue):
-    """A letterbox that counts how often somebody looked into it."""
+    """A queue that counts how often it was read."""
 
-    looks = 0
+    reads = 0
 
     def peek(self, name: str) -> list[bytes]:
-        """Look, and count it."""
-        self.looks += 1
+        """Read, and count it."""
+        self.reads += 1
         return super().peek(name)
 
 
-def test_while_the_database_is_away_sends_stay_where_they_are(
+def test_while_the_database_is_away_direct_sends_stay_in_redis(
     fixtures: Fixtures, token: str, context: StepContext, broker: Redis, bells: RecordingDoorbell
 ) -> None:
     away = context.settings.model_copy(update={"database_url": SecretStr("postgresql+psycopg://127.0.0.1:1/none")})
@@ -39,7 +39,7 @@ def test_while_the_database_is_away_sends_stay_where_they_are(
     broker.lpush(LISTS[0], envelope(fields(fixtures.account(), token=token)))
 
     with reading(closed, queue):
-        wait_until(lambda: queue.looks > 1)
+        wait_until(lambda: queue.reads > 1)
         waiting = broker.llen(LISTS[0])
     with reading(context):
         wait_until(lambda: bells.rung)
@@ -47,11 +47,11 @@ def test_while_the_database_is_away_sends_stay_where_they_are(
     assert (1, 1) == (waiting, fixtures.count("message"))
 
 
-def test_a_worker_that_dies_before_it_has_emptied_the_letterbox_does_no_harm(
+def test_a_worker_that_crashes_between_storing_and_removing_does_no_harm(
     fixtures: Fixtures, token: str, context: StepContext, broker: Redis
 ) -> None:
     envelopes = [envelope(fields(fixtures.account(), token=token)), envelope(fields(build.account_id(), token=token))]
-    accept(context, envelopes)  # And this is where it dies.
+    accept(context, envelopes)  # The worker crashes here.
 
     broker.lpush(LISTS[0], *envelopes)
     with reading(context):
@@ -60,7 +60,7 @@ def test_a_worker_that_dies_before_it_has_emptied_the_letterbox_does_no_harm(
     assert (1, [["unknown_recipient"]]) == (fixtures.count("message"), codes(fixtures))
 
 
-def test_a_second_send_for_one_message_is_left_until_the_fate_of_the_first_is_known(
+def test_a_second_send_for_one_message_is_left_until_the_result_of_the_first_is_known(
     fixtures: Fixtures, token: str, context: StepContext
 ) -> None:
     sent = fields(fixtures.account(), token=token)
@@ -71,7 +71,7 @@ def test_a_second_send_for_one_message_is_left_until_the_fate_of_the_first_is_kn
     assert ([first], 1, []) == (done, fixtures.count("message"), codes(fixtures))
 
 
-def test_only_one_process_has_the_turn(fixtures: Fixtures, token: str, context: StepContext) -> None:
+def test_only_one_process_at_a_time_stores_direct_sends(fixtures: Fixtures, token: str, context: StepContext) -> None:
     raw = envelope(fields(fixtures.account(), token=token))
 
     with transaction(fixtures.database) as db:
@@ -82,7 +82,7 @@ def test_only_one_process_has_the_turn(fixtures: Fixtures, token: str, context: 
     assert ([], [raw]) == (while_another_has_it, afterwards)
 
 
-def test_what_was_pushed_after_the_broker_lost_everything_is_not_removed_unread(
+def test_a_send_pushed_after_the_broker_lost_everything_is_not_removed_unread(
     settings: Settings, broker: Redis
 ) -> None:
     queue = DirectSendQueue(settings)
@@ -97,7 +97,7 @@ def test_what_was_pushed_after_the_broker_lost_everything_is_not_removed_unread(
     queue.close()
 
 
-def test_a_look_that_waits_changes_nothing(settings: Settings, broker: Redis) -> None:
+def test_waiting_changes_nothing(settings: Settings, broker: Redis) -> None:
     queue = DirectSendQueue(settings)
     broker.lpush(LISTS[0], b"1", b"2", b"3")
 
@@ -107,7 +107,7 @@ def test_a_look_that_waits_changes_nothing(settings: Settings, broker: Redis) ->
     queue.close()
 
 
-def test_large_envelopes_are_read_a_few_at_a_time(settings: Settings, broker: Redis) -> None:
+def test_large_payloads_are_read_a_few_at_a_time(settings: Settings, broker: Redis) -> None:
     queue = DirectSendQueue(settings)
     broker.lpush(LISTS[0], b"x" * 5_000_000, *[b"y" * 1_500_000] * 3)
 
@@ -121,14 +121,14 @@ def test_large_envelopes_are_read_a_few_at_a_time(settings: Settings, broker: Re
     queue.close()
 
 
-def test_a_letterbox_that_is_no_list_breaks_nothing(
+def test_a_key_that_is_no_list_breaks_nothing(
     context: StepContext, broker: Redis, fixtures: Fixtures, token: str
 ) -> None:
     broker.set(LISTS[0], "nonsense")
     queue = WatchedQueue(context.settings)
 
     with reading(context, queue):
-        wait_until(lambda: queue.looks > 0)
+        wait_until(lambda: queue.reads > 0)
         broker.delete(LISTS[0])
         broker.lpush(LISTS[0], envelope(fields(fixtures.account(), token=token)))
         wait_until(lambda: not broker.llen(LISTS[0]))

@@ -1,4 +1,4 @@
-"""A dead worker is noticed within two looks, and nobody who lives is taken for dead."""
+"""A dead worker is found at the second check, and a living one is never taken for dead."""
 
 import os
 import socket
@@ -25,40 +25,40 @@ from tests.support.fixtures import Fixtures
 from tests.support.waiting import wait_until
 from worker.runtime.liveness import FILES_KEPT, LivenessMonitor
 
-_CUT = """
+_CUT_LOCK_CONNECTIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_locks
     WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
 
 def identity(worker_id: UUID, host: str = "here") -> WorkerIdentity:
-    """Make the identity of a worker of the deciding lane."""
+    """Return the identity of a worker of the lane `decide`."""
     return WorkerIdentity(worker_id, host, 1, ("accept", "decide", "vetting"))
 
 
 @pytest.fixture
 def context(context: StepContext, tmp_path: Path) -> StepContext:
-    """Give an office whose journals lie in a folder of this test, and whose watch hardly rests."""
-    brisk = context.settings.model_copy(update={"journal_folder": str(tmp_path), "sweep_tick_s": 0.02})
-    return replace(context, settings=brisk)
+    """Return a context with its journals in a folder of this test, and a check every 20 ms."""
+    fast = context.settings.model_copy(update={"journal_folder": str(tmp_path), "sweep_tick_s": 0.02})
+    return replace(context, settings=fast)
 
 
 @pytest.fixture
-def monitor(watches: Callable[..., LivenessMonitor]) -> LivenessMonitor:
-    """Give the watch of a worker that has been there for long."""
-    return watches()
+def monitor(make_monitor: Callable[..., LivenessMonitor]) -> LivenessMonitor:
+    """Return the monitor of a worker that has held its lock for long."""
+    return make_monitor()
 
 
 @pytest.fixture
-def watches(context: StepContext, settings: Settings) -> Iterator[Callable[..., LivenessMonitor]]:
-    """Give what makes watches, each with a connection of its own."""
+def make_monitor(context: StepContext, settings: Settings) -> Iterator[Callable[..., LivenessMonitor]]:
+    """Yield a function that makes monitors, each with a connection of its own."""
     with ExitStack() as stack:
 
         def make(worker_id: UUID = context.worker_id, *, settled_after_s: float = 0.0) -> LivenessMonitor:
             database = open_database(settings, connections=1)
             stack.callback(database.dispose)
             monitor = LivenessMonitor(context, identity(worker_id), database, settled_after_s=settled_after_s)
-            stack.callback(monitor._presence.release)
+            stack.callback(monitor._lock.release)
             return monitor
 
         yield make
@@ -66,7 +66,7 @@ def watches(context: StepContext, settings: Settings) -> Iterator[Callable[..., 
 
 @pytest.fixture
 def dead(fixtures: Fixtures) -> UUID:
-    """Give a worker of another machine that is dead."""
+    """Return the id of a dead worker of another host."""
     worker_id = uuid4()
     with transaction(fixtures.database) as db:
         registry.heartbeat(db, identity(worker_id, "elsewhere"))
@@ -78,7 +78,7 @@ def claim_by(fixtures: Fixtures, message_id: UUID, worker_id: UUID) -> None:
     assert claim(fixtures, message_id, claims.make_token(worker_id))
 
 
-def test_a_dead_worker_is_buried_at_the_second_look(
+def test_a_dead_worker_is_recovered_at_the_second_check(
     fixtures: Fixtures, monitor: LivenessMonitor, dead: UUID, queued: UUID
 ) -> None:
     claim_by(fixtures, queued, dead)
@@ -91,10 +91,10 @@ def test_a_dead_worker_is_buried_at_the_second_look(
 
 
 def test_a_worker_that_holds_its_lock_is_left_alone(
-    fixtures: Fixtures, watches: Callable[..., LivenessMonitor], monitor: LivenessMonitor, queued: UUID
+    fixtures: Fixtures, make_monitor: Callable[..., LivenessMonitor], monitor: LivenessMonitor, queued: UUID
 ) -> None:
     other = uuid4()
-    watches(other).check()
+    make_monitor(other).check()
     claim_by(fixtures, queued, other)
 
     for _ in range(3):
@@ -103,7 +103,7 @@ def test_a_worker_that_holds_its_lock_is_left_alone(
     assert [State.CLAIMED] == fixtures.states(queued)
 
 
-def test_a_worker_of_this_machine_lives_while_its_sign_does_although_its_lock_is_free(
+def test_a_worker_of_this_host_is_alive_while_its_file_lock_is_held_although_its_advisory_lock_is_free(
     fixtures: Fixtures, monitor: LivenessMonitor, dead: UUID, queued: UUID, tmp_path: Path
 ) -> None:
     claim_by(fixtures, queued, dead)
@@ -119,11 +119,11 @@ def test_a_worker_of_this_machine_lives_while_its_sign_does_although_its_lock_is
     assert ([State.CLAIMED], [State.RETRYING]) == (before, fixtures.states(queued))
 
 
-def test_after_the_database_began_anew_others_have_time_to_show_that_they_live(
-    fixtures: Fixtures, watches: Callable[..., LivenessMonitor], dead: UUID, queued: UUID
+def test_after_a_restart_of_the_database_others_have_time_to_take_their_locks(
+    fixtures: Fixtures, make_monitor: Callable[..., LivenessMonitor], dead: UUID, queued: UUID
 ) -> None:
     claim_by(fixtures, queued, dead)
-    fresh = watches(settled_after_s=60.0)
+    fresh = make_monitor(settled_after_s=60.0)
 
     for _ in range(3):
         fresh.check()
@@ -131,12 +131,12 @@ def test_after_the_database_began_anew_others_have_time_to_show_that_they_live(
     assert [State.CLAIMED] == fixtures.states(queued)
 
 
-def test_a_watch_that_was_cut_off_takes_its_lock_again_and_suspects_nobody_for_that_time(
+def test_a_monitor_that_was_cut_off_takes_its_lock_again_and_suspects_no_worker_for_that_time(
     fixtures: Fixtures, monitor: LivenessMonitor, dead: UUID, queued: UUID
 ) -> None:
     claim_by(fixtures, queued, dead)
     monitor.check()
-    fixtures.ask(_CUT)
+    fixtures.ask(_CUT_LOCK_CONNECTIONS)
 
     monitor._try(monitor.check)
     monitor.check()
@@ -172,7 +172,7 @@ def test_a_worker_that_was_taken_for_dead_and_lives_is_alive_again(
     assert fixtures.ask("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at is None
 
 
-def test_what_comes_to_light_of_a_buried_worker_ends_as_well(
+def test_an_attempt_found_after_the_recovery_of_its_worker_is_ended_too(
     fixtures: Fixtures, monitor: LivenessMonitor, dead: UUID, queued: UUID
 ) -> None:
     monitor.check()
@@ -184,7 +184,7 @@ def test_what_comes_to_light_of_a_buried_worker_ends_as_well(
     assert [State.UNKNOWN] == fixtures.states(queued)
 
 
-def test_a_long_dead_worker_and_its_files_are_forgotten(
+def test_a_long_dead_worker_and_its_files_are_deleted(
     fixtures: Fixtures, monitor: LivenessMonitor, dead: UUID, tmp_path: Path
 ) -> None:
     ended = FileJournal(tmp_path, dead)
@@ -201,10 +201,10 @@ def test_a_long_dead_worker_and_its_files_are_forgotten(
     assert [] == fixtures.ask("SELECT FROM worker WHERE id = :id", id=dead)
 
 
-def test_a_start_removes_old_files_of_workers_that_nobody_knows_any_more(
+def test_a_start_removes_old_files_of_workers_that_are_not_registered(
     fixtures: Fixtures, monitor: LivenessMonitor, dead: UUID, queued: UUID, tmp_path: Path
 ) -> None:
-    """Of one that is known, lives, was here lately or has an attempt under way, the files stay."""
+    """The files stay of a worker that is registered, alive, wrote lately or has an attempt under way."""
     forgotten, living, young, claiming = (uuid4() for _ in range(4))
     journals = {each: FileJournal(tmp_path, each) for each in (forgotten, living, young, claiming, dead)}
     journals[living].record_data_end((7, 1))
@@ -225,7 +225,7 @@ def test_a_start_removes_old_files_of_workers_that_nobody_knows_any_more(
     assert {*map(str, (living, young, claiming, dead)), "notes"} == kept
 
 
-def test_a_watch_tidies_when_it_starts(monitor: LivenessMonitor, tmp_path: Path) -> None:
+def test_a_monitor_removes_old_files_when_it_starts(monitor: LivenessMonitor, tmp_path: Path) -> None:
     ended = FileJournal(tmp_path, uuid4())
     ended.record_data_end((7, 1))
     ended.close()
@@ -238,20 +238,20 @@ def test_a_watch_tidies_when_it_starts(monitor: LivenessMonitor, tmp_path: Path)
     monitor.close()
 
 
-def test_a_worker_is_known_from_its_start_to_its_end(fixtures: Fixtures, monitor: LivenessMonitor) -> None:
+def test_a_worker_is_registered_from_its_start_to_its_end(fixtures: Fixtures, monitor: LivenessMonitor) -> None:
     monitor.start()
     wait_until(lambda: fixtures.count("worker") == 1)
 
     monitor.close()
 
     assert 0 == fixtures.count("worker")
-    assert [] == fixtures.ask(_CUT.replace("pg_terminate_backend(pid)", ""))
+    assert [] == fixtures.ask(_CUT_LOCK_CONNECTIONS.replace("pg_terminate_backend(pid)", ""))
 
 
 def test_what_a_worker_leaves_under_way_at_its_end_is_found_by_the_others(
     fixtures: Fixtures,
     monitor: LivenessMonitor,
-    watches: Callable[..., LivenessMonitor],
+    make_monitor: Callable[..., LivenessMonitor],
     queued: UUID,
     context: StepContext,
 ) -> None:
@@ -259,7 +259,7 @@ def test_what_a_worker_leaves_under_way_at_its_end_is_found_by_the_others(
     wait_until(lambda: fixtures.count("worker") == 1)
     claim_by(fixtures, queued, context.worker_id)
     monitor.close()
-    other = watches(uuid4())
+    other = make_monitor(uuid4())
 
     other.check()
     other.check()
@@ -267,12 +267,12 @@ def test_what_a_worker_leaves_under_way_at_its_end_is_found_by_the_others(
     assert [State.UNKNOWN] == fixtures.states(queued)
 
 
-def test_a_presence_without_a_database_says_so(settings: Settings, database: Database) -> None:
+def test_a_lock_without_a_database_raises_and_is_held_again_afterwards(settings: Settings, database: Database) -> None:
     own = open_database(settings, connections=1)
     lock = WorkerLock(own, identity(uuid4(), socket.gethostname()))
     lock.hold()
     with transaction(database) as db:
-        db.exec_driver_sql(_CUT)
+        db.exec_driver_sql(_CUT_LOCK_CONNECTIONS)
 
     with pytest.raises(DATABASE_UNAVAILABLE):
         lock.hold()

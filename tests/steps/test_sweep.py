@@ -1,4 +1,4 @@
-"""The sweep finishes every message without any bell, only later."""
+"""The sweep completes every message without a bell, only later."""
 
 import threading
 from collections.abc import Iterator
@@ -33,14 +33,14 @@ LATER = Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER)
 
 @pytest.fixture
 def context(context: StepContext, settings: Settings) -> StepContext:
-    """Give an office without any bell, whose sweep hardly rests."""
-    brisk = settings.model_copy(update={"sweep_tick_s": 0.02})
-    return replace(context, settings=brisk, doorbell=SilentDoorbell())
+    """Return a context without bells, whose sweep runs every 20 ms."""
+    fast = settings.model_copy(update={"sweep_tick_s": 0.02})
+    return replace(context, settings=fast, doorbell=SilentDoorbell())
 
 
 @contextmanager
 def sweeping(context: StepContext, backlog: Backlog | None = None) -> Iterator[None]:
-    """Let a worker of all queues sweep while the block runs."""
+    """Run the sweep of a worker of all queues during the block."""
     sweep = Sweep(context, tuple(SWEEP_QUERIES), _run_on_a_thread, backlog)
     sweep.start()
     try:
@@ -56,7 +56,7 @@ class FakeBacklog:
     oldest: dict[QueueName, datetime]
 
     def oldest_bells(self) -> dict[QueueName, datetime]:
-        """Give them."""
+        """Return them."""
         return self.oldest
 
 
@@ -105,7 +105,7 @@ def test_a_retry_is_made_when_it_is_due_and_not_before(
     assert (1, 2) == (attempts, len(relay.letters))
 
 
-def test_a_lost_lease_is_found_and_the_letter_sent_again(
+def test_an_expired_lease_is_found_and_the_mail_sent_again(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender
 ) -> None:
     message_id = fixtures.message(fixtures.account(Channel.EMAIL))
@@ -142,7 +142,7 @@ def test_a_held_message_gets_its_case_and_expires(fixtures: Fixtures, context: S
     )
 
 
-def test_a_message_that_a_step_breaks_on_is_set_aside_and_holds_up_no_other(
+def test_a_message_that_a_step_fails_on_is_postponed_and_holds_up_no_other(
     fixtures: Fixtures, context: StepContext
 ) -> None:
     poisoned = fixtures.account()
@@ -161,7 +161,7 @@ def test_a_message_that_a_step_breaks_on_is_set_aside_and_holds_up_no_other(
     assert timedelta(minutes=59) < row.pause <= timedelta(hours=1)
 
 
-def test_a_message_that_was_set_aside_is_taken_up_again(fixtures: Fixtures, context: StepContext) -> None:
+def test_a_message_that_was_postponed_is_taken_up_again(fixtures: Fixtures, context: StepContext) -> None:
     message_id = fixtures.message(fixtures.account())
     fixtures.ask("UPDATE preference SET accepted_types = '{nonsense}'")
     fixtures.let_pass(timedelta(seconds=5))
@@ -175,7 +175,7 @@ def test_a_message_that_was_set_aside_is_taken_up_again(fixtures: Fixtures, cont
     assert [None] == fixtures.reasons(message_id)
 
 
-def test_a_recipient_that_a_sender_breaks_on_is_set_aside_once(
+def test_a_recipient_that_a_sender_fails_on_is_postponed_once(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender
 ) -> None:
     def answer(letter: ClaimedDelivery) -> Outcome:
@@ -199,7 +199,7 @@ def test_a_recipient_that_a_sender_breaks_on_is_set_aside_once(
     assert [State.CLAIMED] == fixtures.states(broken)
 
 
-def test_two_sweeps_at_once_send_every_letter_once(
+def test_two_sweeps_at_once_send_every_mail_once(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender
 ) -> None:
     message_ids = [fixtures.message(*fixtures.accounts(2, Channel.EMAIL), fixtures.account()) for _ in range(10)]
@@ -214,7 +214,7 @@ def test_two_sweeps_at_once_send_every_letter_once(
     assert 10 == fixtures.count("inbox_letter")
 
 
-def test_a_letter_that_takes_long_holds_up_no_other(
+def test_a_mail_that_takes_long_holds_up_no_other(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender
 ) -> None:
     may_end = threading.Event()
@@ -276,6 +276,6 @@ def test_what_is_due_by_the_clock_alone_waits_for_no_bell(
 
 
 def _await_rounds(fixtures: Fixtures, number: int) -> None:
-    """Wait until a sweep has begun this many rounds more."""
+    """Wait until a sweep has begun so many more rounds."""
     with counted(fixtures.database) as statements:
         wait_until(lambda: sum("vetting_case.state = 'open'" in each.sql for each in statements) > number)

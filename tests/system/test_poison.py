@@ -136,5 +136,5 @@ def _run_command(group: ProcessGroup, command: str) -> dict[str, Any]:
 
 
 def _parked_of(doctor: dict[str, Any]) -> list[str]:
-    (line,) = [each for each in doctor["checks"] if each["name"] == "nothing is set aside"]
+    (line,) = [each for each in doctor["checks"] if each["name"] == "nothing is parked"]
     return list(line["rows"])

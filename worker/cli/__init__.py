@@ -1,1 +1,1 @@
-"""What can an operator do at the command line? One file per group of the command postroom."""
+"""The command `postroom`, for operators: one file for each group of commands."""

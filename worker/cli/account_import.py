@@ -1,4 +1,4 @@
-"""Bringing in a file of accounts: in one transaction, or row by row; with every refused row told."""
+"""Import accounts from a file, in one transaction or row by row, and report every refused row."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,63 +19,63 @@ _Write: TypeAlias = Callable[[Sequence[accounts.Described]], int]
 
 @dataclass
 class Report:
-    """What an import came to. Of the refused rows the first 100 are kept; `refused_count` counts all."""
+    """The result of an import. The first 100 refused rows are kept; `refused_count` counts all."""
 
     stored_count: int = 0
     new_count: int = 0
     refused_count: int = 0
     refused: list[RefusedRow] = field(default_factory=list)
 
-    def sort_out(self, rows: Sequence[_Row]) -> list[AccountRow]:
-        """Note the refused ones among these rows, and give the others."""
+    def take_refused(self, rows: Sequence[_Row]) -> list[AccountRow]:
+        """Record the refused rows, and return the others."""
         refused = [row for row in rows if isinstance(row, RefusedRow)]
         self.refused_count += len(refused)
         self.refused += refused[: REFUSALS_KEPT - len(self.refused)]
         return [row for row in rows if isinstance(row, AccountRow)]
 
-    def note_stored(self, rows: Sequence[AccountRow], new_count: int) -> None:
-        """Count rows that are stored, and those among them that were not there before."""
+    def count_stored(self, rows: Sequence[AccountRow], new_count: int) -> None:
+        """Count stored rows, `new_count` of which were not in the database before."""
         self.stored_count += len(rows)
         self.new_count += new_count
 
 
-class _Withdrawn(Exception):  # noqa: N818 - it takes a transaction back
+class _RolledBack(Exception):  # noqa: N818 - a fact about the transaction
     """A row was refused, so nothing is stored."""
 
 
-def bring_in_all(database: Database, rows: Iterable[_Row], report: Report, advance: Callable[[], None]) -> None:
-    """Store all of these rows in one transaction, or none when one is refused. `advance` is called now and then.
+def import_all(database: Database, rows: Iterable[_Row], report: Report, advance: Callable[[], None]) -> None:
+    """Store all of these rows in one transaction, or none when one is refused. `advance` is called after each batch.
 
-    After the first refusal the rest is read all the same, for its faults. Whatever `rows` raises, nothing is stored.
+    After the first refusal the rest is still read, to report its faults. When `rows` raises, nothing is stored.
     """
     try:
         with transaction(database) as db:
             disable_idle_timeout(db)  # The rows may come from a pipe.
-            counted = _write_all(partial(accounts.bring_in, db), rows, report, advance)
-    except _Withdrawn:
+            written = _write_all(partial(accounts.bring_in, db), rows, report, advance)
+    except _RolledBack:
         return
-    report.stored_count, report.new_count = counted.stored_count, counted.new_count
+    report.stored_count, report.new_count = written.stored_count, written.new_count
 
 
 def _write_all(write: _Write, rows: Iterable[_Row], report: Report, advance: Callable[[], None]) -> Report:
-    counted = Report()
+    written = Report()
     for batch in _batches(rows):
-        good = report.sort_out(batch)
+        good = report.take_refused(batch)
         if not report.refused_count:
-            counted.note_stored(good, write(_described(good)))
+            written.count_stored(good, write(_described(good)))
         advance()
     if report.refused_count:
-        raise _Withdrawn
-    return counted
+        raise _RolledBack
+    return written
 
 
-def bring_in_each(database: Database, rows: Iterable[_Row], report: Report, advance: Callable[[], None]) -> None:
-    """Store every row that is not refused. What was stored before `rows` raises stays stored, and is counted."""
+def import_each(database: Database, rows: Iterable[_Row], report: Report, advance: Callable[[], None]) -> None:
+    """Store every row that is not refused, batch by batch. Batches stored before `rows` raises stay stored."""
     for batch in _batches(rows):
-        good = report.sort_out(batch)
+        good = report.take_refused(batch)
         with transaction(database) as db:
             new_count = accounts.bring_in(db, _described(good))
-        report.note_stored(good, new_count)
+        report.count_stored(good, new_count)
         advance()
 
 

@@ -1,4 +1,4 @@
-"""`postroom accounts`: bring in accounts from a file, and look at one."""
+"""`postroom accounts`: import accounts from a file, and show one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,10 +16,10 @@ from delivery.records.database import transaction
 from delivery.records.identities import accounts as records
 from delivery.records.identities.accounts import AccountFacts
 from delivery.vocabulary import SenderRule
-from worker.cli.account_import import Report, bring_in_all, bring_in_each
+from worker.cli.account_import import Report, import_all, import_each
 from worker.cli.console import AsJson, missing, opened, printable, read_id, settings, show_json
 
-accounts = typer.Typer(help="Who can receive messages: import, show.", no_args_is_help=True)
+accounts = typer.Typer(help="Import and show accounts, which can receive messages.", no_args_is_help=True)
 
 _FORMS = {".csv": Form.CSV, ".jsonl": Form.JSONL}
 _REFUSED = 1
@@ -27,35 +27,37 @@ _NAME_SHOWN = 40
 
 
 @accounts.command("import")
-def bring_in(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A .csv or .jsonl file.")],
+def import_file(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="Path of a .csv or .jsonl file.")
+    ],
     *,
     per_row: Annotated[
-        bool, typer.Option("--per-row", help="Store the good rows also when others are refused.")
+        bool, typer.Option("--per-row", help="Store the valid rows even if others are refused.")
     ] = False,
 ) -> None:
-    """Create or replace accounts: all of the file, or nothing when a row is refused.
+    """Create or replace accounts from a file: all of them, or none when a row is refused.
 
-    Columns or keys: uuid, name, email; optional are status, time_zone, channel, closed (true or false) and
-    accepted_types (in CSV parted by |). Other wishes of an account holder stay as they are.
+    Columns or keys: uuid, name, email; optional: status, time_zone, channel, closed (true or false) and
+    accepted_types (in CSV separated by |). Other preferences of an account stay as they are.
     """
     form = _FORMS.get(file.suffix.lower())
     if form is None:
-        raise typer.BadParameter("The file's name must end in .csv or .jsonl, to say how it is written.")
+        raise typer.BadParameter("The file's name must end in .csv or .jsonl, which tells its format.")
     report = Report()
     try:
-        _bring_in(file, form, report, bring_in_each if per_row else bring_in_all)
+        _import(file, form, report, import_each if per_row else import_all)
     except NotReadable as error:
-        _tell(report)
+        _show(report)
         raise missing(f"{file} cannot be read: {error}") from error
-    _tell(report)
+    _show(report)
     if report.refused_count:
         raise typer.Exit(_REFUSED)
 
 
 @accounts.command("show")
-def show(account: Annotated[str, typer.Argument(help="The id of an account.")], *, as_json: AsJson = False) -> None:
-    """Show an account and what its holder wants."""
+def show(account: Annotated[str, typer.Argument(help="Id of an account.")], *, as_json: AsJson = False) -> None:
+    """Show an account and its preferences."""
     account_id = read_id(account, "account")
     with opened(settings()) as database, transaction(database) as db:
         facts = records.find_one(db, account_id)
@@ -67,7 +69,7 @@ def show(account: Annotated[str, typer.Argument(help="The id of an account.")], 
         typer.echo(printable(_describe(facts)))
 
 
-def _bring_in(file: Path, form: Form, report: Report, store_rows: Callable[..., None]) -> None:
+def _import(file: Path, form: Form, report: Report, store_rows: Callable[..., None]) -> None:
     with opened(settings()) as database, file.open("rb") as opened_file, _bar(file) as show_bytes:
         lines = NumberedLines(opened_file)
         store_rows(database, read_rows(lines, form), report, lambda: show_bytes(lines.bytes_read))
@@ -78,20 +80,20 @@ def _bring_in(file: Path, form: Form, report: Report, store_rows: Callable[..., 
 
 @contextmanager
 def _bar(file: Path) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how much of the file was read; elsewhere nothing."""
+    """Show how much of the file is read, if standard error is a terminal."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(printable(file.name), total=file.stat().st_size)
         yield lambda bytes_read: progress.update(task, completed=bytes_read)
 
 
-def _tell(report: Report) -> None:
+def _show(report: Report) -> None:
     for row in report.refused:
-        for line in _sentences(row):
+        for line in _lines(row):
             typer.echo(line, err=True)
-    untold = report.refused_count - len(report.refused)
-    if untold:
-        typer.echo(f"... and {count(untold, 'more row')} refused.", err=True)
+    more = report.refused_count - len(report.refused)
+    if more:
+        typer.echo(f"... and {count(more, 'more row')} refused.", err=True)
     replaced = report.stored_count - report.new_count
     typer.echo(
         f"postroom: {count(report.stored_count, 'account')} stored ({report.new_count:,} new, {replaced:,} replaced), "
@@ -99,21 +101,21 @@ def _tell(report: Report) -> None:
     )
 
 
-def _sentences(row: RefusedRow) -> Iterator[str]:
+def _lines(row: RefusedRow) -> Iterator[str]:
     for fault in row.faults:
         place = f"{fault.place}: " if fault.place else ""
         yield f"line {row.line}: {place}{fault.code}: {fault.message}"
 
 
 def _plain(facts: AccountFacts) -> dict[str, object]:
-    answer = asdict(facts)
+    fields = asdict(facts)
     hours = facts.quiet_hours
     # The same names as in the API.
-    del answer["sender_rule"], answer["senders"]
+    del fields["sender_rule"], fields["senders"]
     return {
-        "uuid": answer.pop("account_id"),
-        "closed": answer.pop("is_closed"),
-        **answer,
+        "uuid": fields.pop("account_id"),
+        "closed": fields.pop("is_closed"),
+        **fields,
         "allowed_senders": facts.senders if facts.sender_rule is SenderRule.ALLOW else None,
         "blocked_senders": facts.senders if facts.sender_rule is SenderRule.BLOCK else None,
         "quiet_hours": {"from": f"{hours[0]:%H:%M}", "until": f"{hours[1]:%H:%M}"} if hours else None,
@@ -123,9 +125,9 @@ def _plain(facts: AccountFacts) -> dict[str, object]:
 def _describe(facts: AccountFacts) -> str:
     plain = _plain(facts)
     types = "all" if facts.accepted_types is None else ", ".join(facts.accepted_types) or "none"
-    senders = f"{facts.sender_rule} {', '.join(facts.senders) or 'nobody'}" if facts.sender_rule else "everybody"
+    senders = f"{facts.sender_rule} {', '.join(facts.senders) or 'none'}" if facts.sender_rule else "all"
     hours = facts.quiet_hours
-    told = {
+    shown = {
         "Account": plain["uuid"],
         "Name": facts.name,
         "E-mail": facts.email,
@@ -138,4 +140,4 @@ def _describe(facts: AccountFacts) -> str:
         "Muted until": f"{facts.muted_until:%Y-%m-%d %H:%M:%S} UTC" if facts.muted_until else "-",
         "Quiet hours": f"{hours[0]:%H:%M} to {hours[1]:%H:%M}" if hours else "-",
     }
-    return "\n".join(f"{name + ':':15}{value}" for name, value in told.items())
+    return "\n".join(f"{name + ':':15}{value}" for name, value in shown.items())

@@ -1,7 +1,7 @@
-"""The command `postroom`: run its parts, and look inside. Each command opens what it needs and closes it again.
+"""Define the command `postroom`. Each command opens what it needs and closes it again.
 
-A worker is one of these commands, and there are many of them: what only others need is imported where it is run, for
-10 MiB less in each.
+A worker is one of these commands, and many workers run. So what only other commands need is imported when they run:
+each worker takes 10 MiB less.
 """
 
 import asyncio
@@ -41,8 +41,8 @@ app.command("release")(release_message)
 app.command("worker-alive")(alive)
 
 
-def _tell_version(is_asked: bool) -> None:  # noqa: FBT001 - typer hands it in by position
-    if is_asked:
+def _print_version(is_given: bool) -> None:  # noqa: FBT001 - typer passes it by position
+    if is_given:
         typer.echo(f"postroom {version('postroom')}")
         raise typer.Exit
 
@@ -50,30 +50,33 @@ def _tell_version(is_asked: bool) -> None:  # noqa: FBT001 - typer hands it in b
 @app.callback()
 def begin(
     *,
-    is_version_asked: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which version this is.")
+    is_version_given: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Postroom delivers messages between the members of a platform."""
-    del is_version_asked  # Answered already.
-    configure_logs("WARNING")  # A person reads a command's output; the events of a step are for the log of a worker.
+    """Deliver messages between the members of a platform: run Postroom, inspect it and administer it."""
+    del is_version_given  # The callback has handled it.
+    configure_logs("WARNING")  # A person reads a command's output. The events of a step are for the log of a worker.
 
 
 @app.command("up")
 def run_everything(
-    port: Annotated[int, typer.Option(help="The port of the API on 127.0.0.1.")] = 8080,
-    data: Annotated[Path, typer.Option(help="Where all data lies.")] = Path("var"),
+    port: Annotated[int, typer.Option(help="Port of the API on 127.0.0.1.")] = 8080,
+    data: Annotated[Path, typer.Option(help="Folder that keeps all data.")] = Path("var"),
 ) -> None:
-    """Start everything embedded: PostgreSQL, Valkey, a mail sink, the API and the workers."""
-    from worker.embedded import supervisor  # noqa: PLC0415 - a worker need not hold it
+    """Start an embedded system: PostgreSQL, Valkey, a mail sink, the API and the workers."""
+    from worker.embedded import supervisor  # noqa: PLC0415 - a worker does not need it
 
     supervisor.run(data.resolve(), port)
 
 
 @app.command("migrate")
-def bring_up_to_date() -> None:
-    """Bring the database to the schema of this version. Safe to repeat, also while everything runs."""
-    from delivery.records.migrate import NewerSchema, migrate  # noqa: PLC0415 - a worker need not hold Alembic
+def migrate_database() -> None:
+    """Migrate the database to the schema of this version.
+
+    Safe to repeat, also while the system runs.
+    """
+    from delivery.records.migrate import NewerSchema, migrate  # noqa: PLC0415 - a worker does not need Alembic
 
     with console.opened(console.settings()) as database:
         try:
@@ -84,25 +87,31 @@ def bring_up_to_date() -> None:
 
 
 @app.command("worker")
-def work(lane: Annotated[LaneName, typer.Argument(help="Which queues to serve.")]) -> None:
-    """Run one worker process until SIGTERM."""
+def work(
+    lane: Annotated[LaneName, typer.Argument(help="decide (direct sends, decisions, vetting) or smtp (mails).")],
+) -> None:
+    """Run a worker process for the queues of one lane, until SIGTERM."""
     settings = console.settings()
     configure_logs(settings.log_level)
     run_worker(settings, lane)
 
 
 @app.command("sink")
-def swallow_mail(  # noqa: PLR0913, PLR0917 - an option for each way to hand over an address
-    data: Annotated[Path, typer.Option(help="The folder that keeps the mails.")],
-    smtp_host: Annotated[str, typer.Option(help="The address to take mail on.")] = "127.0.0.1",
-    smtp_port: Annotated[int, typer.Option(help="The port to take mail on.")] = 1025,
-    http_host: Annotated[str, typer.Option(help="The address to show mail on.")] = "127.0.0.1",
-    http_port: Annotated[int, typer.Option(help="The port to show mail on.")] = 8025,
-    smtp_fd: Annotated[int | None, typer.Option(help="A bound socket instead of SMTP host and port.")] = None,
-    http_fd: Annotated[int | None, typer.Option(help="A bound socket instead of HTTP host and port.")] = None,
+def run_mail_sink(  # noqa: PLR0913, PLR0917 - an option for each way to pass an address
+    data: Annotated[Path, typer.Option(help="Folder that keeps the mails.")],
+    smtp_host: Annotated[str, typer.Option(help="Address to accept mail on.")] = "127.0.0.1",
+    smtp_port: Annotated[int, typer.Option(help="Port to accept mail on.")] = 1025,
+    http_host: Annotated[str, typer.Option(help="Address to show mails on.")] = "127.0.0.1",
+    http_port: Annotated[int, typer.Option(help="Port to show mails on.")] = 8025,
+    smtp_fd: Annotated[
+        int | None, typer.Option(help="File descriptor of a bound socket, instead of SMTP host and port.")
+    ] = None,
+    http_fd: Annotated[
+        int | None, typer.Option(help="File descriptor of a bound socket, instead of HTTP host and port.")
+    ] = None,
 ) -> None:
-    """Run a mail server that delivers nowhere and shows what it was given, for demos and tests."""
-    from worker.embedded.mail_sink import run_sink  # noqa: PLC0415 - a worker need not hold two servers
+    """Run a mail server that keeps and shows every mail and delivers none, for demos and tests."""
+    from worker.embedded.mail_sink import run_sink  # noqa: PLC0415 - a worker does not need two servers
 
     smtp = _socket(smtp_fd, smtp_host, smtp_port)
     http = _socket(http_fd, http_host, http_port)

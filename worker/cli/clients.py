@@ -1,4 +1,4 @@
-"""`postroom clients`: the programs that may send, and their keys. A secret is printed once and kept nowhere."""
+"""`postroom clients`: manage clients and their credentials. A secret is printed once and not stored."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -19,14 +19,21 @@ from delivery.records.identities.credentials import ClientView, KeyView, NotRota
 from delivery.vocabulary import CredentialKind, Scope
 from worker.cli.console import AsJson, missing, opened, printable, settings, show_json, show_table
 
-clients = typer.Typer(help="The programs that may send: create, list, add-key, rotate, revoke.", no_args_is_help=True)
+clients = typer.Typer(help="Manage clients, the programs that may send, and their keys.", no_args_is_help=True)
 
-ClientName = Annotated[str, typer.Argument(metavar="CLIENT", help="The id of a client, or its name.")]
-Kind = Annotated[Literal["api_key", "client_secret"], typer.Option(help="A key for headers, or a secret for tokens.")]
-PerMinute = Annotated[int | None, typer.Option(min=1, help="At most so many a minute, instead of the setting.")]
-Days = Annotated[float | None, typer.Option("--expires-in-days", min=0.001, help="When it ends; else never.")]
+_SETTING = "that of the settings"
 
-_WAY_OUT = "Use `postroom clients add-key`, and then revoke what it replaces."
+ClientName = Annotated[str, typer.Argument(metavar="CLIENT", help="Id or name of a client.")]
+Kind = Annotated[
+    Literal["api_key", "client_secret"], typer.Option(help="A key for a header, or a secret for /oauth/token.")
+]
+PerMinute = Annotated[int | None, typer.Option(min=1, help="Limit of this client.", show_default=_SETTING)]
+Days = Annotated[
+    float | None,
+    typer.Option("--expires-in-days", min=0.001, help="Days until it expires.", show_default="never"),
+]
+
+_ADVICE = "Use `postroom clients add-key`, then revoke what it replaces."
 _NAMES = {
     CredentialKind.API_KEY: "API key",
     CredentialKind.CLIENT_SECRET: "client secret",
@@ -36,29 +43,29 @@ _NAMES = {
 
 @clients.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="What people call this client.")],
-    scope: Annotated[list[Scope], typer.Option(help="What it may do; give it several times.")],
+    name: Annotated[str, typer.Argument(help="Name of the client.")],
+    scope: Annotated[list[Scope], typer.Option(help="Scope of the client; repeat the option for several.")],
     *,
     requests_per_minute: PerMinute = None,
     recipients_per_minute: Annotated[
-        int | None, typer.Option(min=RECIPIENT_LIMIT, help="At most so many a minute, instead of the setting.")
+        int | None, typer.Option(min=RECIPIENT_LIMIT, help="Limit of this client.", show_default=_SETTING)
     ] = None,
     expires_in_days: Days = None,
 ) -> None:
-    """Create a client and print its API key, this once: only a digest of it is kept."""
-    asked = settings()
+    """Create a client and print its API key, this once: only a digest of it is stored."""
+    config = settings()
     client_id = uuid7()
-    minted = generate_credential(CredentialKind.API_KEY, asked.pepper)
+    credential = generate_credential(CredentialKind.API_KEY, config.pepper)
     limits = RateLimits(requests_per_minute, recipients_per_minute)
-    with opened(asked) as database, transaction(database) as db:
+    with opened(config) as database, transaction(database) as db:
         records.put(db, client_id, name, scopes=scope, limits=limits)
-        records.add_credentials(db, client_id, [minted], lifetime=_days(expires_in_days))
-    _show_secret(client_id, minted)
+        records.add_credentials(db, client_id, [credential], lifetime=_days(expires_in_days))
+    _show_secret(client_id, credential)
 
 
 @clients.command("list")
 def list_clients(*, as_json: AsJson = False) -> None:
-    """List all clients with their keys and secrets, by public prefix: when they were used last, and when they end."""
+    """List all clients with their keys and secrets: public prefix, last use and end."""
     with opened(settings()) as database, transaction(database) as db:
         found = credentials.overview(db)
     if as_json:
@@ -74,17 +81,20 @@ def add_key(
     client: ClientName,
     *,
     kind: Kind = "api_key",
-    scope: Annotated[list[Scope] | None, typer.Option(help="Only this, of what the client may do.")] = None,
+    scope: Annotated[
+        list[Scope] | None,
+        typer.Option(help="Scope of this credential; repeat for several.", show_default="all of the client"),
+    ] = None,
     expires_in_days: Days = None,
 ) -> None:
-    """Give a client another key or secret and print it, this once. The ones it has go on working."""
-    asked = settings()
-    minted = generate_credential(CredentialKind(kind), asked.pepper)
-    with opened(asked) as database:
+    """Create another key or secret for a client and print it, this once. Older ones continue to work."""
+    config = settings()
+    credential = generate_credential(CredentialKind(kind), config.pepper)
+    with opened(config) as database:
         client_id = _identify(database, client)
         with transaction(database) as db:
-            records.add_credentials(db, client_id, [minted], scopes=scope or None, lifetime=_days(expires_in_days))
-    _show_secret(client_id, minted)
+            records.add_credentials(db, client_id, [credential], scopes=scope or None, lifetime=_days(expires_in_days))
+    _show_secret(client_id, credential)
 
 
 @clients.command("rotate")
@@ -92,41 +102,49 @@ def rotate(
     client: ClientName,
     *,
     kind: Kind = "api_key",
-    overlap_hours: Annotated[float, typer.Option(min=0, help="How long the old ones go on working.")] = 24,
+    overlap_hours: Annotated[float, typer.Option(min=0, help="Hours until the older ones of this kind end.")] = 24,
     expires_in_days: Days = None,
 ) -> None:
-    """Give a client a new key and print it, this once. The old ones of its kind end after the overlap."""
-    asked = settings()
-    minted = generate_credential(CredentialKind(kind), asked.pepper)
+    """Replace the keys or secrets of a client by a new one and print it, this once."""
+    config = settings()
+    credential = generate_credential(CredentialKind(kind), config.pepper)
     overlap = timedelta(hours=overlap_hours)
-    with opened(asked) as database:
+    with opened(config) as database:
         client_id = _identify(database, client)
         try:
             with transaction(database) as db:
-                replaced = credentials.rotate(db, client_id, minted, overlap=overlap, lifetime=_days(expires_in_days))
+                replaced = credentials.rotate(
+                    db, client_id, credential, overlap=overlap, lifetime=_days(expires_in_days)
+                )
         except NotRotated as error:
-            raise missing(f"the client has {error}. {_WAY_OUT}") from error
-    _show_secret(client_id, minted)
-    typer.echo(_tell_replaced(replaced, _NAMES[minted.kind], overlap))
+            raise missing(f"the client has {error}. {_ADVICE}") from error
+    _show_secret(client_id, credential)
+    typer.echo(_describe_replaced(replaced, _NAMES[credential.kind], overlap))
 
 
 @clients.command("revoke")
 def revoke(
-    what: Annotated[str, typer.Argument(metavar="PREFIX|CLIENT", help="The prefix of a key, or a client: all it has.")],
+    what: Annotated[
+        str,
+        typer.Argument(metavar="PREFIX|CLIENT", help="Prefix of a credential, or id or name of a client."),
+    ],
 ) -> None:
-    """Revoke one key, secret or token by its prefix, or everything that a client has. It works within a second."""
+    """Revoke one key, secret or token, or all credentials of a client.
+
+    It takes effect within a second.
+    """
     prefix = _read_prefix(what)
     with opened(settings()) as database:
         if prefix is None:
-            _shut_out(database, _identify(database, what))
+            _revoke_all(database, _identify(database, what))
         else:
             _revoke(database, prefix)
 
 
-def _shut_out(database: Database, client_id: UUID) -> None:
+def _revoke_all(database: Database, client_id: UUID) -> None:
     with transaction(database) as db:
         number = credentials.revoke_all(db, client_id)
-    typer.echo(f"postroom: revoked {count(number, 'credential')} of client {client_id}; it gets in no more")
+    typer.echo(f"postroom: revoked {count(number, 'credential')} of client {client_id}; it has no access any more")
 
 
 def _revoke(database: Database, prefix: str) -> None:
@@ -134,7 +152,7 @@ def _revoke(database: Database, prefix: str) -> None:
         is_done = credentials.revoke(db, prefix)
     if not is_done:
         raise missing(f"there is no {prefix} that is not revoked already. `postroom clients list` shows them.")
-    typer.echo(f"postroom: revoked {prefix}; it opens nothing any more")
+    typer.echo(f"postroom: revoked {prefix}; it gives no access any more")
 
 
 def _identify(database: Database, text: str) -> UUID:
@@ -148,7 +166,7 @@ def _identify(database: Database, text: str) -> UUID:
 
 
 def _read_prefix(text: str) -> str | None:
-    """Read a prefix. Of a whole key, pasted by somebody in a hurry, the prefix is enough."""
+    """Return the prefix in a text, or None. An operator may paste a whole key: its prefix is enough."""
     parts = parse_credential(text.strip())
     prefix = parts[0] if parts else text.strip()
     return prefix if is_prefix(prefix) else None
@@ -158,20 +176,20 @@ def _days(days: float | None) -> timedelta | None:
     return None if days is None else timedelta(days=days)
 
 
-def _show_secret(client_id: UUID, minted: NewCredential) -> None:
-    name = _NAMES[minted.kind]
-    typer.echo(f"client         {client_id}\n{name:<13}  {minted.text.get_secret_value()}")
+def _show_secret(client_id: UUID, credential: NewCredential) -> None:
+    name = _NAMES[credential.kind]
+    typer.echo(f"client         {client_id}\n{name:<13}  {credential.text.get_secret_value()}")
     typer.echo(f"Keep the {name} now: it is not shown again.")
 
 
-def _tell_replaced(replaced: int, name: str, overlap: timedelta) -> str:
+def _describe_replaced(replaced: int, name: str, overlap: timedelta) -> str:
     old = f"The old {name}" if replaced == 1 else f"The {replaced} old {name}s"
     if not overlap:
-        return f"{old} cannot be used any more: have the program use the new one now."
+        return f"{old} cannot be used any more. The program must use the new one now."
     until = datetime.now(UTC) + overlap
     return (
         f"{old} can be used until {until:%Y-%m-%d %H:%M} UTC, which is in {span(overlap)}, or until an earlier end; "
-        "have the program use the new one by then. To end one at once: postroom clients revoke PREFIX"
+        "the program must use the new one by then. To end one at once: postroom clients revoke PREFIX"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the commands share: settings, a database for the length of a command, ids, and output for people or programs."""
+"""Read settings and ids, open the database for one command, and print for people or programs."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,54 +16,54 @@ from delivery.intake.uuids import read_uuid
 from delivery.records.database import DATABASE_UNAVAILABLE, Database, open_database
 from delivery.settings import DEMO_ENVIRONMENT_FILE, Settings, settings_from_environment
 
-AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 _NOT_FOUND = 1
 _UNAVAILABLE = 3
 
 
 def settings() -> Settings:
-    """Read the settings: from the environment, and beside a `var/` of `make up` from the file there."""
-    asked = settings_from_environment(DEMO_ENVIRONMENT_FILE)
-    arm(asked.crash_at)
-    return asked
+    """Read the settings from the environment, and beside a `var/` of `make up` also from the file in it."""
+    config = settings_from_environment(DEMO_ENVIRONMENT_FILE)
+    arm(config.crash_at)
+    return config
 
 
 @contextmanager
-def opened(asked: Settings) -> Iterator[Database]:
-    """Open the database for one command. When it does not answer, say so and end with code 3."""
-    database = open_database(asked, connections=1)
+def opened(config: Settings) -> Iterator[Database]:
+    """Open the database for one command. When it does not answer, report that and exit with code 3."""
+    database = open_database(config, connections=1)
     try:
         yield database
     except DATABASE_UNAVAILABLE as error:
-        typer.echo("postroom: the database does not answer. Is it running, and is DATABASE_URL right?", err=True)
+        typer.echo("postroom: the database does not answer. Check that it runs, and DATABASE_URL.", err=True)
         raise typer.Exit(_UNAVAILABLE) from error
     finally:
         database.dispose()
 
 
 def read_id(text: str, what: str) -> UUID:
-    """Read an id that a person typed. Raises `typer.BadParameter`."""
+    """Read an id that an operator typed. Raises `typer.BadParameter`."""
     found = read_uuid(text.strip())
     if found is None:
-        raise typer.BadParameter(f"{text!r} is not the id of a {what}; that looks like 0199a1b2-0000-7000-8000-...")
+        raise typer.BadParameter(f"{text!r} is not the id of a {what}. An id looks like 0199a1b2-0000-7000-8000-...")
     return found
 
 
 def missing(sentence: str) -> typer.Exit:
-    """Say that there is no such thing, and give the exit to raise."""
+    """Print an error on standard error, and return the exit with code 1 to raise."""
     typer.echo(f"postroom: {sentence}", err=True)
     return typer.Exit(_NOT_FOUND)
 
 
 def printable(text: str) -> str:
-    """Keep what a stranger wrote from driving the terminal by escape sequences or direction controls."""
+    """Replace control characters: a text that a client sent must not control the operator's terminal."""
     lines = text.replace("\r\n", "\n")
     return "".join(char if char.isprintable() or char in "\t\n" else "\N{REPLACEMENT CHARACTER}" for char in lines)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Show a table to a person; columns are as wide as the terminal lets them, and the first is never cut."""
+    """Print a table that fits the terminal. The first column is never cut."""
     first = Column(columns[0], no_wrap=True, overflow="ignore")
     table = Table(first, *columns[1:], title=title, title_justify="left", box=box.SIMPLE)
     for row in rows:
@@ -71,9 +71,9 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     Console().print(table)
 
 
-def show_json(answer: Mapping[str, object]) -> None:
-    """Answer a program: one JSON object; instants in RFC 3339, ids and words as text."""
-    typer.echo(json.dumps(answer, default=_plain, indent=2))
+def show_json(fields: Mapping[str, object]) -> None:
+    """Print one JSON object; instants in RFC 3339, ids and words as text."""
+    typer.echo(json.dumps(fields, default=_plain, indent=2))
 
 
 def _plain(value: object) -> str:

@@ -1,4 +1,4 @@
-"""`postroom doctor`: does everything hold that Postroom promises? For people, for cron and for programs."""
+"""`postroom doctor`: check that everything holds that Postroom promises, for people, cron and programs."""
 
 from dataclasses import asdict
 from datetime import timedelta
@@ -15,33 +15,37 @@ _VIOLATED = 1
 
 def doctor(
     *,
-    everything: Annotated[bool, typer.Option("--all", help="Look at all rows, not the open and recent ones.")] = False,
-    patience_min: Annotated[float, typer.Option("--late", min=0, help="Minutes after which late work is stuck.")] = 10,
-    timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that one question may take.")] = 30,
+    everything: Annotated[bool, typer.Option("--all", help="Check all rows, not only open and recent ones.")] = False,
+    patience_min: Annotated[
+        float, typer.Option("--late", min=0, help="Minutes after which late work counts as stuck.")
+    ] = 10,
+    timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that one query may take.")] = 30,
     as_json: AsJson = False,
 ) -> None:
-    """Check every invariant on the live system, read-only. Ends with 0 when all hold, 1 when one does not, 3 when the
-    database cannot be asked."""  # noqa: D205, D209 - typer shows it as one paragraph
+    """Check every invariant on the live system, read-only.
+
+    Exit with 0 when all hold, 1 when one does not, 3 when the database does not answer.
+    """
     scope = CheckScope(is_everything=everything, patience=timedelta(minutes=patience_min))
-    asked = settings()
-    with opened(asked) as database:
-        results = check(asked, database, scope, timeout=timedelta(seconds=timeout_s))
+    config = settings()
+    with opened(config) as database:
+        results = check(config, database, scope, timeout=timedelta(seconds=timeout_s))
     is_well = all(each.severity is not Severity.FAULT for each in results)
     if as_json:
         show_json({"is_well": is_well, "checks": list(map(_as_json, results))})
     else:
-        typer.echo("\n".join(map(_tell, results)))
+        typer.echo("\n".join(map(_describe, results)))
     if not is_well:
         raise typer.Exit(_VIOLATED)
 
 
 def _as_json(result: CheckResult) -> dict[str, object]:
     fields = asdict(result)
-    return {"mark": fields.pop("severity"), **fields}  # What monitoring scripts read is called `mark`.
+    return {"mark": fields.pop("severity"), **fields}  # Monitoring scripts read the severity as `mark`.
 
 
-def _tell(result: CheckResult) -> str:
-    """Write one line, and what to do below it where something does not hold."""
+def _describe(result: CheckResult) -> str:
+    """Return one line, and below it what to do when the check does not hold."""
     head = f"{result.severity:<7}  {result.name}"
     if result.severity is Severity.OK:
         return head

@@ -1,4 +1,4 @@
-"""`postroom why`, `queues` and `worker-alive`: looking inside."""
+"""`postroom why`, `queues`, `release` and `worker-alive`: inspect messages, queues and workers."""
 
 import socket
 from dataclasses import asdict
@@ -17,7 +17,7 @@ from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerView
 from delivery.rules.status import reduce_status
 from tasks.broker.doorbell import SilentDoorbell
-from tasks.broker.queue_depth import QueueView, look
+from tasks.broker.queue_depth import QueueView, read_queues
 from tasks.context import StepContext
 from tasks.lanes import LANES, LaneName
 from tasks.steps.release import release
@@ -27,37 +27,37 @@ _SEEN_WITHIN = timedelta(seconds=15)
 _PARKED_SHOWN = 20
 
 
-def why(message: Annotated[str, typer.Argument(help="The id of a message.")], *, as_json: AsJson = False) -> None:
-    """Tell where each recipient of a message stands, why, and what happens next and when."""
+def why(message: Annotated[str, typer.Argument(help="Id of a message.")], *, as_json: AsJson = False) -> None:
+    """Explain where each recipient of a message is, why, and what happens next and when."""
     message_id = read_id(message, "message")
     with opened(settings()) as database, transaction(database) as db:
         view = messages.message(db, message_id)
     if view is None:
-        raise missing(f"there is no message {message_id}. Its id is the message_uuid of the answer to its POST.")
+        raise missing(f"there is no message {message_id}. The id is the message_uuid in the response to its POST.")
     now = datetime.now(UTC)
     if as_json:
         show_json(_why_as_json(view, now))
         return
-    typer.echo(f"Message {view.message_id}, taken in {ago(view.created_at, now)}. {explain_message(view)}")
+    typer.echo(f"Message {view.message_id}, accepted {ago(view.created_at, now)}. {explain_message(view)}")
     if view.vetting_id:
         typer.echo(f"Its review: postroom vetting show {view.vetting_id}")
-    for told in explain_recipients(view, now):
-        typer.echo(f"\n{printable(paragraph(told, now))}")
+    for explanation in explain_recipients(view, now):
+        typer.echo(f"\n{printable(paragraph(explanation, now))}")
 
 
 def queues(*, as_json: AsJson = False) -> None:
-    """Show what waits: at the broker by queue, in the database by state, and which workers are alive."""
-    asked = settings()
-    waiting = look(asked)
-    with opened(asked) as database, transaction(database) as db:
+    """Show what waits in the broker and in the database, what is parked, and which workers are alive."""
+    config = settings()
+    waiting = read_queues(config)
+    with opened(config) as database, transaction(database) as db:
         rows = open_counts.open_rows(db)
         parked = deaths.parked(db, _PARKED_SHOWN)
         workers = registry.workers(db, within=_SEEN_WITHIN)
     now = datetime.now(UTC)
     if as_json:
-        answer: dict[str, object] = {"queues": None if waiting is None else [asdict(each) for each in waiting]}
+        bells: dict[str, object] = {"queues": None if waiting is None else [asdict(each) for each in waiting]}
         found = {"open": [asdict(each) for each in rows], "workers": [asdict(each) for each in workers]}
-        show_json({**answer, **found, "set_aside": parked})
+        show_json({**bells, **found, "set_aside": parked})
         return
     _show_queues(waiting, now)
     _show_open_rows(rows, now)
@@ -65,19 +65,24 @@ def queues(*, as_json: AsJson = False) -> None:
     _show_workers(workers, now)
 
 
-def release_message(message: Annotated[str, typer.Argument(help="The id of a message.")]) -> None:
-    """Let what was set aside of a message be tried again at once: mend first what workers died of."""
+def release_message(message: Annotated[str, typer.Argument(help="Id of a message.")]) -> None:
+    """Resume the parked recipients of a message at once.
+
+    First remove the cause for which they were parked: `postroom why` shows it.
+    """
     message_id = read_id(message, "message")
-    asked = settings()
-    with opened(asked) as database:
-        released = release(StepContext(asked, database, SilentDoorbell()), message_id)
+    config = settings()
+    with opened(config) as database:
+        released = release(StepContext(config, database, SilentDoorbell()), message_id)
     if not released:
-        raise missing(f"nothing of a message {message_id} is set aside. `postroom queues` shows what is.")
+        raise missing(
+            f"no recipient of a message {message_id} is parked. `postroom queues` lists the messages that are."
+        )
     typer.echo(f"postroom: {count(released, 'recipient')} of {message_id} will be tried again now")
 
 
-def alive(lane: Annotated[LaneName, typer.Argument(help="The lane of the worker.")]) -> None:
-    """End with code 0 when a worker of this lane on this host was seen in the last 15 s. For health checks."""
+def alive(lane: Annotated[LaneName, typer.Argument(help="Lane of the worker.")]) -> None:
+    """Exit with 0 if a worker of this lane on this host was seen within 15 s."""
     with opened(settings()) as database, transaction(database) as db:
         workers = registry.workers(db, within=_SEEN_WITHIN)
     here = [each for each in workers if each.host == socket.gethostname() and each.queues == tuple(LANES[lane].queues)]
@@ -97,25 +102,25 @@ def _why_as_json(view: MessageView, now: datetime) -> dict[str, object]:
         "time_created": view.created_at,
         "recipients": [
             {
-                "uuid": told.recipient.account_id,
-                "state": told.recipient.state,
-                "reason": told.recipient.reason,
-                "channel": told.recipient.channel,
-                "attempts": told.recipient.attempt,
-                "time": told.recipient.changed_at,
-                "due_at": told.recipient.due_at,
-                "possibly_duplicated": told.recipient.possibly_duplicated,
-                "why": told.why,
-                "next": told.next,
+                "uuid": each.recipient.account_id,
+                "state": each.recipient.state,
+                "reason": each.recipient.reason,
+                "channel": each.recipient.channel,
+                "attempts": each.recipient.attempt,
+                "time": each.recipient.changed_at,
+                "due_at": each.recipient.due_at,
+                "possibly_duplicated": each.recipient.possibly_duplicated,
+                "why": each.why,
+                "next": each.next,
             }
-            for told in explain_recipients(view, now)
+            for each in explain_recipients(view, now)
         ],
     }
 
 
 def _show_queues(waiting: list[QueueView] | None, now: datetime) -> None:
     if waiting is None:
-        typer.echo("Broker: it does not answer. The sweep of every worker delivers without it, only later.\n")
+        typer.echo("Broker: it does not answer. The workers deliver without it, only later.\n")
         return
     rows = [(each.name, str(each.depth), ago(each.oldest_at, now)) for each in waiting]
     show_table("Bells at the broker", ("queue", "depth", "oldest rung"), rows)
@@ -123,7 +128,7 @@ def _show_queues(waiting: list[QueueView] | None, now: datetime) -> None:
 
 def _show_open_rows(rows: list[OpenRows], now: datetime) -> None:
     if not rows:
-        typer.echo("Open recipients in the database: none; everything is settled.\n")
+        typer.echo("Open recipients in the database: none.\n")
         return
     shown = [
         (
@@ -137,20 +142,22 @@ def _show_open_rows(rows: list[OpenRows], now: datetime) -> None:
         )
         for each in rows
     ]
-    columns = ("state", "channel", "recipients", "oldest since", "due now", "next due", "set aside")
+    columns = ("state", "channel", "recipients", "oldest since", "due now", "next due", "parked")
     show_table("Open recipients in the database", columns, shown)
 
 
 def _show_parked(message_ids: list[UUID]) -> None:
     if not message_ids:
         return
-    typer.echo("Set aside until somebody lets them go on (postroom why MESSAGE, then postroom release MESSAGE):")
+    typer.echo("Parked until an operator releases them (postroom why MESSAGE, then postroom release MESSAGE):")
     typer.echo("\n".join(f"  {each}" for each in message_ids) + "\n")
 
 
 def _show_workers(workers: list[WorkerView], now: datetime) -> None:
     if not workers:
-        typer.echo("Workers: none was seen lately. Nothing is delivered until one starts: postroom worker decide\n")
+        typer.echo(
+            "Workers: none was seen in the last 15 s. Nothing is delivered until one starts: postroom worker decide\n"
+        )
         return
     rows = [
         (each.host, str(each.pid), ", ".join(each.queues), ago(each.started_at, now), ago(each.seen_at, now))

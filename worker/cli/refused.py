@@ -1,4 +1,4 @@
-"""`postroom refused`: direct sends that were not accepted."""
+"""`postroom refused`: list the direct sends that were not accepted."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,9 +14,11 @@ from worker.cli.console import AsJson, opened, settings, show_json
 
 
 def refused(
-    *, limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 50, as_json: AsJson = False
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number to list.")] = 50,
+    as_json: AsJson = False,
 ) -> None:
-    """List the direct sends (task messages.accept) that were refused, newest first, with every fault in them."""
+    """List the refused direct sends (Celery tasks messages.accept), newest first, with every error in them."""
     with opened(settings()) as database, transaction(database) as db:
         found = records.latest(db, limit)
     if as_json:
@@ -31,12 +33,12 @@ def refused(
 def _summary(each: RefusedView, now: datetime) -> str:
     message = each.message_id or "a message without a readable message_uuid"
     head = f"{message}  {ago(each.refused_at, now)}, by {_sender(each)}"
-    # A fault's field and sentence are our own words: nothing of them was sent to us.
+    # A fault's field and sentence are our own words, so they hold no text that a client sent.
     return "\n".join([head, *(f"    {_place(fault)}: {fault['message']} ({fault['code']})" for fault in each.faults)])
 
 
 def _sender(each: RefusedView) -> str:
-    return f"client {each.client_id}" if each.client_id else "nobody who proved who they are"
+    return f"client {each.client_id}" if each.client_id else "an unknown client"
 
 
 def _place(fault: dict[str, str]) -> str:

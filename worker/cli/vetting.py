@@ -1,4 +1,4 @@
-"""`postroom vetting`: the review desk on the command line."""
+"""`postroom vetting`: review held messages on the command line."""
 
 import getpass
 from dataclasses import asdict
@@ -17,16 +17,21 @@ from tasks.context import StepContext
 from tasks.steps.review import CaseNotOpen, close_case
 from worker.cli.console import AsJson, missing, opened, printable, read_id, settings, show_json
 
-vetting = typer.Typer(help="Review held messages: list, show, approve, reject.", no_args_is_help=True)
+vetting = typer.Typer(help="Review held messages.", no_args_is_help=True)
 
-CaseId = Annotated[str, typer.Argument(help="The id of a vetting case: message_vetting_id in the API.")]
-Note = Annotated[str | None, typer.Option(help="What to remember about this decision.")]
-Actor = Annotated[str, typer.Option("--as", help="Who decides.", default_factory=getpass.getuser, show_default="you")]
+CaseId = Annotated[str, typer.Argument(help="Id of a vetting case, in the API message_vetting_id.")]
+Note = Annotated[str | None, typer.Option(help="Note to store with the decision.")]
+Actor = Annotated[
+    str,
+    typer.Option(
+        "--as", help="Name of the person who decides.", default_factory=getpass.getuser, show_default="your user name"
+    ),
+]
 
 
 @vetting.command("list")
 def list_cases(
-    *, limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50, as_json: AsJson = False
+    *, limit: Annotated[int, typer.Option(min=1, help="Maximum number to list.")] = 50, as_json: AsJson = False
 ) -> None:
     """List the cases that wait for staff, oldest first."""
     with opened(settings()) as database, transaction(database) as db:
@@ -48,7 +53,7 @@ def show_case(case: CaseId, *, as_json: AsJson = False) -> None:
     with opened(settings()) as database, transaction(database) as db:
         found = vetting_cases.find(db, case_id)
     if found is None:
-        raise missing(f"there is no vetting case {case_id}. `postroom vetting list` shows those that wait.")
+        raise missing(f"there is no vetting case {case_id}. `postroom vetting list` shows the open ones.")
     if as_json:
         show_json(asdict(found))
     else:
@@ -58,22 +63,22 @@ def show_case(case: CaseId, *, as_json: AsJson = False) -> None:
 @vetting.command("approve")
 def approve(case: CaseId, actor: Actor, note: Note = None) -> None:
     """Let a held message go to those recipients whose preferences still allow it."""
-    _rule(case, CaseDecision(CaseState.APPROVED, actor, note))
+    _close(case, CaseDecision(CaseState.APPROVED, actor, note))
 
 
 @vetting.command("reject")
 def reject(case: CaseId, actor: Actor, note: Note = None) -> None:
     """Refuse a held message for all its recipients."""
-    _rule(case, CaseDecision(CaseState.REJECTED, actor, note))
+    _close(case, CaseDecision(CaseState.REJECTED, actor, note))
 
 
-def _rule(case: str, decision: CaseDecision) -> None:
+def _close(case: str, decision: CaseDecision) -> None:
     case_id = read_id(case, "vetting case")
-    asked = settings()
-    doorbell = BrokerDoorbell(asked) if asked.bell else SilentDoorbell()
-    with opened(asked) as database:
+    config = settings()
+    doorbell = BrokerDoorbell(config) if config.bell else SilentDoorbell()
+    with opened(config) as database:
         try:
-            close_case(StepContext(asked, database, doorbell), case_id, decision)
+            close_case(StepContext(config, database, doorbell), case_id, decision)
         except CaseNotOpen as error:
             raise missing(str(error)) from error
         finally:

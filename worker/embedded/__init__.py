@@ -1,1 +1,1 @@
-"""What does `make up` need that production does not? Servers from wheels, a supervisor, demo data, a mail sink."""
+"""What `make up` needs and production does not: servers from wheels, a supervisor, demo data, a mail sink."""

@@ -1,4 +1,4 @@
-"""Child processes: started, watched, started again when they die, and stopped."""
+"""Start child processes, restart those that end, and stop them."""
 
 import os
 import signal
@@ -18,10 +18,10 @@ _LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a child runs, where, with what environment and open sockets, and how it is asked to stop.
+    """What a child runs, where, with what environment and open sockets, and by which signal it stops.
 
-    `is_healthy` answers at once whether the child with this process id does its work by now. A server is stopped
-    after everything that uses it.
+    `is_healthy` returns quickly whether the child with this process id does its work. A server is stopped after
+    everything that uses it.
     """
 
     name: str
@@ -36,26 +36,26 @@ class Program:
 
 
 class Child:
-    """One program that is to run, again and again.
+    """One program that is kept running.
 
-    The first five deaths within a minute are mended at once; from then on each costs twice the wait of the last, up
-    to 30 s, until a minute has passed without any.
+    After each of the first five ends within a minute it is restarted at once. From then on each restart waits twice as
+    long as the last, up to 30 s, until a minute has passed without any.
     """
 
     def __init__(
-        self, program: Program, log_path: Path, tell: Callable[[str], None], *, now: Callable[[], float] = monotonic
+        self, program: Program, log_path: Path, report: Callable[[str], None], *, now: Callable[[], float] = monotonic
     ) -> None:
         self.program = program
         self.log_path = log_path
-        self._tell = tell
+        self._report = report
         self._now = now
         self._process: subprocess.Popen[bytes] | None = None
-        self._deaths: deque[float] = deque()
+        self._ended_at: deque[float] = deque()
         self._start_at = 0.0
 
     def start(self) -> None:
         """Start the program now."""
-        _turn_over(self.log_path)
+        _rotate(self.log_path)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 self.program.arguments,
@@ -66,23 +66,23 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C reaches every process of the terminal's group; the order of stopping is the supervisor's.
+                # Ctrl-C reaches every process of the terminal's group, but the supervisor keeps an order of stopping.
                 start_new_session=True,
             )
 
     def restart_if_dead(self) -> None:
-        """Notice a death, and start the program again when its time has come."""
+        """Report the end of the process, and restart the program when its delay has passed."""
         if self._process is not None and self._process.poll() is not None:
             delay_s = self._schedule_restart()
             ending = _describe_ending(self._process.returncode)
-            self._tell(f"{self.program.name} {ending}; it is started again in {delay_s:.1f} s (log: {self.log_path})")
+            self._report(f"{self.program.name} {ending}; it is restarted in {delay_s:.1f} s (log: {self.log_path})")
             self._process = None
         if self._process is None and self._now() >= self._start_at:
             self.start()
 
     @property
     def is_healthy(self) -> bool:
-        """Say whether the process lives and does its work."""
+        """Whether the process runs and does its work."""
         process = self._process
         return process is not None and process.poll() is None and self.program.is_healthy(process.pid)
 
@@ -92,7 +92,7 @@ class Child:
             self._process.send_signal(self.program.stop_signal)
 
     def finish(self, timeout_s: float) -> bool:
-        """Wait for the end that was asked for; past the timeout, kill. Says whether it ended by itself."""
+        """Wait for the end of the process, and kill it after the timeout. Return whether it ended by itself."""
         if self._process is None:
             return True
         try:
@@ -104,17 +104,17 @@ class Child:
         return True
 
     def log_tail(self, lines: int = 15) -> str:
-        """Give the end of the child's log."""
+        """Return the last lines of the child's log."""
         if not self.log_path.exists():
             return ""
         return "\n".join(self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
     def _schedule_restart(self) -> float:
         now = self._now()
-        self._deaths.append(now)
-        while self._deaths[0] < now - _WINDOW_S:
-            self._deaths.popleft()
-        too_many = len(self._deaths) - _QUICK_RESTARTS
+        self._ended_at.append(now)
+        while self._ended_at[0] < now - _WINDOW_S:
+            self._ended_at.popleft()
+        too_many = len(self._ended_at) - _QUICK_RESTARTS
         delay_s = _QUICK_DELAY_S if too_many <= 0 else min(_LONGEST_DELAY_S, float(2**too_many))
         self._start_at = now + delay_s
         return delay_s
@@ -124,7 +124,7 @@ def _describe_ending(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
 
-def _turn_over(log_path: Path) -> None:
-    """Keep one old log beside a new one, once it has grown large."""
+def _rotate(log_path: Path) -> None:
+    """Rename a log above 10 MiB, so that a new one begins. One old log is kept."""
     if log_path.exists() and log_path.stat().st_size > _LOG_LIMIT_BYTES:
         log_path.replace(log_path.with_suffix(".log.old"))

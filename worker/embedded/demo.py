@@ -1,4 +1,4 @@
-"""The demo platform: one client and accounts of every kind, and the file that tells programs about them."""
+"""Create the demo platform: one client, accounts of every kind, and `demo.json`, which lists them for programs."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
 from delivery.vocabulary import AccountStatus, Channel, CredentialKind, MessageType, Scope
 
-# Ids made from names are the same on every machine, so that examples can be written down.
+# Ids made from names are the same on every machine, so documents can show them.
 _NAMESPACE = UUID("0199a000-0000-7000-8000-000000000000")
 CLIENT_ID = uuid5(_NAMESPACE, "client")
 _MAIL_DOMAIN = "members.postroom.localhost"
@@ -25,14 +25,14 @@ _SCOPES = tuple(scope for scope in Scope if scope not in {Scope.VETTING_DECIDE, 
 
 @dataclass(frozen=True, slots=True)
 class DemoAccount:
-    """An account of the demo platform and what it is there for."""
+    """An account of the demo platform, with a note on what it shows."""
 
     facts: AccountFacts
     note: str
 
 
 def demo_accounts() -> list[DemoAccount]:
-    """List the accounts of the demo platform."""
+    """Return the accounts of the demo platform."""
     return list(_accounts())
 
 
@@ -56,7 +56,7 @@ def _account(name: str, note: str, **facts: Any) -> DemoAccount:
 
 
 def seed(database: Database) -> None:
-    """Make the demo client and its accounts, unless they were made before: what people changed since stays."""
+    """Create the demo client and its accounts, unless they exist: later changes to them stay."""
     with transaction(database) as db:
         if clients.exists(db, CLIENT_ID):
             return
@@ -65,24 +65,24 @@ def seed(database: Database) -> None:
 
 
 def credentials(database: Database, pepper: SecretStr, facts_path: Path) -> dict[str, str]:
-    """Give the demo client's `api_key`, `client_id` and `client_secret`: the ones told before, or new ones."""
-    told = _read(facts_path)
-    answer = {"client_id": str(CLIENT_ID)}
+    """Return the demo client's `api_key`, `client_id` and `client_secret`: those in `demo.json`, or new ones."""
+    written = _read(facts_path)
+    found = {"client_id": str(CLIENT_ID)}
     with transaction(database) as db:
         for field, kind in {"api_key": CredentialKind.API_KEY, "client_secret": CredentialKind.CLIENT_SECRET}.items():
-            parts = parse_credential(str(told.get(field, "")))
+            parts = parse_credential(str(written.get(field, "")))
             known = clients.find_credential(db, parts[0], kind) if parts else None
             if parts and known and known.client_id == CLIENT_ID and is_match(parts[1], known.digest, pepper):
-                answer[field] = str(told[field])
+                found[field] = str(written[field])
                 continue
-            minted = generate_credential(kind, pepper)
-            clients.add_credentials(db, CLIENT_ID, [minted])
-            answer[field] = minted.text.get_secret_value()
-    return answer
+            fresh = generate_credential(kind, pepper)
+            clients.add_credentials(db, CLIENT_ID, [fresh])
+            found[field] = fresh.text.get_secret_value()
+    return found
 
 
 def account_list(database: Database) -> list[dict[str, str]]:
-    """Describe the demo accounts for `demo.json`, as they are now."""
+    """Return the demo accounts as they are now, for `demo.json`."""
     notes = {account.facts.account_id: account.note for account in demo_accounts()}
     with transaction(database) as db:
         known = accounts.find(db, list(notes))
@@ -99,7 +99,7 @@ def account_list(database: Database) -> list[dict[str, str]]:
 
 
 def write_atomically(path: Path, content: str) -> None:
-    """Write a file that holds secrets: readable by us alone, and never seen half-written."""
+    """Write a file that holds secrets: only this user can read it, and no reader sees a part of it."""
     fresh = path.with_suffix(".fresh")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -121,7 +121,7 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def curl_example(base_url: str, api_key: str) -> str:
-    """Write a command that sends one message to recipients of four kinds."""
+    """Return a curl command that sends one message to recipients of four kinds."""
     by_name = {account.facts.email.partition("@")[0]: str(account.facts.account_id) for account in demo_accounts()}
     names = ("inbox-01", "email-01", "closed-to-all-1", "mailbox-550")
     message = {

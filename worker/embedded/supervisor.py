@@ -1,4 +1,4 @@
-"""`postroom up`: one process that starts everything embedded, keeps it running, and stops it again."""
+"""Supervise the embedded stack for `postroom up`: start every program, keep it running, and stop it."""
 
 import fcntl
 import os
@@ -24,36 +24,36 @@ from worker.embedded.servers import NotInstalled
 
 _START_TIMEOUT_S = 30.0
 _CHECK_EVERY_S = 0.1
-# The API answers what is under way for 12 s; with the servers' time it is less than 20 s in all.
+# The API finishes the requests under way for 12 s. With the time of the servers, stopping takes less than 20 s.
 _STOP_TIMEOUT_S = 12.5
 _SERVER_STOP_TIMEOUT_S = 5.0
 
 
-class CannotStart(Exception):  # noqa: N818 - it is told to a person as it stands
-    """Something stands in the way of a start; the text says what, and what to do."""
+class CannotStart(Exception):  # noqa: N818 - its text is shown to a person as it is
+    """Something prevents the start; the text says what, and what to do."""
 
 
 def run(data: Path, port: int) -> None:
-    """Start everything with its data in `data` and HTTP on `port`; come back after SIGTERM, SIGINT or a failed start.
+    """Run everything with its data in `data` and HTTP on `port`; return after SIGTERM, SIGINT or SIGHUP.
 
-    Raises `SystemExit` with a sentence when the start failed; whatever was started is stopped first.
+    Raises `SystemExit` with a sentence when the start fails; what was started is stopped first.
     """
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP, and means it.
+        if signal.getsignal(number) is not signal.SIG_IGN:  # Under nohup SIGHUP stays ignored.
             signal.signal(number, lambda *_: stopping.set())
-    os.umask(0o077)  # Mails, logs and secrets below `data` are nobody else's to read.
+    os.umask(0o077)  # Only this user may read the mails, logs and secrets below `data`.
     data.mkdir(parents=True, exist_ok=True)
     try:
-        with _alone(data):
-            stop_leftovers(data, _say)
+        with _locked(data):
+            stop_leftovers(data, _print)
             Supervisor(data.resolve(), port, stopping).run()
     except (CannotStart, NotInstalled) as error:
         sys.exit(f"postroom: {error}")
 
 
 class Supervisor:
-    """Everything that `make up` answers for, in the order in which it starts."""
+    """Starts every program in order, restarts those that end, and stops them all."""
 
     def __init__(self, data: Path, port: int, stopping: threading.Event) -> None:
         self._data = data
@@ -63,8 +63,8 @@ class Supervisor:
         self._began_at = monotonic()
 
     def run(self) -> None:
-        """Start, tell, and tend until asked to stop."""
-        with _listening(self._port) as sockets:
+        """Start all programs, print how to reach them, and restart those that end until asked to stop."""
+        with _bound_sockets(self._port) as sockets:
             try:
                 self._start_all(sockets)
                 while not self._stopping.wait(_CHECK_EVERY_S):
@@ -73,23 +73,23 @@ class Supervisor:
                 self._stop_all()
 
     def _start_all(self, sockets: programs.Sockets) -> None:
-        _say("[1/4] starting PostgreSQL, Valkey and the mail sink")
+        _print("[1/4] starting PostgreSQL, Valkey and the mail sink")
         stack = EmbeddedStack(self._data, sockets, self._pepper())
         self._start(*stack.servers())
-        _say("[2/4] preparing the database")
+        _print("[2/4] preparing the database")
         demo.write_atomically(self._data / DEMO_ENVIRONMENT_FILE.name, stack.environment_file())
         database = self._prepare(stack)
-        _say("[3/4] starting the API and the workers")
+        _print("[3/4] starting the API and the workers")
         self._start(*stack.workers())
         if self._stopping.is_set():
             return
         facts = self._facts(stack, database)
         database.dispose()
-        _say(f"[4/4] everything is up ({monotonic() - self._began_at:.1f} s)")
-        _tell(facts, self._data)
+        _print(f"[4/4] everything is up ({monotonic() - self._began_at:.1f} s)")
+        _print_summary(facts, self._data)
 
     def _pepper(self) -> str:
-        """Give the pepper of this data folder: the one of earlier starts, or a new one."""
+        """Return the pepper of this data folder: that of earlier starts, or a new one."""
         path = self._data / "pepper"
         if not path.exists():
             demo.write_atomically(path, secrets.token_hex(32))
@@ -113,10 +113,10 @@ class Supervisor:
         return facts
 
     def _start(self, *wanted: Program) -> None:
-        """Start these programs and wait until each does its work."""
+        """Start these programs, and wait until each is healthy. Raises `CannotStart`."""
         logs = self._data / "log"
         logs.mkdir(exist_ok=True)
-        children = [Child(program, logs / f"{program.name}.log", _say) for program in wanted]
+        children = [Child(program, logs / f"{program.name}.log", _print) for program in wanted]
         self._children += children
         for child in children:
             child.start()
@@ -133,12 +133,12 @@ class Supervisor:
             child.restart_if_dead()
 
     def _stop_all(self) -> None:
-        """Ask everything to stop, the database and the broker when nobody needs them any more."""
-        _say("stopping")
+        """Stop every program, and the database and the broker after those that use them."""
+        _print("stopping")
         servers = [child for child in self._children if child.program.is_server]
         _stop([child for child in self._children if child not in servers], _STOP_TIMEOUT_S)
         _stop(servers, _SERVER_STOP_TIMEOUT_S)
-        _say("stopped; everything is kept for the next start")
+        _print("stopped; everything is kept for the next start")
 
 
 def _stop(children: list[Child], timeout_s: float) -> None:
@@ -147,28 +147,27 @@ def _stop(children: list[Child], timeout_s: float) -> None:
     until = monotonic() + timeout_s
     for child in children:
         if not child.finish(until - monotonic()):
-            _say(f"{child.program.name} did not stop in time and was killed")
+            _print(f"{child.program.name} did not stop in time and was killed")
 
 
 def _why_not_up(children: list[Child]) -> str:
-    told = [
+    return "\n".join(
         f"{child.program.name} did not come up. The end of {child.log_path}:\n{child.log_tail()}" for child in children
-    ]
-    return "\n".join(told)
+    )
 
 
 @contextmanager
-def _alone(data: Path) -> Iterator[None]:
-    """Keep a second supervisor away from this data folder. The lock ends with the process, however that ends."""
+def _locked(data: Path) -> Iterator[None]:
+    """Hold the lock of this data folder against a second supervisor. It ends with the process, also at a crash."""
     with (data / "supervisor.lock").open("a+", encoding="ascii") as lock:
-        _lock(lock, data)
+        _take(lock, data)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield
 
 
-def _lock(lock: IO[str], data: Path) -> None:
+def _take(lock: IO[str], data: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -180,8 +179,8 @@ def _lock(lock: IO[str], data: Path) -> None:
 
 
 @contextmanager
-def _listening(port: int) -> Iterator[programs.Sockets]:
-    """Hold the ports for as long as we run, so that a child that starts again finds its own."""
+def _bound_sockets(port: int) -> Iterator[programs.Sockets]:
+    """Keep the ports bound while the supervisor runs, so that a child that restarts gets the same ones."""
     with _bind(port) as http, _bind_near(port + 1) as sink_http, _bind_near(0) as smtp:
         yield programs.Sockets(http, sink_http, smtp)
 
@@ -194,26 +193,24 @@ def _bind(port: int) -> socket.socket:
         bound.listen(1024)
     except (OSError, OverflowError) as error:
         bound.close()
-        raise CannotStart(
-            f"port {port} cannot be used ({_say_why(error)}). Choose another: make up PORT=8090"
-        ) from error
+        raise CannotStart(f"port {port} cannot be used ({_cause(error)}). Choose another: make up PORT=8090") from error
     return bound
 
 
 def _bind_near(port: int) -> socket.socket:
-    """Bind this port, or any free one where it is taken."""
+    """Bind this port or, if it is taken, any free one."""
     try:
         return _bind(port)
     except CannotStart:
         return _bind(0)
 
 
-def _say_why(error: Exception) -> str:
+def _cause(error: Exception) -> str:
     return (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is not a port number"
 
 
-def _tell(facts: dict[str, object], data: Path) -> None:
-    print(  # noqa: T201 - the answer to `make up`
+def _print_summary(facts: dict[str, object], data: Path) -> None:
+    print(  # noqa: T201 - the output of `make up`
         f"""
 Postroom is up. Stop it with Ctrl-C.
 
@@ -229,6 +226,6 @@ Send a message to an inbox, a mailbox, somebody who blocks everybody and a mailb
     )
 
 
-def _say(line: str) -> None:
-    with suppress(OSError):  # The terminal may be gone; what runs must be stopped all the same.
+def _print(line: str) -> None:
+    with suppress(OSError):  # The terminal may be closed; the programs must be stopped all the same.
         print(f"postroom: {line}", flush=True)  # noqa: T201 - progress for the person who waits

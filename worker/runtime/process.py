@@ -1,4 +1,4 @@
-"""One worker process: a Celery worker on its lane's queues, with a sweep beside it."""
+"""Run one worker process: a Celery worker on the queues of its lane, with a sweep and a liveness monitor."""
 
 import gc
 import os
@@ -27,45 +27,45 @@ from worker.runtime.direct_reader import DirectSendReader
 from worker.runtime.liveness import LivenessMonitor
 from worker.runtime.sweep import Pool, Sweep, Work
 
-# Beside those of the pool: one for the sweep's questions, one for the watch's, one to spare.
+# Besides those of the pool: one for the sweep, one for the liveness monitor, one to spare.
 _CONNECTIONS_BESIDE_THE_POOL = 3
-# A batch of decisions makes some hundred thousand objects and drops them. Python's own 700 had the collector walk them
-# again and again: 0.28 s of CPU for 10,000 recipients, 0.16 with this.
+# A batch of decisions makes some hundred thousand objects and drops them. At Python's default of 700 allocations the
+# garbage collector walked them again and again: 0.28 s of CPU for 10,000 recipients, 0.16 s with this.
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 
 
 def run_worker(settings: Settings, lane_name: LaneName) -> None:
-    """Serve one lane until SIGTERM, then finish what is under way and end."""
+    """Serve one lane until SIGTERM, then finish the work under way and exit."""
     lane = LANES[lane_name]
     app = make_app(settings)
-    # Its first half has to be chance alone: it is in every claim, and it is the key of the worker's lock.
+    # Its first half must be random: it is in every claim, and it is the key of the worker's lock.
     identity = WorkerIdentity(uuid4(), socket.gethostname(), os.getpid(), lane.queues)
     journal = FileJournal(journal_folder(settings.journal_folder), identity.worker_id)
-    context = _furnish(settings, lane, identity.worker_id, journal)
+    context = _make_context(settings, lane, identity.worker_id, journal)
     register(app, context)
     app.conf.worker_consumer = "tasks.broker.bell_consumer:BellConsumer"
     app.steps["worker"].add(_sweep_step(context, lane))
     if DIRECT_SENDS in lane.queues:
-        app.steps["worker"].add(_reader_step(context))
+        app.steps["worker"].add(_direct_reader_step(context))
     monitor = LivenessMonitor(context, identity, open_database(settings, connections=1))
     monitor.start()
-    _spare_the_collector()
+    _tune_garbage_collection()
     try:
         _serve(app, settings, lane_name, lane)
-    finally:  # Only now is everything done that this worker was seen to do.
+    finally:  # Only now has all work of this worker ended.
         context.doorbell.close()
         monitor.close()
         journal.close()
 
 
-def _spare_the_collector() -> None:
-    """Keep the collector from walking, for every batch, what lives as long as the process."""
+def _tune_garbage_collection() -> None:
+    """Keep the garbage collector from walking, for every batch, objects that live as long as the process."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
 
 
-def _furnish(settings: Settings, lane: Lane, worker_id: UUID, journal: FileJournal) -> StepContext:
+def _make_context(settings: Settings, lane: Lane, worker_id: UUID, journal: FileJournal) -> StepContext:
     doorbell: Doorbell = BrokerDoorbell(settings) if settings.bell else SilentDoorbell()
     return StepContext(
         settings=settings,
@@ -83,7 +83,7 @@ def _connections(settings: Settings, lane: Lane) -> int:
 
 
 def _sweep_step(context: StepContext, lane: Lane) -> type[bootsteps.StartStopStep]:
-    """Make the part of the worker that sweeps. It needs the pool and no broker, so a dead broker cannot hold it up."""
+    """Make the bootstep of the sweep. It requires the pool and not the broker, so that it also runs without Redis."""
     queues = lane.bell_queues if context.settings.bell else ()
     backlog: Backlog = BrokerBacklog(context.settings, queues) if queues else NoBacklog()
 
@@ -104,8 +104,8 @@ def _sweep_step(context: StepContext, lane: Lane) -> type[bootsteps.StartStopSte
     return SweepStep
 
 
-def _reader_step(context: StepContext) -> type[bootsteps.StartStopStep]:
-    """Make the part of the worker that empties the letterbox. It needs nothing of Celery."""
+def _direct_reader_step(context: StepContext) -> type[bootsteps.StartStopStep]:
+    """Make the bootstep of the thread that reads direct sends. It requires no other part of Celery's worker."""
 
     class ReaderStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships no types
         def start(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
@@ -119,21 +119,21 @@ def _reader_step(context: StepContext) -> type[bootsteps.StartStopStep]:
 
 
 def _pool_of(worker: Any) -> Pool:
-    """Let the sweep work on the worker's own pool, so that the configured concurrency holds for both together."""
+    """Return what runs work on the worker's pool, so that the sweep and the bells share its configured concurrency."""
 
     def run(work: Work) -> None:
-        worker.pool.apply_async(work, callback=lambda _: None)  # A solo pool runs it right here.
+        worker.pool.apply_async(work, callback=lambda _: None)  # A solo pool runs it at once, on this thread.
 
     return run
 
 
 def _serve(app: Celery, settings: Settings, lane_name: LaneName, lane: Lane) -> NoReturn:
-    """Serve until told to stop, and end as Celery says. Not by its command line, whose commands take 8 MiB."""
+    """Run Celery's worker until it stops, and exit with its code. Celery's command line would take 8 MiB more."""
     worker = app.Worker(
         hostname=f"{lane_name}-{os.getpid()}@{socket.gethostname()}",
         pool_cls=lane.pool,
         concurrency=lane.concurrency(settings),
-        prefetch_multiplier=1 if lane.pool == THREADS else None,  # Its bells hold work for all hands.
+        prefetch_multiplier=1 if lane.pool == THREADS else None,  # One of its bells holds work for all threads.
         queues=list(lane.bell_queues),
         loglevel="WARNING",
         quiet=True,  # No banner: standard output and error hold nothing but log lines.

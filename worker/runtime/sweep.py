@@ -1,11 +1,9 @@
-"""The sweep: in every worker, a thread that finds due rows and has the worker's own pool work on them.
+"""Find due rows and run their steps on the worker's own pool, on a thread in every worker.
 
-It needs the database and nothing else. With a broker that is empty, wiped or dead every message is still completed;
-the bell only makes it fast.
+The sweep needs only the database. While Redis is empty, wiped or down, every message is still completed: bells only
+make it fast.
 """
 
-import os
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,9 +23,10 @@ from delivery.vocabulary import Channel, QueueName
 from tasks.broker.backlog import Backlog, NoBacklog
 from tasks.context import StepContext
 from tasks.runner import DECIDE, DELIVER, DELIVER_ISOLATED, EXPIRE_LEASES, EXPIRE_REVIEWS, VET, Step, StepFailed
+from worker.runtime.critical_thread import CriticalThread
 
 Work = Callable[[], None]
-# Has the worker's pool do one piece of work, at once or soon.
+# Runs one piece of work on the worker's pool, at once or soon.
 Pool = Callable[[Work], object]
 
 _log = structlog.get_logger()
@@ -37,30 +36,30 @@ _LAST_WAIT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class SweepQuery:
-    """One question of the sweep, and the step that takes its answers, `size` of them in one piece of work."""
+    """A query for due rows, and the step that runs on them, with at most `size` rows in one piece of work."""
 
     find: Callable[..., Sequence[Any]]
     step: Step[Any]
     size: int = _ROWS_AT_ONCE
     has_bells: bool = False
-    """Bells are rung for these rows: what one of them is still waiting for is not due."""
+    """Whether bells are rung for these rows. A row whose bell still waits in Redis is not due."""
     is_noted: bool = False
-    """The worker notes in the database what it works on; a death counts against it (records/workers/deaths.py)."""
+    """Whether the worker records the rows it works on, so that a crash counts against them (`deaths.begin_trying`)."""
 
 
 SWEEP_QUERIES: dict[QueueName, tuple[SweepQuery, ...]] = {
-    QueueName.ACCEPT: (),  # Whatever lies there is no row yet.
+    QueueName.ACCEPT: (),  # A direct send that waits there is no row yet.
     QueueName.DECIDE: (
         SweepQuery(due.undecided, DECIDE, size=100, has_bells=True, is_noted=True),
         SweepQuery(partial(due.undecided, is_suspect=True), DECIDE, size=1, has_bells=True, is_noted=True),
-        # The inbox needs no network and so no lane of its own: these were put off by quiet hours, and all at once.
+        # The inbox needs no network and so no lane of its own. These waited for the end of quiet hours, many at once.
         SweepQuery(partial(due.lapsed, channel=Channel.INBOX), EXPIRE_LEASES),
         SweepQuery(partial(due.waiting, channel=Channel.INBOX), DELIVER),
         SweepQuery(partial(due.waiting, channel=Channel.INBOX, is_suspect=True), DELIVER_ISOLATED),
     ),
     QueueName.VETTING: (
-        # Few are held, and each expires in a transaction of its own anyway. Alone, none is counted for what its
-        # neighbour did.
+        # Few messages are held, and each expires in a transaction of its own anyway. One at a time, a crash is never
+        # counted against a neighbour.
         SweepQuery(due.unopened, VET, size=1, has_bells=True, is_noted=True),
         SweepQuery(due.expired, EXPIRE_REVIEWS, size=1, is_noted=True),
     ),
@@ -73,96 +72,82 @@ SWEEP_QUERIES: dict[QueueName, tuple[SweepQuery, ...]] = {
 """What the sweep of a worker does for each queue that the worker serves."""
 
 
-class Sweep:
-    """The sweeping thread of one worker."""
+class Sweep(CriticalThread):
+    """Sweep every `sweep_tick_s`, and again at once while a query returns as many rows as it may."""
 
     def __init__(self, context: StepContext, queues: Sequence[str], pool: Pool, backlog: Backlog | None = None) -> None:
+        super().__init__("sweep", defect_event="sweep_broken")
         self._context = context
         self._pool = pool
         self._backlog = backlog or NoBacklog()
         self._queries = [(QueueName(name), each) for name in queues for each in SWEEP_QUERIES[QueueName(name)]]
         self._under_way: dict[tuple[str, Any], threading.Event] = {}
-        self._is_stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
 
-    def start(self) -> None:
-        """Begin to sweep, at once and then every `sweep_tick_s`."""
-        self._thread.start()
+    def _turn(self) -> float:
+        # A query that returned as many rows as it may may have left some behind: sweep again at once.
+        return 0.0 if self._sweep_all() >= _ROWS_AT_ONCE else self._context.settings.sweep_tick_s
 
-    def stop(self, timeout_s: float = 5.0) -> None:
-        """Stop after the pieces of work that are under way."""
-        self._is_stopping.set()
-        self._thread.join(timeout_s)
+    def _finish(self) -> None:
+        _await(list(self._under_way.values()), _LAST_WAIT_S)
 
-    def _run(self) -> None:
+    def _sweep_all(self) -> int:
+        """Run every query once. Return the largest number of new rows that one of them found."""
         try:
-            while not self._is_stopping.is_set():
-                found = self._tick()
-                if found < _ROWS_AT_ONCE:  # A full catch means that more is due: go on at once.
-                    self._is_stopping.wait(self._context.settings.sweep_tick_s)
-            _await(list(self._under_way.values()), _LAST_WAIT_S)
-        except BaseException:
-            # A worker without its sweep would look healthy and lose the promise: let the supervisor start another.
-            _log.exception("sweep_broken")
-            os.kill(os.getpid(), signal.SIGTERM)
-            raise
-
-    def _tick(self) -> int:
-        try:
-            rung = self._backlog.oldest_bells()
-            return max([self._sweep(each, rung.get(name)) for name, each in self._queries], default=0)
+            oldest_bells = self._backlog.oldest_bells()
+            return max([self._sweep(query, oldest_bells.get(name)) for name, query in self._queries], default=0)
         except DATABASE_UNAVAILABLE as error:
-            _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep asks again")
+            _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep tries again")
             return 0
 
-    def _sweep(self, each: SweepQuery, rung_at: datetime | None) -> int:
-        bells = {"rung_at": rung_at} if each.has_bells else {}
+    def _sweep(self, query: SweepQuery, rung_at: datetime | None) -> int:
+        """Find due rows and run their step. Return how many of them were not under way already."""
+        oldest_bell = {"rung_at": rung_at} if query.has_bells else {}
         with transaction(self._context.database) as db:
-            found = each.find(db, limit=_ROWS_AT_ONCE, **bells)
+            found = query.find(db, limit=_ROWS_AT_ONCE, **oldest_bell)
         if found:
             crash_here(CrashPoint.SWEEP_FOUND)
-        fresh = [row for row in found if (each.step.name, row) not in self._under_way]
-        pieces = [fresh[start : start + each.size] for start in range(0, len(fresh), each.size)]
-        # A relay that hangs must not hold up the sweep: what is not done in time is left to the pool.
-        _await([self._begin(each, piece) for piece in pieces], self._context.settings.sweep_tick_s)
+        fresh = [row for row in found if (query.step.name, row) not in self._under_way]
+        pieces = [fresh[start : start + query.size] for start in range(0, len(fresh), query.size)]
+        # A relay that hangs must not hold up the sweep, so it does not wait for the end of work that takes longer.
+        _await([self._submit(query, piece) for piece in pieces], self._context.settings.sweep_tick_s)
         if fresh:
             crash_here(CrashPoint.SWEEP_WORKED)
-            _log.info("swept", step=each.step.name, rows=len(fresh))
+            _log.info("swept", step=query.step.name, rows=len(fresh))
         return len(fresh)
 
-    def _begin(self, each: SweepQuery, piece: Sequence[Any]) -> threading.Event:
-        """Have the pool do a piece of work; answer what tells its end."""
-        names = [(each.step.name, row) for row in piece]
+    def _submit(self, query: SweepQuery, piece: Sequence[Any]) -> threading.Event:
+        """Submit a piece of work to the pool. Return an event that is set when it ends."""
+        keys = [(query.step.name, row) for row in piece]
         done = threading.Event()
-        self._under_way.update(dict.fromkeys(names, done))
+        self._under_way.update(dict.fromkeys(keys, done))
 
         def work() -> None:
             try:
-                self._attempt(each, piece)
+                self._attempt(query, piece)
             finally:
-                for name in names:
-                    self._under_way.pop(name, None)
+                for key in keys:
+                    self._under_way.pop(key, None)
                 done.set()
 
         self._pool(work)
         return done
 
-    def _attempt(self, each: SweepQuery, piece: Sequence[Any]) -> None:
-        """Do one piece of work. A step that broke has logged and set its rows aside; the sweep goes on."""
+    def _attempt(self, query: SweepQuery, piece: Sequence[Any]) -> None:
+        """Do one piece of work. A step that failed has logged it and postponed its rows, and the sweep continues."""
         if self._is_stopping.is_set():
             return
         try:
-            with self._noted(each, piece):
-                each.step.run(self._context, piece)
+            with self._recorded(query, piece):
+                query.step.run(self._context, piece)
         except StepFailed:
             return
         except DATABASE_UNAVAILABLE as error:
-            _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep asks again")
+            _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep tries again")
 
     @contextmanager
-    def _noted(self, each: SweepQuery, piece: Sequence[Any]) -> Iterator[None]:
-        """Note what is worked on, where that matters; whoever survives the work takes the note back."""
-        if not each.is_noted:
+    def _recorded(self, query: SweepQuery, piece: Sequence[Any]) -> Iterator[None]:
+        """Record which rows are worked on, if the query asks for it, and remove the record when the work ends."""
+        if not query.is_noted:
             yield
             return
         with transaction(self._context.database) as db:
@@ -174,8 +159,8 @@ class Sweep:
                 deaths.end_trying(db, self._context.worker_id, piece)
 
 
-def _await(ends: Sequence[threading.Event], timeout_s: float) -> None:
-    """Wait for all of these, for so long at most."""
+def _await(events: Sequence[threading.Event], timeout_s: float) -> None:
+    """Wait until all of these are set, for `timeout_s` in total at most."""
     until = monotonic() + timeout_s
-    for each in ends:
+    for each in events:
         each.wait(max(0.0, until - monotonic()))
