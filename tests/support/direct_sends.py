@@ -10,9 +10,7 @@ from uuid import UUID, uuid4
 
 from pydantic import SecretStr
 
-from delivery.credentials import generate_credential
 from delivery.records.database import transaction
-from delivery.records.identities import clients
 from delivery.records.pipeline import refused_sends
 from delivery.records.pipeline.refused_sends import RefusedView
 from delivery.vocabulary import CredentialKind, Scope
@@ -20,6 +18,7 @@ from tasks.broker.direct_queue import DirectSendQueue
 from tasks.context import StepContext
 from tests.support import build
 from tests.support.fixtures import Fixtures
+from tests.support.seed import add_credential
 from worker.runtime.direct_reader import DirectSendReader
 
 AN_HOUR = timedelta(hours=1)
@@ -34,11 +33,10 @@ def credential(
     scopes: Sequence[Scope] = (Scope.MESSAGE_SEND,),
     lifetime: timedelta = AN_HOUR,
 ) -> str:
-    """Give a client something to show: an access token, unless another kind is asked for."""
-    minted = generate_credential(kind, pepper)
-    with transaction(fixtures.database) as db:
-        clients.add_credentials(db, client_id or fixtures.client_id, [minted], scopes=scopes, lifetime=lifetime)
-    return minted.text.get_secret_value()
+    """Store a credential of a client, an access token by default, and return the text that the client sends."""
+    client_id = client_id or fixtures.client_id
+    fresh = add_credential(fixtures.database, client_id, pepper, kind, scopes=scopes, lifetime=lifetime)
+    return fresh.text.get_secret_value()
 
 
 def fields(*account_ids: UUID, **chosen: Any) -> dict[str, Any]:

@@ -18,11 +18,10 @@ from pathlib import Path
 import psycopg
 import redis
 
+from delivery.records.database import answers
+from tests.support.processes import ROOT, START_S, Process, running
 from worker.embedded.servers import NotInstalled, Server, named_database, prepare_postgres, prepare_valkey
 
-_START_TIMEOUT_S = 60
-_STOP_TIMEOUT_S = 10
-_TICK_S = 0.02
 _LOCK_TIMEOUT_MS = 5000
 _TEMPLATE = "postroom_template"
 # Every pytest-xdist worker has a key space of its own.
@@ -67,7 +66,7 @@ class Guardian:
             [sys.executable, "-m", "tests.support.servers"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
+            cwd=ROOT,
             start_new_session=True,
         )
 
@@ -81,7 +80,7 @@ class Guardian:
 
     def dismiss(self) -> None:
         """Stop the servers and wait until they are gone."""
-        self._process.communicate(timeout=_START_TIMEOUT_S)
+        self._process.communicate(timeout=START_S)
 
 
 def prepare_template(servers: Servers, migrate: Callable[[str], None]) -> None:
@@ -116,62 +115,27 @@ def _serve(folder: Path) -> Iterator[Servers]:
     postgres = prepare_postgres(folder / "postgres", durable=False)
     valkey = prepare_valkey(folder / "valkey")
     more = ("--appendonly", "no", "--databases", str(_KEY_SPACES))
-    with (
-        _running(postgres, (), _is_postgres_up, signal.SIGQUIT),
-        _running(valkey, more, _is_valkey_up, signal.SIGKILL),
-    ):
+    with serving(postgres, stop_signal=signal.SIGQUIT), serving(valkey, *more, stop_signal=signal.SIGKILL):
         yield Servers(postgres.url, valkey.url)
 
 
 @contextmanager
-def _running(
-    server: Server, more: tuple[str, ...], is_up: Callable[[str], bool], farewell: signal.Signals
-) -> Iterator[None]:
-    process = subprocess.Popen(
-        (*server.arguments, *more),
-        user=server.user,
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+def serving(server: Server, *more: str, stop_signal: signal.Signals) -> Iterator[Process]:
+    """Run PostgreSQL or Valkey until the block ends; the block begins once it answers."""
+    command = (*server.arguments, *more)
+    with running(command, lambda: is_up(server), cwd=Path("/"), user=server.user, stop_signal=stop_signal) as process:
+        yield process
+
+
+def is_up(server: Server) -> bool:
+    """Return whether PostgreSQL or Valkey answers."""
+    if server.url.startswith("postgresql:"):
+        return answers(server.url)
     try:
-        _await(process, lambda: is_up(server.url))
-        yield
-    finally:
-        process.send_signal(farewell)
-        process.wait(_STOP_TIMEOUT_S)
-
-
-def _await(process: subprocess.Popen[bytes], is_up: Callable[[], bool]) -> None:
-    for _ in range(int(_START_TIMEOUT_S / _TICK_S)):
-        if is_up():
-            return
-        try:
-            process.wait(_TICK_S)
-        except subprocess.TimeoutExpired:
-            continue
-        raise RuntimeError(f"{process.args!r} ended with {process.returncode} instead of serving.")
-    raise RuntimeError(f"{process.args!r} did not answer within {_START_TIMEOUT_S} s.")
-
-
-def _is_postgres_up(url: str) -> bool:
-    try:
-        psycopg.connect(url).close()
-    except psycopg.OperationalError:
+        with redis.Redis.from_url(server.url, socket_timeout=2) as client:
+            return bool(client.ping())
+    except redis.RedisError:
         return False
-    return True
-
-
-def _is_valkey_up(url: str) -> bool:
-    client = redis.Redis.from_url(url)
-    try:
-        return bool(client.ping())
-    except redis.exceptions.RedisError:
-        return False
-    finally:
-        client.close()
 
 
 if __name__ == "__main__":

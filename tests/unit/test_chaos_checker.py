@@ -164,7 +164,7 @@ def test_the_door_answers_in_time_whatever_postgresql_does(
     world.history.note_answer(answer)
     world.history.note_answer(ClientAnswer(0, 201, MESSAGE_ID))
 
-    assert (["the_door_answers_in_time"] if broken else []) == world.judged()
+    assert (["the_api_answers_in_time"] if broken else []) == world.judged()
 
 
 def test_a_mail_that_nobody_ordered(world: World) -> None:
