@@ -1,6 +1,6 @@
-"""PostgreSQL and Valkey for one test run: started once, shared by all its processes, gone when the run is gone.
+"""PostgreSQL and Valkey: run them for a block, or for one test run, shared by all its processes.
 
-A guardian process of its own holds the servers and the folder they live in. It ends when its standard input ends, and
+In a test run a separate guardian process holds the servers and their folder. It ends when its standard input ends, and
 that happens however the test run ends: by itself, by Ctrl-C, by SIGTERM or by SIGKILL.
 """
 
@@ -29,30 +29,30 @@ _KEY_SPACES = 64
 
 
 class NotAvailable(Exception):  # noqa: N818 - a fact about the environment
-    """There are no servers to test on; the message says what to install."""
+    """There are no servers to test on; the message names what to install."""
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Where the servers of this run are reached."""
+    """The addresses of the servers of this run."""
 
     postgres_url: str
     valkey_url: str
 
     def database_url(self, name: str) -> str:
-        """Give the address of a database on the server."""
+        """Return the address of a database on the server."""
         return named_database(self.postgres_url, name)
 
     def broker_url(self, space: int) -> str:
-        """Give the address of a key space of the broker."""
+        """Return the address of a key space of the broker."""
         return self.valkey_url.replace("?db=0", f"?db={space % _KEY_SPACES}")
 
     def create_database(self, name: str, *, template: str | None = _TEMPLATE) -> str:
-        """Make a fresh database, with our tables in it unless `template` says otherwise, and give its address."""
+        """Make a database, by default with our tables in it, and return its address."""
         with psycopg.connect(self.postgres_url, autocommit=True) as db:
             db.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
             db.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template or "template1"}"'.encode())
-            # A test that waits for a lock of its own would wait for ever.
+            # A test that waits for a lock that it holds itself would wait forever.
             db.execute(f'ALTER DATABASE "{name}" SET lock_timeout = {_LOCK_TIMEOUT_MS}'.encode())
         return self.database_url(name)
 
@@ -73,10 +73,12 @@ class Guardian:
     def await_servers(self) -> Servers:
         """Wait until the servers answer. Raises `NotAvailable` where they are not installed."""
         assert self._process.stdout is not None
-        said = json.loads(self._process.stdout.readline() or '{"why": "The guardian of the servers broke; see above."}')
-        if "why" in said:
-            raise NotAvailable(said["why"])
-        return Servers(**said)
+        answer = json.loads(
+            self._process.stdout.readline() or '{"why": "The guardian of the servers crashed; see above."}'
+        )
+        if "why" in answer:
+            raise NotAvailable(answer["why"])
+        return Servers(**answer)
 
     def dismiss(self) -> None:
         """Stop the servers and wait until they are gone."""
@@ -84,7 +86,7 @@ class Guardian:
 
 
 def prepare_template(servers: Servers, migrate: Callable[[str], None]) -> None:
-    """Make the database that the databases of all test processes are copied from."""
+    """Make the database from which the databases of all test processes are copied."""
     migrate(servers.create_database(_TEMPLATE, template=None))
 
 
@@ -93,10 +95,10 @@ def main() -> None:
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(_folder())
-            said = asdict(stack.enter_context(_serve(folder)))
+            answer = asdict(stack.enter_context(_serve(folder)))
         except NotInstalled as error:
-            said = {"why": str(error)}
-        sys.stdout.write(json.dumps(said) + "\n")
+            answer = {"why": str(error)}
+        sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
         sys.stdin.read()
 
