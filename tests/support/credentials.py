@@ -1,4 +1,4 @@
-"""Credentials of a client as tests need them."""
+"""Credentials of clients in the fixtures."""
 
 from datetime import timedelta
 from typing import Any

@@ -51,20 +51,20 @@ def envelope(keywords: object, /, *, positional: object = None, **outside: Any) 
 
 
 def sealed(content: bytes, /, **outside: Any) -> bytes:
-    """Put a body, whatever it is, into an envelope; what is given here replaces what an honest one has."""
-    honest = {
+    """Put any body into an envelope, in which `outside` replaces the values of a valid one."""
+    valid = {
         "body": b64encode(content).decode(),
         "content-type": "application/json",
         "content-encoding": "utf-8",
         "headers": {"lang": "py", "task": "messages.accept", "id": str(uuid4()), "argsrepr": "()"},
         "properties": {"body_encoding": "base64", "delivery_tag": str(uuid4()), "delivery_info": {}, "priority": 0},
     }
-    return json.dumps({**honest, **outside}).encode()
+    return json.dumps({**valid, **outside}).encode()
 
 
 @contextmanager
 def reading(context: StepContext, queue: DirectSendQueue | None = None) -> Iterator[None]:
-    """Have a reader empty the letterbox meanwhile."""
+    """Run a reader of direct sends until the block ends."""
     reader = DirectSendReader(context, queue or DirectSendQueue(context.settings))
     reader.start()
     yield
@@ -72,11 +72,11 @@ def reading(context: StepContext, queue: DirectSendQueue | None = None) -> Itera
 
 
 def refusals(fixtures: Fixtures) -> list[RefusedView]:
-    """List what was refused, newest first."""
+    """Return the refused sends, newest first."""
     with transaction(fixtures.database) as db:
         return refused_sends.latest(db, 1000)
 
 
 def codes(fixtures: Fixtures) -> list[list[str]]:
-    """List the codes of each refusal, oldest first."""
+    """Return the codes of each refused send, oldest first."""
     return [[fault["code"] for fault in each.faults] for each in reversed(refusals(fixtures))]

@@ -127,7 +127,7 @@ class Fixtures:
         return int(self.ask(f"SELECT count(*) FROM {table}")[0][0])
 
     def ask(self, statement: str, **values: Any) -> list[Any]:
-        """Run any other statement and return its rows."""
+        """Run any statement and return its rows."""
         with transaction(self.database) as db:
             result = db.execute(text(statement), values)
             return list(result) if result.returns_rows else []
