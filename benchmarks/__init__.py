@@ -1,1 +1,1 @@
-"""Measured claims: each benchmark runs with `make bench-…` and writes what it saw to `var/bench`."""
+"""Benchmarks: each runs with `make bench-…` and saves its measurements in `var/bench`."""

@@ -1,4 +1,4 @@
-"""`make bench-door`: the front door beside the same endpoint written the textbook way, in interleaved rounds.
+"""`make bench-door`: the API beside the same endpoint written the textbook way, in interleaved rounds.
 
 One API process each, PostgreSQL with fsync and synchronous commits, the load from another process over loopback. After
 every run what is stored is counted and compared with what was answered. SHORT=1 takes under a minute.
@@ -8,28 +8,23 @@ import argparse
 import json
 import platform
 import statistics
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 
 import psutil
 
 from benchmarks.api_report import describe
 from benchmarks.api_servers import ApiServer, ApiServers, open_api_servers
-from benchmarks.load import Job, Seen
+from benchmarks.drain import save, tell
+from benchmarks.load import Job, Seen, run_load
 from benchmarks.processes import busy_cpu_seconds
 
-_ROOT = Path(__file__).resolve().parent.parent
-_FOLDER = _ROOT / "var" / "bench"
 _BODY_BYTES = 2000
 _CONNECTIONS = (1, 16, 64)
 _RECIPIENTS = (1, 25)
-_LOOK_EVERY_S = 0.2
+_SAMPLE_EVERY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +44,12 @@ SHORT = ApiPlan(rounds=2, seconds=0.8, warm_up_seconds=0.5, memory_requests=3_00
 
 @dataclass(frozen=True, slots=True)
 class ApiMeasurement:
-    """One run of one door. `…_cpu_us` is processor time for a request: of the door alone, and with its servers."""
+    """One run of one API. `…_cpu_us` is processor time for a request: of the API alone, and with its servers.
 
-    api: str
+    The names are keys of files in `var/bench`; "door" is an older word for the API.
+    """
+
+    door: str
     round: int
     connections: int
     recipients: int
@@ -67,43 +65,44 @@ class ApiMeasurement:
 
 
 def main() -> None:
-    """Measure, print a table and write the numbers down."""
+    """Measure, print a table and save the numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a try of under a minute")
+    parser.add_argument("--short", action="store_true", help="check in under a minute that everything runs")
     plan = SHORT if parser.parse_args().short else LONG
     with open_api_servers() as servers:
-        _tell(f"{platform.machine()}, {psutil.cpu_count()} processors, PostgreSQL {servers.facts}")
+        tell(f"{platform.machine()}, {psutil.cpu_count()} processors, PostgreSQL {servers.facts}")
         for api in (servers.ours, servers.textbook):
             _measure(servers, api, 0, _job(api, 16, 25, seconds=plan.warm_up_seconds))
         runs = [run for round_ in range(1, plan.rounds + 1) for run in _round(servers, plan, round_)]
         memory = _watch_memory(servers, plan) | _watch_waiting(servers, plan)
         facts = servers.facts
-    _tell("")
+    tell("")
     print(describe([asdict(run) for run in runs], memory))
-    _write({"plan": asdict(plan), "facts": facts, "runs": [asdict(run) for run in runs], "memory": memory})
+    numbers = {"plan": asdict(plan), "facts": facts, "runs": [asdict(run) for run in runs], "memory": memory}
+    save("door", ".json", json.dumps(numbers, indent=1))
 
 
 def _round(servers: ApiServers, plan: ApiPlan, round_: int) -> list[ApiMeasurement]:
-    """Measure every case with one door right after the other; who is first changes from round to round."""
-    doors = (servers.ours, servers.textbook) if round_ % 2 else (servers.textbook, servers.ours)
+    """Measure every case with one API right after the other; which is first changes from round to round."""
+    apis = (servers.ours, servers.textbook) if round_ % 2 else (servers.textbook, servers.ours)
     runs = []
     for recipients in _RECIPIENTS:
         for connections in _CONNECTIONS:
-            for api in doors:
+            for api in apis:
                 job = _job(api, connections, recipients, seconds=plan.seconds)
                 runs.append(_measure(servers, api, round_, job))
     return runs
 
 
 def _measure(servers: ApiServers, api: ApiServer, round_: int, job: Job) -> ApiMeasurement:
-    busy, before, door_before = busy_cpu_seconds(), servers.cpu_seconds(), api.cpu_seconds()
-    seen = _load(job)
-    used, door_used = servers.cpu_seconds() - before, api.cpu_seconds() - door_before
+    busy, before, api_before = busy_cpu_seconds(), servers.cpu_seconds(), api.cpu_seconds()
+    seen = run_load(job)
+    used, api_used = servers.cpu_seconds() - before, api.cpu_seconds() - api_before
     others = busy_cpu_seconds() - busy - used - seen.cpu_seconds
     requests = _verify(servers, api, job, seen)
     latencies = sorted(seen.latencies_ms)
     measured = ApiMeasurement(
-        api=api.name,
+        door=api.name,
         round=round_,
         connections=job.connections,
         recipients=job.recipients,
@@ -112,54 +111,54 @@ def _measure(servers: ApiServers, api: ApiServer, round_: int, job: Job) -> ApiM
         requests_per_s=round(requests / seen.seconds, 1),
         p50_ms=statistics.median(latencies),
         p99_ms=latencies[int(len(latencies) * 0.99)],
-        door_cpu_us=round(door_used / requests * 1e6),
+        door_cpu_us=round(api_used / requests * 1e6),
         all_cpu_us=round(used / requests * 1e6),
         load_cpu_share=round(seen.cpu_seconds / seen.seconds, 3),
         others_cpu_share=round(max(others, 0.0) / seen.seconds / (psutil.cpu_count() or 1), 3),
     )
-    _tell(_line(measured))
+    tell(_line(measured))
     return measured
 
 
 def _verify(servers: ApiServers, api: ApiServer, job: Job, seen: Seen) -> int:
-    """Count what is stored, raise unless it is what was answered, and clear up. Answers how many were answered."""
+    """Return how many requests were answered 201, after checking that exactly these are stored and deleting them."""
     requests = seen.statuses.get("201", 0)
     messages, recipients = api.stored()
     if set(seen.statuses) != {"201"} or (messages, recipients) != (requests, requests * job.recipients):
         raise SystemExit(f"{api.name}: answered {seen.statuses}, stored {messages} messages, {recipients} recipients")
     api.empty()
-    servers.broker.flushall()  # Nobody takes the bells here.
+    servers.broker.flushall()  # No worker receives the bells here.
     return requests
 
 
 def _watch_memory(servers: ApiServers, plan: ApiPlan) -> dict[str, float]:
-    """Note the memory of our process over a long run, in MiB."""
+    """Measure the memory of our process over a long run, in MiB."""
     api = servers.ours
     memory = {"start": api.memory_mib()}
     for name in ("middle", "end"):
         _measure(servers, api, 0, _job(api, 16, 25, requests=plan.memory_requests // 2))
         memory[name] = api.memory_mib()
-        _tell(f"memory at the {name}: {memory[name]:.1f} MiB")
+        tell(f"memory at the {name}: {memory[name]:.1f} MiB")
     return {"requests": plan.memory_requests, **{name: round(mib, 1) for name, mib in memory.items()}}
 
 
 def _watch_waiting(servers: ApiServers, plan: ApiPlan) -> dict[str, float]:
-    """Note how much our process grows, in MiB, while so many requests wait for verdicts that nobody brings."""
+    """Measure how much our process grows, in MiB, while many requests wait for verdicts that never come."""
     api = servers.ours
     before, most = api.memory_mib(), [0.0]
     # They come within five seconds, so that it is the waiting that counts and not a rush.
     job = _job(api, plan.waiting, 25, requests=plan.waiting, rate_per_s=plan.waiting / 5, prefer="wait=10")
-    with _looking(lambda: most.append(api.memory_mib())):
-        seen = _load(job)
+    with _sampling(lambda: most.append(api.memory_mib())):
+        seen = run_load(job)
     _verify(servers, api, job, seen)
     grown = max(most) - before
     waited_ms = min(seen.latencies_ms)
-    _tell(f"{plan.waiting} waiting requests: {before:.1f} MiB, {grown:.1f} more; the shortest wait {waited_ms:.0f} ms")
+    tell(f"{plan.waiting} waiting requests: {before:.1f} MiB, {grown:.1f} more; the shortest wait {waited_ms:.0f} ms")
     return {"waiting": plan.waiting, "waiting_mib": round(grown, 1), "shortest_wait_ms": round(waited_ms, 1)}
 
 
 def _job(api: ApiServer, connections: int, recipients: int, **how: float | str) -> Job:
-    """Write a job for the load: for so many `seconds` or `requests`, with this `prefer`."""
+    """Make a job for the load: for so many `seconds` or `requests`, with this `prefer`."""
     return Job(
         port=api.port,
         key=api.key,
@@ -171,20 +170,14 @@ def _job(api: ApiServer, connections: int, recipients: int, **how: float | str) 
     )
 
 
-def _load(job: Job) -> Seen:
-    command = (sys.executable, "-m", "benchmarks.load")
-    done = subprocess.run(command, input=json.dumps(asdict(job)), cwd=_ROOT, capture_output=True, text=True, check=True)
-    return Seen(**json.loads(done.stdout))
-
-
 @contextmanager
-def _looking(look: Callable[[], None]) -> Iterator[None]:
-    """Look every now and then while the block runs."""
+def _sampling(sample: Callable[[], None]) -> Iterator[None]:
+    """Take a sample every 0.2 s while the block runs."""
     is_over = threading.Event()
 
     def watch() -> None:
-        while not is_over.wait(_LOOK_EVERY_S):
-            look()
+        while not is_over.wait(_SAMPLE_EVERY_S):
+            sample()
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -197,21 +190,10 @@ def _looking(look: Callable[[], None]) -> Iterator[None]:
 
 def _line(run: ApiMeasurement) -> str:
     return (
-        f"round {run.round}  {run.api:8}  {run.connections:2} connections  {run.recipients:2} recipients  "
+        f"round {run.round}  {run.door:8}  {run.connections:2} connections  {run.recipients:2} recipients  "
         f"{run.requests_per_s:7.1f}/s  p50 {run.p50_ms:7.2f} ms  p99 {run.p99_ms:7.2f} ms  "
         f"CPU {run.door_cpu_us:5.0f} us  others {run.others_cpu_share:4.0%}"
     )
-
-
-def _write(numbers: dict[str, object]) -> None:
-    _FOLDER.mkdir(parents=True, exist_ok=True)
-    path = _FOLDER / f"door-{datetime.now(UTC):%Y%m%dT%H%M%S}.json"
-    path.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
-    _tell(f"written to {path.relative_to(_ROOT)}")
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

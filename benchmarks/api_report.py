@@ -1,4 +1,4 @@
-"""The report: medians with their spread, and the ratio of both doors within each round, as a Markdown table."""
+"""The report: medians with their spread, and the ratio of both APIs within each round, as a Markdown table."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -6,18 +6,20 @@ from typing import Any
 
 _HEAD = (
     "| recipients | connections | ours, requests/s | textbook, requests/s | ratio | ours p50 / p99, ms "
-    "| textbook p50 / p99, ms | CPU of the door, us a request: ours, textbook | CPU of others |\n"
+    "| textbook p50 / p99, ms | CPU of the API, us a request: ours, textbook | CPU of others |\n"
     "|---|---|---|---|---|---|---|---|---|"
 )
 Runs = Sequence[Mapping[str, Any]]
 
 
 def describe(runs: Runs, memory: Mapping[str, float]) -> str:
-    """Write the table, and a line about memory. Behind a median stand the least and the most of all rounds."""
+    """Write the table, and a line about memory. A median is followed by the least and the most of all rounds."""
     cases = sorted({(run["recipients"], run["connections"]) for run in runs})
     rows = [_row(recipients, connections, runs) for recipients, connections in cases]
-    told = ", ".join(f"{name} {memory[name]:.1f} MiB" for name in ("start", "middle", "end"))
-    return "\n".join([_HEAD, *rows, "", f"Memory of our API process over {memory['requests']:,.0f} requests: {told}."])
+    course = ", ".join(f"{name} {memory[name]:.1f} MiB" for name in ("start", "middle", "end"))
+    return "\n".join(
+        [_HEAD, *rows, "", f"Memory of our API process over {memory['requests']:,.0f} requests: {course}."]
+    )
 
 
 def _row(recipients: int, connections: int, runs: Runs) -> str:
@@ -37,8 +39,8 @@ def _row(recipients: int, connections: int, runs: Runs) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _of(door: str, recipients: int, connections: int, runs: Runs) -> Runs:
-    case = (door, recipients, connections)
+def _of(api: str, recipients: int, connections: int, runs: Runs) -> Runs:
+    case = (api, recipients, connections)
     chosen = [run for run in runs if (run["door"], run["recipients"], run["connections"]) == case]
     return sorted(chosen, key=lambda run: int(run["round"]))
 

@@ -1,4 +1,4 @@
-"""The chart of the drain: a bar for each contender on a logarithmic scale, written by hand as SVG."""
+"""The chart of the drain: a bar for each contender on a logarithmic scale, written as SVG without a library."""
 
 import math
 import statistics
@@ -12,7 +12,7 @@ _WIDTH, _LEFT, _RIGHT = 860, 170, 140
 _BAR, _GAP, _TOP = 22, 8, 46
 _LEAST = 10.0
 _COLOURS = {"Postroom": "#1f6f5c", "floor": "#8a8f98"}
-_RIVAL = "#c0793a"
+_PEER = "#c0793a"
 
 
 def draw(runs: Sequence[DrainRun]) -> str:
@@ -39,20 +39,20 @@ def _panel(runs: Sequence[DrainRun], recipients: int, top: int) -> tuple[list[st
     title = f"Recipients/s, {recipients} recipient{plural} a message (logarithmic; line: least to most of all rounds)"
     bars_end = top + _TOP + len(ranked) * (_BAR + _GAP)
     parts = [f"<text x='12' y='{top + 20}' font-weight='600'>{title}</text>", *_grid(top + _TOP - 12, bars_end, most)]
-    for place, name in enumerate(ranked):
-        parts.append(_bar(name, values[name], top + _TOP + place * (_BAR + _GAP), most))
+    for number, name in enumerate(ranked):
+        parts.append(_bar(name, values[name], top + _TOP + number * (_BAR + _GAP), most))
     return parts, bars_end - top + 24
 
 
 def _bar(name: str, values: Sequence[float], y: int, most: float) -> str:
     median, middle = statistics.median(values), y + _BAR / 2
-    colour = next((each for start, each in _COLOURS.items() if name.startswith(start)), _RIVAL)
-    end, least, far = (_x(value, most) for value in (median, min(values), max(values)))
+    colour = next((each for start, each in _COLOURS.items() if name.startswith(start)), _PEER)
+    end, least, longest = (_x(value, most) for value in (median, min(values), max(values)))
     return (
         f"<text x='{_LEFT - 10}' y='{y + 16}' text-anchor='end'>{escape(name)}</text>"
         f"<rect x='{_LEFT}' y='{y}' width='{end - _LEFT:.1f}' height='{_BAR}' rx='2' fill='{colour}'/>"
-        f"<line x1='{least:.1f}' x2='{far:.1f}' y1='{middle}' y2='{middle}' stroke='#222' stroke-width='1.5'/>"
-        f"<text x='{far + 8:.1f}' y='{y + 16}'>{median:,.0f}</text>"
+        f"<line x1='{least:.1f}' x2='{longest:.1f}' y1='{middle}' y2='{middle}' stroke='#222' stroke-width='1.5'/>"
+        f"<text x='{longest + 8:.1f}' y='{y + 16}'>{median:,.0f}</text>"
     )
 
 

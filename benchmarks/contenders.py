@@ -1,4 +1,4 @@
-"""Who takes part: how each is furnished, given its work, started, and judged afterwards."""
+"""Contenders: how each is seeded, given its work, started, and verified afterwards."""
 
 import sys
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from benchmarks.population import Order, Population
 from benchmarks.processes import BenchmarkServers
 
 EVER = UUID(int=0)
-"""No message has a lesser id."""
+"""No message has a smaller id."""
 _PROGRAMS = Path(sys.executable).parent
 
-# Every recipient must be blocked exactly where its account is closed, and have a letter exactly where it is not; every
-# message must have been concluded once, with the status that follows. What is older than the run is none of its work.
-_JUDGE = """
-    WITH closed AS MATERIALIZED (SELECT unnest(%(closed)s::uuid[]) AS account_id), judged AS (
+# Every recipient must be blocked exactly where its account is closed, and have a letter exactly where it is not. Every
+# message must be settled once, with the status that follows. Messages older than the run are not checked.
+_VERIFY = """
+    WITH closed AS MATERIALIZED (SELECT unnest(%(closed)s::uuid[]) AS account_id), checked AS (
         SELECT recipient.message_id, recipient.state, closed.account_id IS NULL AS is_open,
                letter.recipient_id IS NOT NULL AS has_letter
         FROM recipient LEFT JOIN closed ON closed.account_id = recipient.account_id
@@ -30,7 +30,7 @@ _JUDGE = """
         SELECT message_id, count(*) AS recipients, count(*) FILTER (WHERE is_open) AS good,
             count(*) FILTER (WHERE has_letter = (is_open AND {inbox})
                 AND state = CASE WHEN is_open THEN 'delivered' ELSE 'blocked' END) AS right_ones
-        FROM judged GROUP BY message_id
+        FROM checked GROUP BY message_id
     )
     SELECT count(*), coalesce(sum(recipients), 0), coalesce(sum(right_ones), 0),
         count(*) FILTER (WHERE status = CASE WHEN good > 0 THEN 'sent' ELSE 'rejected' END AND {settled_once}),
@@ -40,15 +40,15 @@ _JUDGE = """
 
 
 class Contender(Protocol):
-    """One that does the work. `list_name` is the list at the broker that its work waits in.
+    """A system that is measured. `list_name` is the list at the broker that its work waits in.
 
-    `settled_once` is the SQL condition under which a message was concluded once (`good` is how many it can reach),
-    `is_open` the one under which it is not concluded, `finished_at` the SQL question when the last outcome was written.
+    `settled_once` is the SQL condition under which a message was settled once (`good` is how many it can reach),
+    `is_open` the one under which it is not settled, `finished_at` the SQL query for the time of the last outcome.
     """
 
     @property
     def name(self) -> str:
-        """How tables call it."""
+        """Its name in tables."""
 
     @property
     def list_name(self) -> str:
@@ -72,19 +72,19 @@ class Contender(Protocol):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its programs are told."""
+        """The environment of its programs."""
 
     def commands(self) -> Sequence[Sequence[str]]:
-        """Give the command lines of the programs that do the work."""
+        """Return the command lines of the programs that do the work."""
 
     def seed(self, population: Population) -> None:
-        """Make its database, with every account in it."""
+        """Make its database with all accounts."""
 
     def take_in(self, orders: Sequence[Order]) -> None:
         """Store messages."""
 
     def hand_over(self, orders: Sequence[Order]) -> None:
-        """Tell the broker about messages that are stored."""
+        """Publish messages that are stored to the broker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +103,11 @@ def verify(
     inbox: bool = True,
     since: UUID = EVER,
 ) -> RunVerdict:
-    """Look at everything that a run has left behind: all messages from the id `since` on."""
-    question = _JUDGE.format(settled_once=contender.settled_once, inbox=inbox)
-    asked = {"closed": list(population.closed_ids), "since": since}
+    """Check everything that a run has stored: all messages from the id `since` on."""
+    query = _VERIFY.format(settled_once=contender.settled_once, inbox=inbox)
+    values = {"closed": list(population.closed_ids), "since": since}
     with psycopg.connect(contender.url) as db:
-        messages, recipients, right, settled, letters, good = _row(db.execute(question, asked))
+        messages, recipients, right, settled, letters, good = _row(db.execute(query, values))
     wanted = sum(len(order.account_ids) for order in orders)
     seen = {
         "messages": (messages, len(orders)),
@@ -121,38 +121,38 @@ def verify(
 
 
 def finished_at(contender: Contender) -> float:
-    """Say when a contender wrote its last outcome, in seconds since 1970; 0 when it wrote none."""
+    """Return when a contender wrote its last outcome, in seconds since 1970; 0 when it wrote none."""
     return float(ask(contender, f"SELECT extract(epoch FROM ({contender.finished_at}))") or 0)  # noqa: S608 - our words
 
 
 def count_open(contender: Contender, *, since: UUID = EVER) -> int:
-    """Count the messages from this id on that are not concluded yet."""
-    question = f"SELECT count(*) FROM message WHERE id >= %s AND {contender.is_open}"  # noqa: S608 - see above
-    return int(ask(contender, question, (since,)))
+    """Count the messages from this id on that are not settled yet."""
+    query = f"SELECT count(*) FROM message WHERE id >= %s AND {contender.is_open}"  # noqa: S608 - see above
+    return int(ask(contender, query, (since,)))
 
 
 def empty(contender: Contender) -> None:
-    """Throw every message away and leave the database as it was."""
+    """Delete every message."""
     with psycopg.connect(contender.url, autocommit=True) as db:
         db.execute("TRUNCATE inbox_letter, recipient, message CASCADE")
         db.execute("CHECKPOINT")
 
 
 def analyze(contender: Contender) -> None:
-    """Give the planner the statistics that autovacuum would give it, at the same moment for everybody."""
+    """Update the statistics of the planner, at the same moment for every contender; autovacuum would do it at any."""
     with psycopg.connect(contender.url, autocommit=True) as db:
         db.execute("ANALYZE")
         db.execute("CHECKPOINT")
 
 
-def ask(contender: Contender, question: str, values: Sequence[Any] = ()) -> Any:
-    """Ask a contender's database for one value."""
+def ask(contender: Contender, query: str, values: Sequence[Any] = ()) -> Any:
+    """Read one value from a contender's database."""
     with psycopg.connect(contender.url) as db:
-        return _row(db.execute(question, values))[0]
+        return _row(db.execute(query, values))[0]
 
 
 def drop(servers: BenchmarkServers, contender: Contender) -> None:
-    """Throw a contender's database away."""
+    """Delete a contender's database."""
     with psycopg.connect(contender.url) as db:
         name = db.info.dbname
     with psycopg.connect(servers.postgres.url, autocommit=True) as db:
@@ -160,16 +160,16 @@ def drop(servers: BenchmarkServers, contender: Contender) -> None:
 
 
 def program(name: str, *arguments: str) -> tuple[str, ...]:
-    """Write the command line of a program of this environment."""
+    """Return the command line of a program of this virtual environment."""
     return (str(_PROGRAMS / name), *arguments)
 
 
 def module(name: str, *arguments: str) -> tuple[str, ...]:
-    """Write the command line of a module."""
+    """Return the command line of a module."""
     return (sys.executable, "-m", name, *arguments)
 
 
-def _row(asked: "psycopg.Cursor[Any]") -> Sequence[Any]:
-    row = asked.fetchone()
+def _row(cursor: "psycopg.Cursor[Any]") -> Sequence[Any]:
+    row = cursor.fetchone()
     assert row is not None  # noqa: S101 - an aggregate has one row
     return tuple(row)

@@ -1,8 +1,8 @@
 """`make bench`: Postroom beside textbook Celery, tuned Celery, Dramatiq, Huey and a hand-written loop, in rounds.
 
 Everything is accepted before the clock starts; the inbox is the channel. Each contender has tables of its own on one
-durable PostgreSQL, the same accounts and the same recipients. A run whose results are not right to the last row does
-not count. SHORT=1 takes under three minutes and shows that all of it runs and verifies; its figures mean nothing.
+durable PostgreSQL, the same accounts and the same recipients. A run is counted only if its results are right to the
+last row. SHORT=1 takes under three minutes and shows that everything runs and verifies; its figures mean nothing.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from benchmarks.postroom import Postroom
 from benchmarks.processes import ROOT, BenchmarkServers, open_servers
 
 _FOLDER = ROOT / "var" / "bench"
-# So many messages that a run takes about ten seconds; what is compared are rates. By recipients a message.
+# Messages for a run of about ten seconds, by recipients per message. What is compared are rates.
 _SIZES: Mapping[str, Mapping[int, int]] = {
     "Postroom, 1 worker": {25: 8_000, 1: 40_000},
     "Postroom, 2 workers": {25: 12_000, 1: 60_000},
@@ -41,7 +41,7 @@ _RECIPIENTS = (25, 1)
 
 @dataclass(frozen=True, slots=True)
 class DrainPlan:
-    """How many rounds, and which part of the messages above."""
+    """How many rounds, and which share of the messages above."""
 
     rounds: int
     share: float
@@ -52,12 +52,16 @@ SHORT = DrainPlan(rounds=1, share=0.1)
 
 
 def main() -> None:
-    """Measure, print a table, and write numbers and chart down."""
+    """Measure, print a table, and save numbers and chart."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="does it run and verify? under three minutes")
-    parser.add_argument("--rounds", type=int, help="how many rounds, if not 5")
-    asked = parser.parse_args()
-    plan = SHORT if asked.short else DrainPlan(asked.rounds or LONG.rounds, LONG.share)
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="check in under three minutes that everything runs; the figures mean nothing",
+    )
+    parser.add_argument("--rounds", type=int, help=f"rounds to measure (default: {LONG.rounds})")
+    options = parser.parse_args()
+    plan = SHORT if options.short else DrainPlan(options.rounds or LONG.rounds, LONG.share)
     population = populate()
     with open_servers() as servers:
         facts = {"machine": platform.machine(), "processors": str(psutil.cpu_count()), **servers.facts}
@@ -65,17 +69,17 @@ def main() -> None:
         runs = list(_all(servers, population, plan))
     report(runs, {"facts": facts, "plan": asdict(plan)})
     if any(run.fault for run in runs):
-        sys.exit("Some runs were not right and do not count; see above.")
+        sys.exit("Some runs failed their verification and are not counted; see above.")
 
 
 def _all(servers: BenchmarkServers, population: Population, plan: DrainPlan) -> Iterator[DrainRun]:
-    field: list[Contender] = [Postroom(servers, 1), Postroom(servers, 2), *(make(servers) for make in PEERS)]
-    for contender in field:
+    contenders: list[Contender] = [Postroom(servers, 1), Postroom(servers, 2), *(make(servers) for make in PEERS)]
+    for contender in contenders:
         contender.seed(population)
     for round_ in range(1, plan.rounds + 1):
         for recipients in _RECIPIENTS:
-            # Who is first changes from round to round.
-            for contender in (*field[round_ % len(field) :], *field[: round_ % len(field)]):
+            # Which is first changes from round to round.
+            for contender in (*contenders[round_ % len(contenders) :], *contenders[: round_ % len(contenders)]):
                 messages = max(4, int(_SIZES[contender.name][recipients] * plan.share))
                 run = drain(servers, contender, population, Workload(round_, recipients, messages))
                 tell(_line(run))
@@ -90,17 +94,17 @@ def _line(run: DrainRun) -> str:
     )
 
 
-def report(runs: Sequence[DrainRun], told: Mapping[str, object]) -> None:
-    """Print the table and keep numbers, table and chart in `var/bench`."""
+def report(runs: Sequence[DrainRun], facts: Mapping[str, object]) -> None:
+    """Print the table and save numbers, table and chart in `var/bench`."""
     table = describe(runs)
     print(table)
-    save("drain", ".json", json.dumps({**told, "runs": [asdict(run) for run in runs]}, indent=1))
+    save("drain", ".json", json.dumps({**facts, "runs": [asdict(run) for run in runs]}, indent=1))
     save("drain", ".md", table)
     save("drain", ".svg", draw(runs))
 
 
 def save(name: str, ending: str, text: str, *, folder: Path = _FOLDER) -> None:
-    """Write a file of this moment."""
+    """Write a file whose name has the present time in it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%S}{ending}"
     path.write_text(text + "\n", encoding="utf-8")
@@ -108,7 +112,7 @@ def save(name: str, ending: str, text: str, *, folder: Path = _FOLDER) -> None:
 
 
 def tell(line: str) -> None:
-    """Say how it goes."""
+    """Print a line of progress."""
     print(line, file=sys.stderr, flush=True)
 
 

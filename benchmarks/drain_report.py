@@ -14,7 +14,7 @@ _HEAD = (
 
 
 def describe(runs: Sequence[DrainRun]) -> str:
-    """Write a table for each number of recipients. Behind a median stand the least and the most of all rounds."""
+    """Write a table for each number of recipients. A median is followed by the least and the most of all rounds."""
     counted = [run for run in runs if run.fault is None]
     sizes = sorted({run.recipients for run in runs}, reverse=True)
     tables = [_table(size, [run for run in counted if run.recipients == size]) for size in sizes]
@@ -23,7 +23,7 @@ def describe(runs: Sequence[DrainRun]) -> str:
 
 
 def rates(runs: Iterable[DrainRun], contender: str) -> dict[int, float]:
-    """Give a contender's recipients/s by round."""
+    """Return a contender's recipients/s by round."""
     return {run.round: run.recipients_per_s for run in runs if run.contender == contender}
 
 
@@ -61,7 +61,7 @@ def ratios(runs: Sequence[DrainRun], name: str, other: str) -> list[float]:
 
 
 def spread(values: Sequence[float], form: str) -> str:
-    """Write a median with the least and the most; nothing was measured where there is a dash."""
+    """Write a median with the least and the most. A dash means that nothing was measured."""
     if not values:
         return "-"
     if len(values) == 1:

@@ -1,4 +1,4 @@
-"""One measured run: everything stored and published first, workers warm, then the clock."""
+"""One measured run: everything is stored and published, workers are warmed up, then the clock starts."""
 
 import threading
 import time
@@ -15,16 +15,16 @@ from benchmarks.contenders import Contender, RunVerdict
 from benchmarks.population import Population
 from benchmarks.processes import BenchmarkServers, busy_cpu_seconds, cpu_seconds, memory_mib, running
 
-_PATIENCE_S = 90
-_LOOK_EVERY_S = 0.2
-# Fewer than anybody has done on a busy machine, where there are so many that it matters.
+_LIMIT_S = 90
+_SAMPLE_EVERY_S = 0.2
+# Less than any contender with so much work that it matters has reached on a busy machine.
 _SLOWEST_RECIPIENTS_PER_S = 4000
 _STAGES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """How much work a run is, and whether it begins with a store that holds no message (`is_fresh`)."""
+    """How much work a run is, and whether the database is emptied first (`is_fresh`)."""
 
     round: int
     recipients: int
@@ -32,16 +32,16 @@ class Workload:
     is_fresh: bool = True
 
     @property
-    def patience_s(self) -> float:
+    def limit_s(self) -> float:
         """How long it may take at most."""
-        return _PATIENCE_S + self.recipients * self.messages / _SLOWEST_RECIPIENTS_PER_S
+        return _LIMIT_S + self.recipients * self.messages / _SLOWEST_RECIPIENTS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
 class DrainRun:
-    """What a run showed. Processor time is that of the workers, of every PostgreSQL process, and of Valkey.
+    """The result of a run. Processor time is that of the workers, of every PostgreSQL process, and of Valkey.
 
-    `course_mib` is what the largest worker held from the start of the clock to its end, at even distances.
+    `course_mib` is the memory of the largest worker from the start of the clock to its end, at even distances.
     """
 
     contender: str
@@ -62,31 +62,31 @@ class DrainRun:
 
 @dataclass(slots=True)
 class Memory:
-    """The most that the workers have held: the largest process, and all of them together.
+    """The most memory that the workers have held: the largest process, and all of them together.
 
-    `looks_mib` has the largest process at each look.
+    `looks_mib` has the largest process of each sample.
     """
 
     largest_mib: float = 0.0
     all_mib: float = 0.0
     looks_mib: list[float] = field(default_factory=list)
 
-    def look(self, processes: Sequence[psutil.Process]) -> None:
-        """Look again."""
+    def sample(self, processes: Sequence[psutil.Process]) -> None:
+        """Take a sample."""
         sizes = memory_mib(processes)
         self.looks_mib.append(max(sizes, default=0.0))
         self.largest_mib = max(self.largest_mib, self.looks_mib[-1])
         self.all_mib = max(self.all_mib, sum(sizes))
 
     def course(self) -> tuple[float, ...]:
-        """Give looks at even distances, the first and the last among them."""
+        """Return samples at even distances, the first and the last among them."""
         last = len(self.looks_mib) - 1
-        places = sorted({round(last * stage / _STAGES) for stage in range(_STAGES + 1)}) if last >= 0 else []
-        return tuple(round(self.looks_mib[place], 1) for place in places)
+        positions = sorted({round(last * stage / _STAGES) for stage in range(_STAGES + 1)}) if last >= 0 else []
+        return tuple(round(self.looks_mib[position], 1) for position in positions)
 
 
 def drain(servers: BenchmarkServers, contender: Contender, population: Population, case: Workload) -> DrainRun:
-    """Let a contender work off what was accepted before. The clock starts when its list appears at the broker."""
+    """Measure a contender with what was accepted before. The clock starts when its list appears at the broker."""
     servers.broker.flushall()
     if case.is_fresh:
         contenders.empty(contender)
@@ -100,40 +100,40 @@ def drain(servers: BenchmarkServers, contender: Contender, population: Populatio
     with working(contender) as processes:
         contender.hand_over(warm_up)
         await_open(servers, contender, len(orders), since=since)
-        watched = ResourceMonitor(servers, processes)
-        look = partial(watched.memory.look, processes)
+        monitor = ResourceMonitor(servers, processes)
+        sample = partial(monitor.memory.sample, processes)
         servers.broker.rename("parked", contender.list_name)
-        await_open(servers, contender, 0, look=look, since=since, patience_s=case.patience_s)
-        watched.stop()
+        await_open(servers, contender, 0, sample=sample, since=since, limit_s=case.limit_s)
+        monitor.stop()
     verdict = contenders.verify(contender, population, [*warm_up, *orders], since=since)
-    return watched.conclude(contender, case, verdict)
+    return monitor.conclude(contender, case, verdict)
 
 
 class ResourceMonitor:
-    """Looks at processors and memory from the start of the clock."""
+    """Measures processor time and memory from the start of the clock."""
 
     def __init__(self, servers: BenchmarkServers, processes: Sequence[psutil.Process]) -> None:
         self._servers = servers
         self._processes = processes
         self.memory = Memory()
-        self._before = self._after = self._look()
+        self._before = self._after = self._usage()
         self._began_at = self._ended_at = time.time()
 
     def stop(self) -> None:
-        """Look for the last time."""
-        self._after, self._ended_at = self._look(), time.time()
+        """Take the last measurement of processor time."""
+        self._after, self._ended_at = self._usage(), time.time()
 
-    def _look(self) -> tuple[float, float, float, float]:
+    def _usage(self) -> tuple[float, float, float, float]:
         workers = sum(map(cpu_seconds, self._processes))
         return busy_cpu_seconds(), workers, self._servers.cpu_seconds(), time.process_time()
 
     def conclude(self, contender: Contender, case: Workload, verdict: RunVerdict) -> DrainRun:
-        """Say what the run has shown."""
+        """Return the result of the run."""
         busy, workers, servers, own = (now - then for now, then in zip(self._after, self._before, strict=True))
         seconds = verdict.finished_at - self._began_at
         recipients = case.messages * case.recipients
-        looked = self._ended_at - self._began_at
-        others = max(busy - workers - servers - own, 0.0) / looked / (psutil.cpu_count() or 1)
+        observed_s = self._ended_at - self._began_at
+        others = max(busy - workers - servers - own, 0.0) / observed_s / (psutil.cpu_count() or 1)
         return DrainRun(
             contender=contender.name,
             round=case.round,
@@ -167,18 +167,18 @@ def await_open(  # noqa: PLR0913 - three are defaults
     contender: Contender,
     wanted: int,
     *,
-    look: Callable[[], None] = lambda: None,
+    sample: Callable[[], None] = lambda: None,
     since: UUID = contenders.EVER,
-    patience_s: float = _PATIENCE_S,
+    limit_s: float = _LIMIT_S,
 ) -> None:
-    """Wait until so few messages from the id `since` on are open. Raises `TimeoutError`.
+    """Wait until no more than `wanted` messages from the id `since` on are open. Raises `TimeoutError`.
 
-    PostgreSQL is asked once the list at the broker is empty, so that the question costs the contender nothing.
+    PostgreSQL is queried only once the list at the broker is empty, so that the query costs the contender nothing.
     """
     clock = threading.Event()
-    ends_at = time.monotonic() + patience_s
+    ends_at = time.monotonic() + limit_s
     while servers.broker.exists(contender.list_name) or contenders.count_open(contender, since=since) > wanted:
         if time.monotonic() > ends_at:
-            raise TimeoutError(f"{contender.name} did not work off its messages within {patience_s:.0f} s")
-        look()
-        clock.wait(_LOOK_EVERY_S)
+            raise TimeoutError(f"{contender.name} did not settle its messages within {limit_s:.0f} s")
+        sample()
+        clock.wait(_SAMPLE_EVERY_S)

@@ -1,8 +1,8 @@
-"""`make bench-growth`: the drain with a long backlog, an old store, many clients, more workers.
+"""`make bench-growth`: the drain with a long backlog, an old database, many clients, more workers.
 
 Every trial differs from one base in one thing. Each round runs the base first and last, and compares with the mean of
-both. A run whose results are not right to the last row does not count. SHORT=1 takes under a minute and shows that all
-of it runs and verifies; its figures mean nothing.
+both. A run is counted only if its results are right to the last row. SHORT=1 takes under a minute and shows that
+everything runs and verifies; its figures mean nothing.
 """
 
 import argparse
@@ -37,7 +37,7 @@ _HEAD = (
 
 @dataclass(frozen=True, slots=True)
 class GrowthTrial:
-    """What a store and its workers have to do. The defaults are the base that every other trial differs from."""
+    """What the database and the workers have to do. The defaults are the base that every other trial differs from."""
 
     name: str
     messages: int
@@ -48,25 +48,25 @@ class GrowthTrial:
     is_bare: bool = False
 
 
-BASE = GrowthTrial("base: a backlog of 150,000 recipients, 25 a message, 1 client, 1 worker, an empty store", 6_000)
+BASE = GrowthTrial("base: a backlog of 150,000 recipients, 25 a message, 1 client, 1 worker, an empty database", 6_000)
 TRIALS = (
     BASE,
     GrowthTrial("a backlog of 1,000,000 recipients", 40_000),
-    GrowthTrial("a store of 10,000,000 old recipients", 6_000, is_old=True),
+    GrowthTrial("a database with 10,000,000 old recipients", 6_000, is_old=True),
     GrowthTrial("100 clients", 6_000, clients=100),
     GrowthTrial("10,000 clients", 10_000, clients=_CLIENTS),
     GrowthTrial("1 recipient a message", 30_000, recipients=1),
     GrowthTrial("5 recipients a message", 15_000, recipients=5),
     GrowthTrial("2 workers", 10_000, workers=2),
     GrowthTrial("4 workers", 10_000, workers=4),
-    GrowthTrial("a worker without crash points, journal and watch", 6_000, is_bare=True),
+    GrowthTrial("a worker without crash points, journal and liveness monitor", 6_000, is_bare=True),
     BASE,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class GrowthPlan:
-    """How many rounds, which part of the messages above, and how many old messages."""
+    """How many rounds, which share of the messages above, and how many old messages."""
 
     rounds: int
     share: float
@@ -78,7 +78,7 @@ SHORT = GrowthPlan(rounds=1, share=0.02, old_messages=4_000)
 
 
 class Grown(Postroom):
-    """Postroom as a trial wants it. Trials share a store, but for the one with old rows, which has its own."""
+    """Postroom as a trial needs it. Trials share a database, but for the one with old rows, which has its own."""
 
     def __init__(self, servers: BenchmarkServers, trial: GrowthTrial, client_ids: Sequence[UUID]) -> None:
         super().__init__(servers, trial.workers)
@@ -96,26 +96,28 @@ class Grown(Postroom):
             db.execute(_CLIENTS_TOO, (list(self._all_client_ids[1:]), population.client_id))
 
 
-Told = Sequence[tuple[GrowthTrial, DrainRun]]
+Results = Sequence[tuple[GrowthTrial, DrainRun]]
 
 
 def main() -> None:
-    """Measure, print a table, and write numbers and table down."""
+    """Measure, print a table, and save numbers and table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="does it run and verify? under a minute")
-    parser.add_argument("--rounds", type=int, help=f"how many rounds, if not {LONG.rounds}")
-    asked = parser.parse_args()
-    plan = SHORT if asked.short else replace(LONG, rounds=asked.rounds or LONG.rounds)
+    parser.add_argument(
+        "--short", action="store_true", help="check in under a minute that everything runs; the figures mean nothing"
+    )
+    parser.add_argument("--rounds", type=int, help=f"rounds to measure (default: {LONG.rounds})")
+    options = parser.parse_args()
+    plan = SHORT if options.short else replace(LONG, rounds=options.rounds or LONG.rounds)
     with open_servers() as servers:
         facts = servers.facts
-        told = list(_all(servers, populate(), plan))
-    table = describe(told)
+        results = list(_all(servers, populate(), plan))
+    table = describe(results)
     print(table)
-    runs = [{**asdict(trial), **asdict(run)} for trial, run in told]
+    runs = [{**asdict(trial), **asdict(run)} for trial, run in results]
     save("growth", ".json", json.dumps({"facts": facts, "plan": asdict(plan), "runs": runs}, indent=1))
     save("growth", ".md", table)
-    if any(run.fault for _, run in told):
-        sys.exit("Some runs were not right and do not count; see above.")
+    if any(run.fault for _, run in results):
+        sys.exit("Some runs failed their verification and are not counted; see above.")
 
 
 def _all(servers: BenchmarkServers, population: Population, plan: GrowthPlan) -> Iterator[tuple[GrowthTrial, DrainRun]]:
@@ -142,22 +144,22 @@ def _line(trial: GrowthTrial, run: DrainRun) -> str:
     )
 
 
-def describe(told: Told) -> str:
-    """Write the table. Behind a median stand the least and the most of all rounds."""
-    counted = [(trial, run) for trial, run in told if run.fault is None]
+def describe(results: Results) -> str:
+    """Write the table. A median is followed by the least and the most of all rounds."""
+    counted = [(trial, run) for trial, run in results if run.fault is None]
     rows = [_row(trial, counted) for trial in dict.fromkeys(trial for trial, _ in counted)]
-    faults = [f"Not counted: {trial.name}, round {run.round}: {run.fault}." for trial, run in told if run.fault]
+    faults = [f"Not counted: {trial.name}, round {run.round}: {run.fault}." for trial, run in results if run.fault]
     return "\n".join([_HEAD, *rows, *(["", *faults] if faults else [])])
 
 
-def _row(trial: GrowthTrial, told: Told) -> str:
-    runs = [run for each, run in told if each == trial]
+def _row(trial: GrowthTrial, results: Results) -> str:
+    runs = [run for each, run in results if each == trial]
     cells = [
         trial.name,
         spread([run.recipients_per_s for run in runs], ",.0f"),
-        "" if trial == BASE else spread(_ratios(trial, told, "recipients_per_s"), ".0%"),
+        "" if trial == BASE else spread(_ratios(trial, results, "recipients_per_s"), ".0%"),
         spread([run.cpu_s_per_10k for run in runs], ".2f"),
-        "" if trial == BASE else spread(_ratios(trial, told, "cpu_s_per_10k"), ".0%"),
+        "" if trial == BASE else spread(_ratios(trial, results, "cpu_s_per_10k"), ".0%"),
         _course(runs),
         spread([run.others_cpu_share for run in runs], ".0%"),
     ]
@@ -170,13 +172,15 @@ def _course(runs: Sequence[DrainRun]) -> str:
     return ", ".join(f"{median(stage):.0f}" for stage in zip(*stages, strict=True)) or "-"
 
 
-def _ratios(trial: GrowthTrial, told: Told, name: str) -> list[float]:
+def _ratios(trial: GrowthTrial, results: Results, name: str) -> list[float]:
     """Compare a trial with the base of the same round, in each round that has both."""
     bases: dict[int, list[float]] = {}
-    for each, run in told:
+    for each, run in results:
         if each == BASE:
             bases.setdefault(run.round, []).append(getattr(run, name))
-    return [getattr(run, name) / fmean(bases[run.round]) for each, run in told if each == trial and run.round in bases]
+    return [
+        getattr(run, name) / fmean(bases[run.round]) for each, run in results if each == trial and run.round in bases
+    ]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `make bench-latency` has measured, and its table: medians with their spread, ratios within a round."""
+"""The measurements of `make bench-latency`, and their table: medians with their spread, ratios within a round."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from benchmarks.drain_report import REFERENCE, spread
 
 @dataclass(frozen=True, slots=True)
 class LatencyMeasurement:
-    """One trial of one contender. `cpu_us` is processor time for a message, by who used it."""
+    """One trial of one contender. `cpu_us` is the processor time of a message, by kind of program."""
 
     round: int
     contender: str
@@ -30,7 +30,7 @@ class LatencyMeasurement:
 
 
 def describe(runs: Sequence[LatencyMeasurement]) -> str:
-    """Write a table: what was measured, and what a message cost whom. Behind a median stand the least and the most."""
+    """Write the table. A median is followed by the least and the most of all rounds."""
     counted = [run for run in runs if run.fault is None]
     programs = list(runs[0].cpu_us)
     columns = ("trial", "contender", "recipients", "messages/s", "times textbook Celery", "p50, ms", "p99, ms")
@@ -59,7 +59,7 @@ def _row(kind: tuple[str, str, int], counted: Sequence[LatencyMeasurement], prog
 
 
 def _ratios(runs: Sequence[LatencyMeasurement], counted: Sequence[LatencyMeasurement]) -> list[float]:
-    """Compare each run with the textbook's in the same trial of the same round, where rates were measured."""
+    """Compare each run with that of the textbook in the same trial and round, where rates were measured."""
     return [
         run.messages_per_s / other.messages_per_s
         for run in runs

@@ -1,6 +1,6 @@
 """The load: keep-alive connections on raw sockets, in a process of its own, so that the client is no bottleneck.
 
-Reads a job as JSON from standard input and writes what it saw as JSON to standard output.
+It reads a job as JSON from standard input and writes what came back as JSON to standard output.
 """
 
 import asyncio
@@ -14,6 +14,8 @@ from itertools import cycle
 from time import perf_counter, process_time
 
 import uvloop
+
+from tests.support.processes import run_to_end
 
 _DIFFERENT_REQUESTS = 200
 _LENGTH = b"content-length: "
@@ -33,7 +35,7 @@ class Job:
     requests: int = 0
     prefer: str = "respond-async"
     rate_per_s: float = 0.0
-    """Requests arrive by chance at this rate, whoever is free; 0 sends the next as soon as one is answered."""
+    """Requests arrive at random at this rate, on any free connection; 0 sends the next as soon as one is answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +57,28 @@ class LoadRun:
         self._ends_at = perf_counter() + job.seconds if job.seconds else float("inf")
         self._open = job.connections
         self._rate_per_s = job.rate_per_s
-        self._chance = random.Random(job.requests)  # noqa: S311 - the same arrivals in every run
+        self._random = random.Random(job.requests)  # noqa: S311 - the same arrivals in every run
         self._next_at = perf_counter()
         self.statuses: Counter[int] = Counter()
         self.latencies_s: list[float] = []
         self.over = asyncio.get_running_loop().create_future()
 
     def next_request(self, now: float) -> bytes | None:
-        """Give the next request, or none when it is over."""
+        """Return the next request, or None when the job is done."""
         if self._left <= 0 or now >= self._ends_at:
             return None
         self._left -= 1
         return next(self._requests)
 
     def due_at(self, now: float) -> float:
-        """Say when the next request is due: now, or when chance has it arrive."""
+        """Return when the next request is due: now, or at the next random arrival."""
         if not self._rate_per_s:
             return now
-        self._next_at += self._chance.expovariate(self._rate_per_s)
+        self._next_at += self._random.expovariate(self._rate_per_s)
         return self._next_at
 
     def leave(self) -> None:
-        """Count a connection out."""
+        """Count a connection that has finished."""
         self._open -= 1
         if self._open == 0:
             self.over.set_result(None)
@@ -91,12 +93,12 @@ class LoadConnection(asyncio.Protocol):
         self._began = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Send the first request."""
         self._transport = transport
         self._send(perf_counter())
 
     def data_received(self, data: bytes) -> None:
-        """Note an answer once it is whole."""
+        """Record a response once it is whole, and send the next request."""
         self._received += data
         end = self._received.find(b"\r\n\r\n")
         if end < 0:
@@ -111,7 +113,7 @@ class LoadConnection(asyncio.Protocol):
             self._send(now)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave. A connection that breaks under way is counted as the status 0."""
+        """Count this connection as finished. One that breaks before its response counts as the status 0."""
         del exc
         if self._began:
             self._run.statuses[0] += 1
@@ -134,9 +136,9 @@ class LoadConnection(asyncio.Protocol):
 
 
 def _write_requests(job: Job) -> list[bytes]:
-    chance = random.Random(job.connections)  # noqa: S311 - the same requests in every run
+    rng = random.Random(job.connections)  # noqa: S311 - the same requests in every run
     text = ("A translation of some length, please. " * (job.body_bytes // 38 + 1))[: job.body_bytes]
-    return [_write(job, chance.sample(job.account_ids, job.recipients), text) for _ in range(_DIFFERENT_REQUESTS)]
+    return [_write(job, rng.sample(job.account_ids, job.recipients), text) for _ in range(_DIFFERENT_REQUESTS)]
 
 
 def _write(job: Job, recipients: list[str], text: str) -> bytes:
@@ -169,8 +171,15 @@ async def _run(job: Job) -> Seen:
     return Seen(statuses, seconds, cpu_seconds, [round(each * 1000, 3) for each in run.latencies_s])
 
 
+def run_load(job: Job) -> Seen:
+    """Run a job in a process of its own."""
+    ended = run_to_end((sys.executable, "-m", "benchmarks.load"), text=json.dumps(asdict(job)))
+    ended.check_returncode()
+    return Seen(**json.loads(ended.stdout))
+
+
 def main() -> None:
-    """Do the job."""
+    """Run the job from standard input in this process."""
     job = Job(**json.load(sys.stdin))
     gc.disable()
     seen = uvloop.run(_run(job))

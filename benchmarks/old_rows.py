@@ -1,4 +1,4 @@
-"""A store with a past: messages of the year before that were concluded long ago, written by set-based SQL."""
+"""A database with a past: messages of the year before that were settled long ago, written by set-based SQL."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +14,13 @@ _PORTION = 20_000
 _AT_ONCE = 2
 _YEAR_MS = int(timedelta(days=365) / timedelta(milliseconds=1))
 
-# Accounts by number, so that a message finds its recipients by arithmetic; as many as it has, all different.
+# Accounts by number, so that the recipients of a message follow from its number by arithmetic, all different.
 _NUMBER = """
     CREATE UNLOGGED TABLE numbered AS
     SELECT row_number() OVER (ORDER BY account.id) - 1 AS number, account.id, coalesce(is_closed, false) AS is_closed
     FROM account LEFT JOIN preference ON preference.account_id = account.id
 """
-# The ids are those that `uuid7` would have made then: they begin with the time, in milliseconds.
+# The ids are as `uuid7` would have made them then: they begin with the time, in milliseconds.
 _FILL = f"""
     WITH old AS MATERIALIZED (
         SELECT number, made_at, CAST(lpad(to_hex(CAST(extract(epoch FROM made_at) * 1000 AS bigint)), 12, '0') || '7'
@@ -51,14 +51,14 @@ _FILL = f"""
     INSERT INTO inbox_letter (recipient_id, account_id, message_id, delivered_at)
     SELECT id, account_id, message_id, changed_at FROM listed WHERE state = '{State.DELIVERED}'
 """  # noqa: S608 - our words
-# By account, hence at random places: it is built in one go afterwards.
+# Its order is by account, so rows would be inserted at random places: it is built once afterwards.
 _INDEX = "inbox_letter_account_id_delivered_at_recipient_id_idx"
 
 
 def fill(url: str, population: Population, messages: int, *, tell: Callable[[str], None]) -> None:
-    """Write so many messages to 25 recipients each, delivered and blocked as they should be, and say how it goes.
+    """Store so many messages to 25 recipients each, delivered and blocked as they should be, and report progress.
 
-    Afterwards the tables are as autovacuum would leave them, so that it has nothing to do during a run.
+    Afterwards the tables are vacuumed, so that autovacuum has nothing to do during a run.
     """
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("DROP TABLE IF EXISTS numbered")

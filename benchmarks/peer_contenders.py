@@ -1,8 +1,7 @@
-"""The peers as contenders: tables of their own on the same server, filled by COPY, and their own ways to publish."""
+"""The peers as contenders: each has its own tables on the same server, filled by COPY, and its own way to publish."""
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from benchmarks.peers.records import Base
 from benchmarks.population import BODY, Order, Population
 from benchmarks.processes import ROOT, BenchmarkServers, socket_of
 from delivery.records.migrate import create_database
+from tests.support.processes import run_to_end
 from worker.embedded.servers import named_database
 
-# Two processes each, for two cores; whatever else the library's manual proposes is left as it comes.
+# Two processes each, for two cores; all else is as the library's manual proposes.
 _CELERY = ("--loglevel", "ERROR", "--pool", "prefork", "--concurrency", "2")
 _MESSAGE = "COPY message (id, client_id, sender_name, subject, body, type, open_count) FROM STDIN"
 _RECIPIENT = "COPY recipient (message_id, account_id, position) FROM STDIN"
@@ -51,7 +51,7 @@ class Peer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its programs are told."""
+        """The environment of its programs."""
         broker_url = self.servers.valkey.url
         return {
             "DATABASE_URL": self.url,
@@ -62,7 +62,7 @@ class Peer:
         }
 
     def commands(self) -> list[tuple[str, ...]]:
-        """Its workers."""
+        """Return the command line of its workers."""
         return [self.command]
 
     def seed(self, population: Population) -> None:
@@ -92,47 +92,47 @@ class Peer:
                         rows.write_row((order.message_id, account_id, position))
 
     def hand_over(self, orders: Sequence[Order]) -> None:
-        """Tell the broker about messages that are stored."""
+        """Publish messages that are stored to the broker."""
         message_ids = [str(order.message_id) for order in orders]
         if self.module == "floor":
             with redis.Redis.from_url(self.servers.valkey.url) as broker:
                 for start in range(0, len(message_ids), 1000):
                     broker.lpush(self.list_name, *message_ids[start : start + 1000])
             return
-        told = json.dumps({"module": self.module, "method": self.method, "message_ids": message_ids})
-        environment = {**os.environ, **self.environment}  # noqa: TID251 - what children inherit is no setting
-        command = module("benchmarks.peers.publish")
-        subprocess.run(command, input=told, text=True, check=True, cwd=ROOT, env=environment)
+        work = json.dumps({"module": self.module, "method": self.method, "message_ids": message_ids})
+        ended = run_to_end(module("benchmarks.peers.publish"), environment=self.environment, text=work)
+        if ended.returncode:
+            raise RuntimeError(f"{self.name} did not publish its messages: {ended.stderr}")
 
 
 def textbook(servers: BenchmarkServers, *, channel: str = "inbox", smtp_port: int = 0) -> Peer:
-    """Give Celery as its manual teaches it."""
+    """Return Celery as its manual teaches it."""
     command = program("celery", "-A", "benchmarks.peers.textbook_celery", "worker", *_CELERY)
     return Peer("Celery, textbook", "textbook_celery", "delay", "celery", command, servers, smtp_port, channel)
 
 
 def tuned(servers: BenchmarkServers) -> Peer:
-    """Give Celery with what its users tune."""
+    """Return Celery with the settings that its users tune."""
     options = ("--without-gossip", "--without-mingle", "--without-heartbeat")
     command = program("celery", "-A", "benchmarks.peers.tuned_celery", "worker", *_CELERY, *options)
     return Peer("Celery, tuned", "tuned_celery", "delay", "celery", command, servers)
 
 
 def with_dramatiq(servers: BenchmarkServers) -> Peer:
-    """Give Dramatiq."""
+    """Return Dramatiq."""
     command = module("dramatiq", "benchmarks.peers.with_dramatiq", "--processes", "2", "--threads", "4")
     return Peer("Dramatiq", "with_dramatiq", "send", "dramatiq:default", command, servers)
 
 
 def with_huey(servers: BenchmarkServers) -> Peer:
-    """Give Huey."""
+    """Return Huey."""
     options = ("--workers", "2", "--worker-type", "process", "--quiet")
     command = module("huey.bin.huey_consumer", "benchmarks.peers.with_huey.huey", *options)
     return Peer("Huey", "with_huey", "", "huey.redis.bench", command, servers)
 
 
 def floor(servers: BenchmarkServers) -> Peer:
-    """Give the hand-written loop."""
+    """Return the hand-written loop."""
     return Peer("floor", "floor", "", "floor", module("benchmarks.peers.floor"), servers)
 
 

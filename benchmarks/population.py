@@ -1,4 +1,4 @@
-"""Who writes to whom in the benchmarks: 10,000 accounts, one in twenty closed to everybody, and messages by seed."""
+"""The accounts and messages of the benchmarks: 10,000 accounts, one in twenty closed, and messages by seed."""
 
 import random
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """All accounts, those of them that are closed to everybody, and the client that writes to them."""
+    """All accounts, the closed ones among them, and the client that writes to them."""
 
     account_ids: tuple[UUID, ...]
     closed_ids: frozenset[UUID]
@@ -31,8 +31,8 @@ class Population:
 
     def orders(self, messages: int, recipients: int, *, seed: int) -> list[Order]:
         """Draw messages to so many recipients each. One seed always draws the same recipients."""
-        chance = random.Random(seed)  # noqa: S311 - the same recipients for every contender
-        return [Order(tuple(chance.sample(self.account_ids, recipients))) for _ in range(messages)]
+        rng = random.Random(seed)  # noqa: S311 - the same recipients for every contender
+        return [Order(tuple(rng.sample(self.account_ids, recipients))) for _ in range(messages)]
 
 
 def populate() -> Population:

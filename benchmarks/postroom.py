@@ -1,4 +1,4 @@
-"""Postroom as a contender: its own records take the messages in, its own doorbell rings, its own workers work."""
+"""Postroom as a contender: its own code stores the messages, rings the bells and processes them."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -12,21 +12,20 @@ from benchmarks.population import BODY, Order, Population
 from benchmarks.processes import BenchmarkServers
 from delivery.intake.messages import Draft
 from delivery.records.database import Database, open_database, transaction
-from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
 from delivery.records.migrate import create_database, migrate
 from delivery.records.pipeline import accept
 from delivery.records.pipeline.accept import IncomingMessage
-from delivery.settings import Settings, environment_name
-from delivery.vocabulary import Channel, MessageType, QueueName, Scope, StepName
+from delivery.settings import Settings
+from delivery.vocabulary import Channel, MessageType, QueueName, StepName
 from tasks.broker.doorbell import BrokerDoorbell
 from tasks.lanes import LaneName
+from tests.support.seed import WITHOUT_LIMITS, add_accounts, add_client, environment_of
 from worker.embedded.servers import named_database
 
 _PEPPER = "pepper of the benchmarks, thirty-two characters"
 _AT_ONCE = 200
-_ENOUGH = 1_000_000_000
-# Everything is accepted long before the clock starts; the sweep would take it for work whose bell was lost.
+# Everything is accepted long before the clock starts; with less grace the sweep would take it up.
 GRACE_S = 3600.0
 Each = TypeVar("Each")
 
@@ -43,7 +42,7 @@ class Postroom:
     list_name = str(QueueName.DECIDE)
     lane = LaneName.DECIDE
     is_bare = False
-    """Set where its workers go without what reliability adds to them."""
+    """True: its workers run without crash points, journal and liveness monitor."""
 
     def __init__(self, servers: BenchmarkServers, workers: int, **chosen: Any) -> None:
         self.name = f"Postroom, {workers} worker{'s' if workers > 1 else ''}"
@@ -61,28 +60,27 @@ class Postroom:
     @cached_property
     def settings(self) -> Settings:
         """The settings of its processes."""
-        return Settings.model_validate(self._told)
+        return Settings.model_validate(self._values)
 
     @property
-    def _told(self) -> dict[str, Any]:
+    def _values(self) -> dict[str, Any]:
         return {
             "database_url": self.url,
             "broker_url": self._servers.valkey.url,
             "smtp_url": "smtp://127.0.0.1:1",
             "pepper": _PEPPER,
             "bell_grace_s": GRACE_S,
-            "requests_per_minute": _ENOUGH,
-            "recipients_per_minute": _ENOUGH,
+            **WITHOUT_LIMITS,
             **self._chosen,
         }
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its processes are told."""
-        return {environment_name(field): str(value) for field, value in self._told.items()}
+        """The environment of its processes."""
+        return environment_of(self._values)
 
     def commands(self) -> list[tuple[str, ...]]:
-        """Its worker processes."""
+        """Return the command lines of its workers."""
         command = (
             module("benchmarks.worker_without_recovery", self.lane)
             if self.is_bare
@@ -92,7 +90,7 @@ class Postroom:
 
     @cached_property
     def database(self) -> Database:
-        """The database, for taking messages in."""
+        """The database, for storing messages."""
         return open_database(self.settings, connections=1)
 
     def seed(self, population: Population, *, channel: Channel = Channel.INBOX) -> None:
@@ -100,29 +98,26 @@ class Postroom:
         self.client_ids = (population.client_id,)
         create_database(self._servers.postgres.url, self._database)
         migrate(self.database)
-        with transaction(self.database) as db:
-            clients.put(db, population.client_id, "a client", scopes=tuple(Scope))
-        for some in batches(population.account_ids, 1000):
-            facts = [
-                AccountFacts(
-                    each,
-                    f"Nr {each.hex[-8:]}",
-                    f"{each.hex}@example.com",
-                    channel=channel,
-                    is_closed=each in population.closed_ids,
-                )
-                for each in some
-            ]
-            with transaction(self.database) as db:
-                accounts.put(db, facts)
+        add_client(self.database, population.client_id)
+        facts = [
+            AccountFacts(
+                each,
+                f"Nr {each.hex[-8:]}",
+                f"{each.hex}@example.com",
+                channel=channel,
+                is_closed=each in population.closed_ids,
+            )
+            for each in population.account_ids
+        ]
+        add_accounts(self.database, facts)
 
     def take_in(self, orders: Sequence[Order]) -> None:
-        """Accept messages, as the door does for requests that come together."""
+        """Store messages in batches, as the API does with requests that arrive together."""
         senders = cycle(self.client_ids)
         for some in batches(orders, _AT_ONCE):
-            arrivals = [IncomingMessage(order.message_id, next(senders), _draft(order)) for order in some]
+            incoming = [IncomingMessage(order.message_id, next(senders), _draft(order)) for order in some]
             with transaction(self.database) as db:
-                accept.accept(db, arrivals, grace=timedelta(seconds=GRACE_S))
+                accept.accept(db, incoming, grace=timedelta(seconds=GRACE_S))
 
     def hand_over(self, orders: Sequence[Order]) -> None:
         """Ring for these messages."""
@@ -137,5 +132,5 @@ def _draft(order: Order) -> Draft:
 
 
 def batches(items: Sequence[Each], size: int) -> Iterator[Sequence[Each]]:
-    """Part a sequence into pieces of this size."""
+    """Divide a sequence into pieces of this size."""
     return (items[start : start + size] for start in range(0, len(items), size))

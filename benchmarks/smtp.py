@@ -1,12 +1,11 @@
-"""`make bench-smtp`: the lane of mails at a relay that answers at once, and at one that takes 50 ms for each.
+"""`make bench-smtp`: the SMTP lane with a relay that answers at once, and with one that takes 50 ms for each mail.
 
 Every message is decided and every bell rung before the clock starts. Afterwards every recipient has to be settled, and
-the relay has to have had as many mails as recipients, none twice.
+the relay has to have received as many mails as recipients, none twice.
 """
 
 import argparse
 import json
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,9 +21,10 @@ from benchmarks.drain_run import DrainRun, ResourceMonitor, Workload, await_open
 from benchmarks.peer_contenders import Peer, textbook
 from benchmarks.population import Order, Population, populate
 from benchmarks.postroom import Postroom
-from benchmarks.processes import BenchmarkServers, free_port, open_servers, running
+from benchmarks.processes import BenchmarkServers, open_servers, running
 from delivery.vocabulary import Channel, QueueName
 from tasks.lanes import LaneName
+from tests.support.ports import free_port, is_listening
 
 _CONCURRENCY = 32
 _WARM_UP = 400
@@ -47,7 +47,7 @@ class Mailing(Postroom):
         super().seed(population, channel=channel)
 
     def hand_over(self, orders: Sequence[Order]) -> None:
-        """Decide these messages, by a worker as in production, which rings for every recipient."""
+        """Decide these messages with a worker as in production, which rings for every recipient."""
         super().hand_over(orders)
         deciding = module("worker", "worker", "decide")
         with running(deciding, lambda: self._is_decided(orders), environment=self.environment):
@@ -61,7 +61,7 @@ class Mailing(Postroom):
 
 @dataclass(slots=True)
 class MailCount:
-    """What the relay has had, once it has ended."""
+    """How many mails and different recipients the relay has received, once it has stopped."""
 
     mails: int = 0
     recipients: int = 0
@@ -79,10 +79,10 @@ class SmtpTrial:
 
     @property
     def name(self) -> str:
-        """What a table calls the sender."""
+        """The name of the sender in the table."""
         if not self.is_ours:
             return "Celery, textbook"
-        guards = ", without crash points, journal and watch" if self.is_bare else ""
+        guards = ", without crash points, journal and liveness monitor" if self.is_bare else ""
         return f"Postroom, {self.workers} worker(s){guards}"
 
 
@@ -100,27 +100,27 @@ TRIALS = (
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="does it run and verify?")
-    parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
-    share, rounds = (0.5, 1) if asked.short else (1.0, asked.rounds)
+    parser.add_argument("--short", action="store_true", help="check that everything runs; the figures mean nothing")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds to measure (default: 3)")
+    options = parser.parse_args()
+    share, rounds = (0.5, 1) if options.short else (1.0, options.rounds)
     population = populate()
     with open_servers() as servers:
-        told = [
+        results = [
             (trial, run_trial(servers, population, trial, Workload(round_, 1, int(trial.messages * share))))
             for round_ in range(1, rounds + 1)
             for trial in TRIALS
         ]
-    save("smtp", ".json", json.dumps([{**asdict(trial), **asdict(run)} for trial, run in told], indent=1))
-    print(describe(told))
-    if any(run.fault for _, run in told):
+    save("smtp", ".json", json.dumps([{**asdict(trial), **asdict(run)} for trial, run in results], indent=1))
+    print(describe(results))
+    if any(run.fault for _, run in results):
         sys.exit("Some runs were not right and do not count.")
 
 
 def run_trial(servers: BenchmarkServers, population: Population, trial: SmtpTrial, case: Workload) -> DrainRun:
-    """Let the lane work off what is queued."""
+    """Measure how the lane sends what is queued."""
     port = free_port()
-    with _sink(port, trial.latency_ms) as tally:
+    with _sink(port, trial.latency_ms) as received:
         contender = Mailing(servers, trial, port) if trial.is_ours else _peer(servers, port)
         servers.broker.flushall()
         contender.seed(population)
@@ -128,8 +128,8 @@ def run_trial(servers: BenchmarkServers, population: Population, trial: SmtpTria
         run = _drain(servers, contender, population, orders, case)
     contenders.drop(servers, contender)
     wanted = [order.account_ids[0] for order in orders if order.account_ids[0] not in population.closed_ids]
-    is_exact = (tally.mails, tally.recipients) == (len(wanted), len(set(wanted)))
-    fault = run.fault or (None if is_exact else f"mails: {tally.mails} of {len(wanted)}")
+    is_exact = (received.mails, received.recipients) == (len(wanted), len(set(wanted)))
+    fault = run.fault or (None if is_exact else f"mails: {received.mails} of {len(wanted)}")
     tell(f"relay {trial.latency_ms:2} ms  {trial.name:20}  {run.messages_per_s:7.1f} mails/s  {fault or 'verified'}")
     return DrainRun(**{**asdict(run), "fault": fault})
 
@@ -150,12 +150,12 @@ def _drain(
     servers.broker.rename("warm_up", contender.list_name)
     with working(contender) as processes:
         await_open(servers, contender, len(orders))
-        watched = ResourceMonitor(servers, processes)
+        monitor = ResourceMonitor(servers, processes)
         servers.broker.rename("parked", contender.list_name)
-        await_open(servers, contender, 0, look=lambda: watched.memory.look(processes))
-        watched.stop()
+        await_open(servers, contender, 0, sample=lambda: monitor.memory.sample(processes))
+        monitor.stop()
     verdict = contenders.verify(contender, population, [*warm_up, *orders], inbox=False)
-    return watched.conclude(contender, case, verdict)
+    return monitor.conclude(contender, case, verdict)
 
 
 def _peer(servers: BenchmarkServers, port: int) -> Peer:
@@ -165,28 +165,20 @@ def _peer(servers: BenchmarkServers, port: int) -> Peer:
 @contextmanager
 def _sink(port: int, latency_ms: int) -> Iterator[MailCount]:
     with tempfile.TemporaryDirectory(prefix="postroom-bench-") as folder:
-        told = Path(folder) / "told.json"
-        options = ("--port", str(port), "--latency-ms", str(latency_ms), "--tell", str(told))
-        tally = MailCount()
-        with running(module("benchmarks.smtp_sink", *options), lambda: _listens(port), environment={}):
-            yield tally
-        tally.mails, tally.recipients = json.loads(told.read_text(encoding="utf-8")).values()
+        count = Path(folder) / "count.json"
+        arguments = ("--port", str(port), "--latency-ms", str(latency_ms), "--tell", str(count))
+        received = MailCount()
+        with running(module("benchmarks.smtp_sink", *arguments), lambda: is_listening(port)):
+            yield received
+        received.mails, received.recipients = json.loads(count.read_text(encoding="utf-8")).values()
 
 
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def describe(told: Sequence[tuple[SmtpTrial, DrainRun]]) -> str:
+def describe(results: Sequence[tuple[SmtpTrial, DrainRun]]) -> str:
     """Write a table of medians."""
     head = "| relay takes | sender | mails/s | share of c = 32 a worker | CPU s for 10,000 mails | CPU of others |"
     rows = [head, "|---|---|---|---|---|---|"]
     for trial in TRIALS:
-        runs = [run for asked, run in told if asked == trial and run.fault is None]
+        runs = [run for each, run in results if each == trial and run.fault is None]
         rate = [run.messages_per_s for run in runs]
         limit = trial.workers * _CONCURRENCY / (trial.latency_ms / 1000) if trial.latency_ms and trial.is_ours else 0
         share = spread([each / limit for each in rate], ".0%") if limit else "-"

@@ -1,6 +1,6 @@
-"""A mail relay that takes everything, lean enough to be no bottleneck. It answers the final dot after `--latency-ms`.
+"""A mail relay that accepts everything, lean enough to be no bottleneck. It answers the final dot after `--latency-ms`.
 
-On SIGTERM it writes down, as JSON, how many mails it took and how many different recipients they had.
+On SIGTERM it writes, as JSON, how many mails it accepted and how many different recipients they had.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import uvloop
 
 
 class SinkCount:
-    """What all connections have taken."""
+    """What all connections have accepted."""
 
     def __init__(self, latency_s: float) -> None:
         self.latency_s = latency_s
@@ -24,19 +24,19 @@ class SinkCount:
 class Dialogue(asyncio.Protocol):
     """One connection. Commands may come in one packet or in many."""
 
-    def __init__(self, tally: SinkCount) -> None:
-        self._tally = tally
+    def __init__(self, count: SinkCount) -> None:
+        self._count = count
         self._received = b""
         self._is_in_mail = False
         self._recipient = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greet."""
+        """Send the greeting."""
         self._transport = transport
         self._say(b"220 sink\r\n")
 
     def data_received(self, data: bytes) -> None:
-        """Answer every command that is whole, and every mail."""
+        """Reply to every command and every mail that is whole."""
         self._received += data
         while self._take():
             pass
@@ -54,10 +54,10 @@ class Dialogue(asyncio.Protocol):
 
     def _end_mail(self) -> None:
         self._is_in_mail = False
-        self._tally.mails += 1
-        self._tally.recipients.add(self._recipient)
-        if self._tally.latency_s:
-            asyncio.get_running_loop().call_later(self._tally.latency_s, self._say, b"250 taken\r\n")
+        self._count.mails += 1
+        self._count.recipients.add(self._recipient)
+        if self._count.latency_s:
+            asyncio.get_running_loop().call_later(self._count.latency_s, self._say, b"250 taken\r\n")
         else:
             self._say(b"250 taken\r\n")
 
@@ -80,11 +80,11 @@ class Dialogue(asyncio.Protocol):
         self._transport.write(answer)  # type: ignore[attr-defined] # a transport for streams, as TCP's are
 
 
-async def _serve(port: int, tally: SinkCount) -> None:
+async def _serve(port: int, count: SinkCount) -> None:
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, over.set)
-    server = await loop.create_server(lambda: Dialogue(tally), "127.0.0.1", port, backlog=512)
+    server = await loop.create_server(lambda: Dialogue(count), "127.0.0.1", port, backlog=512)
     await over.wait()
     server.close()
 
@@ -92,14 +92,14 @@ async def _serve(port: int, tally: SinkCount) -> None:
 def main() -> None:
     """Serve until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--latency-ms", type=float, default=0.0)
+    parser.add_argument("--port", type=int, required=True, help="the port to listen on")
+    parser.add_argument("--latency-ms", type=float, default=0.0, help="before each reply to a mail (default: 0)")
     parser.add_argument("--tell", required=True, help="the file that the numbers are written to at the end")
-    asked = parser.parse_args()
-    tally = SinkCount(asked.latency_ms / 1000)
-    uvloop.run(_serve(asked.port, tally))
-    told = {"mails": tally.mails, "recipients": len(tally.recipients)}
-    Path(asked.tell).write_text(json.dumps(told), encoding="utf-8")
+    options = parser.parse_args()
+    count = SinkCount(options.latency_ms / 1000)
+    uvloop.run(_serve(options.port, count))
+    counts = {"mails": count.mails, "recipients": len(count.recipients)}
+    Path(options.tell).write_text(json.dumps(counts), encoding="utf-8")
 
 
 if __name__ == "__main__":

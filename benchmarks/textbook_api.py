@@ -1,4 +1,4 @@
-"""The same endpoint, written the textbook way: what the front door is compared with.
+"""The same endpoint, written the textbook way, for comparison with the API.
 
 FastAPI, a pydantic model, one synchronous SQLAlchemy session and commit per request, the key looked up by a query,
 the recipients checked with SELECT IN, the rows inserted through the ORM, and a Celery task sent after the commit.
@@ -31,7 +31,7 @@ class Base(DeclarativeBase):
 
 
 class Account(Base):
-    """Somebody who can receive messages."""
+    """A person who can receive messages."""
 
     __tablename__ = "account"
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -88,7 +88,7 @@ class NewMessage(BaseModel):
 
 
 class Meta(BaseModel):
-    """Where a message stands."""
+    """The status of a message."""
 
     status: str
     status_message: str
@@ -97,7 +97,7 @@ class Meta(BaseModel):
 
 
 class Sent(BaseModel):
-    """The answer."""
+    """The response."""
 
     success: int
     meta: Meta

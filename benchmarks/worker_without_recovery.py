@@ -1,4 +1,4 @@
-"""A worker without its guards: no crash points, no journal, no watch. What a worker costs more than this, they cost.
+"""A worker without crash points, journal and liveness monitor. What a worker costs more than this, they cost.
 
 `python -m benchmarks.worker_without_recovery LANE`, with the settings of the environment.
 """
@@ -11,21 +11,21 @@ from delivery.settings import settings_from_environment
 
 
 class _Absent(attempt_journal.NoJournal):
-    """In the place of a journal or a watch: there is none."""
+    """A journal or a liveness monitor that does nothing."""
 
     def __init__(self, *_: object) -> None:
-        """Take what the real one takes, and do nothing with it."""
+        """Accept the arguments of the real one."""
 
     def start(self) -> None:
-        """Watch nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """End nothing."""
+        """Do nothing."""
 
 
 def main() -> None:
     """Serve the lane that the command line names."""
-    # Names are bound where modules are imported: what is to be absent has to be gone before that.
+    # Modules bind these names when they are imported, so they are replaced before that.
     crash_points.crash_here = lambda point: None  # noqa: ARG005 - called as the real one is
     attempt_journal.FileJournal = _Absent  # type: ignore[misc, assignment]
     vars(import_module("worker.runtime.liveness"))["LivenessMonitor"] = _Absent

@@ -1,1 +1,1 @@
-"""Trials of reliability: real processes, seeded faults, and a judge that looks from outside."""
+"""Trials of reliability: real processes, seeded faults, and a checker that observes from outside."""

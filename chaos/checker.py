@@ -1,4 +1,4 @@
-"""The judge: knows what clients were told, what the relay took and what the database holds at the end; nothing else."""
+"""The checker: it compares the answers to clients, the mails that the relay accepted, and the final database."""
 
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -15,52 +15,52 @@ _CLOCK_TOLERANCE_S = 0.05
 _CREATED, _BAD_REQUEST = 201, 400
 _ANSWERS = {_CREATED, _BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE}
 _IN_TIME_S, _BACK_WITHIN_S = 4.0, 10.0
-_DOOR = {API, POSTGRES, "all", "commit"}
+_NEEDED_BY_THE_API = {API, POSTGRES, "all", "commit"}
 
 
 def violations(evidence: Evidence) -> list[str]:
-    """Say every promise that was broken, and by which message."""
+    """Return every broken promise with the message that broke it."""
     return [
-        f"{law.__name__}: message {planned.number} ({planned.ending}): {fault}"
+        f"{invariant.__name__}: message {planned.number} ({planned.ending}): {fault}"
         for planned in evidence.schedule.messages
-        for law in LAWS
-        for fault in law(evidence, planned)
+        for invariant in INVARIANTS
+        for fault in invariant(evidence, planned)
     ] + [f"nothing_unordered: {fault}" for fault in _nothing_unordered(evidence)]
 
 
 def what_was_accepted_is_there(evidence: Evidence, planned: Planned) -> Iterator[str]:
-    """Hold that every 201 is one message, with exactly the recipients that were asked for."""
+    """Check that every 201 is one message, with exactly the recipients that were requested."""
     stored = _stored(evidence, planned)
-    told = {answer.message_id for answer in evidence.history.answers[planned.number] if answer.status == _CREATED}
+    accepted = {answer.message_id for answer in evidence.history.answers[planned.number] if answer.status == _CREATED}
     if planned.number in evidence.history.direct and not _is_wiped(evidence):
-        told.add(evidence.history.direct[planned.number])
-    for message_id in told - {str(row["id"]) for row in stored}:
+        accepted.add(evidence.history.direct[planned.number])
+    for message_id in accepted - {str(row["id"]) for row in stored}:
         yield f"{message_id} was answered 201 and is gone"
     wanted = {account_id(pool, number) for pool, number in planned.recipients}
     for row in stored:
         if {each["account_id"] for each in evidence.recipients[row["id"]]} != wanted:
-            yield f"{row['id']} has other recipients than were asked for"
+            yield f"{row['id']} has other recipients than were requested"
 
 
 def one_key_is_one_message(evidence: Evidence, planned: Planned) -> Iterator[str]:
-    """Hold that a message is stored once, however often its request was repeated."""
+    """Check that a message is stored once, however often its request was repeated."""
     stored = _stored(evidence, planned)
     if len(stored) > 1:
         yield f"{len(stored)} messages instead of one"
 
 
 def what_was_refused_is_not_there(evidence: Evidence, planned: Planned) -> Iterator[str]:
-    """Hold that a request that was answered 4xx leaves nothing."""
+    """Check that a request that was answered 4xx stores nothing."""
     statuses = [answer.status or 0 for answer in evidence.history.answers[planned.number]]
     is_refused = planned.ending is Ending.FAULTY or (bool(statuses) and all(400 <= each < 500 for each in statuses))
     if is_refused and _stored(evidence, planned):
         yield "it was refused and is stored all the same"
     if planned.ending is Ending.FAULTY and _CREATED in statuses:
-        yield "it names a stranger and was answered 201"
+        yield "it names an unknown account and was answered 201"
 
 
 def everything_comes_to_an_end(evidence: Evidence, planned: Planned) -> Iterator[str]:
-    """Hold that every recipient is final, but for mailboxes that never open and messages that nobody decided."""
+    """Check that every recipient is final, but for mailboxes that always refuse and messages that were not decided."""
     for row in _stored(evidence, planned):
         for each in evidence.recipients[row["id"]]:
             is_waiting = each["email"].endswith("@busy.example") and each["state"] != State.ACCEPTED
@@ -72,7 +72,7 @@ def everything_comes_to_an_end(evidence: Evidence, planned: Planned) -> Iterator
 
 
 def inbox_letters_come_once(evidence: Evidence, planned: Planned) -> Iterator[str]:
-    """Hold that there is one letter for each recipient who was reached in the inbox, and none for any other."""
+    """Check that each recipient who was reached in the inbox has one letter, and no other recipient has any."""
     for each in _recipients(evidence, planned):
         wanted = int(each["state"] == State.DELIVERED and each["channel"] == Channel.INBOX)
         if each["letters"] != wanted:
@@ -80,7 +80,7 @@ def inbox_letters_come_once(evidence: Evidence, planned: Planned) -> Iterator[st
 
 
 def mails_come_once_or_say_so(evidence: Evidence, planned: Planned) -> Iterator[str]:
-    """Hold that a second copy is said to be possible and has the same Message-ID, and that "delivered" means one."""
+    """Check that a second copy is flagged and has the same Message-ID, and that "delivered" means at least one."""
     for each in _recipients(evidence, planned):
         copies = evidence.copies.get((subject(evidence.run, planned.number), each["email"]), [])
         is_by_mail = each["channel"] == Channel.EMAIL
@@ -97,7 +97,7 @@ def mails_come_once_or_say_so(evidence: Evidence, planned: Planned) -> Iterator[
 
 
 def counters_are_what_they_count(evidence: Evidence, planned: Planned) -> Iterator[str]:
-    """Hold that counters are aggregates, and the status what follows from them."""
+    """Check that counters equal what they count, and that the status follows from them."""
     for row in _stored(evidence, planned):
         states = [State(each["state"]) for each in evidence.recipients[row["id"]]]
         counted = tuple(
@@ -110,7 +110,7 @@ def counters_are_what_they_count(evidence: Evidence, planned: Planned) -> Iterat
 
 
 def what_is_held_leaks_nothing(evidence: Evidence, planned: Planned) -> Iterator[str]:
-    """Hold that not a letter and not a mail comes before the approval, and none after a rejection."""
+    """Check that no letter and no mail comes before the approval, and none after a rejection."""
     if planned.ending not in {Ending.HELD, Ending.APPROVED, Ending.REJECTED}:
         return
     decision = evidence.history.decisions.get(planned.number)
@@ -123,22 +123,22 @@ def what_is_held_leaks_nothing(evidence: Evidence, planned: Planned) -> Iterator
 
 
 def intake_never_falters(evidence: Evidence, planned: Planned) -> Iterator[str]:
-    """Hold that every request is answered, whatever happens to Redis, relay and workers."""
-    if any(_may_silence_the_door(fault) for fault in evidence.schedule.faults):
+    """Check that every request is answered, whatever happens to Redis, relay and workers."""
+    if any(_may_silence_the_api(fault) for fault in evidence.schedule.faults):
         return
     for answer in evidence.history.answers[planned.number]:
         if answer.status not in {_CREATED, _BAD_REQUEST}:
             yield f"it was answered {answer.status}"
 
 
-def the_door_answers_in_time(evidence: Evidence, planned: Planned) -> Iterator[str]:
-    """Hold that whatever PostgreSQL does, every request is answered: with a 503 within 2 s, and well again 10 s later.
+def the_api_answers_in_time(evidence: Evidence, planned: Planned) -> Iterator[str]:
+    """Check that with PostgreSQL down a request is answered 503 within 2 s, and accepted within 10 s of its return.
 
-    The door is given twice the time, because the machine of a trial is busy. What `intake_never_falters` holds where
-    PostgreSQL is well is not said again.
+    The API has twice the 2 s, because the machine of a trial is busy. Where PostgreSQL is well `intake_never_falters`
+    checks more.
     """
     faults = evidence.schedule.faults
-    if any(_may_hit_the_api(fault) for fault in faults) or not any(_may_silence_the_door(fault) for fault in faults):
+    if any(_may_hit_the_api(fault) for fault in faults) or not any(_may_silence_the_api(fault) for fault in faults):
         return
     for answer in evidence.history.answers[planned.number]:
         if answer.status not in _ANSWERS or answer.took_s > planned.wait_s + _IN_TIME_S:
@@ -148,8 +148,8 @@ def the_door_answers_in_time(evidence: Evidence, planned: Planned) -> Iterator[s
             yield f"it was answered {answer.status} with the database back for more than {_BACK_WITHIN_S:.0f} s"
 
 
-Law = Callable[[Evidence, Planned], Iterator[str]]
-LAWS: tuple[Law, ...] = (
+Invariant = Callable[[Evidence, Planned], Iterator[str]]
+INVARIANTS: tuple[Invariant, ...] = (
     what_was_accepted_is_there,
     one_key_is_one_message,
     what_was_refused_is_not_there,
@@ -159,17 +159,17 @@ LAWS: tuple[Law, ...] = (
     counters_are_what_they_count,
     what_is_held_leaks_nothing,
     intake_never_falters,
-    the_door_answers_in_time,
+    the_api_answers_in_time,
 )
 
 
 def _nothing_unordered(evidence: Evidence) -> Iterator[str]:
-    """No mail but to a recipient of a stored message."""
+    """Check that every mail went to a recipient of a stored message."""
     for about, address in evidence.copies:
         stored = evidence.messages.get(about, [])
         addresses = {each["email"] for row in stored for each in evidence.recipients[row["id"]]}
         if address not in addresses:
-            yield f"{address} got a mail about {about!r} that nobody sent"
+            yield f"{address} got a mail about {about!r} that no client sent"
 
 
 def _stored(evidence: Evidence, planned: Planned) -> list[dict[str, Any]]:
@@ -181,7 +181,7 @@ def _recipients(evidence: Evidence, planned: Planned) -> list[dict[str, Any]]:
 
 
 def _is_wiped(evidence: Evidence) -> bool:
-    """Direct sends are the broker's until they are read; a broker that is wiped loses them, and the README says so."""
+    """Return whether the broker was wiped: until a worker stores a direct send, it exists only there (README.md)."""
     return any(fault.fault is Fault.FLUSHALL for fault in evidence.schedule.faults)
 
 
@@ -191,10 +191,10 @@ def _may_hit_the_api(fault: PlannedFault) -> bool:
     return fault.fault in {Fault.KILL_API, Fault.FREEZE_API, Fault.KILL_ALL}
 
 
-def _may_silence_the_door(fault: PlannedFault) -> bool:
+def _may_silence_the_api(fault: PlannedFault) -> bool:
     if fault.point is not None:
         return API in processes_of(fault.point)
-    return fault.fault.partition("_")[2] in _DOOR
+    return fault.fault.partition("_")[2] in _NEEDED_BY_THE_API
 
 
 def _status_of(open_count: int, good_count: int) -> Status:

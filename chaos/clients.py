@@ -1,4 +1,4 @@
-"""The people of a trial: the clients that send, the staff that decide, and the platform with its accounts."""
+"""The clients of a trial: what they send when, and the accounts that they write to."""
 
 import http.client
 import json
@@ -19,12 +19,11 @@ from redis.exceptions import RedisError
 from chaos.cluster import HELD_PHRASE, Cluster
 from chaos.history import ClientAnswer, History
 from chaos.schedule import Ending, Planned, Pool
-from delivery.credentials import generate_credential
-from delivery.records.database import open_database, transaction
-from delivery.records.identities import accounts, clients
+from delivery.records.database import open_database
 from delivery.records.identities.accounts import AccountFacts
-from delivery.vocabulary import Channel, CredentialKind, QueueName, Scope, StepName
+from delivery.vocabulary import Channel, CredentialKind, QueueName, StepName
 from tasks.app import celery_url
+from tests.support.seed import add_accounts, add_client, add_credential
 
 CLIENT_ID = uuid5(NAMESPACE_URL, "postroom:chaos:client")
 _IN_A_POOL = 25
@@ -36,23 +35,23 @@ _HOSTS = {Pool.REFUSING: "refusing.example", Pool.BUSY: "busy.example"}
 
 
 def account_id(pool: Pool, number: int) -> UUID:
-    """Give the id of an account of a trial."""
+    """Return the id of an account of a trial."""
     return uuid5(NAMESPACE_URL, f"postroom:chaos:{pool}:{number}")
 
 
 def address(pool: Pool, number: int) -> str:
-    """Give its address."""
+    """Return the address of an account of a trial."""
     return f"{pool}-{number:02}@{_HOSTS.get(pool, 'good.example')}"
 
 
 def subject(run: str, number: int) -> str:
-    """Give the subject of a message, which finds it in every ledger."""
+    """Return the subject of a message, by which the checker finds it in the database and among the mails."""
     return f"{run} {number}"
 
 
 def seed(cluster: Cluster) -> dict[CredentialKind, str]:
-    """Make the client and the accounts; answer what the client shows."""
-    database = open_database(cluster.inside, connections=1)
+    """Store the client and the accounts; return the credentials of the client."""
+    database = open_database(cluster.direct_settings, connections=1)
     facts = [
         AccountFacts(
             account_id=account_id(pool, number),
@@ -64,41 +63,37 @@ def seed(cluster: Cluster) -> dict[CredentialKind, str]:
         for pool in Pool
         for number in range(_IN_A_POOL)
     ]
-    minted = [
-        generate_credential(kind, cluster.inside.pepper)
-        for kind in (CredentialKind.API_KEY, CredentialKind.ACCESS_TOKEN)
+    add_client(database, CLIENT_ID)
+    add_accounts(database, facts)
+    lifetimes = {CredentialKind.API_KEY: None, CredentialKind.ACCESS_TOKEN: timedelta(days=1)}
+    fresh = [
+        add_credential(database, CLIENT_ID, cluster.direct_settings.pepper, kind, lifetime=lifetime)
+        for kind, lifetime in lifetimes.items()
     ]
-    with transaction(database) as db:
-        clients.put(db, CLIENT_ID, "Trials", scopes=tuple(Scope))
-        for each in minted:
-            is_token = each.kind is CredentialKind.ACCESS_TOKEN
-            lifetime = timedelta(days=1) if is_token else None
-            clients.add_credentials(db, CLIENT_ID, [each], lifetime=lifetime)
-        accounts.put(db, facts)
     database.dispose()
-    return {each.kind: each.text.get_secret_value() for each in minted}
+    return {each.kind: each.text.get_secret_value() for each in fresh}
 
 
 class Clients:
-    """Sends the messages of a schedule, each at its time; a client with a key repeats until it has a real answer."""
+    """Sends the messages of a schedule, each at its time. With a key a client repeats until its request is settled."""
 
-    def __init__(self, cluster: Cluster, shown: dict[CredentialKind, str], run: str, history: History) -> None:
+    def __init__(self, cluster: Cluster, credentials: dict[CredentialKind, str], run: str, history: History) -> None:
         self._cluster = cluster
-        self._shown = shown
+        self._credentials = credentials
         self._run = run
         self._history = history
         self._began_at = monotonic()
         self._pause = threading.Event()
-        self._celery = Celery(broker=celery_url(cluster.inside), set_as_current=False)
+        self._celery = Celery(broker=celery_url(cluster.direct_settings), set_as_current=False)
 
     def send_all(self, messages: Iterable[Planned]) -> None:
-        """Send them and come back when every client has given up or been answered."""
+        """Send them, and return when every client is answered or has given up."""
         with ThreadPoolExecutor(_AT_ONCE, "client") as pool:
             for _ in pool.map(self._send, sorted(messages, key=lambda planned: planned.at_s)):
                 pass
 
     def stop(self) -> None:
-        """Send nothing any more."""
+        """Send nothing more."""
         self._pause.set()
 
     def _send(self, planned: Planned) -> None:
@@ -113,10 +108,10 @@ class Clients:
                 return
 
     def _post(self, planned: Planned) -> bool:
-        """Send once; say whether the answer settles it."""
+        """Send once; return whether the answer settles the request."""
         headers = {
             "Content-Type": "application/json",
-            "X-API-Key": self._shown[CredentialKind.API_KEY],
+            "X-API-Key": self._credentials[CredentialKind.API_KEY],
             "Prefer": f"wait={planned.wait_s}",
         }
         if planned.is_keyed:
@@ -146,7 +141,7 @@ class Clients:
         fields = {
             **self._fields(planned),
             "message_uuid": message_id,
-            "token": self._shown[CredentialKind.ACCESS_TOKEN],
+            "token": self._credentials[CredentialKind.ACCESS_TOKEN],
         }
         with suppress(KombuError, RedisError, OSError):
             self._celery.send_task(StepName.ACCEPT, kwargs=fields, queue=QueueName.ACCEPT, retry=False)

@@ -1,4 +1,4 @@
-"""What the judge looks at: the final database, read past every valve, beside the two ledgers."""
+"""The evidence for the checker: the final database, read past every fault proxy, the history, and the relay's mails."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ _RECIPIENTS = """
                           AND inbox_letter.account_id = recipient.account_id
     GROUP BY recipient.id, account.email
 """
-# Whatever may still move: all that is open, but for mailboxes that never open and what staff have not decided.
+# What is open, but for mailboxes that always refuse and messages that no reviewer is to decide.
 _UNSETTLED = """
     SELECT count(*) AS unsettled,
            count(*) FILTER (WHERE recipient.state IN ('accepted', 'queued', 'claimed', 'held')
@@ -49,7 +49,7 @@ _EMPTY = "TRUNCATE inbox_letter, refused_send, vetting_case, recipient, message 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All of it. Messages by subject; recipients by message id; copies by (subject, address)."""
+    """All evidence of a trial: messages by subject, recipients by message id, copies by (subject, address)."""
 
     schedule: Schedule
     run: str
@@ -60,7 +60,7 @@ class Evidence:
 
 
 def gather(url: str, schedule: Schedule, run: str, *, history: History, copies: list[Copy]) -> Evidence:
-    """Read everything about this run."""
+    """Read everything about this trial."""
     messages: dict[str, list[dict[str, Any]]] = defaultdict(list)
     recipients: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     mails: dict[tuple[str, str], list[Copy]] = defaultdict(list)
@@ -77,7 +77,7 @@ def gather(url: str, schedule: Schedule, run: str, *, history: History, copies: 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """How many recipients are not yet where they will stay, how many of them wait for more than time, how many held."""
+    """Counts of recipients: not yet in their last state; of these, not only waiting for time to pass; and held."""
 
     unsettled: int
     moving: int
@@ -85,7 +85,7 @@ class Left:
 
 
 def look(db: Connection[Any], schedule: Schedule, run: str) -> Left:
-    """Count what is left to do."""
+    """Count the recipients that are not yet in their last state."""
     decided = [
         subject(run, each.number) for each in schedule.messages if each.ending in {Ending.APPROVED, Ending.REJECTED}
     ]
@@ -93,11 +93,11 @@ def look(db: Connection[Any], schedule: Schedule, run: str) -> Left:
 
 
 def let_pass(db: Connection[Any], duration: timedelta) -> int:
-    """Do to every waiting row what this time would do: due times and leases come that much nearer. Answers how many."""
+    """Bring due times and leases nearer by this duration, as its passing would; return how many rows that moved."""
     return db.execute(_SHIFT, (duration,)).rowcount
 
 
 def empty(url: str) -> None:
-    """Throw away what an earlier trial left."""
+    """Delete what an earlier trial has stored."""
     with connect(url, autocommit=True) as db:
         db.execute(_EMPTY)

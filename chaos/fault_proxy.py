@@ -1,4 +1,4 @@
-"""A pipe in front of a server that a trial can freeze, slow down, slice, deafen, or cut right after a COMMIT."""
+"""A TCP proxy in front of a server: it can freeze, delay, slice, swallow or cut what passes, even after a COMMIT."""
 
 import socket
 import threading
@@ -12,7 +12,7 @@ COMMIT = b"COMMIT\0"
 
 
 class ProxyMode(Enum):
-    """Where bytes go."""
+    """The direction in which bytes pass."""
 
     TO_SERVER = "to the server"
     TO_CLIENT = "to the client"
@@ -21,8 +21,7 @@ class ProxyMode(Enum):
 class FaultProxy:
     """Forwards every connection to a server: a unix socket by its path, or a TCP port of this machine by its number.
 
-    `touched` counts what the present trouble did to chunks and connections; a trouble that touched nothing did not
-    happen.
+    `touched` counts the chunks and connections that faults have changed; a fault that touched nothing did not happen.
     """
 
     def __init__(self, server: str | int, port: int = 0) -> None:
@@ -42,28 +41,28 @@ class FaultProxy:
         self._begin(self._accept)
 
     def freeze(self) -> None:
-        """Take connections and bytes, and pass nothing on."""
+        """Accept connections and bytes, and forward nothing."""
         self._is_flowing.clear()
 
     def let_flow(self) -> None:
-        """Pass everything on again, at once, whole and both ways."""
+        """Forward everything again: at once, whole and both ways."""
         self._delay_s, self._slice_bytes, self._swallowed, self._cut_after = 0.0, 0, None, None
         self._is_flowing.set()
 
     def delay(self, delay_s: float) -> None:
-        """Hold every chunk back for so long."""
+        """Forward every chunk so much later."""
         self._delay_s = delay_s
 
     def slice(self, size_bytes: int) -> None:
-        """Pass everything on in pieces of this size."""
+        """Forward everything in pieces of this size."""
         self._slice_bytes = size_bytes
 
     def swallow(self, way: ProxyMode) -> None:
-        """Take whatever goes this way, and pass none of it on."""
+        """Accept what passes in this direction, and forward none of it."""
         self._swallowed = way
 
     def cut_after(self, what: bytes = COMMIT) -> None:
-        """Once these bytes went to the server, cut that connection: the server acts, and nobody hears of it."""
+        """Cut a connection once these bytes went to the server: it acts on them, and its client gets no answer."""
         self._cut_after = what
 
     def cut(self) -> None:
@@ -73,7 +72,7 @@ class FaultProxy:
             self.touched += 1
 
     def close(self) -> None:
-        """Cut every connection and take no more."""
+        """Cut every connection and accept no more."""
         self._is_closed.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -85,7 +84,7 @@ class FaultProxy:
             thread.join()
 
     def _begin(self, target: Callable[..., None], *args: object) -> None:
-        thread = threading.Thread(target=target, args=args, name="valve", daemon=True)
+        thread = threading.Thread(target=target, args=args, name="fault proxy", daemon=True)
         self._threads = [each for each in self._threads if each.is_alive()]
         thread.start()
         self._threads.append(thread)
@@ -93,32 +92,32 @@ class FaultProxy:
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
-                near, _ = self._listener.accept()
-                self._connect(near)
+                client, _ = self._listener.accept()
+                self._connect(client)
 
-    def _connect(self, near: socket.socket) -> None:
-        far = socket.socket(socket.AF_UNIX if isinstance(self._server, str) else socket.AF_INET)
+    def _connect(self, client: socket.socket) -> None:
+        server = socket.socket(socket.AF_UNIX if isinstance(self._server, str) else socket.AF_INET)
         try:
-            far.connect(self._server if isinstance(self._server, str) else ("127.0.0.1", self._server))
-        except OSError:  # The server is down; so is whoever stands in front of it.
-            near.close()
-            far.close()
+            server.connect(self._server if isinstance(self._server, str) else ("127.0.0.1", self._server))
+        except OSError:  # The server is down, so this connection is refused as well.
+            client.close()
+            server.close()
             return
-        self._sockets |= {near, far}
-        self._begin(self._carry, near, far)
+        self._sockets |= {client, server}
+        self._begin(self._carry, client, server)
 
-    def _carry(self, near: socket.socket, far: socket.socket) -> None:
+    def _carry(self, client: socket.socket, server: socket.socket) -> None:
         back = threading.Thread(
-            target=self._forward, args=(far, near, ProxyMode.TO_CLIENT), name="valve back", daemon=True
+            target=self._forward, args=(server, client, ProxyMode.TO_CLIENT), name="fault proxy, back", daemon=True
         )
         back.start()
-        self._forward(near, far, ProxyMode.TO_SERVER)
-        with suppress(OSError):  # The server may go on with what it has.
-            far.shutdown(socket.SHUT_WR)
+        self._forward(client, server, ProxyMode.TO_SERVER)
+        with suppress(OSError):  # The server may still finish what it has received.
+            server.shutdown(socket.SHUT_WR)
         back.join()
-        self._sockets -= {near, far}
-        near.close()
-        far.close()
+        self._sockets -= {client, server}
+        client.close()
+        server.close()
 
     def _forward(self, source: socket.socket, target: socket.socket, way: ProxyMode) -> None:
         with suppress(OSError):
@@ -154,7 +153,7 @@ class FaultProxy:
 
 @contextmanager
 def open_fault_proxy(server: str | int, port: int = 0) -> Iterator[FaultProxy]:
-    """Put a valve before this server until the block ends, at this port or at a free one."""
+    """Run a proxy in front of this server until the block ends, at this port or at a free one."""
     proxy = FaultProxy(server, port)
     try:
         yield proxy

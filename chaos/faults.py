@@ -1,4 +1,4 @@
-"""How each fault is done to a site, and whether it was really done."""
+"""Inject each fault into a cluster, and check that it hit something."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -18,21 +18,21 @@ from delivery.vocabulary import QueueName, StepName
 from tasks.broker.bell_format import write_payload
 
 _DELAY_S = 0.15
-_MARK_EVERY_S = 0.05
+_LOOK_EVERY_S = 0.05
 _FORGED_AT_ONCE = 300
 _LEAP = timedelta(seconds=30)
 _GARBAGE = ("x", "{}", "[]", '{"body": "%%%"}', '{"headers": {"task": "messages.deliver"}, "body": "W10="}')
 
-_BESIDE = (psycopg.Error, redis.RedisError, OSError)
+_UNAVAILABLE = (psycopg.Error, redis.RedisError, OSError)
 
 
-def strike(cluster: Cluster, fault: PlannedFault, is_over: threading.Event) -> bool:
-    """Do this fault, wait for as long as it lasts (or until `is_over`), and say whether it hit anything."""
+def inject(cluster: Cluster, fault: PlannedFault, is_over: threading.Event) -> bool:
+    """Inject this fault, wait for as long as it lasts (or until `is_over`), and return whether it hit anything."""
     if is_over.wait(fault.at_s):
         return False
     try:
-        return bool(_STRIKES[fault.fault](cluster, fault, is_over))
-    except _BESIDE:  # Another fault was there first.
+        return bool(_FAULTS[fault.fault](cluster, fault, is_over))
+    except _UNAVAILABLE:  # Another fault has hit the same server.
         return False
 
 
@@ -57,35 +57,35 @@ def _flush(cluster: Cluster, fault: PlannedFault, is_over: threading.Event) -> b
         return bool(broker.flushall())
 
 
-def _turn(
-    name: str, turn: Callable[[FaultProxy], None], cluster: Cluster, fault: PlannedFault, is_over: threading.Event
+def _disturb(
+    name: str, disturb: Callable[[FaultProxy], None], cluster: Cluster, fault: PlannedFault, is_over: threading.Event
 ) -> bool:
-    """Turn a valve for a while."""
+    """Disturb a link for a while; return whether any byte was affected."""
     proxy = cluster.proxies[name]
     before = proxy.touched
-    turn(proxy)
+    disturb(proxy)
     is_over.wait(fault.lasts_s)
     proxy.let_flow()
     return proxy.touched > before
 
 
-def _deafen(proxy: FaultProxy) -> None:
-    """Swallow what the server answers, and cut those connections afterwards: half a stream is none."""
+def _swallow_answers(proxy: FaultProxy) -> None:
+    """Swallow what the server sends. The connections have to be cut afterwards: half a stream is of no use."""
     proxy.swallow(ProxyMode.TO_CLIENT)
 
 
-def _turn_and_cut(
-    name: str, turn: Callable[[FaultProxy], None], cluster: Cluster, fault: PlannedFault, is_over: threading.Event
+def _disturb_and_cut(
+    name: str, disturb: Callable[[FaultProxy], None], cluster: Cluster, fault: PlannedFault, is_over: threading.Event
 ) -> bool:
-    has_hit = _turn(name, turn, cluster, fault, is_over)
+    has_hit = _disturb(name, disturb, cluster, fault, is_over)
     cluster.proxies[name].cut()
     return has_hit
 
 
 def _forge(cluster: Cluster, fault: PlannedFault, is_over: threading.Event) -> bool:
-    """Ring for everything that was ever ordered, as a replay or a stranger would, and push what is no bell."""
+    """Ring for all messages that are stored, as a replay or an attacker would, and push what is no bell."""
     del fault, is_over
-    url = cluster.inside.database_url.get_secret_value()
+    url = cluster.database_url
     with psycopg.connect(url, connect_timeout=2) as db:
         messages = [str(row[0]) for row in db.execute("SELECT id FROM message").fetchall()]
         recipients = [row[0] for row in db.execute("SELECT id FROM recipient ORDER BY random()").fetchall()]
@@ -95,7 +95,7 @@ def _forge(cluster: Cluster, fault: PlannedFault, is_over: threading.Event) -> b
 
 def _leap(cluster: Cluster, fault: PlannedFault, is_over: threading.Event) -> bool:
     del fault, is_over
-    with psycopg.connect(cluster.inside.database_url.get_secret_value(), connect_timeout=2) as db:
+    with psycopg.connect(cluster.database_url, connect_timeout=2) as db:
         return let_pass(db, _LEAP) > 0
 
 
@@ -110,17 +110,17 @@ def _push_bells(cluster: Cluster, messages: list[str], recipients: list[int]) ->
             broker.lpush(QueueName.DELIVER_SMTP, write(StepName.DELIVER, QueueName.DELIVER_SMTP, [each]))
 
 
-def _sprung(cluster: Cluster, fault: PlannedFault, is_over: threading.Event) -> bool:
-    """Wait for the armed crash point; `trial` has armed it."""
-    while not cluster.mark.exists() and not is_over.wait(_MARK_EVERY_S):
+def _await_crash(cluster: Cluster, fault: PlannedFault, is_over: threading.Event) -> bool:
+    """Wait until the crash point that the runner has armed fires."""
+    while not cluster.sentinel.exists() and not is_over.wait(_LOOK_EVERY_S):
         continue
     is_over.wait(fault.lasts_s)
     cluster.thaw()
     cluster.revive()
-    return cluster.mark.exists()
+    return cluster.sentinel.exists()
 
 
-_STRIKES: Mapping[Fault, Any] = {
+_FAULTS: Mapping[Fault, Any] = {
     Fault.KILL_API: partial(_kill, (API,)),
     Fault.KILL_DECIDE: partial(_kill, (DECIDE,)),
     Fault.KILL_SMTP: partial(_kill, (SMTP,)),
@@ -134,18 +134,18 @@ _STRIKES: Mapping[Fault, Any] = {
     Fault.FREEZE_SMTP: partial(_freeze, SMTP),
     Fault.FREEZE_POSTGRES: partial(_freeze, POSTGRES),
     Fault.FREEZE_VALKEY: partial(_freeze, VALKEY),
-    Fault.CUT_POSTGRES: partial(_turn, POSTGRES, FaultProxy.cut),
-    Fault.CUT_COMMIT: partial(_turn, POSTGRES, FaultProxy.cut_after),
-    Fault.DEAF_POSTGRES: partial(_turn_and_cut, POSTGRES, _deafen),
-    Fault.DELAY_POSTGRES: partial(_turn, POSTGRES, lambda proxy: proxy.delay(_DELAY_S)),
-    Fault.CUT_VALKEY: partial(_turn, VALKEY, FaultProxy.cut),
-    Fault.DEAF_VALKEY: partial(_turn_and_cut, VALKEY, _deafen),
-    Fault.DELAY_VALKEY: partial(_turn, VALKEY, lambda proxy: proxy.delay(_DELAY_S)),
-    Fault.SLICE_VALKEY: partial(_turn, VALKEY, lambda proxy: proxy.slice(7)),
-    Fault.CUT_SMTP: partial(_turn, SMTP, FaultProxy.cut),
-    Fault.DEAF_SMTP: partial(_turn_and_cut, SMTP, _deafen),
-    Fault.SLICE_SMTP: partial(_turn, SMTP, lambda proxy: proxy.slice(3)),
+    Fault.CUT_POSTGRES: partial(_disturb, POSTGRES, FaultProxy.cut),
+    Fault.CUT_COMMIT: partial(_disturb, POSTGRES, FaultProxy.cut_after),
+    Fault.DEAF_POSTGRES: partial(_disturb_and_cut, POSTGRES, _swallow_answers),
+    Fault.DELAY_POSTGRES: partial(_disturb, POSTGRES, lambda proxy: proxy.delay(_DELAY_S)),
+    Fault.CUT_VALKEY: partial(_disturb, VALKEY, FaultProxy.cut),
+    Fault.DEAF_VALKEY: partial(_disturb_and_cut, VALKEY, _swallow_answers),
+    Fault.DELAY_VALKEY: partial(_disturb, VALKEY, lambda proxy: proxy.delay(_DELAY_S)),
+    Fault.SLICE_VALKEY: partial(_disturb, VALKEY, lambda proxy: proxy.slice(7)),
+    Fault.CUT_SMTP: partial(_disturb, SMTP, FaultProxy.cut),
+    Fault.DEAF_SMTP: partial(_disturb_and_cut, SMTP, _swallow_answers),
+    Fault.SLICE_SMTP: partial(_disturb, SMTP, lambda proxy: proxy.slice(3)),
     Fault.FORGED_BELLS: _forge,
     Fault.LEAP: _leap,
-    Fault.CRASH_POINT: _sprung,
+    Fault.CRASH_POINT: _await_crash,
 }

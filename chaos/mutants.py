@@ -1,10 +1,9 @@
-"""Tests of the test: builds that are broken on purpose, each of which must turn its trial red.
+"""Mutants: builds that are broken on purpose, each of which must fail its trial.
 
-`chaos/mutations/*.toml` says of each what it breaks, by which edits to a copy of the tree, and which trial must see it.
+Each file in `chaos/mutations` names the promise it breaks, the edits to a copy of the tree, and its trial.
 """
 
 import argparse
-import os
 import shutil
 import signal
 import subprocess
@@ -18,10 +17,14 @@ from pathlib import Path
 
 import psutil
 
-ROOT = Path(__file__).resolve().parent.parent
-_BROKEN = Path(__file__).parent / "mutations"
-_PACKAGES = ("api_stub", "chaos", "delivery", "tasks", "worker")
-_RED = 1
+from tests.support import processes
+from tests.support.processes import run_to_end
+
+ROOT = processes.ROOT
+
+_MUTATIONS = Path(__file__).parent / "mutations"
+_FOLDERS = ("api_stub", "chaos", "delivery", "tasks", "tests/support", "worker")
+_VIOLATED = 1
 _TRIES = 3
 _TIMEOUT_S = 240
 
@@ -37,7 +40,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A broken build: the promise it breaks, how, and the trial that must see it."""
+    """A broken build: the promise it breaks, how, and the trial that must fail."""
 
     name: str
     promise: str
@@ -46,8 +49,8 @@ class Mutant:
 
 
 def broken_builds() -> list[Mutant]:
-    """Read all of them."""
-    read = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(_BROKEN.glob("*.toml"))}
+    """Read all mutants."""
+    read = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(_MUTATIONS.glob("*.toml"))}
     return [
         Mutant(name, facts["promise"], tuple(facts["trial"]), tuple(Edit(**edit) for edit in facts["edit"]))
         for name, facts in read.items()
@@ -55,9 +58,10 @@ def broken_builds() -> list[Mutant]:
 
 
 def break_tree(build: Mutant, source: Path, target: Path) -> None:
-    """Copy the packages and break the copy. Raises `ValueError` where an edit fits no place, or more than one."""
-    for package in _PACKAGES:
-        shutil.copytree(source / package, target / package, ignore=shutil.ignore_patterns("__pycache__"))
+    """Copy what a trial needs and break the copy. Raises `ValueError` where an edit does not fit exactly one place."""
+    for folder in _FOLDERS:
+        shutil.copytree(source / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(source / "tests" / "__init__.py", target / "tests")  # Without it an installed `tests` would win.
     for edit in build.edits:
         path = target / edit.file
         content = path.read_text(encoding="utf-8")
@@ -67,15 +71,17 @@ def break_tree(build: Mutant, source: Path, target: Path) -> None:
 
 
 def main() -> int:
-    """Play the trial of every broken build; end with 1 when one of them passed for sound."""
-    parser = argparse.ArgumentParser(prog="python -m chaos.mutants", description="Show that the trials see defects.")
-    parser.add_argument("name", nargs="*", help="these builds only")
-    parser.add_argument("--jobs", type=int, default=1, help="so many builds at once")
-    asked = parser.parse_args()
-    builds = [build for build in broken_builds() if not asked.name or build.name in asked.name]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Whatever ends it, the trials end too.
+    """Run the trial of every mutant; return 1 when one of them passed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m chaos.mutants", description="Show that the trials detect broken builds."
+    )
+    parser.add_argument("name", nargs="*", help="try only these builds (default: all)")
+    parser.add_argument("--jobs", type=int, default=1, help="builds to try at once (default: 1)")
+    options = parser.parse_args()
+    builds = [build for build in broken_builds() if not options.name or build.name in options.name]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends the trials too.
     is_over = threading.Event()
-    with ThreadPoolExecutor(asked.jobs, "breaking") as pool:
+    with ThreadPoolExecutor(options.jobs, "mutants") as pool:
         seeing = [pool.submit(_is_seen, build, is_over) for build in builds]
         try:
             unseen = [each.result() for each in seeing].count(False)
@@ -89,15 +95,18 @@ def main() -> int:
 
 
 def _is_seen(build: Mutant, is_over: threading.Event) -> bool:
-    """Play its trial; what depends on luck may need a second one."""
+    """Run its trial until it fails, three times at most: whether a fault hits depends on chance."""
     with tempfile.TemporaryDirectory(prefix="postroom-broken-") as folder:
         break_tree(build, ROOT, Path(folder))
         for number in range(1, _TRIES + 1):
             if is_over.is_set():
                 return False
             ended = _play(build, Path(folder))
-            if ended.returncode == _RED and "violations" in ended.stdout:
-                print(f"{build.name}: red at try {number} ({build.promise})\n{_first_fault(ended.stdout)}", flush=True)
+            if ended.returncode == _VIOLATED and "violations" in ended.stdout:
+                print(
+                    f"{build.name}: failed at try {number} ({build.promise})\n{_first_violation(ended.stdout)}",
+                    flush=True,
+                )
                 return True
     print(f"{build.name}: NOT SEEN ({build.promise})\n{ended.stdout[-800:]}{ended.stderr[-800:]}", flush=True)
     return False
@@ -105,14 +114,11 @@ def _is_seen(build: Mutant, is_over: threading.Event) -> bool:
 
 def _play(build: Mutant, folder: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "chaos", *build.trial]
-    environment = {**os.environ, "PYTHONPATH": str(folder)}  # noqa: TID251 - what children inherit is no setting
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-    )
+    return run_to_end(command, cwd=folder, environment={"PYTHONPATH": str(folder)}, timeout_s=_TIMEOUT_S)
 
 
-def _first_fault(told: str) -> str:
-    return next((line for line in told.splitlines() if line.startswith("    ")), "")
+def _first_violation(output: str) -> str:
+    return next((line for line in output.splitlines() if line.startswith("    ")), "")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
-"""The staff of a trial: they decide held messages as the schedule says, in the midst of the trouble."""
+"""The reviewers of a trial: they decide held messages as the schedule plans it, while faults happen."""
 
-import subprocess
 import sys
 import threading
 from uuid import UUID
@@ -16,31 +15,32 @@ from delivery.vocabulary import CaseState
 from tasks.broker.doorbell import SilentDoorbell
 from tasks.context import StepContext
 from tasks.steps.review import CaseNotOpen, close_case
+from tests.support.processes import run_to_end
 
 _LOOK_EVERY_S = 0.3
 _CASES_AT_ONCE = 100
 _COMMAND_TIMEOUT_S = 30
-_RULINGS = {Ending.APPROVED: CaseState.APPROVED, Ending.REJECTED: CaseState.REJECTED}
+_DECISIONS = {Ending.APPROVED: CaseState.APPROVED, Ending.REJECTED: CaseState.REJECTED}
 
 
 class Reviewers:
-    """Decides every open case that the schedule wants decided, until it is told to go home.
+    """Decides every open case whose decision the schedule plans, until it is stopped.
 
-    With `crash_at` a decision is a command of its own, in which that crash point is armed, until it has sprung.
+    With `crash_at` each decision runs as a command with that crash point armed, until it has fired.
     """
 
     def __init__(
         self, cluster: Cluster, messages: tuple[Planned, ...], run: str, history: History, crash_at: str = ""
     ) -> None:
         self._cluster = cluster
-        self._planned = {subject(run, each.number): each for each in messages if each.ending in _RULINGS}
+        self._planned = {subject(run, each.number): each for each in messages if each.ending in _DECISIONS}
         self._history = history
         self._crash_at = crash_at
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="staff", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="reviewers", daemon=True)
 
     def start(self) -> None:
-        """Begin to look for open cases."""
+        """Start to look for open cases."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -49,7 +49,7 @@ class Reviewers:
         self._thread.join()
 
     def _work(self) -> None:
-        database = open_database(self._cluster.inside, connections=1)
+        database = open_database(self._cluster.direct_settings, connections=1)
         while not self._is_over.wait(_LOOK_EVERY_S):
             try:
                 self._decide_all(database)
@@ -65,26 +65,21 @@ class Reviewers:
                 self._decide(database, case, self._planned[case.subject])
 
     def _decide(self, database: Database, case: CaseView, planned: Planned) -> None:
-        state = _RULINGS[planned.ending]
+        state = _DECISIONS[planned.ending]
         self._history.note_decision(planned.number, state)
-        if self._crash_at and not self._cluster.mark.exists():
+        if self._crash_at and not self._cluster.sentinel.exists():
             self._command(case.case_id, "approve" if state is CaseState.APPROVED else "reject")
             return
         try:
             close_case(
-                StepContext(self._cluster.inside, database, SilentDoorbell()),
+                StepContext(self._cluster.direct_settings, database, SilentDoorbell()),
                 case.case_id,
                 CaseDecision(state, "staff"),
             )
-        except CaseNotOpen:  # A decision whose commit was not heard of.
+        except CaseNotOpen:  # An earlier decision was committed although its commit failed here.
             return
 
     def _command(self, case_id: UUID, verb: str) -> None:
-        subprocess.run(
-            [sys.executable, "-m", "worker", "vetting", verb, str(case_id), "--as", "staff"],
-            cwd=self._cluster.folder,
-            env=self._cluster.environment(self._crash_at),
-            capture_output=True,
-            timeout=_COMMAND_TIMEOUT_S,
-            check=False,
-        )
+        command = [sys.executable, "-m", "worker", "vetting", verb, str(case_id), "--as", "staff"]
+        environment = self._cluster.environment(self._crash_at)
+        run_to_end(command, cwd=self._cluster.folder, environment=environment, timeout_s=_COMMAND_TIMEOUT_S)

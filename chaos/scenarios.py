@@ -1,4 +1,4 @@
-"""Trials around one thing: every crash point with what it takes to pass it, and a few rare meetings."""
+"""Scenarios: trials of one crash point with the faults that make a process pass it, and of a few rare events."""
 
 import random
 from collections.abc import Iterable, Iterator
@@ -7,9 +7,9 @@ from dataclasses import replace
 from chaos.schedule import LOAD_S, Ending, Fault, PlannedFault, Schedule, draw_focused, is_often
 from delivery.crash_points import CrashAction, CrashPoint
 
-# The sweep finds nothing while bells are heard. A dead worker is buried within two looks of the others' watch; an
-# attempt lapses under one that lives and does not come on: it freezes with mails in hand, and their leases run out.
-_LAPSING = (
+# The sweep finds nothing while bells arrive. The other workers recover a crashed one within two heartbeats. A lease
+# expires only under a worker that is alive and makes no progress: it freezes while it delivers.
+_EXPIRING = (
     PlannedFault(Fault.DEAF_SMTP, 0.2, 2.0),
     PlannedFault(Fault.FREEZE_SMTP, 1.0, 4.0),
     PlannedFault(Fault.LEAP, 1.4),
@@ -17,8 +17,8 @@ _LAPSING = (
 )
 _MESSAGES, _SHORT_LOAD_S = 40, 1.0
 _BEFORE = {
-    CrashPoint.LEASE_EXPIRY_WRITTEN: _LAPSING,
-    CrashPoint.LEASE_EXPIRY_COMMITTED: _LAPSING,
+    CrashPoint.LEASE_EXPIRY_WRITTEN: _EXPIRING,
+    CrashPoint.LEASE_EXPIRY_COMMITTED: _EXPIRING,
     CrashPoint.SWEEP_FOUND: (PlannedFault(Fault.CUT_VALKEY, 0.3), PlannedFault(Fault.DEAF_VALKEY, 0.4, 2.0)),
     CrashPoint.SWEEP_WORKED: (PlannedFault(Fault.CUT_VALKEY, 0.3), PlannedFault(Fault.DEAF_VALKEY, 0.4, 2.0)),
 }
@@ -34,18 +34,18 @@ SCENES = {
         PlannedFault(Fault.LEAP, 3.7),
         PlannedFault(Fault.LEAP, 4.9),
     ),
-    # Mails that trickle are in somebody's hands for long enough to be rung for by a stranger.
+    # Mails that are sent slowly stay claimed for long enough to be hit by a forged bell.
     "forged_bells": (
         PlannedFault(Fault.SLICE_SMTP, 0.2, 3.0),
         *(PlannedFault(Fault.FORGED_BELLS, at_s) for at_s in _OFTEN),
     ),
     "only_bells": (),
 }
-"""Rare meetings by name. In `only_bells` nothing goes wrong, and the sweep comes too late to help."""
+"""The faults of each scenario. In `only_bells` there is none, and the sweep comes too late to help."""
 
 
 def scene(name: str, seed: int) -> Schedule:
-    """Draw a trial of this scene."""
+    """Draw a trial of this scenario."""
     schedule = draw_focused(seed, SCENES[name])
     if name != "only_bells":
         return schedule
@@ -56,13 +56,13 @@ def scene(name: str, seed: int) -> Schedule:
 def point_schedules(
     points: Iterable[CrashPoint], seed: int, action: CrashAction = CrashAction.KILL
 ) -> Iterator[Schedule]:
-    """Draw a trial for each of these points. What hits a command is always a kill: nobody would thaw it."""
+    """Draw a trial for each of these points. Commands are always killed: a frozen one would never be thawed."""
     for number, point in enumerate(points):
         is_command = point.startswith(("rule_", "migration_"))
-        chance = random.Random(seed + number)
-        hit = chance.choice((1, 2)) if is_often(point) else 1
+        rng = random.Random(seed + number)
+        hit = rng.choice((1, 2)) if is_often(point) else 1
         done = CrashAction.KILL if is_command else action
         crash = PlannedFault(Fault.CRASH_POINT, 0.0, 0.5, point, hit, done)
         before = _BEFORE.get(point, ())
-        # Whatever needs no other fault has sprung within the first second.
+        # A point that needs no other fault has fired within the first second.
         yield draw_focused(seed + number, (*before, crash), count=_MESSAGES, load_s=LOAD_S if before else _SHORT_LOAD_S)

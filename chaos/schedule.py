@@ -1,4 +1,4 @@
-"""What happens in one trial: drawn from a seed alone, so that the same seed asks for the same again."""
+"""The schedule of a trial, drawn from a seed alone: the same seed draws the same schedule."""
 
 import random
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ class Pool(StrEnum):
 
 
 class Ending(StrEnum):
-    """What is to become of a message."""
+    """How a message is to end."""
 
     PLAIN = "plain"
     HELD = "held"
     """It is held, and stays so."""
     APPROVED = "approved"
-    """It is held, then approved in the midst of the trouble."""
+    """It is held, then approved while faults happen."""
     REJECTED = "rejected"
     """It is held, then rejected."""
     FAULTY = "faulty"
@@ -51,7 +51,7 @@ class Planned:
 
 
 class Fault(StrEnum):
-    """What can be done to a running Postroom."""
+    """What can happen to a running Postroom."""
 
     KILL_API = "kill_api"
     KILL_DECIDE = "kill_decide"
@@ -79,13 +79,13 @@ class Fault(StrEnum):
     SLICE_SMTP = "slice_smtp"
     FORGED_BELLS = "forged_bells"
     LEAP = "leap"
-    """Half a minute passes in an instant: leases lapse over those who still work under them."""
+    """Half a minute passes in an instant: leases expire while workers still hold them."""
     CRASH_POINT = "crash_point"
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedFault:
-    """One fault: when it begins, how long it lasts where it lasts, and which crash point it springs."""
+    """One fault: when it begins, how long it lasts if it does, and which crash point it fires."""
 
     fault: Fault
     at_s: float
@@ -96,17 +96,17 @@ class PlannedFault:
 
     @property
     def name(self) -> str:
-        """What a table calls it."""
+        """Its name in the table."""
         return f"{self.point}:{self.hit}:{self.action}" if self.point else str(self.fault)
 
     @property
     def is_migration(self) -> bool:
-        """Say whether it hits a migration, for which nobody needs to send anything."""
+        """Whether it hits a migration; such a trial sends no message."""
         return self.point is not None and self.point.startswith("migration_")
 
     @property
-    def is_ruling(self) -> bool:
-        """Say whether it hits a command of staff."""
+    def is_review(self) -> bool:
+        """Whether it hits a command of a reviewer."""
         return self.point is not None and self.point.startswith("rule_")
 
 
@@ -119,62 +119,60 @@ class Schedule:
     faults: tuple[PlannedFault, ...]
     hostility: float
     is_swept: bool = True
-    """False: all must be done by bells alone, before any sweep comes."""
+    """False: bells alone must settle everything, before any sweep comes."""
     is_focused: bool = False
-    """It was drawn around given faults, and its seed alone does not draw it again."""
+    """It was drawn around given faults: its seed alone does not draw it again."""
 
 
 RANDOM_POINTS = tuple(
-    point for point in CrashPoint if not point.startswith(("migration_", "rule_", "direct_", "lapse_", "sweep_"))
+    point for point in CrashPoint if not point.startswith(("migration_", "rule_", "direct_", "lease_expiry_", "sweep_"))
 )
-"""Crash points that any load passes by itself."""
+"""Crash points that processes pass under any load, without another fault."""
 
 
 def is_often(point: CrashPoint) -> bool:
-    """Say whether any load passes this point more than once."""
-    return not point.startswith(("rule_", "lapse_", "migration_", "sweep_", "vet_", "direct_", "decide_"))
+    """Return whether processes pass this point more than once under any load."""
+    return not point.startswith(("rule_", "lease_expiry_", "migration_", "sweep_", "vet_", "direct_", "decide_"))
 
 
 def draw(seed: int, largest: int = LARGEST) -> Schedule:
     """Draw a trial with one to three faults."""
-    chance = random.Random(seed)
-    messages = draw_messages(chance, chance.randint(min(20, largest), largest))
-    faults = tuple(_draw_blow(chance) for _ in range(chance.randint(1, 3)))
-    hostility = 0.3 if chance.random() < _HOSTILE_SHARE else 0.0
+    rng = random.Random(seed)
+    messages = draw_messages(rng, rng.randint(min(20, largest), largest))
+    faults = tuple(_draw_fault(rng) for _ in range(rng.randint(1, 3)))
+    hostility = 0.3 if rng.random() < _HOSTILE_SHARE else 0.0
     return Schedule(seed, messages, _one_crash(sorted(faults, key=lambda fault: fault.at_s)), hostility)
 
 
 def draw_focused(seed: int, faults: tuple[PlannedFault, ...], *, count: int = 40, load_s: float = LOAD_S) -> Schedule:
     """Draw a trial around these faults."""
-    chance = random.Random(seed)
-    return Schedule(seed, draw_messages(chance, count, load_s), faults, hostility=0.0, is_focused=True)
+    rng = random.Random(seed)
+    return Schedule(seed, draw_messages(rng, count, load_s), faults, hostility=0.0, is_focused=True)
 
 
-def draw_messages(chance: random.Random, count: int, load_s: float = LOAD_S) -> tuple[Planned, ...]:
+def draw_messages(rng: random.Random, count: int, load_s: float = LOAD_S) -> tuple[Planned, ...]:
     """Draw so many messages over the first seconds."""
-    return tuple(_draw_message(chance, number, load_s) for number in range(count))
+    return tuple(_draw_message(rng, number, load_s) for number in range(count))
 
 
-def _draw_message(chance: random.Random, number: int, load_s: float) -> Planned:
-    ending = chance.choices(list(Ending), weights=[80, 3, 5, 2, 5, 5])[0]
-    # The first of each kind are certain, so that every trial has what its judge looks for.
+def _draw_message(rng: random.Random, number: int, load_s: float) -> Planned:
+    ending = rng.choices(list(Ending), weights=[80, 3, 5, 2, 5, 5])[0]
+    # The first of each kind are certain, so that every trial has what its checker looks for.
     ending = list(Ending)[number] if number < len(Ending) else ending
-    size = min(_LONGEST_LIST, 1 + int(chance.expovariate(1 / 6)))
-    pools = chance.choices(list(Pool), weights=[50, 40, 5, 3, 2], k=size)
-    recipients = dict.fromkeys((pool, chance.randrange(_LONGEST_LIST)) for pool in pools)
-    return Planned(
-        number, chance.uniform(0, load_s), tuple(recipients), ending, chance.random() < 0.8, chance.choice((0, 0, 2))
-    )
+    size = min(_LONGEST_LIST, 1 + int(rng.expovariate(1 / 6)))
+    pools = rng.choices(list(Pool), weights=[50, 40, 5, 3, 2], k=size)
+    recipients = dict.fromkeys((pool, rng.randrange(_LONGEST_LIST)) for pool in pools)
+    return Planned(number, rng.uniform(0, load_s), tuple(recipients), ending, rng.random() < 0.8, rng.choice((0, 0, 2)))
 
 
-def _draw_blow(chance: random.Random) -> PlannedFault:
-    fault = chance.choice(list(Fault))
-    at_s, lasts_s = chance.uniform(0.3, LOAD_S - 0.5), chance.uniform(0.3, 2.5)
+def _draw_fault(rng: random.Random) -> PlannedFault:
+    fault = rng.choice(list(Fault))
+    at_s, lasts_s = rng.uniform(0.3, LOAD_S - 0.5), rng.uniform(0.3, 2.5)
     if fault is not Fault.CRASH_POINT:
         return PlannedFault(fault, at_s, lasts_s)
-    action = chance.choices(list(CrashAction), weights=[3, 1, 1])[0]
-    point = chance.choice(RANDOM_POINTS)
-    return PlannedFault(fault, 0.0, lasts_s, point, chance.choice((1, 1, 2, 5) if is_often(point) else (1,)), action)
+    action = rng.choices(list(CrashAction), weights=[3, 1, 1])[0]
+    point = rng.choice(RANDOM_POINTS)
+    return PlannedFault(fault, 0.0, lasts_s, point, rng.choice((1, 1, 2, 5) if is_often(point) else (1,)), action)
 
 
 def _one_crash(faults: list[PlannedFault]) -> tuple[PlannedFault, ...]:

@@ -1,4 +1,4 @@
-"""What tests ask for: the servers of this run, a clean database and broker of one's own, and offices to work in."""
+"""Fixtures of all tests: the servers of this run, and an empty database and broker of each test process."""
 
 import os
 from collections.abc import Iterator
@@ -30,17 +30,17 @@ PEPPER = SecretStr("pepper of the tests, thirty-two characters")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the servers, once for the whole run; the workers of pytest-xdist are told where they are."""
-    told = getattr(config, "workerinput", {}).get("servers")
-    if told is not None:
-        config.stash[_SERVERS] = Servers(**told) if isinstance(told, dict) else told
+    """Start the servers, once for the whole run; the workers of pytest-xdist receive their addresses."""
+    addresses = getattr(config, "workerinput", {}).get("servers")
+    if addresses is not None:
+        config.stash[_SERVERS] = Servers(**addresses) if isinstance(addresses, dict) else addresses
     elif not hasattr(config, "workerinput") and _needs_servers(config):
         _start_servers(config)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of pytest-xdist where the servers are."""
+    """Pass the addresses of the servers to a worker of pytest-xdist."""
     servers = node.config.stash.get(_SERVERS, None)
     if isinstance(servers, Servers):
         node.workerinput["servers"] = {"postgres_url": servers.postgres_url, "valkey_url": servers.valkey_url}
@@ -49,7 +49,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the servers and wait until they are gone."""
+    """Stop the servers and wait until they have ended."""
     guardian = config.stash.get(_GUARDIAN, None)
     if guardian is not None:
         guardian.dismiss()
@@ -58,8 +58,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def _needs_servers(config: pytest.Config) -> bool:
     if config.option.collectonly or config.option.help or config.option.version:
         return False
-    places = [(config.invocation_params.dir / arg.partition("::")[0]).resolve() for arg in config.args]
-    return not all(any(place.is_relative_to(folder) for folder in _WITHOUT_SERVERS) for place in places)
+    paths = [(config.invocation_params.dir / arg.partition("::")[0]).resolve() for arg in config.args]
+    return not all(any(path.is_relative_to(folder) for folder in _WITHOUT_SERVERS) for path in paths)
 
 
 def _start_servers(config: pytest.Config) -> None:
@@ -85,8 +85,10 @@ def _settings(**changes: Any) -> Settings:
 
 @pytest.fixture(scope="session")
 def servers(pytestconfig: pytest.Config) -> Servers:
-    """Give the servers of this run. Without their wheels a test skips at home and fails in CI."""
-    found = pytestconfig.stash.get(_SERVERS, "This test needs servers and does not live where they are started.")
+    """Return the servers of this run. Without their wheels a test is skipped locally and fails in CI."""
+    found = pytestconfig.stash.get(
+        _SERVERS, "This test needs servers, and this run has started none: it is in a folder without them."
+    )
     if isinstance(found, Servers):
         return found
     if os.environ.get("CI"):  # noqa: TID251 - a question about the machine, no setting of Postroom
@@ -96,7 +98,7 @@ def servers(pytestconfig: pytest.Config) -> Servers:
 
 @pytest.fixture(scope="session")
 def base_settings(servers: Servers, worker_number: int) -> Settings:
-    """Give the settings of this test process: a database and a key space of its own."""
+    """Return the settings of this test process, with a database and a key space of its own."""
     return _settings(
         database_url=SecretStr(servers.create_database(f"tests_{worker_number}")),
         broker_url=SecretStr(servers.broker_url(worker_number)),
@@ -112,23 +114,23 @@ def worker_number(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
-def _open_store(base_settings: Settings) -> Iterator[Database]:
+def _open_database(base_settings: Settings) -> Iterator[Database]:
     database = open_database(base_settings, connections=_CONNECTIONS)
     yield database
     database.dispose()
 
 
 @pytest.fixture
-def database(_open_store: Database) -> Database:
-    """Give the database of this test process, empty."""
-    with transaction(_open_store) as db:
+def database(_open_database: Database) -> Database:
+    """Return the database of this test process, empty."""
+    with transaction(_open_database) as db:
         db.execute(_EMPTY)
-    return _open_store
+    return _open_database
 
 
 @pytest.fixture
 def broker(base_settings: Settings) -> Iterator["redis.Redis"]:
-    """Give the key space of this test process, empty."""
+    """Yield a client of the broker's key space of this test process, empty."""
     client = redis.Redis.from_url(base_settings.broker_url.get_secret_value())
     client.flushdb()
     yield client

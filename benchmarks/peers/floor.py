@@ -1,7 +1,7 @@
 """The floor: a hand-written loop on bare psycopg. Two hundred messages at once, four statements, one commit.
 
-It takes ids off a list, so it loses them when it dies; it has no channels but the inbox, no vetting, no retry, no
-fences and no second reader. What is left is what the database itself costs.
+It takes ids off a list, so a crash loses them. It has no channel but the inbox, no vetting, no retry, no fences and no
+second reader. What is left is what the database itself costs.
 """
 
 import os
@@ -38,7 +38,7 @@ _CONCLUDE = """
 
 
 def main() -> None:
-    """Work off the list until SIGTERM."""
+    """Process the list until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     broker = redis.Redis.from_url(os.environ["REDIS_URL"])  # noqa: TID251 - peers have no settings of ours
     with psycopg.connect(os.environ["DATABASE_URL"]) as db:  # noqa: TID251 - see above

@@ -1,4 +1,4 @@
-"""Publishing to a peer, in a process that imports it as its workers do: module and ids come by standard input."""
+"""Publish messages to a peer, in a process that imports it as its workers do. The ids come by standard input."""
 
 import json
 import sys
@@ -7,11 +7,11 @@ from typing import Any
 
 
 def main() -> None:
-    """Hand every message to the library's own way of starting a task."""
-    told: dict[str, Any] = json.load(sys.stdin)
-    task = import_module(f"benchmarks.peers.{told['module']}").send_message
-    start = getattr(task, told["method"]) if told["method"] else task
-    for message_id in told["message_ids"]:
+    """Start a task for every message in the library's own way."""
+    work: dict[str, Any] = json.load(sys.stdin)
+    task = import_module(f"benchmarks.peers.{work['module']}").send_message
+    start = getattr(task, work["method"]) if work["method"] else task
+    for message_id in work["message_ids"]:
         start(message_id)
 
 

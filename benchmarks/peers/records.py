@@ -1,4 +1,4 @@
-"""The tables of the peers, and what they are told by their environment. They are as narrow and as indexed as ours."""
+"""The tables of the peers, as narrow and as indexed as ours, and their environment."""
 
 import os
 from datetime import datetime
@@ -15,7 +15,7 @@ class Base(DeclarativeBase):
 
 
 class Account(Base):
-    """Somebody who can receive messages."""
+    """A person who can receive messages."""
 
     __tablename__ = "account"
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -24,7 +24,7 @@ class Account(Base):
 
 
 class Preference(Base):
-    """What an account holder wants."""
+    """The preference of a recipient."""
 
     __tablename__ = "preference"
     account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), primary_key=True)
@@ -33,7 +33,7 @@ class Preference(Base):
 
 
 class Credential(Base):
-    """A key of a client, for the door."""
+    """A key of a client, for the API."""
 
     __tablename__ = "credential"
     prefix: Mapped[str] = mapped_column(primary_key=True)
@@ -43,7 +43,7 @@ class Credential(Base):
 
 
 class Message(Base):
-    """What was sent. `settled_count` says how often its status was concluded: once, if all is well."""
+    """What was sent. `settled_count` counts how often its status was settled: once, if all is well."""
 
     __tablename__ = "message"
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -74,7 +74,7 @@ class Recipient(Base):
 
 
 class InboxLetter(Base):
-    """A message in somebody's inbox."""
+    """A message in the inbox of a recipient."""
 
     __tablename__ = "inbox_letter"
     recipient_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -82,17 +82,17 @@ class InboxLetter(Base):
     message_id: Mapped[UUID]
 
 
-def told(name: str) -> str:
-    """Read what the benchmark tells its peers, as every library's tutorial does."""
+def read_variable(name: str) -> str:
+    """Read an environment variable of the benchmark, as every library's tutorial does."""
     return os.environ[name]  # noqa: TID251 - peers have no settings of ours
 
 
 def open_engine() -> Engine:
     """Open the peer's database."""
-    return create_engine(told("DATABASE_URL").replace("postgresql://", "postgresql+psycopg://"))
+    return create_engine(read_variable("DATABASE_URL").replace("postgresql://", "postgresql+psycopg://"))
 
 
-# How those peers conclude a message that count down in the row instead of waiting for all results.
+# Settles a message in those peers that count down in its row instead of waiting for all results.
 COUNT_DOWN = text("""
     UPDATE message
     SET open_count = open_count - 1, good_count = good_count + :good,

@@ -10,9 +10,18 @@ from celery import Celery, chord
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from benchmarks.peers.records import NOW, Account, InboxLetter, Message, Preference, Recipient, open_engine, told
+from benchmarks.peers.records import (
+    NOW,
+    Account,
+    InboxLetter,
+    Message,
+    Preference,
+    Recipient,
+    open_engine,
+    read_variable,
+)
 
-app = Celery("textbook", broker=told("CELERY_URL"), backend=told("CELERY_URL"))
+app = Celery("textbook", broker=read_variable("CELERY_URL"), backend=read_variable("CELERY_URL"))
 app.conf.update(task_acks_late=True, result_expires=600)
 sessions = sessionmaker(open_engine())
 
@@ -27,7 +36,7 @@ def send_message(message_id: str) -> None:
 
 @app.task
 def deliver(recipient_id: int) -> bool:
-    """Read one recipient's preference and write what came of it. Answers whether it was reached."""
+    """Read one recipient's preference and write the outcome. Return whether the recipient was reached."""
     with sessions() as db:
         recipient = db.get_one(Recipient, recipient_id)
         preference = db.get_one(Preference, recipient.account_id)
@@ -48,8 +57,8 @@ def deliver(recipient_id: int) -> bool:
 
 
 @app.task(ignore_result=True)
-def combine(results: list[bool] | bool, message_id: str) -> None:  # noqa: FBT001 - Celery hands it on so
-    """Conclude a message's status. A chord of one task hands its result on bare."""
+def combine(results: list[bool] | bool, message_id: str) -> None:  # noqa: FBT001 - Celery passes it so
+    """Set a message's final status. A chord of one task passes its result without a list."""
     with sessions() as db:
         message = db.get_one(Message, message_id)
         message.status = "sent" if results is True or (results and any(results)) else "rejected"
@@ -64,5 +73,5 @@ def _mail(db: Session, recipient: Recipient) -> None:
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = "postroom@example.com", account.email, message.subject
     mail.set_content(message.body)
-    with smtplib.SMTP("127.0.0.1", int(told("SMTP_PORT"))) as smtp:
+    with smtplib.SMTP("127.0.0.1", int(read_variable("SMTP_PORT"))) as smtp:
         smtp.send_message(mail)

@@ -3,9 +3,9 @@
 from celery import Celery
 from sqlalchemy import text
 
-from benchmarks.peers.records import COUNT_DOWN, open_engine, told
+from benchmarks.peers.records import COUNT_DOWN, open_engine, read_variable
 
-app = Celery("tuned", broker=told("CELERY_URL"))
+app = Celery("tuned", broker=read_variable("CELERY_URL"))
 app.conf.update(task_ignore_result=True, worker_prefetch_multiplier=32, worker_send_task_events=False)
 engine = open_engine()
 
@@ -34,7 +34,7 @@ def send_message(message_id: str) -> None:
 
 @app.task
 def deliver(recipient_id: int) -> None:
-    """Read one recipient's preference, write what came of it, and count down."""
+    """Read one recipient's preference, write the outcome, and count down."""
     with engine.begin() as db:
         row = db.execute(_READ, {"id": recipient_id}).one()
         values = {"id": recipient_id, "account_id": row.account_id, "message_id": row.message_id}

@@ -9,9 +9,9 @@ from dramatiq.rate_limits.backends import RedisBackend
 from sqlalchemy import select
 from sqlalchemy.orm import sessionmaker
 
-from benchmarks.peers.records import NOW, InboxLetter, Message, Preference, Recipient, open_engine, told
+from benchmarks.peers.records import NOW, InboxLetter, Message, Preference, Recipient, open_engine, read_variable
 
-_client = redis.Redis.from_url(told("REDIS_URL"))
+_client = redis.Redis.from_url(read_variable("REDIS_URL"))
 broker = RedisBroker(client=_client)
 broker.add_middleware(GroupCallbacks(RedisBackend(client=_client)))
 dramatiq.set_broker(broker)
@@ -30,7 +30,7 @@ def send_message(message_id: str) -> None:
 
 @dramatiq.actor
 def deliver(recipient_id: int) -> None:
-    """Read one recipient's preference and write what came of it."""
+    """Read one recipient's preference and write the outcome."""
     with sessions() as db:
         recipient = db.get_one(Recipient, recipient_id)
         preference = db.get_one(Preference, recipient.account_id)
@@ -47,7 +47,7 @@ def deliver(recipient_id: int) -> None:
 
 @dramatiq.actor
 def combine(message_id: str) -> None:
-    """Conclude a message's status from its recipients."""
+    """Set a message's final status from its recipients."""
     with sessions() as db:
         states = db.scalars(select(Recipient.state).where(Recipient.message_id == message_id)).all()
         message = db.get_one(Message, message_id)

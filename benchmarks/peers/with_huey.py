@@ -4,9 +4,9 @@ from huey import RedisHuey
 from sqlalchemy import select
 from sqlalchemy.orm import sessionmaker
 
-from benchmarks.peers.records import COUNT_DOWN, InboxLetter, Preference, Recipient, open_engine, told
+from benchmarks.peers.records import COUNT_DOWN, InboxLetter, Preference, Recipient, open_engine, read_variable
 
-huey = RedisHuey("bench", url=told("REDIS_URL"), results=False)
+huey = RedisHuey("bench", url=read_variable("REDIS_URL"), results=False)
 sessions = sessionmaker(open_engine())
 
 
@@ -21,7 +21,7 @@ def send_message(message_id: str) -> None:
 
 @huey.task()
 def deliver(recipient_id: int) -> None:
-    """Read one recipient's preference, write what came of it, and count down."""
+    """Read one recipient's preference, write the outcome, and count down."""
     with sessions() as db:
         recipient = db.get_one(Recipient, recipient_id)
         preference = db.get_one(Preference, recipient.account_id)

@@ -1,4 +1,4 @@
-"""An office to work in: a real database, noted bells and a mail relay that only listens."""
+"""Fixtures of the step tests: a real database, and a doorbell and a mail relay that only record."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ HELD_PHRASE = "wire the money"
 
 @pytest.fixture(autouse=True)
 def logs_of_this_test() -> Iterator[None]:
-    """Undo what a command set up for its logs: they would go to a stream that is closed after the test."""
+    """Reset the logging that a command configured: its stream is closed after the test."""
     yield
     structlog.reset_defaults()
     root = logging.getLogger()
@@ -40,55 +40,55 @@ def logs_of_this_test() -> Iterator[None]:
 
 @pytest.fixture
 def settings(base_settings: Settings) -> Settings:
-    """Give settings under which one phrase sends a message to staff."""
+    """Return settings under which one phrase holds a message for review."""
     return base_settings.model_copy(update={"hold_phrases": HELD_PHRASE})
 
 
 @pytest.fixture
 def fixtures(database: Database) -> Fixtures:
-    """Give the records, empty but for one client."""
+    """Return fixtures of a database that is empty but for one client."""
     return Fixtures(database)
 
 
 @pytest.fixture
 def bells() -> RecordingDoorbell:
-    """Give a doorbell that only notes who rang."""
+    """Return a doorbell that only records its bells."""
     return RecordingDoorbell()
 
 
 @pytest.fixture
 def relay() -> RecordingSender:
-    """Give a mail relay that takes everything."""
+    """Return a sender that sends everything."""
     return RecordingSender()
 
 
 @pytest.fixture
 def context(settings: Settings, database: Database, bells: RecordingDoorbell, relay: RecordingSender) -> StepContext:
-    """Give an office without chance: every wait is the full wait."""
+    """Return a context without random delays: every wait is the full wait."""
     return StepContext(settings, database, bells, {Channel.EMAIL: relay}, jitter=lambda: 0.0)
 
 
 @pytest.fixture
 def driver(context: StepContext, bells: RecordingDoorbell) -> StepDriver:
-    """Give what takes bells to their steps."""
+    """Return a driver that runs the steps of recorded bells."""
     return StepDriver(context, bells)
 
 
 @pytest.fixture
 def token(fixtures: Fixtures, settings: Settings) -> str:
-    """Give an access token of the client of this test, as for direct sends."""
+    """Return an access token of the client of this test, as for direct sends."""
     return credential(fixtures, settings.pepper)
 
 
 @pytest.fixture
 def key(fixtures: Fixtures, settings: Settings) -> Headers:
-    """Give the credential of a client that may do everything."""
+    """Return the headers of a client with every scope."""
     return key_of(fixtures, settings, fixtures.client_id)
 
 
 @pytest.fixture
 def working(context: StepContext) -> Iterator[None]:
-    """Start a worker that takes up everything at once."""
+    """Run a sweep that takes up everything at once."""
     brisk = context.settings.model_copy(update={"sweep_tick_s": 0.02, "bell_grace_s": 0.001})
     sweep = Sweep(replace(context, settings=brisk), tuple(SWEEP_QUERIES), lambda work: work() or (lambda: None))  # type: ignore[func-returns-value] # it runs first
     sweep.start()
@@ -98,14 +98,14 @@ def working(context: StepContext) -> Iterator[None]:
 
 @pytest.fixture
 def overdue(base_settings: Settings) -> Iterator[httpx2.Client]:
-    """Open a door whose messages the sweep takes up at once, so that no broker is needed."""
+    """Yield a client of an API whose messages the sweep takes up at once, so that no broker is needed."""
     with open_door(base_settings.model_copy(update={"bell_grace_s": 0.001, "hold_phrases": HELD_PHRASE})) as client:
         yield client
 
 
 @pytest.fixture
 def queued(fixtures: Fixtures, context: StepContext) -> UUID:
-    """Take in a message to one account, queued for e-mail."""
+    """Store a message to one account, queued for e-mail."""
     message_id = fixtures.message(fixtures.account(Channel.EMAIL), type=MessageType.JOB)
     decide(context, [message_id])
     return message_id
@@ -113,14 +113,14 @@ def queued(fixtures: Fixtures, context: StepContext) -> UUID:
 
 @pytest.fixture(scope="module")
 def open_client(base_settings: Settings) -> Iterator[httpx2.Client]:
-    """Give a door that is open for all tests of this file."""
+    """Yield a client of an API that serves all tests of a module."""
     with open_door(base_settings) as client:
         yield client
 
 
 @pytest.fixture
 def http(open_client: httpx2.Client, fixtures: Fixtures, broker: Redis) -> httpx2.Client:
-    """Give a client at the door of an empty Postroom."""
+    """Return a client of the API of an empty Postroom."""
     del fixtures, broker
     return open_client
 
@@ -129,11 +129,11 @@ def http(open_client: httpx2.Client, fixtures: Fixtures, broker: Redis) -> httpx
 def command(
     fixtures: Fixtures, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Any]]:
-    """Give what runs a command of ours (a typer application, and words) in a folder without settings of its own."""
+    """Yield a function that runs a command (a typer application and arguments) in a folder without settings."""
     del fixtures
     monkeypatch.chdir(tmp_path)
-    told = {"DATABASE_URL": settings.database_url, "POSTROOM_PEPPER": settings.pepper}
-    environment = {**{name: secret.get_secret_value() for name, secret in told.items()}, "COLUMNS": "200"}
+    secrets = {"DATABASE_URL": settings.database_url, "POSTROOM_PEPPER": settings.pepper}
+    environment = {**{name: secret.get_secret_value() for name, secret in secrets.items()}, "COLUMNS": "200"}
     settings_from_environment.cache_clear()
     yield lambda application, *words: CliRunner().invoke(application, [str(word) for word in words], env=environment)
     settings_from_environment.cache_clear()

@@ -1,1 +1,1 @@
-"""What do tests stand on? Builders, fakes, real servers, and clients that treat us as others do."""
+"""What tests, trials and benchmarks share: builders, fakes, real servers, processes, and clients of the API."""

@@ -1,16 +1,13 @@
-"""Sending to a door, as a client with an API key does."""
+"""Requests to the API, as a client with an API key sends them."""
 
 from uuid import UUID
 
 import httpx2
 
-from delivery.credentials import generate_credential
-from delivery.records.database import transaction
-from delivery.records.identities import clients
 from delivery.settings import Settings
-from delivery.vocabulary import CredentialKind
 from tests.support import build
 from tests.support.fixtures import Fixtures
+from tests.support.seed import add_credential
 
 Headers = dict[str, str]
 
@@ -18,20 +15,18 @@ Headers = dict[str, str]
 def post(
     http: httpx2.Client, key: Headers, *account_ids: UUID, prefix: str = "", prefer: str = "", **chosen: object
 ) -> httpx2.Response:
-    """Send a message to these accounts; the rest of it is dull unless chosen."""
+    """Send a message to these accounts; the other fields have defaults."""
     fields = build.fields(recipient_uuids=[str(each) for each in account_ids], **chosen)
     return http.post(f"{prefix}/messages", json=fields, headers={**key, **({"Prefer": prefer} if prefer else {})})
 
 
 def status_of(answer: httpx2.Response) -> tuple[str, str]:
-    """Read status and reason of an answer."""
+    """Return the status and its reason from a response."""
     meta = answer.json()["meta"]
     return meta["status"], meta["status_reason"]
 
 
 def key_of(fixtures: Fixtures, settings: Settings, client_id: UUID) -> Headers:
-    """Make a client an API key."""
-    minted = generate_credential(CredentialKind.API_KEY, settings.pepper)
-    with transaction(fixtures.database) as db:
-        clients.add_credentials(db, client_id, [minted])
-    return {"X-Proz-API-Key": minted.text.get_secret_value()}
+    """Store an API key of a client, and return the header that carries it."""
+    credential = add_credential(fixtures.database, client_id, settings.pepper)
+    return {"X-Proz-API-Key": credential.text.get_secret_value()}

@@ -1,4 +1,4 @@
-"""The front door, served on a port of its own in this process."""
+"""The API, served on a port of its own in this process."""
 
 import threading
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ from tests.support.waiting import wait_until
 
 @contextmanager
 def open_door(settings: Settings) -> Iterator[httpx2.Client]:
-    """Serve until the block ends, and give a client that keeps its connections."""
+    """Serve the API until the block ends, and yield a client that keeps its connections."""
     config = serving(make_http_app(settings), host="127.0.0.1", port=0, proxies="", stop_timeout_s=12)
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="door")
+    thread = threading.Thread(target=server.run, name="API")
     thread.start()
     try:
         wait_until(lambda: server.started or not thread.is_alive())

@@ -1,4 +1,4 @@
-"""Attempts at recipients, step by step: claimed, and their outcomes recorded."""
+"""Attempts at recipients, step by step: claim them, and record their outcomes."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -27,6 +27,6 @@ def claim(
 
 
 def record(fixtures: Fixtures, attempt: Attempt, outcome: Outcome) -> set[int]:
-    """Record an outcome, without chance."""
+    """Record an outcome, without random delay."""
     with transaction(fixtures.database) as db:
         return transitions.apply_transitions(db, [next_transition(attempt, outcome, 0.0)])

@@ -1,4 +1,4 @@
-"""Builders that fill in the dull parts: a test names only what it is about."""
+"""Builders with defaults: a test names only the values that it is about."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -28,27 +28,27 @@ _numbers = count(1)
 
 
 def account_id(number: int | None = None) -> UUID:
-    """Give the account id with this number, or one that no other call has given."""
+    """Return the account id with this number, or one that no other call has returned."""
     return UUID(int=0x31C8D3E7_0000_4000_8000_000000000000 + (next(_numbers) + 1_000_000 if number is None else number))
 
 
 def settings(**chosen: Any) -> Settings:
-    """Make settings of defaults and of what is chosen here."""
+    """Make settings of defaults and the values chosen here."""
     return Settings(**{"pepper": PEPPER, "mail_domain": "postroom.example", **chosen})
 
 
 def standing(state: State, reason: Reason | None = None, *, account: UUID | None = None) -> RecipientStatus:
-    """Make the standing of one recipient."""
+    """Make the status of one recipient."""
     return RecipientStatus(account or account_id(), state, reason)
 
 
 def standings(*states: State) -> list[RecipientStatus]:
-    """Make standings of these states, without reasons, of accounts 0, 1, 2, ..."""
+    """Make the statuses of recipients in these states, without reasons, of accounts 0, 1, 2, ..."""
     return [RecipientStatus(account_id(number), state) for number, state in enumerate(states)]
 
 
 def pending(state: State = State.ACCEPTED, **chosen: Any) -> PendingRecipient:
-    """Make a recipient before it is placed."""
+    """Make a recipient before it is decided."""
     facts: dict[str, Any] = {
         "recipient_id": next(_numbers),
         "message_id": MESSAGE_ID,
@@ -77,13 +77,13 @@ def fields(**chosen: object) -> dict[str, object]:
 
 
 def draft(recipient_ids: Sequence[UUID] = (), **chosen: object) -> Draft:
-    """Make a draft for these recipients, or for one that nobody else has."""
+    """Make a draft for these recipients, or for one that no other draft has."""
     recipients = [str(each) for each in recipient_ids or [account_id()]]
     return read_draft(fields(recipient_uuids=recipients, **chosen))
 
 
 def incoming(number: int, recipient_ids: Sequence[UUID] = ()) -> IncomingMessage:
-    """Make an arrival whose message id ends in this number."""
+    """Make an incoming message whose id ends in this number."""
     return IncomingMessage(UUID(int=MESSAGE_ID.int + number), CLIENT_ID, draft(recipient_ids))
 
 

@@ -10,9 +10,7 @@ from uuid import UUID, uuid4
 
 from pydantic import SecretStr
 
-from delivery.credentials import generate_credential
 from delivery.records.database import transaction
-from delivery.records.identities import clients
 from delivery.records.pipeline import refused_sends
 from delivery.records.pipeline.refused_sends import RefusedView
 from delivery.vocabulary import CredentialKind, Scope
@@ -20,6 +18,7 @@ from tasks.broker.direct_queue import DirectSendQueue
 from tasks.context import StepContext
 from tests.support import build
 from tests.support.fixtures import Fixtures
+from tests.support.seed import add_credential
 from worker.runtime.direct_reader import DirectSendReader
 
 AN_HOUR = timedelta(hours=1)
@@ -34,11 +33,10 @@ def credential(
     scopes: Sequence[Scope] = (Scope.MESSAGE_SEND,),
     lifetime: timedelta = AN_HOUR,
 ) -> str:
-    """Give a client something to show: an access token, unless another kind is asked for."""
-    minted = generate_credential(kind, pepper)
-    with transaction(fixtures.database) as db:
-        clients.add_credentials(db, client_id or fixtures.client_id, [minted], scopes=scopes, lifetime=lifetime)
-    return minted.text.get_secret_value()
+    """Store a credential of a client, an access token by default, and return the text that the client sends."""
+    client_id = client_id or fixtures.client_id
+    fresh = add_credential(fixtures.database, client_id, pepper, kind, scopes=scopes, lifetime=lifetime)
+    return fresh.text.get_secret_value()
 
 
 def fields(*account_ids: UUID, **chosen: Any) -> dict[str, Any]:
@@ -53,20 +51,20 @@ def envelope(keywords: object, /, *, positional: object = None, **outside: Any) 
 
 
 def sealed(content: bytes, /, **outside: Any) -> bytes:
-    """Put a body, whatever it is, into an envelope; what is given here replaces what an honest one has."""
-    honest = {
+    """Put any body into an envelope, in which `outside` replaces the values of a valid one."""
+    valid = {
         "body": b64encode(content).decode(),
         "content-type": "application/json",
         "content-encoding": "utf-8",
         "headers": {"lang": "py", "task": "messages.accept", "id": str(uuid4()), "argsrepr": "()"},
         "properties": {"body_encoding": "base64", "delivery_tag": str(uuid4()), "delivery_info": {}, "priority": 0},
     }
-    return json.dumps({**honest, **outside}).encode()
+    return json.dumps({**valid, **outside}).encode()
 
 
 @contextmanager
 def reading(context: StepContext, queue: DirectSendQueue | None = None) -> Iterator[None]:
-    """Have a reader empty the letterbox meanwhile."""
+    """Run a reader of direct sends until the block ends."""
     reader = DirectSendReader(context, queue or DirectSendQueue(context.settings))
     reader.start()
     yield
@@ -74,11 +72,11 @@ def reading(context: StepContext, queue: DirectSendQueue | None = None) -> Itera
 
 
 def refusals(fixtures: Fixtures) -> list[RefusedView]:
-    """List what was refused, newest first."""
+    """Return the refused sends, newest first."""
     with transaction(fixtures.database) as db:
         return refused_sends.latest(db, 1000)
 
 
 def codes(fixtures: Fixtures) -> list[list[str]]:
-    """List the codes of each refusal, oldest first."""
+    """Return the codes of each refused send, oldest first."""
     return [[fault["code"] for fault in each.faults] for each in reversed(refusals(fixtures))]

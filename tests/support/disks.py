@@ -1,4 +1,4 @@
-"""Small disks of their own, to be filled."""
+"""Small disks that a test mounts and fills."""
 
 import errno
 import subprocess
@@ -19,7 +19,7 @@ class Disk:
     path: Path
 
     def fill(self) -> None:
-        """Leave no room on it."""
+        """Fill the disk."""
         with (self.path / "filler").open("ab", buffering=0) as filler:
             try:
                 while True:
@@ -35,7 +35,7 @@ class Disk:
 
 @contextmanager
 def small_disk(path: Path, size_mb: int) -> Iterator[Disk]:
-    """Mount a disk for a while. Who may not mount skips, in CI too: few build machines have the right."""
+    """Mount a disk for a while; without the right to mount the test is skipped, in CI too: few build machines may."""
     path.mkdir()
     options = f"size={size_mb}m,mode=0777"
     command = ["mount", "-t", "tmpfs", "-o", options, "postroom-test", str(path)]

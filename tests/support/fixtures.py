@@ -1,4 +1,4 @@
-"""The database as a test sets it up and looks at it: accounts, messages, and time that passes when it is told to."""
+"""The database of a test: it stores accounts and messages, reads them back, and moves what is due nearer."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,6 @@ from uuid_utils.compat import uuid7
 
 from delivery.intake.messages import Draft
 from delivery.records.database import Database, transaction
-from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
 from delivery.records.pipeline import accept, vetting_cases
 from delivery.records.pipeline.accept import Acceptance, IncomingMessage, Stored
@@ -19,6 +18,7 @@ from delivery.records.pipeline.vetting_cases import CaseView
 from delivery.records.views import inbox, messages
 from delivery.records.views.messages import MessageView
 from delivery.vocabulary import Channel, MessageType, Reason, Scope, State, Status
+from tests.support.seed import add_accounts, add_client
 
 GRACE = timedelta(seconds=5)
 _EVERY_INSTANT = text("""
@@ -28,90 +28,88 @@ _EVERY_INSTANT = text("""
 
 
 class Fixtures:
-    """The records of one test. Accounts are reached in their inbox unless it says otherwise."""
+    """The records of one test. Accounts are reached in their inbox by default."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.client_id = self.client()
 
     def client(self, *, scopes: Sequence[Scope] = tuple(Scope)) -> UUID:
-        """Enroll a program that sends messages."""
-        client_id = uuid7()
-        with transaction(self.database) as db:
-            clients.put(db, client_id, "a client", scopes=scopes)
+        """Store a client."""
+        client_id: UUID = uuid7()
+        add_client(self.database, client_id, scopes=scopes)
         return client_id
 
     def account(self, channel: Channel = Channel.INBOX, **facts: Any) -> UUID:
-        """Enroll somebody who can receive messages."""
+        """Store an account."""
         account_id: UUID = uuid7()
         facts = {"name": "Ada", "email": f"{account_id.hex}@example.com", "channel": channel, **facts}
         self.put(AccountFacts(account_id, **facts))
         return account_id
 
     def accounts(self, number: int, channel: Channel = Channel.INBOX) -> list[UUID]:
-        """Enroll several."""
+        """Store several accounts."""
         facts = [AccountFacts(uuid7(), f"Nr {i}", f"nr{i}@example.com", channel=channel) for i in range(number)]
         self.put(*facts)
         return [each.account_id for each in facts]
 
     def put(self, *facts: AccountFacts) -> None:
         """Create or replace accounts."""
-        with transaction(self.database) as db:
-            accounts.put(db, facts)
+        add_accounts(self.database, facts)
 
     def change(self, account_id: UUID, **facts: Any) -> None:
-        """Let an account holder, or the platform, think otherwise."""
+        """Replace the facts of an account that is reached by e-mail."""
         known = AccountFacts(account_id, "Ada", f"{account_id.hex}@example.com", channel=Channel.EMAIL)
         self.put(replace(known, **facts))
 
     def incoming(self, *account_ids: UUID, message_id: UUID | None = None, **fields: Any) -> IncomingMessage:
-        """Draft a message to these accounts."""
+        """Build a message to these accounts, without storing it."""
         plain = {"sender_name": "Grace", "sender_email": None, "subject": "Hello", "body": "How are you?"}
         draft = Draft(account_ids, **{**plain, "type": MessageType.OTHER, **fields})
         return IncomingMessage(message_id or uuid7(), self.client_id, draft)
 
-    def accept(self, *arrivals: IncomingMessage) -> dict[UUID, Acceptance]:
-        """Take these in, in one transaction; answer what became of each."""
+    def accept(self, *incoming: IncomingMessage) -> dict[UUID, Acceptance]:
+        """Store messages in one transaction; return what became of each."""
         with transaction(self.database) as db:
-            return accept.accept(db, arrivals, grace=GRACE)
+            return accept.accept(db, incoming, grace=GRACE)
 
     def message(self, *account_ids: UUID, **fields: Any) -> UUID:
-        """Take in one message to these accounts."""
+        """Store one message to these accounts."""
         incoming = self.incoming(*account_ids, **fields)
         assert {incoming.message_id: Stored()} == self.accept(incoming)
         return incoming.message_id
 
     def view(self, message_id: UUID) -> MessageView:
-        """Read a message that is there."""
+        """Read a message. It must exist."""
         with transaction(self.database) as db:
             view = messages.message(db, message_id)
         assert view is not None
         return view
 
     def states(self, message_id: UUID) -> list[State]:
-        """Say where the recipients of a message stand, in their order."""
+        """Return the states of the recipients of a message, in their order."""
         return [each.state for each in self.view(message_id).recipients]
 
     def reasons(self, message_id: UUID) -> list[Reason | None]:
-        """Say why the recipients of a message are where they stand, in their order."""
+        """Return the reasons of these states, in the same order."""
         return [each.reason for each in self.view(message_id).recipients]
 
     def recipient_ids(self, message_id: UUID) -> list[int]:
-        """Give the ids of the recipients of a message, in their order."""
+        """Return the ids of the recipients of a message, in their order."""
         return [each.recipient_id for each in self.view(message_id).recipients]
 
     def recipient(self, message_id: UUID) -> messages.RecipientView:
-        """Give the one recipient of a message."""
+        """Return the only recipient of a message."""
         (only,) = self.view(message_id).recipients
         return only
 
     def counters(self, message_id: UUID) -> tuple[int, int, Status]:
-        """Give the open count, the good count and the status that are kept with a message."""
+        """Return the open count, the good count and the status that are stored with a message."""
         (row,) = self.ask("SELECT open_count, good_count, status FROM message WHERE id = :id", id=message_id)
         return row.open_count, row.good_count, Status(row.status)
 
     def case(self, message_id: UUID) -> CaseView:
-        """Give the vetting case of a message."""
+        """Return the vetting case of a message."""
         vetting_id = self.view(message_id).vetting_id
         assert vetting_id is not None
         with transaction(self.database) as db:
@@ -129,12 +127,12 @@ class Fixtures:
         return int(self.ask(f"SELECT count(*) FROM {table}")[0][0])
 
     def ask(self, statement: str, **values: Any) -> list[Any]:
-        """Ask anything else."""
+        """Run any statement and return its rows."""
         with transaction(self.database) as db:
             result = db.execute(text(statement), values)
             return list(result) if result.returns_rows else []
 
     def let_pass(self, passed: timedelta) -> None:
-        """Let everything that waits for an instant come nearer to it."""
+        """Move everything that is due later so much nearer."""
         with transaction(self.database) as db:
             db.execute(_EVERY_INSTANT, {"passed": passed})

@@ -1,4 +1,4 @@
-"""A foreign issuer as tests need it: keys, tokens, and a line that answers what it is told to."""
+"""A foreign issuer as tests need it: keys, tokens, and a client with one response."""
 
 import base64
 import json
@@ -29,12 +29,12 @@ def settings(**chosen: Any) -> Settings:
 
 
 def asking_settings(**chosen: Any) -> Settings:
-    """Make settings under which the issuer is asked."""
+    """Make settings under which every token is sent to the issuer for introspection."""
     return settings(issuer_jwks_url="", issuer_introspection_url=f"{ISSUER}/introspect", **chosen)
 
 
 def claims(**chosen: Any) -> dict[str, Any]:
-    """Make the claims of a good access token; None takes one away."""
+    """Make the claims of a valid access token; None removes one."""
     facts = {
         "iss": ISSUER,
         "aud": AUDIENCE,
@@ -49,7 +49,7 @@ def claims(**chosen: Any) -> dict[str, Any]:
 
 
 def token(key: RSAKey | ECKey = KEY, *, header: Mapping[str, Any] | None = None, **chosen: Any) -> str:
-    """Sign a token, good but for what is chosen here."""
+    """Sign a token, valid but for what is chosen here."""
     head = {"alg": "RS256", "typ": "at+jwt", "kid": key.kid, **(header or {})}
     head = {name: value for name, value in head.items() if value is not None}
     return jwt.encode(head, claims(**chosen), key, algorithms=[head["alg"]], default_type=None)
@@ -61,40 +61,40 @@ def part(content: Mapping[str, Any]) -> str:
 
 
 def published(*keys: RSAKey | ECKey) -> dict[str, Any]:
-    """Publish the public halves of these keys."""
+    """Return the key set that publishes the public parts of these keys."""
     return {"keys": [key.as_dict(private=False) for key in keys]}
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self, now: float = NOW) -> None:
         self.now = now
 
     def __call__(self) -> float:
-        """Give the time."""
+        """Return the time."""
         return self.now
 
 
 class FakeIssuerClient:
-    """A line to an issuer that gives one answer to everything and notes what it was asked; None: it is dead."""
+    """A client of an issuer with one response to every request, or None: the issuer cannot be reached."""
 
     def __init__(self, answer: Mapping[str, Any] | None) -> None:
         self.answer = answer
         self.asked: list[Mapping[str, str] | None] = []
 
     async def get(self, url: str) -> Mapping[str, Any]:
-        """Answer."""
+        """Return the response."""
         del url
         return self._answer(None)
 
     async def post(self, url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
-        """Answer."""
+        """Record the form and return the response."""
         del url
         return self._answer(form)
 
     async def close(self) -> None:
-        """Hang up."""
+        """Do nothing."""
 
     def _answer(self, form: Mapping[str, str] | None) -> Mapping[str, Any]:
         self.asked.append(form)

@@ -1,4 +1,4 @@
-"""An event loop whose clock leaps: what waits for a time has it at once, and nothing in these tests really waits."""
+"""An event loop whose clock leaps over every wait, so that a test never really waits."""
 
 import asyncio
 import selectors
@@ -14,8 +14,8 @@ class _LeapingSelector(selectors.DefaultSelector):
     ahead_s = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Look at what is ready, without waiting."""
-        assert timeout is not None, "Nothing is ready and nothing is timed: the test would wait for ever."
+        """Return what is ready, without waiting."""
+        assert timeout is not None, "Nothing is ready and nothing is timed: the test would wait forever."
         self.ahead_s += max(timeout, 0)
         return super().select(0)
 
@@ -28,7 +28,7 @@ class LeapingLoop(asyncio.SelectorEventLoop):
         super().__init__(self._leaping)
 
     def time(self) -> float:
-        """Say what time it is: the sum of all leaps."""
+        """Return the time: the sum of all leaps."""
         return self._leaping.ahead_s
 
 
@@ -39,5 +39,5 @@ def run(test: Coroutine[Any, Any, Result]) -> Result:
 
 
 def now() -> float:
-    """Say how many seconds this test has leapt over."""
+    """Return how many seconds this test has leapt over."""
     return asyncio.get_running_loop().time()

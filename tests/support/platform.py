@@ -1,10 +1,8 @@
 """A `postroom up` in a folder of its own, and what a user does with it."""
 
 import json
-import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,17 +14,18 @@ from typing import Any
 import httpx2
 import psutil
 
+from tests.support import ports, processes
+from tests.support.processes import START_S, STOP_S, Process, launch, run_to_end
 from tests.support.waiting import wait_until
 from worker.embedded.leftovers import leftovers
 
-ROOT = Path(__file__).resolve().parents[2]
-_START_TIMEOUT_S = 60
-_STOP_TIMEOUT_S = 20
+ROOT = processes.ROOT
+free_port = ports.free_port
 
 
 @contextmanager
 def short_folder() -> Iterator[Path]:
-    """Make a folder for a while. pytest's own have paths too long for a socket, and too private for PostgreSQL."""
+    """Make a folder for a while. pytest's own have paths too long for a socket, and PostgreSQL's user may not enter."""
     path = Path(tempfile.mkdtemp(prefix="postroom-up-"))
     try:
         yield path
@@ -34,26 +33,17 @@ def short_folder() -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def free_port() -> int:
-    """Find a port that nobody uses right now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def postroom(
     *arguments: str, cwd: Path, timeout_s: float = 30, more: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of ours to its end, with `more` in its environment."""
+    """Run a `postroom` command to its end, with `more` in its environment."""
+    environment = {"PYTHONPATH": str(ROOT), "COLUMNS": "120", **(more or {})}
     command = [sys.executable, "-m", "worker", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", **(more or {})}  # noqa: TID251 - what a child inherits
-    return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
-    )
+    return run_to_end(command, cwd=cwd, environment=environment, timeout_s=timeout_s)
 
 
-def _heed_ctrl_c() -> None:
-    """Let children hear SIGINT. A shell without job control has what it starts in the background ignore it."""
+def _stop_ignoring_ctrl_c() -> None:
+    """Let children receive SIGINT. A shell without job control makes its background processes ignore it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -64,51 +54,45 @@ class Platform:
     def __init__(self, data: Path) -> None:
         self.data = data
         self.port = free_port()
-        self.told_path = data.parent / "told.txt"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._log_path = data.parent / "platform.log"
+        self._process: Process | None = None
 
     def start(self) -> None:
         """Start it and wait until it prints its curl."""
-        _heed_ctrl_c()
-        with self.told_path.open("wb") as told:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "worker", "up", "--port", str(self.port), "--data", str(self.data)],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=told,
-                stderr=told,
-                start_new_session=True,
-            )
-        wait_until(lambda: "curl" in self.told or not self.is_running, within_s=_START_TIMEOUT_S)
+        _stop_ignoring_ctrl_c()
+        self._log_path.unlink(missing_ok=True)
+        command = ("-m", "worker", "up", "--port", str(self.port), "--data", str(self.data))
+        self._process = launch((sys.executable, *command), log=self._log_path)
+        wait_until(lambda: "curl" in self.told or not self.is_running, within_s=START_S)
         assert self.is_running, self.told
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to stop, wait for the end, and give its exit code."""
+        """Signal the supervisor alone, wait for its end, and return its exit code."""
         if self._process is None:
             return 0
         self._process.send_signal(how)
-        code = self._process.wait(_STOP_TIMEOUT_S)
+        code = self._process.wait(STOP_S)
         self._process = None
         return code
 
     @property
     def is_running(self) -> bool:
-        """Say whether the supervisor lives."""
+        """Whether the supervisor runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def told(self) -> str:
         """All that it printed."""
-        return self.told_path.read_text(encoding="utf-8")
+        return self._log_path.read_text(encoding="utf-8")
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What `demo.json` says."""
+        """The content of `demo.json`."""
         facts: dict[str, Any] = json.loads((self.data / "demo.json").read_text(encoding="utf-8"))
         return facts
 
     def account(self, email_begins: str) -> str:
-        """Give the id of the demo account with this beginning of an address."""
+        """Return the id of the demo account whose address begins so."""
         uuid: str = next(each["uuid"] for each in self.facts["accounts"] if each["email"].startswith(email_begins))
         return uuid
 

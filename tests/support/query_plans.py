@@ -1,4 +1,4 @@
-"""Plans of statements: what PostgreSQL would do for them, and whether it finds its rows by index."""
+"""Query plans: what PostgreSQL would do for a statement, and whether it finds its rows by index."""
 
 import json
 import re
@@ -11,19 +11,19 @@ from delivery.records.database import Database
 from tests.support.statements import Statement
 
 TABLES = {"recipient", "message", "account", "preference", "inbox_letter", "vetting_case"}
-"""Those that grow."""
+"""The tables that grow."""
 
-# Our connections are told to avoid reading whole tables. The statements must be such that nobody need tell them.
+# Our connections turn sequential scans off. The statements must do without that.
 _FREE = text("SET LOCAL enable_seqscan = on")
 
 
 def scans_of(plan: Any, tables: set[str]) -> list[Any]:
-    """Give the parts of a plan that touch one of these tables."""
+    """Return the parts of a plan that touch one of these tables."""
     return [node for node in nodes(plan) if node.get("Relation Name") in tables]
 
 
 def without_key(scans: list[Any]) -> list[str]:
-    """Describe those of these parts that do not find their rows by key."""
+    """Return these parts as JSON, unless they find their rows by key."""
     return [json.dumps(node, indent=1) for node in scans if not _is_by_key(node)]
 
 
@@ -32,7 +32,7 @@ def _is_by_key(node: Any) -> bool:
 
 
 def assert_by_index(database: Database, statements: list[Statement]) -> None:
-    """Hold that none of these statements reads a whole table, with its values known or unknown."""
+    """Check that none of these statements reads a whole table, with its values known or unknown."""
     assert statements
     for each in statements:
         for plan in (_plan_with_values(database, each), plan_without_values(database, each)):
@@ -41,10 +41,10 @@ def assert_by_index(database: Database, statements: list[Statement]) -> None:
 
 
 def assert_by_key(database: Database, statements: list[Statement]) -> None:
-    """Hold that these statements look at no row but those that they are asked for, with values known or unknown.
+    """Check that these statements read only the rows that their values name, with values known or unknown.
 
-    An index of all open rows is no key: where statistics were taken in a quiet hour it looks short, and a statement
-    that walks along it reads a whole backlog each time.
+    An index of all open rows is no key: where statistics are from a quiet hour the planner takes it for short, and a
+    statement that uses it reads a whole backlog each time.
     """
     assert statements
     for each in statements:
@@ -60,7 +60,7 @@ def _plan_with_values(database: Database, statement: Statement) -> Any:
 
 
 def plan_without_values(database: Database, statement: Statement, *, as_connected: bool = False) -> Any:
-    """Ask for the plan that PostgreSQL makes once for all values; freely, or `as_connected`."""
+    """Return the plan that PostgreSQL makes once for all values: with sequential scans, or `as_connected` without."""
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement.sql)))
     sql = re.sub(r"%\((\w+)\)s", lambda match: f"${names.index(match[1]) + 1}", statement.sql)
     with database.connect() as db:
@@ -71,7 +71,7 @@ def plan_without_values(database: Database, statement: Statement, *, as_connecte
 
 
 def nodes(plan: Any) -> Iterator[Any]:
-    """Give every part of a plan."""
+    """Yield every part of a plan."""
     yield plan
     for each in plan.get("Plans", []):
         yield from nodes(each)

@@ -1,4 +1,4 @@
-"""A shared budget that a test holds in its hands, and limiters that are asked often and at once."""
+"""A shared limit that a test controls, and many concurrent calls to its limiters."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ Call = Callable[[], Awaitable[None]]
 
 
 class FakeStorage:
-    """Keeps the shared budget in memory, by the leaping clock."""
+    """Keeps the shared limit in memory, by the leaping clock."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -29,15 +29,15 @@ class FakeStorage:
 
     @property
     def keys(self) -> list[str]:
-        """List what is kept."""
+        """The keys that are stored."""
         return list(self._taken)
 
     def wipe(self) -> None:
-        """Forget everything, as FLUSHALL does."""
+        """Delete everything, as FLUSHALL does."""
         self._taken.clear()
 
     async def take(self, key: str, rate_limit: RateLimit, count: int) -> bool:
-        """Take so much of a quota, or nothing."""
+        """Take so much of a limit, or nothing; return whether it was taken."""
         self.asked += 1
         await self._behave()
         counter = self._taken.setdefault(key, LocalCounter(rate_limit, now()))
@@ -47,13 +47,13 @@ class FakeStorage:
         return True
 
     async def usage(self, key: str, rate_limit: RateLimit) -> WindowUsage:
-        """Say what was taken of a quota."""
+        """Return what was taken of a limit."""
         self.asked += 1
         await self._behave()
         return self._taken.setdefault(key, LocalCounter(rate_limit, now())).usage(now())
 
     async def ping(self) -> None:
-        """Return when it can be asked."""
+        """Return when the storage is available."""
         self.pinged += 1
         await self._behave()
 
@@ -61,7 +61,7 @@ class FakeStorage:
         """Do nothing."""
 
     async def _behave(self) -> None:
-        await asyncio.sleep(0)  # Others come between, as they do while Redis is asked.
+        await asyncio.sleep(0)  # Other tasks run meanwhile, as they do during a call to Redis.
         if self.hangs:
             await asyncio.Event().wait()
         if self.breaks_with:
@@ -69,7 +69,7 @@ class FakeStorage:
 
 
 def limiter_of(storage: FakeStorage, *, capacity: int = 1000, **chosen: int) -> Limiter:
-    """Make the limiter of one process that shares this budget."""
+    """Make the limiter of one process that shares this limit."""
     return Limiter(build.settings(**chosen), RedisCounter(storage), clock=now, capacity=capacity)
 
 
@@ -82,7 +82,7 @@ async def admitted(call: Call, times: int) -> int:
 
 
 async def refusal(call: Awaitable[None]) -> ApiError:
-    """Give the refusal that this call must end in."""
+    """Return the error that this call must raise."""
     with pytest.raises(ApiError) as caught:
         await call
     return caught.value

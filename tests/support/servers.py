@@ -1,6 +1,6 @@
-"""PostgreSQL and Valkey for one test run: started once, shared by all its processes, gone when the run is gone.
+"""PostgreSQL and Valkey: run them for a block, or for one test run, shared by all its processes.
 
-A guardian process of its own holds the servers and the folder they live in. It ends when its standard input ends, and
+In a test run a separate guardian process holds the servers and their folder. It ends when its standard input ends, and
 that happens however the test run ends: by itself, by Ctrl-C, by SIGTERM or by SIGKILL.
 """
 
@@ -18,11 +18,10 @@ from pathlib import Path
 import psycopg
 import redis
 
+from delivery.records.database import answers
+from tests.support.processes import ROOT, START_S, Process, running
 from worker.embedded.servers import NotInstalled, Server, named_database, prepare_postgres, prepare_valkey
 
-_START_TIMEOUT_S = 60
-_STOP_TIMEOUT_S = 10
-_TICK_S = 0.02
 _LOCK_TIMEOUT_MS = 5000
 _TEMPLATE = "postroom_template"
 # Every pytest-xdist worker has a key space of its own.
@@ -30,30 +29,30 @@ _KEY_SPACES = 64
 
 
 class NotAvailable(Exception):  # noqa: N818 - a fact about the environment
-    """There are no servers to test on; the message says what to install."""
+    """There are no servers to test on; the message names what to install."""
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Where the servers of this run are reached."""
+    """The addresses of the servers of this run."""
 
     postgres_url: str
     valkey_url: str
 
     def database_url(self, name: str) -> str:
-        """Give the address of a database on the server."""
+        """Return the address of a database on the server."""
         return named_database(self.postgres_url, name)
 
     def broker_url(self, space: int) -> str:
-        """Give the address of a key space of the broker."""
+        """Return the address of a key space of the broker."""
         return self.valkey_url.replace("?db=0", f"?db={space % _KEY_SPACES}")
 
     def create_database(self, name: str, *, template: str | None = _TEMPLATE) -> str:
-        """Make a fresh database, with our tables in it unless `template` says otherwise, and give its address."""
+        """Make a database, by default with our tables in it, and return its address."""
         with psycopg.connect(self.postgres_url, autocommit=True) as db:
             db.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
             db.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template or "template1"}"'.encode())
-            # A test that waits for a lock of its own would wait for ever.
+            # A test that waits for a lock that it holds itself would wait forever.
             db.execute(f'ALTER DATABASE "{name}" SET lock_timeout = {_LOCK_TIMEOUT_MS}'.encode())
         return self.database_url(name)
 
@@ -67,25 +66,27 @@ class Guardian:
             [sys.executable, "-m", "tests.support.servers"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
+            cwd=ROOT,
             start_new_session=True,
         )
 
     def await_servers(self) -> Servers:
         """Wait until the servers answer. Raises `NotAvailable` where they are not installed."""
         assert self._process.stdout is not None
-        said = json.loads(self._process.stdout.readline() or '{"why": "The guardian of the servers broke; see above."}')
-        if "why" in said:
-            raise NotAvailable(said["why"])
-        return Servers(**said)
+        answer = json.loads(
+            self._process.stdout.readline() or '{"why": "The guardian of the servers crashed; see above."}'
+        )
+        if "why" in answer:
+            raise NotAvailable(answer["why"])
+        return Servers(**answer)
 
     def dismiss(self) -> None:
         """Stop the servers and wait until they are gone."""
-        self._process.communicate(timeout=_START_TIMEOUT_S)
+        self._process.communicate(timeout=START_S)
 
 
 def prepare_template(servers: Servers, migrate: Callable[[str], None]) -> None:
-    """Make the database that the databases of all test processes are copied from."""
+    """Make the database from which the databases of all test processes are copied."""
     migrate(servers.create_database(_TEMPLATE, template=None))
 
 
@@ -94,10 +95,10 @@ def main() -> None:
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(_folder())
-            said = asdict(stack.enter_context(_serve(folder)))
+            answer = asdict(stack.enter_context(_serve(folder)))
         except NotInstalled as error:
-            said = {"why": str(error)}
-        sys.stdout.write(json.dumps(said) + "\n")
+            answer = {"why": str(error)}
+        sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
         sys.stdin.read()
 
@@ -116,62 +117,27 @@ def _serve(folder: Path) -> Iterator[Servers]:
     postgres = prepare_postgres(folder / "postgres", durable=False)
     valkey = prepare_valkey(folder / "valkey")
     more = ("--appendonly", "no", "--databases", str(_KEY_SPACES))
-    with (
-        _running(postgres, (), _is_postgres_up, signal.SIGQUIT),
-        _running(valkey, more, _is_valkey_up, signal.SIGKILL),
-    ):
+    with serving(postgres, stop_signal=signal.SIGQUIT), serving(valkey, *more, stop_signal=signal.SIGKILL):
         yield Servers(postgres.url, valkey.url)
 
 
 @contextmanager
-def _running(
-    server: Server, more: tuple[str, ...], is_up: Callable[[str], bool], farewell: signal.Signals
-) -> Iterator[None]:
-    process = subprocess.Popen(
-        (*server.arguments, *more),
-        user=server.user,
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+def serving(server: Server, *more: str, stop_signal: signal.Signals) -> Iterator[Process]:
+    """Run PostgreSQL or Valkey until the block ends; the block begins once it answers."""
+    command = (*server.arguments, *more)
+    with running(command, lambda: is_up(server), cwd=Path("/"), user=server.user, stop_signal=stop_signal) as process:
+        yield process
+
+
+def is_up(server: Server) -> bool:
+    """Return whether PostgreSQL or Valkey answers."""
+    if server.url.startswith("postgresql:"):
+        return answers(server.url)
     try:
-        _await(process, lambda: is_up(server.url))
-        yield
-    finally:
-        process.send_signal(farewell)
-        process.wait(_STOP_TIMEOUT_S)
-
-
-def _await(process: subprocess.Popen[bytes], is_up: Callable[[], bool]) -> None:
-    for _ in range(int(_START_TIMEOUT_S / _TICK_S)):
-        if is_up():
-            return
-        try:
-            process.wait(_TICK_S)
-        except subprocess.TimeoutExpired:
-            continue
-        raise RuntimeError(f"{process.args!r} ended with {process.returncode} instead of serving.")
-    raise RuntimeError(f"{process.args!r} did not answer within {_START_TIMEOUT_S} s.")
-
-
-def _is_postgres_up(url: str) -> bool:
-    try:
-        psycopg.connect(url).close()
-    except psycopg.OperationalError:
+        with redis.Redis.from_url(server.url, socket_timeout=2) as client:
+            return bool(client.ping())
+    except redis.RedisError:
         return False
-    return True
-
-
-def _is_valkey_up(url: str) -> bool:
-    client = redis.Redis.from_url(url)
-    try:
-        return bool(client.ping())
-    except redis.exceptions.RedisError:
-        return False
-    finally:
-        client.close()
 
 
 if __name__ == "__main__":

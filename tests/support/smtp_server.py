@@ -1,18 +1,41 @@
-"""A real SMTP server on a port of its own that answers as a test tells it to, down to silence and broken lines."""
+"""An SMTP server for tests and trials: it replies as it is told to, down to silence, broken lines and closed sockets.
+
+The mail sink (`worker/embedded/mail_sink.py`) is a part of the product, and the sink of the benchmarks
+(`benchmarks/smtp_sink.py`) has to be lean, so that it does not limit what is measured.
+"""
 
 import socket
 import ssl
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from enum import Enum
 
 from delivery.channels.email.sender import SmtpSender
 
 _DRIP_EVERY_S = 0.02
-_PLAIN = {
+_TARPIT_S = 3.0
+
+
+class Trouble(Enum):
+    """What the server does instead of replying."""
+
+    DROP = "close the connection"
+    HANG = "send nothing and keep the connection"
+    DRIP = "begin a reply and never end it"
+    TARPIT = "send nothing for 3 s, then close the connection"
+
+
+class FinalReply(str):
+    """A reply after which the server closes the connection."""
+
+    __slots__ = ()
+
+
+Reply = str | Trouble
+REPLIES: dict[str, Reply] = {
     "CONNECT": "220 mailbox",
     "EHLO": "250-mailbox\r\n250 8BITMIME",
     "MAIL": "250 OK",
@@ -20,15 +43,8 @@ _PLAIN = {
     "DATA": "354 Go on",
     "DOT": "250 Taken",
     "RSET": "250 OK",
+    "QUIT": FinalReply("221 Bye"),
 }
-
-
-class Trouble(Enum):
-    """What a server does instead of answering."""
-
-    DROP = "close the connection"
-    HANG = "say nothing and keep the connection"
-    DRIP = "begin an answer and never end it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,63 +56,94 @@ class ReceivedMail:
     wire: bytes
 
 
-@dataclass
 class SmtpServer:
-    """What the server was told to answer, and what it was told by its clients.
+    """A server on a port of its own, from its construction until `close`; it records commands and mails.
 
-    Stages are CONNECT, EHLO, STARTTLS, MAIL, RCPT, DATA, DOT (after the mail) and RSET.
+    Stages are CONNECT, EHLO, STARTTLS, MAIL, RCPT, DATA, DOT (after the mail), RSET and QUIT.
     """
 
-    port: int
-    commands: list[str] = field(default_factory=list)
-    mails: list[ReceivedMail] = field(default_factory=list)
-    connections: int = 0
-    tls: ssl.SSLContext | None = None
-    _always: dict[str, str | Trouble] = field(default_factory=dict)
-    _next: dict[str, deque[str | Trouble]] = field(default_factory=lambda: defaultdict(deque))
-    _live: list[socket.socket] = field(default_factory=list)
-    _is_closing: threading.Event = field(default_factory=threading.Event)
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+        self.mails: list[ReceivedMail] = []
+        self.connections = 0
+        self.tls: ssl.SSLContext | None = None
+        self.is_closing = threading.Event()
+        self._always: dict[str, Reply] = {}
+        self._next: dict[str, deque[Reply]] = defaultdict(deque)
+        self._open: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._accept, name="SMTP server", daemon=True)
+        self._thread.start()
 
     @property
     def url(self) -> str:
         """The address of this server as a setting."""
         return f"smtp://127.0.0.1:{self.port}"
 
-    def always(self, stage: str, answer: str | Trouble) -> None:
-        """Answer so whenever this stage is reached."""
-        self._always[stage] = answer
+    def always(self, stage: str, reply: Reply) -> None:
+        """Reply so whenever this stage is reached."""
+        self._always[stage] = reply
 
-    def next(self, stage: str, *answers: str | Trouble) -> None:
-        """Answer so the next times, then as always."""
-        self._next[stage].extend(answers)
+    def next(self, stage: str, *replies: Reply) -> None:
+        """Reply so the next times, then as always."""
+        self._next[stage].extend(replies)
+
+    def reply_to(self, stage: str, line: str) -> Reply:
+        """Choose the reply to a stage, and record the command line that led to it ("" for CONNECT and DOT)."""
+        if line:
+            self.commands.append(line)
+        waiting = self._next[stage]
+        return waiting.popleft() if waiting else self._always.get(stage, REPLIES.get(stage, "502 Not here"))
+
+    def keep(self, mail: ReceivedMail, reply: Reply) -> None:
+        """Record a mail that this reply is about to be sent for."""
+        del reply
+        self.mails.append(mail)
 
     def hang_up(self, farewell: bytes = b"") -> None:
-        """Close every connection, perhaps with a last word that nobody asked for."""
-        for each in self._live:
+        """Close every connection, perhaps after a last line that is no reply to a command."""
+        for each in list(self._open):
             with suppress(OSError):
                 each.sendall(farewell)
                 each.shutdown(socket.SHUT_RDWR)
-        self._live.clear()
 
-    def _answer_for(self, stage: str) -> str | Trouble:
-        waiting = self._next[stage]
-        return waiting.popleft() if waiting else self._always.get(stage, _PLAIN.get(stage, "502 Not here"))
+    def close(self) -> None:
+        """Close every connection and accept no more."""
+        self.is_closing.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self.hang_up()
+        self._thread.join()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        threads: list[threading.Thread] = []
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.connections += 1
+                threads = [each for each in threads if each.is_alive()]
+                threads.append(threading.Thread(target=self._talk, args=(connection,), name="SMTP client", daemon=True))
+                self._open.add(connection)
+                threads[-1].start()
+        self.hang_up()
+        for each in threads:
+            each.join()
+
+    def _talk(self, connection: socket.socket) -> None:
+        conversation = _Conversation(self, connection)
+        with suppress(_ConversationOver, OSError, ValueError):
+            conversation.run()
+        conversation.close()
+        self._open.discard(connection)
 
 
 @contextmanager
 def open_smtp_server() -> Iterator[SmtpServer]:
-    """Serve a mailbox until the block ends."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        smtp_server = SmtpServer(listener.getsockname()[1])
-        thread = threading.Thread(target=_serve, args=(smtp_server, listener), name="mailbox")
-        thread.start()
-        try:
-            yield smtp_server
-        finally:
-            smtp_server._is_closing.set()
-            listener.shutdown(socket.SHUT_RDWR)
-            smtp_server.hang_up()
-            thread.join()
+    """Run an SMTP server until the block ends."""
+    with closing(SmtpServer()) as smtp_server:
+        yield smtp_server
 
 
 def hang_up(sender: SmtpSender) -> None:
@@ -105,99 +152,72 @@ def hang_up(sender: SmtpSender) -> None:
         line.drop()
 
 
-def _serve(smtp_server: SmtpServer, listener: socket.socket) -> None:
-    talks = []
-    while True:
-        try:
-            connection, _ = listener.accept()
-        except OSError:
-            break
-        smtp_server.connections += 1
-        smtp_server._live.append(connection)
-        talks.append(threading.Thread(target=_talk, args=(smtp_server, connection), name="mailbox talk"))
-        talks[-1].start()
-    smtp_server.hang_up()
-    for each in talks:
-        each.join()
+def address_in(line: str) -> str:
+    """Return the address in a MAIL or RCPT command."""
+    return line.partition("<")[2].partition(">")[0]
 
 
-class _Finished(Exception):  # noqa: N818 - nothing went wrong
-    """The connection is over."""
+class _ConversationOver(Exception):  # noqa: N818 - nothing went wrong
+    """The connection is to be closed."""
 
 
-def _talk(smtp_server: SmtpServer, connection: socket.socket) -> None:
-    talk = _ClientConversation(smtp_server, connection)
-    with suppress(_Finished, OSError, ValueError):
-        talk.say("CONNECT")
-        while True:
-            talk.hear_command()
-    talk.close()
+class _Conversation:
+    """One connection of a client."""
 
-
-class _ClientConversation:
-    """One connection."""
-
-    def __init__(self, smtp_server: SmtpServer, connection: socket.socket) -> None:
-        self._mailbox = smtp_server
+    def __init__(self, server: SmtpServer, connection: socket.socket) -> None:
+        self._server = server
         self._connection = connection
         self._lines = connection.makefile("rb")
         self._sender = ""
         self._recipients: list[str] = []
 
+    def run(self) -> None:
+        """Greet the client and follow its commands. Raises `_ConversationOver`."""
+        self._send(self._server.reply_to("CONNECT", ""))
+        while line := self._lines.readline().decode().rstrip("\r\n"):
+            verb = line[:4].upper()
+            if self._send(self._server.reply_to("STARTTLS" if verb == "STAR" else verb, line)):
+                self._follow(verb, line)
+
     def close(self) -> None:
-        """End it."""
+        """Close the connection."""
         with suppress(OSError):
             self._lines.close()
         self._connection.close()
 
-    def say(self, stage: str) -> bool:
-        """Answer this stage; say whether with good words."""
-        answer = self._mailbox._answer_for(stage)
-        if isinstance(answer, str):
-            self._connection.sendall(f"{answer}\r\n".encode())
-            return answer[0] in "23"
-        if answer is Trouble.DRIP:
-            self._drip()
-        elif answer is Trouble.HANG:
+    def _send(self, reply: Reply) -> bool:
+        """Send a reply, or make the trouble it stands for; return whether the reply is positive."""
+        if isinstance(reply, str):
+            self._connection.sendall(f"{reply}\r\n".encode())
+            if isinstance(reply, FinalReply):
+                raise _ConversationOver
+            return reply[0] in "23"
+        if reply is Trouble.DRIP:
+            while not self._server.is_closing.wait(_DRIP_EVERY_S):
+                self._connection.sendall(b"250-still thinking\r\n")
+        elif reply is Trouble.HANG:
             self._lines.read()
-        raise _Finished
-
-    def hear_command(self) -> None:
-        """Take one command."""
-        line = self._lines.readline().decode().rstrip("\r\n")
-        if not line:
-            raise _Finished
-        self._mailbox.commands.append(line)
-        verb = line[:4].upper()
-        stage = "STARTTLS" if verb == "STAR" else verb
-        is_good = self.say(stage)
-        if is_good:
-            self._follow(verb, line)
+        elif reply is Trouble.TARPIT:
+            self._server.is_closing.wait(_TARPIT_S)
+        raise _ConversationOver
 
     def _follow(self, verb: str, line: str) -> None:
         if verb == "MAIL":
-            self._sender, self._recipients = _address(line), []
+            self._sender, self._recipients = address_in(line), []
         elif verb == "RCPT":
-            self._recipients.append(_address(line))
+            self._recipients.append(address_in(line))
         elif verb == "DATA":
             self._take_mail()
-        elif verb == "STAR" and self._mailbox.tls is not None:
-            self._connection = self._mailbox.tls.wrap_socket(self._connection, server_side=True)
+        elif verb == "STAR" and self._server.tls is not None:
+            self._connection = self._server.tls.wrap_socket(self._connection, server_side=True)
             self._lines = self._connection.makefile("rb")
 
     def _take_mail(self) -> None:
         wire = bytearray()
         while (line := self._lines.readline()) != b".\r\n":
             if not line:
-                raise _Finished
+                raise _ConversationOver
             wire += line
-        self._mailbox.mails.append(ReceivedMail(self._sender, self._recipients, bytes(wire)))
-        self.say("DOT")
-
-    def _drip(self) -> None:
-        while not self._mailbox._is_closing.wait(_DRIP_EVERY_S):
-            self._connection.sendall(b"250-still thinking\r\n")
-
-
-def _address(line: str) -> str:
-    return line.partition("<")[2].partition(">")[0]
+        reply = self._server.reply_to("DOT", "")
+        self._server.keep(ReceivedMail(self._sender, self._recipients, bytes(wire)), reply)
+        self._send(reply)

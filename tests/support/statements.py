@@ -1,4 +1,4 @@
-"""Watching the statements that reach the database."""
+"""Record the statements that reach the database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,15 +20,15 @@ class Statement:
 
 @contextmanager
 def counted(database: Database) -> Iterator[list[Statement]]:
-    """Note every statement while the block runs."""
-    noted: list[Statement] = []
+    """Record every statement while the block runs."""
+    recorded: list[Statement] = []
 
-    def note(connection: Any, cursor: Any, sql: str, values: Any, context: Any, executemany: bool) -> None:  # noqa: FBT001, PLR0917 - SQLAlchemy's signature
+    def record(connection: Any, cursor: Any, sql: str, values: Any, context: Any, executemany: bool) -> None:  # noqa: FBT001, PLR0917 - SQLAlchemy's signature
         del connection, cursor, context, executemany
-        noted.append(Statement(sql, values))
+        recorded.append(Statement(sql, values))
 
-    event.listen(database, "before_cursor_execute", note)
+    event.listen(database, "before_cursor_execute", record)
     try:
-        yield noted
+        yield recorded
     finally:
-        event.remove(database, "before_cursor_execute", note)
+        event.remove(database, "before_cursor_execute", record)

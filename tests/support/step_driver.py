@@ -1,4 +1,4 @@
-"""Turning the steps by hand, in this process: bells that are only noted, a mail relay that only listens."""
+"""Run the steps one by one in this process, with a doorbell and a mail relay that only record."""
 
 import json
 from collections import deque
@@ -23,13 +23,13 @@ class RungBell:
 
 
 class RecordingDoorbell:
-    """A doorbell that only notes who rang."""
+    """A doorbell that only records its bells."""
 
     def __init__(self) -> None:
         self.rung: deque[RungBell] = deque()
 
     def ring(self, step: StepName, queue_name: QueueName, ids: Sequence[UUID] | Sequence[int]) -> None:
-        """Note the bell."""
+        """Record the bell."""
         if ids:
             self.rung.append(RungBell(step, queue_name, tuple(ids)))  # type: ignore[arg-type] # one kind of id per call
 
@@ -38,7 +38,7 @@ class RecordingDoorbell:
 
     @property
     def is_ringing(self) -> bool:
-        """It hears every bell."""
+        """True: no bell is lost."""
         return True
 
 
@@ -49,31 +49,31 @@ def _sent(claimed: ClaimedDelivery) -> Outcome:
 
 @dataclass
 class RecordingSender:
-    """A mail relay that keeps every letter and answers what `answer` says: by default that it is sent."""
+    """A sender that records every delivery and returns the outcome that `answer` chooses, by default "sent"."""
 
     answer: Callable[[ClaimedDelivery], Outcome] = _sent
     letters: list[ClaimedDelivery] = field(default_factory=list)
 
     def send(self, claimed: ClaimedDelivery) -> Outcome:
-        """Keep the letter and answer."""
+        """Record the delivery and return its outcome."""
         self.letters.append(claimed)
         return self.answer(claimed)
 
 
 class StepDriver:
-    """Takes the bells that were rung, one by one, to their steps, as the broker and the workers would."""
+    """Runs the steps of recorded bells one by one, as the broker and the workers would."""
 
     def __init__(self, context: StepContext, bells: RecordingDoorbell) -> None:
         self._context = context
         self.bells = bells
 
     def run(self) -> RungBell:
-        """Take the oldest bell to its step, by way of JSON as over the wire."""
+        """Run the step of the oldest bell; its ids pass through JSON as on the wire."""
         bell = self.bells.rung.popleft()
         STEPS[bell.step].run_bell(self._context, json.loads(json.dumps(bell.ids, default=str)))
         return bell
 
     def run_until_quiet(self) -> None:
-        """Go on until no bell waits."""
+        """Run steps until no bell is left."""
         while self.bells.rung:
             self.run()

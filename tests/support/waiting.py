@@ -1,4 +1,4 @@
-"""Waiting for a condition: never for a time that is hoped to be enough, always with a deadline."""
+"""Wait for a condition, always with a deadline, never for a time that is hoped to be enough."""
 
 import threading
 from collections.abc import Callable
@@ -8,7 +8,7 @@ _TICK_S = 0.005
 
 
 def wait_until(is_so: Callable[[], object], *, within_s: float = 10.0) -> None:
-    """Return as soon as the condition holds. Raises `AssertionError` when it does not in time."""
+    """Return as soon as the condition holds. Raises `AssertionError` after the deadline."""
     deadline = monotonic() + within_s
     tick = threading.Event()
     while not is_so():

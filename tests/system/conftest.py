@@ -1,4 +1,4 @@
-"""The whole of Postroom, started as its users start it."""
+"""Fixtures of the system tests: a whole Postroom, started as its users start it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +14,14 @@ from tests.support.smtp_server import SmtpServer, open_smtp_server
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """Give a folder with a short path, for the sockets of the servers."""
+    """Yield a folder with a short path, for the sockets of the servers."""
     with short_folder() as path:
         yield path
 
 
 @pytest.fixture(scope="session")
 def platform(folder: Path) -> Iterator[Platform]:
-    """Give a running `postroom up`, shared by the tests that do not hurt it."""
+    """Yield a running `postroom up`, shared by the tests that break nothing in it."""
     running = Platform(folder / "var")
     running.start()
     yield running
@@ -30,7 +30,7 @@ def platform(folder: Path) -> Iterator[Platform]:
 
 @pytest.fixture
 def own_platform() -> Iterator[Platform]:
-    """Give a running `postroom up` of the test's own, to be hurt."""
+    """Yield a running `postroom up` that only this test uses, and may break."""
     with short_folder() as path:
         running = Platform(path / "var")
         running.start()
@@ -40,21 +40,21 @@ def own_platform() -> Iterator[Platform]:
 
 @pytest.fixture
 def fixtures(database: Database, broker: object) -> Fixtures:
-    """Give empty records beside an empty broker."""
+    """Return fixtures of an empty database, beside an empty broker."""
     del broker
     return Fixtures(database)
 
 
 @pytest.fixture
 def smtp_server() -> Iterator[SmtpServer]:
-    """Give a relay that takes everything, unless it is told otherwise."""
+    """Yield a mail relay that accepts everything by default."""
     with open_smtp_server() as smtp_server:
         yield smtp_server
 
 
 @pytest.fixture(scope="module")
 def own_store(own_settings: Settings) -> Iterator[Database]:
-    """Give the database of a module's `own_settings`, as seen from outside."""
+    """Yield the database of a module's `own_settings`."""
     database = open_database(own_settings, connections=2)
     yield database
     database.dispose()

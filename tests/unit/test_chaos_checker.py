@@ -166,7 +166,7 @@ def test_the_api_has_to_answer_in_time_whatever_postgresql_does(
     world.history.note_answer(answer)
     world.history.note_answer(ClientAnswer(0, 201, MESSAGE_ID))
 
-    assert (["the_door_answers_in_time"] if broken else []) == world.broken_invariants()
+    assert (["the_api_answers_in_time"] if broken else []) == world.broken_invariants()
 
 
 def test_a_mail_that_no_client_ordered_is_found(world: World) -> None:
