@@ -11,7 +11,7 @@ from api_stub.batching.cached_lookup import CachedLookup
 from delivery.credentials import is_match, parse_credential
 from delivery.records.database import DATABASE_UNAVAILABLE, AsyncDatabase, LockTimeout
 from delivery.records.identities.clients import KnownClient, StoredCredential, find_clients, find_credentials
-from delivery.records.identities.credentials import USE_NOTED_EVERY, note_use
+from delivery.records.identities.credentials import USE_NOTED_EVERY, record_use
 from delivery.vocabulary import CredentialKind
 
 _log = structlog.get_logger()
@@ -87,6 +87,6 @@ class _LastUsedWriter:
         while self._unwritten:
             prefixes, self._unwritten = self._unwritten, []
             try:
-                await self._database.run(note_use, prefixes)
+                await self._database.run(record_use, prefixes)
             except (*DATABASE_UNAVAILABLE, LockTimeout, TimeoutError) as error:
                 _log.warning("use_not_noted", error=type(error).__name__, credentials=len(prefixes))

@@ -116,7 +116,7 @@ def build_created(message_id: UUID, progress: Progress) -> MessageCreated:
 
 def build_detail(view: MessageView) -> MessageDetail:
     """Answer with a whole message."""
-    progress = Progress(tuple(each.standing for each in view.recipients), view.vetting_id)
+    progress = Progress(tuple(each.recipient_status for each in view.recipients), view.vetting_id)
     meta = _meta(view.message_id, progress)
     sent = {"time_sent": view.sent_at} if meta.status is Status.SENT else {}
     data = MessageData(
@@ -183,7 +183,7 @@ def _summary(found: ListedMessage) -> MessageSummary:
 
 
 def _meta(message_id: UUID, progress: Progress) -> MessageMeta:
-    verdict = reduce_status(progress.standings)
+    verdict = reduce_status(progress.recipients)
     optional: dict[str, object] = {}
     if verdict.failed:
         optional["failed_recipients"] = list(verdict.failed)
@@ -192,7 +192,7 @@ def _meta(message_id: UUID, progress: Progress) -> MessageMeta:
     return MessageMeta.model_validate(
         {
             "status": verdict.status,
-            "status_message": describe(verdict, progress.standings),
+            "status_message": describe(verdict, progress.recipients),
             "status_reason": verdict.reason,
             "message_uuid": message_id,
             **optional,

@@ -183,7 +183,7 @@ def _random_transitions(fixtures: Fixtures, message_ids: list[UUID], rng: random
 def _assert_consistent(fixtures: Fixtures, message_id: UUID) -> None:
     view = fixtures.view(message_id)
     classes = [STATE_CLASSES[each.state] for each in view.recipients]
-    status = reduce_status([each.standing for each in view.recipients]).status
+    status = reduce_status([each.recipient_status for each in view.recipients]).status
     assert (classes.count(StateClass.OPEN), classes.count(StateClass.GOOD), status) == fixtures.counters(message_id)
     assert (StateClass.GOOD in classes) == (view.sent_at is not None)
     letters = fixtures.ask("SELECT recipient_id FROM inbox_letter WHERE message_id = :id", id=message_id)

@@ -158,7 +158,7 @@ def test_use_is_recorded_once_a_minute(fixtures: Fixtures, settings: Settings) -
 
     def record_use() -> Any:
         with transaction(fixtures.database) as db:
-            credentials.note_use(db, [key.prefix])
+            credentials.record_use(db, [key.prefix])
         return column(fixtures, key, "last_used_at")
 
     first, second = record_use(), record_use()
@@ -174,8 +174,8 @@ def test_recording_use_waits_for_no_other_transaction(fixtures: Fixtures, settin
     key = minted(fixtures, settings)
 
     with transaction(fixtures.database) as other, transaction(fixtures.database) as db:
-        credentials.note_use(other, [key.prefix])
-        credentials.note_use(db, [key.prefix])
+        credentials.record_use(other, [key.prefix])
+        credentials.record_use(db, [key.prefix])
 
     assert column(fixtures, key, "last_used_at")
 

@@ -226,7 +226,7 @@ def test_the_queries_of_the_sweep_find_their_rows_by_index(large_fixtures: Fixtu
         due.expired(db, limit=500)
         for channel in Channel:
             due.waiting(db, channel, limit=500)
-            due.lapsed(db, channel, limit=500)
+            due.expired_leases(db, channel, limit=500)
 
     assert_by_index(large_fixtures.database, statements)
 

@@ -10,7 +10,7 @@ from api_stub.credentials.verifier import CredentialVerifier
 from delivery.credentials import NewCredential, generate_credential
 from delivery.records.database import AsyncDatabase
 from delivery.records.identities.clients import StoredCredential
-from delivery.records.identities.credentials import USE_NOTED_EVERY, note_use
+from delivery.records.identities.credentials import USE_NOTED_EVERY, record_use
 from delivery.vocabulary import CredentialKind, Scope
 from tests.support import build
 
@@ -29,7 +29,7 @@ class FakeCredentialDatabase:
 
     async def run(self, question: Callable[..., Any], values: list[Any]) -> Any:
         """Do what the database does."""
-        if question is note_use:
+        if question is record_use:
             self.noted.append(values)
             if self.is_away:
                 raise AWAY

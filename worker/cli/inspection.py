@@ -92,7 +92,7 @@ def alive(lane: Annotated[LaneName, typer.Argument(help="Lane of the worker.")])
 
 
 def _why_as_json(view: MessageView, now: datetime) -> dict[str, object]:
-    verdict = reduce_status([each.standing for each in view.recipients])
+    verdict = reduce_status([each.recipient_status for each in view.recipients])
     return {
         "message_uuid": view.message_id,
         "status": verdict.status,

@@ -53,7 +53,7 @@ SWEEP_QUERIES: dict[QueueName, tuple[SweepQuery, ...]] = {
         SweepQuery(due.undecided, DECIDE, size=100, has_bells=True, is_noted=True),
         SweepQuery(partial(due.undecided, is_suspect=True), DECIDE, size=1, has_bells=True, is_noted=True),
         # The inbox needs no network and so no lane of its own. These waited for the end of quiet hours, many at once.
-        SweepQuery(partial(due.lapsed, channel=Channel.INBOX), EXPIRE_LEASES),
+        SweepQuery(partial(due.expired_leases, channel=Channel.INBOX), EXPIRE_LEASES),
         SweepQuery(partial(due.waiting, channel=Channel.INBOX), DELIVER),
         SweepQuery(partial(due.waiting, channel=Channel.INBOX, is_suspect=True), DELIVER_ISOLATED),
     ),
@@ -64,7 +64,7 @@ SWEEP_QUERIES: dict[QueueName, tuple[SweepQuery, ...]] = {
         SweepQuery(due.expired, EXPIRE_REVIEWS, size=1, is_noted=True),
     ),
     QueueName.DELIVER_SMTP: (
-        SweepQuery(partial(due.lapsed, channel=Channel.EMAIL), EXPIRE_LEASES),
+        SweepQuery(partial(due.expired_leases, channel=Channel.EMAIL), EXPIRE_LEASES),
         SweepQuery(partial(due.waiting, channel=Channel.EMAIL), DELIVER, size=1, has_bells=True),
         SweepQuery(partial(due.waiting, channel=Channel.EMAIL, is_suspect=True), DELIVER_ISOLATED),
     ),

@@ -139,7 +139,7 @@ def revoke_all(db: Connection, client_id: UUID) -> int:
     return db.execute(_REVOKE_ALL, {"client_id": client_id}).rowcount
 
 
-def note_use(db: Connection, prefixes: Sequence[str]) -> None:
+def record_use(db: Connection, prefixes: Sequence[str]) -> None:
     """Record that these credentials were used just now, unless a use within the last minute is recorded."""
     db.execute(_NOTE_USE, {"prefixes": list(prefixes), "every": USE_NOTED_EVERY})
 

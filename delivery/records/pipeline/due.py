@@ -91,7 +91,7 @@ _EXPIRED_LEASES = text(f"""
 """)
 
 
-def lapsed(db: Connection, channel: Channel, limit: int) -> list[int]:
+def expired_leases(db: Connection, channel: Channel, limit: int) -> list[int]:
     """Return recipients of this channel whose attempt lost its lease before an outcome was recorded."""
     return list(db.scalars(_EXPIRED_LEASES, {"channel": channel, "limit": limit}))
 

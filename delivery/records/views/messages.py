@@ -19,7 +19,7 @@ from delivery.vocabulary import Channel, MessageType, Reason, State
 class Progress:
     """The states of one message's recipients, in the order in which the client named them."""
 
-    standings: tuple[RecipientStatus, ...]
+    recipients: tuple[RecipientStatus, ...]
     vetting_id: UUID | None
 
 
@@ -73,7 +73,7 @@ class RecipientView:
         return self.due_at is not None and self.due_at - self.changed_at > PARKED / 2
 
     @property
-    def standing(self) -> RecipientStatus:
+    def recipient_status(self) -> RecipientStatus:
         """What the reduction to a message's status needs (`rules/status.py`)."""
         return RecipientStatus(self.account_id, self.state, self.reason)
 
