@@ -34,9 +34,8 @@ def recover_worker(context: StepContext, worker_id: UUID) -> None:
         ]
         ended = transitions.apply_transitions(db, ends)
         claims.count_deaths(db, ended & blamed)
-    with transaction(
-        context.database
-    ) as db:  # In a transaction of its own: messages are locked in the order of their ids.
+    # In a transaction of its own: messages are locked in the order of their ids.
+    with transaction(context.database) as db:
         parked = deaths.mark_dead(db, worker_id)
     _ring(context, [each for each in ends if each.recipient_id in ended])
     _log_recovery(worker_id, ends, parked)
