@@ -37,7 +37,7 @@ _FILL = f"""
         JOIN numbered ON numbered.number = (CAST(old.number AS bigint) * 7919 + position * %(stride)s) %% %(accounts)s
         ORDER BY old.number, position
         RETURNING id, message_id, account_id, state, changed_at
-    ), told AS (
+    ), stored AS (
         INSERT INTO message (id, client_id, sender_name, sender_email, subject, body, type, created_at, decided_at,
                              sent_at, open_count, good_count)
         SELECT old.id, %(client)s, 'Ada Lovelace', 'ada@example.com', 'A translation', %(body)s, '{MessageType.JOB}',

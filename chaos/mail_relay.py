@@ -38,7 +38,7 @@ class MailRelay(SmtpServer):
         super().__init__()
 
     def reply_to(self, stage: str, line: str) -> Reply:
-        """Choose the reply to a stage: what it should be, or some trouble."""
+        """Choose the reply to a stage: the correct one, or a random trouble."""
         host = address_in(line).rpartition("@")[2] if stage == "RCPT" else ""
         if host in _REFUSING_HOSTS:
             return _REFUSING_HOSTS[host]

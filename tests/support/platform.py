@@ -1,14 +1,13 @@
 """A `postroom up` in a folder of its own, and what a user does with it."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -26,11 +25,8 @@ free_port = ports.free_port
 @contextmanager
 def short_folder() -> Iterator[Path]:
     """Make a folder for a while. pytest's own have paths too long for a socket, and PostgreSQL's user may not enter."""
-    path = Path(tempfile.mkdtemp(prefix="postroom-up-"))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+    with TemporaryDirectory(prefix="postroom-up-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def postroom(

@@ -5,15 +5,14 @@ that happens however the test run ends: by itself, by Ctrl-C, by SIGTERM or by S
 """
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import redis
@@ -94,22 +93,13 @@ def main() -> None:
     """Hold the servers until standard input ends."""
     with ExitStack() as stack:
         try:
-            folder = stack.enter_context(_folder())
-            answer = asdict(stack.enter_context(_serve(folder)))
+            folder = stack.enter_context(TemporaryDirectory(prefix="postroom-tests-", ignore_cleanup_errors=True))
+            answer = asdict(stack.enter_context(_serve(Path(folder))))
         except NotInstalled as error:
             answer = {"why": str(error)}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
         sys.stdin.read()
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="postroom-tests-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

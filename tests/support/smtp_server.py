@@ -1,4 +1,4 @@
-"""An SMTP server for tests and trials: it replies as it is told to, down to silence, broken lines and closed sockets.
+"""An SMTP server for tests and trials. Its replies are scripted, down to silence, broken lines and closed sockets.
 
 The mail sink (`worker/embedded/mail_sink.py`) is a part of the product, and the sink of the benchmarks
 (`benchmarks/smtp_sink.py`) has to be lean, so that it does not limit what is measured.
@@ -148,8 +148,8 @@ def open_smtp_server() -> Iterator[SmtpServer]:
 
 def hang_up(sender: SmtpSender) -> None:
     """Close every connection that this sender keeps."""
-    for line in sender._pool._kept:
-        line.drop()
+    for connection in sender._pool._kept:
+        connection.drop()
 
 
 def address_in(line: str) -> str:
