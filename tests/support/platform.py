@@ -13,13 +13,10 @@ from typing import Any
 import httpx2
 import psutil
 
-from tests.support import ports, processes
-from tests.support.processes import START_S, STOP_S, Process, launch, run_to_end
+from tests.support.ports import free_port
+from tests.support.processes import ROOT, START_S, STOP_S, Process, launch, run_to_end
 from tests.support.waiting import wait_until
 from worker.embedded.leftovers import leftovers
-
-ROOT = processes.ROOT
-free_port = ports.free_port
 
 
 @contextmanager

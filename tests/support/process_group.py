@@ -15,16 +15,14 @@ from delivery.records.database import DATABASE_UNAVAILABLE, Database, transactio
 from delivery.records.views.invariants import CheckScope
 from delivery.settings import Settings
 from tasks.health_checks import Severity, check
-from tests.support import processes
 from tests.support.api_client import Headers
 from tests.support.api_client import post as post_to
 from tests.support.ports import free_port, is_page_served
-from tests.support.processes import ROOT, NamedProcesses
+from tests.support.processes import ROOT, START_S, NamedProcesses
 from tests.support.seed import environment_of
 from tests.support.waiting import wait_until
 
 API, DECIDE, SMTP = "api", "decide", "smtp"
-START_S = processes.START_S
 _ANSWER_S = 20.0
 _HAS_REGISTERED = text("SELECT count(*) FROM worker WHERE pid = :pid")
 

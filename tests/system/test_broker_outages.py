@@ -17,7 +17,8 @@ from delivery.vocabulary import Channel
 from tests.support.api_client import key_of
 from tests.support.fixtures import Fixtures
 from tests.support.platform import short_folder
-from tests.support.process_group import API, DECIDE, SMTP, START_S, ProcessGroup, open_process_group
+from tests.support.process_group import API, DECIDE, SMTP, ProcessGroup, open_process_group
+from tests.support.processes import START_S
 from tests.support.smtp_server import SmtpServer, open_smtp_server
 from tests.support.waiting import wait_until
 from worker.embedded.servers import prepare_valkey

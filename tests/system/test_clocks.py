@@ -19,8 +19,8 @@ from delivery.settings import Settings
 from delivery.vocabulary import Channel, CredentialKind, Reason
 from tests.support.api_client import key_of
 from tests.support.fixtures import Fixtures
-from tests.support.platform import ROOT
 from tests.support.process_group import API, DECIDE, SMTP, ProcessGroup, failed_checks, open_process_group
+from tests.support.processes import ROOT
 from tests.support.smtp_server import SmtpServer
 from tests.support.waiting import wait_until
 

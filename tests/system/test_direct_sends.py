@@ -1,10 +1,8 @@
 """A real worker process stores direct sends despite `kill -9` and invalid elements, and logs none of their content."""
 
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from tasks.broker.direct_queue import LISTS
 from tasks.broker.doorbell import BrokerDoorbell
 from tests.support.direct_sends import credential, envelope, fields, sealed
 from tests.support.fixtures import Fixtures
-from tests.support.platform import ROOT
+from tests.support.process_group import DECIDE, ProcessGroup, open_process_group
 from tests.support.waiting import wait_until
 from tests.unit.test_celery_task import NOT_READABLE
 
@@ -30,35 +28,14 @@ _SECRETS = ("Guten Tag", "Betreff", "grace@example.com", "at_00")
 
 
 @pytest.fixture
-def environment(base_settings: Settings) -> dict[str, str]:
-    """Return the environment of a process that uses the servers of the tests."""
-    return {
-        **os.environ,  # noqa: TID251 - what children inherit
-        "DATABASE_URL": base_settings.database_url.get_secret_value(),
-        "BROKER_URL": base_settings.broker_url.get_secret_value(),
-        "POSTROOM_PEPPER": base_settings.pepper.get_secret_value(),
-    }
-
-
-@pytest.fixture
-def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[], "subprocess.Popen[bytes]"]]:
-    """Yield a function that starts a decide worker, which logs to `worker.log`; all are stopped at the end."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start_worker() -> "subprocess.Popen[bytes]":
-        with (tmp_path / "worker.log").open("ab") as log:
-            command = [sys.executable, "-m", "worker", "worker", "decide"]
-            started.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
-        return started[-1]
-
-    yield start_worker
-    for process in started:
-        process.terminate()
-        process.wait(20)
+def group(base_settings: Settings, tmp_path: Path) -> Iterator[ProcessGroup]:
+    """Yield a group for a deciding worker, which logs to `decide.log`."""
+    with open_process_group(tmp_path, base_settings, bell_grace_s=5) as group:
+        yield group
 
 
 def test_no_send_is_lost_or_stored_twice_when_workers_are_killed(
-    database: Database, base_settings: Settings, broker: Redis, start: Callable[[], "subprocess.Popen[bytes]"]
+    database: Database, base_settings: Settings, broker: Redis, group: ProcessGroup
 ) -> None:
     fixtures = Fixtures(database)
     account_id, token = fixtures.account(), credential(fixtures, base_settings.pepper)
@@ -67,11 +44,10 @@ def test_no_send_is_lost_or_stored_twice_when_workers_are_killed(
         broker.lpush(LISTS[0], envelope(each))
 
     for progress in (100, 500, 900):
-        worker = start()
+        group.start(DECIDE)
         wait_until(lambda: fixtures.count("message") >= progress, within_s=30)  # noqa: B023 - it is called at once
-        worker.kill()
-        worker.wait(10)
-    start()
+        group.kill(DECIDE)
+    group.start(DECIDE)
     wait_until(lambda: fixtures.count("inbox_letter") == len(sends), within_s=30)
     wait_until(lambda: not broker.llen(LISTS[0]))
 
@@ -79,12 +55,11 @@ def test_no_send_is_lost_or_stored_twice_when_workers_are_killed(
     assert (1500, 0) == (fixtures.count("inbox_letter"), fixtures.count("refused_send"))
 
 
-def test_invalid_sends_do_not_stop_a_worker_and_their_content_is_not_logged(  # noqa: PLR0917 - pytest hands them in by name
+def test_invalid_sends_do_not_stop_a_worker_and_their_content_is_not_logged(
     database: Database,
     base_settings: Settings,
     broker: Redis,
-    start: Callable[[], "subprocess.Popen[bytes]"],
-    environment: dict[str, str],
+    group: ProcessGroup,
     tmp_path: Path,
 ) -> None:
     fixtures = Fixtures(database)
@@ -97,33 +72,34 @@ def test_invalid_sends_do_not_stop_a_worker_and_their_content_is_not_logged(  # 
         fields(account_id, account_id, token=token, **{**secret, "sender_email": "grace@example.com,"}),
     ]
 
-    worker = start()
+    group.start(DECIDE)
     for raw in (*(raw for raw, _ in NOT_READABLE.values()), *map(envelope, [*invalid, valid])):
         broker.lpush(LISTS[0], raw)
     broker.lpush(LISTS[0], envelope(invalid[0], positional=list(secret.values())), b"Guten Tag", b'["Betreff"]')
     wait_until(lambda: fixtures.count("inbox_letter") and not broker.llen(LISTS[0]), within_s=30)
-    command = [sys.executable, "-m", "worker", "refused", "--json", "--limit", "1000"]
-    refused = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=30)
+    group.run("refused", sys.executable, "-m", "worker", "refused", "--json", "--limit", "1000")
+    assert 0 == group.processes.pop("refused").wait(30)
+    output = (tmp_path / "refused.log").read_text(encoding="utf-8")
 
-    assert worker.poll() is None
-    listed = json.loads(refused.stdout)["refused"]
+    assert DECIDE in group.living
+    listed = json.loads(output)["refused"]
     assert len(NOT_READABLE) + len(invalid) + 3 == len(listed)
     assert ["not_an_object", "invalid_json", "invalid_request"] == [each["faults"][0]["code"] for each in listed[:3]]
-    log = (tmp_path / "worker.log").read_text(encoding="utf-8")
+    log = (tmp_path / "decide.log").read_text(encoding="utf-8")
     assert "direct_send_refused" in log
-    assert [] == [word for word in (*_SECRETS, token) if word in log + refused.stdout]
+    assert [] == [word for word in (*_SECRETS, token) if word in log + output]
 
 
 def test_invalid_bells_do_not_stop_a_worker_and_the_next_valid_bell_is_read(
     database: Database,
     base_settings: Settings,
     broker: Redis,
-    start: Callable[[], "subprocess.Popen[bytes]"],
+    group: ProcessGroup,
     tmp_path: Path,
 ) -> None:
     fixtures = Fixtures(database)
     secret = {"body": "Guten Tag"}
-    worker = start()
+    group.start(DECIDE)
     wait_until(lambda: fixtures.count("worker"), within_s=30)
 
     for raw in (b"Guten Tag", *(raw for raw, _ in NOT_READABLE.values()), envelope(secret), sealed(b"Guten Tag")):
@@ -137,6 +113,6 @@ def test_invalid_bells_do_not_stop_a_worker_and_the_next_valid_bell_is_read(
     wait_until(lambda: fixtures.states(incoming.message_id) == [State.DELIVERED], within_s=20)
     doorbell.close()
 
-    assert worker.poll() is None
-    log = (tmp_path / "worker.log").read_text(encoding="utf-8")
+    assert DECIDE in group.living
+    log = (tmp_path / "decide.log").read_text(encoding="utf-8")
     assert ("bell_garbled" in log, "Guten Tag" in log) == (True, False)

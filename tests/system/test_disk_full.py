@@ -24,7 +24,8 @@ from tests.support.api_client import key_of
 from tests.support.disks import Disk, small_disk
 from tests.support.fixtures import Fixtures
 from tests.support.platform import Platform, short_folder
-from tests.support.process_group import API, DECIDE, SMTP, START_S, ProcessGroup, failed_checks, open_process_group
+from tests.support.process_group import API, DECIDE, SMTP, ProcessGroup, failed_checks, open_process_group
+from tests.support.processes import START_S
 from tests.support.smtp_server import SmtpServer, open_smtp_server
 from tests.support.waiting import wait_until
 from worker.embedded.servers import Server, named_database, prepare_postgres

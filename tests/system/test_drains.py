@@ -20,7 +20,8 @@ from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.support.api_client import key_of
 from tests.support.fixtures import Fixtures
-from tests.support.process_group import API, DECIDE, SMTP, START_S, ProcessGroup, open_process_group
+from tests.support.process_group import API, DECIDE, SMTP, ProcessGroup, open_process_group
+from tests.support.processes import START_S
 from tests.support.smtp_server import SmtpServer, Trouble
 from tests.support.waiting import wait_until
 

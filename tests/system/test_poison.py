@@ -14,8 +14,8 @@ from delivery.settings import Settings
 from delivery.vocabulary import Channel, QueueName, Reason, State, StepName
 from tasks.app import make_app
 from tests.support.fixtures import Fixtures
-from tests.support.platform import ROOT
 from tests.support.process_group import DECIDE, SMTP, ProcessGroup, open_process_group
+from tests.support.processes import ROOT
 from tests.support.smtp_server import SmtpServer
 from tests.support.waiting import wait_until
 

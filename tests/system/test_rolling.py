@@ -24,8 +24,9 @@ from tasks.broker.direct_queue import LISTS
 from tests.support.api_client import key_of
 from tests.support.direct_sends import credential, envelope, fields
 from tests.support.fixtures import Fixtures
-from tests.support.platform import ROOT, short_folder
+from tests.support.platform import short_folder
 from tests.support.process_group import API, DECIDE, SMTP, ProcessGroup, failed_checks, open_process_group
+from tests.support.processes import ROOT
 from tests.support.smtp_server import SmtpServer
 from tests.support.waiting import wait_until
 

@@ -7,7 +7,7 @@ import sys
 import psutil
 import pytest
 
-from tests.support.platform import ROOT
+from tests.support.processes import ROOT
 
 _BENCHMARK = """
 import threading

@@ -7,7 +7,8 @@ from time import monotonic
 import psutil
 import pytest
 
-from tests.support.platform import Platform, free_port, postroom, short_folder
+from tests.support.platform import Platform, postroom, short_folder
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("supervisor")
