@@ -28,7 +28,7 @@ from api_stub.server.errors import ApiError, not_found
 from api_stub.services import Services, services_of
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.intake.errors import FieldError, InvalidInput
-from delivery.intake.messages import Draft, given_recipients, read_draft, unknown_recipient
+from delivery.intake.messages import MESSAGE, Draft, given_recipients, read_draft, unknown_recipient
 from delivery.intake.timestamps import read_instant
 from delivery.intake.uuids import read_uuid
 from delivery.records.database import LockTimeout
@@ -51,7 +51,7 @@ _KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^
     status_code=HTTPStatus.CREATED,
     response_model=MessageCreated,
     responses={
-        HTTPStatus.CREATED.value: openapi.PLACE,
+        HTTPStatus.CREATED.value: openapi.CREATED,
         **openapi.errors(
             *openapi.GUARDED,
             HTTPStatus.CONFLICT,
@@ -61,7 +61,7 @@ _KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^
     },
     openapi_extra={
         "security": openapi.guarded_by(Scope.MESSAGE_SEND),
-        "requestBody": openapi.body_of(openapi.MessageFields, *ENCODINGS),
+        "requestBody": openapi.body_of(MESSAGE, *ENCODINGS),
         "parameters": [
             openapi.header(KEY_HEADER, "Makes a repetition of this request harmless.", **_KEY_SCHEMA),
             openapi.header("Prefer", "`wait=N` seconds for the verdict, or `respond-async` (RFC 7240).", type="string"),

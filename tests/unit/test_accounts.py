@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.intake.accounts import Preferences, parse_account, parse_preferences, time_zones
+from delivery.intake.account_fields import time_zones
+from delivery.intake.accounts import Preferences, parse_account, parse_preferences
 from delivery.intake.errors import FieldError, InvalidInput
 
 _FIELDS = [
