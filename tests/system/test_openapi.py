@@ -47,11 +47,11 @@ def test_the_document_is_valid_openapi_3_1(stage: CorpusEnvironment) -> None:
 @pytest.mark.parametrize(
     ("schema", "path"),
     [
-        ("Listed", "/messages"),
-        ("Read", "/messages/{message}"),
+        ("MessageList", "/messages"),
+        ("MessageDetail", "/messages/{message}"),
         ("Inbox", "/accounts/{inbox}/inbox"),
-        ("AccountAnswer", "/accounts/{inbox}"),
-        ("PreferencesAnswer", "/accounts/{inbox}/preferences"),
+        ("AccountDetail", "/accounts/{inbox}"),
+        ("PreferencesDetail", "/accounts/{inbox}/preferences"),
         ("Health", "/readyz"),
     ],
 )
@@ -72,7 +72,7 @@ def test_the_answer_to_a_message_is_as_the_document_says(stage: CorpusEnvironmen
     )
 
     assert 201 == answer.status_code
-    _check(document, "Sent", answer)
+    _check(document, "MessageCreated", answer)
 
 
 def test_the_document_names_every_encoding_and_every_refusal_of_a_message(stage: CorpusEnvironment) -> None:
