@@ -139,7 +139,7 @@ CREATED: dict[str, Any] = {
 """The headers of the answer to a message that was stored."""
 
 PAGE = (
-    query("limit", "The number of entries on a page.", type="integer", minimum=1, maximum=100, default=50),
+    query("limit", "The largest number of entries on a page.", type="integer", minimum=1, maximum=100, default=50),
     query("cursor", "The `meta.next_cursor` of the previous page.", type="string"),
 )
 

@@ -1,4 +1,4 @@
-"""The kinds of fields that only accounts and preferences have: time zones, senders, instants and quiet hours."""
+"""The types of fields that only accounts and preferences have: time zones, senders, instants and quiet hours."""
 
 import re
 import zoneinfo

@@ -1,4 +1,4 @@
-"""The kinds of fields that several shapes share: text, addresses, words and lists. Each finds one fault in a value."""
+"""The types of fields that several shapes share. Each finds at most one fault in a value."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""Shapes: a dataclass whose annotations check what a client sent and describe it for OpenAPI, both by pydantic."""
+"""Read what a client sent into a dataclass whose annotations both check each field and describe it for OpenAPI."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,19 @@ JsonSchema = dict[str, Any]
 
 
 def fault(code: str, sentence: str) -> PydanticCustomError:
-    """Make the exception for a fault. `{field}` and `{index}` in the sentence become the place of the value."""
+    """Make the exception for a fault. `{field}` and `{index}` in the sentence stand for the place of the value."""
     return PydanticCustomError(code, sentence)
 
 
 class FieldType(ABC):
-    """An annotation that checks the value of a field and describes it."""
+    """The annotation of a field: it checks the value and describes it, so that each limit and each word stands once."""
 
     @abstractmethod
     def read(self, value: object) -> object:
-        """Return the value as the domain uses it. Raises `fault`, or `PydanticUseDefault` where empty means absent."""
+        """Return the value as the domain uses it.
+
+        Raises `fault(...)`, or `PydanticUseDefault` for a value that means absent.
+        """
 
     @abstractmethod
     def describe(self) -> JsonSchema:
@@ -40,7 +43,7 @@ class FieldType(ABC):
 
 
 class Shape(Generic[T]):
-    """A dataclass to read from the fields that a client sent. Unknown fields are ignored; null means absent."""
+    """A dataclass that is read from the fields that a client sent. Unknown fields are ignored; null means absent."""
 
     def __init__(self, dataclass: type[T], *, title: str) -> None:
         self._dataclass = dataclass
@@ -58,9 +61,9 @@ class Shape(Generic[T]):
         return value
 
     def validate(self, fields: Mapping[str, object]) -> T:
-        """Read the fields. Raises pydantic's `ValidationError`, so that one shape can be a field of another."""
+        """Read the fields. Raises `ValidationError`, so that a shape can be a field of another one."""
         given = {name: value for name in self._names if (value := fields.get(name)) is not None}
-        return self._adapter.validate_python(self._nothing | given)
+        return self._adapter.validate_python(self._required | given)
 
     @cached_property
     def schema(self) -> JsonSchema:
@@ -76,8 +79,8 @@ class Shape(Generic[T]):
         return tuple(self.schema["properties"])
 
     @cached_property
-    def _nothing(self) -> dict[str, object]:
-        """Null for each required field: its kind says what is missing."""
+    def _required(self) -> dict[str, object]:
+        """Null for each required field, so that its annotation writes the sentence about a missing one."""
         return dict.fromkeys(self.schema.get("required", ()))
 
 

@@ -1,4 +1,4 @@
-"""Ids as clients write them: UUIDs in the canonical form and no other."""
+"""Read UUIDs in the canonical form and no other."""
 
 import re
 from uuid import UUID

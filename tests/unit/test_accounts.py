@@ -1,4 +1,4 @@
-"""Reading accounts and preferences: whatever is sent becomes a value or a list of faults."""
+"""Accounts and preferences: any fields are read into a value or a list of faults."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ _VALUES = st.recursive(
 
 
 def faults_of(read: Callable[[Any], object], fields: object) -> list[FieldError] | None:
-    """Give the faults of these fields; None when they are a value."""
+    """Return the faults of these fields; None if there are none."""
     try:
         read(fields)
     except InvalidInput as error:
@@ -36,7 +36,9 @@ def faults_of(read: Callable[[Any], object], fields: object) -> list[FieldError]
 
 @pytest.mark.parametrize("read", [parse_account, parse_preferences])
 @given(fields=st.dictionaries(st.sampled_from(_FIELDS), _VALUES))
-def test_any_fields_are_a_value_or_faults_and_never_a_defect(read: Callable[[Any], object], fields: object) -> None:
+def test_any_fields_are_a_value_or_faults_and_never_another_exception(
+    read: Callable[[Any], object], fields: object
+) -> None:
     faults = faults_of(read, fields)
 
     assert faults is None or faults
@@ -44,10 +46,10 @@ def test_any_fields_are_a_value_or_faults_and_never_a_defect(read: Callable[[Any
 
 
 @given(st.text(min_size=3))
-def test_no_fault_echoes_what_was_sent(text: str) -> None:
+def test_no_fault_of_preferences_repeats_what_the_client_sent(text: str) -> None:
     mark = f"\u00a7{text}"
 
-    with pytest.raises(InvalidInput) as refused:
+    with pytest.raises(InvalidInput) as caught:
         parse_preferences(
             {
                 "channel": mark,
@@ -59,14 +61,14 @@ def test_no_fault_echoes_what_was_sent(text: str) -> None:
             }
         )
 
-    assert 7 == len(refused.value.faults)
-    assert not [fault for fault in refused.value.faults if mark in fault.message]
+    assert 7 == len(caught.value.faults)
+    assert not [fault for fault in caught.value.faults if mark in fault.message]
 
 
-def test_no_wishes_are_the_defaults() -> None:
+def test_absent_preferences_are_the_defaults() -> None:
     assert Preferences() == parse_preferences({})
 
 
-def test_time_zones_are_places_of_the_iana_database() -> None:
+def test_time_zones_are_names_of_the_iana_database() -> None:
     assert {"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Asia/Kolkata"} < time_zones()
     assert not {"localtime", "Factory", "posixrules"} & time_zones()
