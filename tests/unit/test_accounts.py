@@ -15,6 +15,16 @@ _FIELDS = [
     "name", "email", "status", "time_zone", "channel", "closed", "accepted_types", "allowed_senders", "blocked_senders",
     "muted_until", "quiet_hours",
 ]  # fmt: skip
+_CODES = {
+    "required",
+    "blank",
+    "wrong_type",
+    "too_many",
+    "too_long",
+    "forbidden_character",
+    "invalid_email",
+    "invalid_value",
+}
 _LEAVES = (
     st.none() | st.booleans() | st.floats() | st.text() | st.sampled_from(["inbox", "job", "22:00", "a@b.example"])
 )
@@ -42,7 +52,8 @@ def test_any_fields_are_a_value_or_faults_and_never_another_exception(
     faults = faults_of(read, fields)
 
     assert faults is None or faults
-    assert all(fault.code and fault.message.endswith(".") for fault in faults or ())
+    assert {fault.code for fault in faults or ()} <= _CODES
+    assert all(fault.message.endswith(".") and "{" not in fault.place for fault in faults or ())
 
 
 @given(st.text(min_size=3))
@@ -63,6 +74,36 @@ def test_no_fault_of_preferences_repeats_what_the_client_sent(text: str) -> None
 
     assert 7 == len(caught.value.faults)
     assert not [fault for fault in caught.value.faults if mark in fault.message]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"accepted_types": ["job", ""]}, {"accepted_types[1]": "invalid_value"}),
+        ({"quiet_hours": {"from": "22:00\n", "until": "07:00"}}, {"quiet_hours.from": "invalid_value"}),
+        (
+            {"channel": "pigeon", "allowed_senders": [], "blocked_senders": []},
+            {"blocked_senders": "invalid_value", "channel": "invalid_value"},
+        ),
+    ],
+)
+def test_each_of_these_preferences_has_its_fault(fields: object, expected: dict[str, str]) -> None:
+    faults = faults_of(parse_preferences, fields)
+
+    assert expected == {fault.place: fault.code for fault in faults or ()}
+
+
+def test_the_sentence_of_a_fault_names_the_place_of_the_value() -> None:
+    fields = {"channel": 7, "accepted_types": ["job", 7], "quiet_hours": {"from": None}}
+
+    faults = faults_of(parse_preferences, fields)
+
+    assert [
+        "Entry 1 (counted from 0) of accepted_types must be text.",
+        "channel must be text.",
+        "quiet_hours.from is missing.",
+        "quiet_hours.until is missing.",
+    ] == [fault.message for fault in faults or ()]
 
 
 def test_absent_preferences_are_the_defaults() -> None:

@@ -230,12 +230,28 @@ def test_no_fault_repeats_what_the_client_sent() -> None:
     assert "hunter2" not in str(caught.value) + "".join(fault.message for fault in caught.value.faults)
 
 
+def test_the_sentence_of_a_fault_names_the_place_of_the_value() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_draft({"recipient_uuids": ["x", 7], "sender_name": "a" * 121, "body": "b"})
+
+    assert [
+        "Recipient 0 (counted from 0) is not a UUID of the form 8-4-4-4-12 hexadecimal digits.",
+        "Recipient 1 (counted from 0) must be a UUID text.",
+        "sender_name has 121 characters; at most 120 are allowed.",
+        "subject is missing.",
+    ] == [fault.message for fault in caught.value.faults]
+
+
 def test_an_unknown_recipient_is_named_by_its_number() -> None:
     fault = unknown_recipient(3)
 
     assert ("recipient_uuids[3]", "unknown_recipient") == (fault.place, fault.code)
 
 
+_CODES = {
+    "required", "blank", "wrong_type", "too_few", "too_many", "too_long", "forbidden_character", "invalid_uuid",
+    "invalid_email", "invalid_value",
+}  # fmt: skip
 any_json: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(ONE),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -256,6 +272,7 @@ def test_any_json_is_a_draft_or_invalid_input_and_nothing_else(
         faults = caught.faults
         assert faults
         assert all(re.fullmatch(r"[a-z_]+(\[\d+\])?", fault.place) for fault in faults)
+        assert {fault.code for fault in faults} <= _CODES
         assert faults == sorted(faults, key=lambda fault: (fault.field, fault.index or 0))
     else:
         assert 1 <= len(draft.recipient_ids) <= 25
