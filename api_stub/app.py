@@ -48,7 +48,7 @@ def make_http_app(settings: Settings) -> FastAPI:
     for router, prefix in _MOUNTED:
         app.include_router(router, prefix=prefix, include_in_schema=router.include_in_schema and not prefix)
         routes += methods_of(router.routes, prefix)
-    openapi.describe_by(app, {"MessageFields": openapi.MessageFields})
+    openapi.describe(app)
     install_error_handlers(app)
     app.add_middleware(RouteGuard, routes=routes)
     app.add_middleware(UnexpectedErrors)

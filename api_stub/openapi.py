@@ -1,18 +1,19 @@
-"""The OpenAPI document: what the routes cannot say by themselves, so that the whole of it is true."""
+"""Complete the OpenAPI document with what FastAPI cannot know: credentials, request bodies, headers and errors."""
 
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
-from delivery.intake.messages import BODY_LIMIT, RECIPIENT_LIMIT, SENDER_NAME_LIMIT, SUBJECT_LIMIT
-from delivery.vocabulary import MessageType, Scope
+from delivery.intake.accounts import ACCOUNT, PREFERENCES
+from delivery.intake.messages import MESSAGE
+from delivery.intake.shapes import Shape
+from delivery.vocabulary import Scope
 
-_REFERENCE = "#/components/schemas/{model}"
+_REQUEST_SHAPES: tuple[Shape[Any], ...] = (MESSAGE, ACCOUNT, PREFERENCES)
 _SCHEMES = {
     "api_key": {
         "type": "apiKey",
@@ -30,7 +31,7 @@ _SCHEMES = {
 }
 
 
-# Generated clients name their methods by these, so they stay as they are.
+# Generated clients name their methods after these, so they never change.
 _OPERATIONS = {
     "post /messages": "send_message",
     "get /messages": "list_messages",
@@ -50,30 +51,15 @@ def _text_header(description: str) -> dict[str, Any]:
     return {"required": True, "description": description, "schema": {"type": "string"}}
 
 
-_CHALLENGE = {"WWW-Authenticate": _text_header("What credentials are wanted (RFC 9110 11.6.1, RFC 6750 3).")}
-_PAUSE = {"Retry-After": _text_header("In how many seconds to try again.")}
-_TAG = {"ETag": _text_header("What If-None-Match may name next time.")}
-_ALWAYS = {"X-Request-Id": _text_header("The id of this request, also in the log.")}
-_HEADERS = {"401": _CHALLENGE, "403": _CHALLENGE, "409": _PAUSE, "429": _PAUSE, "503": _PAUSE}
-
-
-class MessageFields(BaseModel):
-    """A message to send. Unknown and read-only fields are ignored."""
-
-    model_config = ConfigDict(extra="allow")
-
-    recipient_uuids: Annotated[list[UUID], Field(min_length=1, max_length=RECIPIENT_LIMIT)] | UUID = Field(
-        description="The accounts to reach; the same one twice counts once. A single text is a list of one."
-    )
-    sender_name: str = Field(min_length=1, max_length=SENDER_NAME_LIMIT)
-    sender_email: str | None = Field(None, description="A plain address, where answers go; empty means none.")
-    subject: str = Field(min_length=1, max_length=SUBJECT_LIMIT, description="One line.")
-    body: str = Field(min_length=1, max_length=BODY_LIMIT)
-    type: MessageType | None = None
+_CHALLENGE = {"WWW-Authenticate": _text_header("Which credentials are required (RFC 9110 11.6.1, RFC 6750 3).")}
+_RETRY_AFTER = {"Retry-After": _text_header("After how many seconds to try again.")}
+_ETAG = {"ETag": _text_header("The value for If-None-Match in the next request.")}
+_REQUEST_ID = {"X-Request-Id": _text_header("The id of this request, also in the log.")}
+_HEADERS = {"401": _CHALLENGE, "403": _CHALLENGE, "409": _RETRY_AFTER, "429": _RETRY_AFTER, "503": _RETRY_AFTER}
 
 
 class FaultData(BaseModel):
-    """One thing that is wrong with a request; `field` is empty for the body as a whole."""
+    """One fault in a request; `field` is empty for the body as a whole."""
 
     field: str
     code: str
@@ -81,7 +67,7 @@ class FaultData(BaseModel):
 
 
 class ErrorData(BaseModel):
-    """Every error. `error` names what kind of refusal it is, `errors` lists what is wrong with the fields."""
+    """Every error. `error` names the kind of error, `errors` lists the faults in the fields."""
 
     success: Literal[0]
     error: str | None = None
@@ -92,7 +78,7 @@ class ErrorData(BaseModel):
 
 
 def errors(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """Say which errors a route answers with."""
+    """Describe the errors that a route returns, for these statuses."""
     return {int(status): {"model": ErrorData, "description": status.phrase} for status in statuses}
 
 
@@ -105,12 +91,12 @@ GUARDED = (
     HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
-"""What every route that asks for credentials may answer."""
+"""The error statuses of every route that requires credentials."""
 
 
-def body_of(model: type[BaseModel], *media_types: str) -> dict[str, Any]:
-    """Describe a request body that is taken in several encodings."""
-    schema = {"$ref": _REFERENCE.format(model=model.__name__)}
+def body_of(shape: Shape[Any], *media_types: str) -> dict[str, Any]:
+    """Describe a request body of this shape, which a client may send in any of these encodings."""
+    schema = {"$ref": f"#/components/schemas/{shape.title}"}
     return {"required": True, "content": {media_type: {"schema": schema} for media_type in media_types}}
 
 
@@ -125,78 +111,78 @@ def query(name: str, description: str, **schema: Any) -> dict[str, Any]:
 
 
 def guarded_by(scope: Scope) -> list[dict[str, list[str]]]:
-    """Say what credentials a route asks for."""
+    """Describe the credentials that a route requires: an API key or a token with this scope."""
     return [{"api_key": []}, {"bearer": [str(scope)]}]
 
 
 BY_CLIENT: list[dict[str, list[str]]] = [{"client": []}, {}]
-"""A client's Basic credentials, or none in the head: then they are in the form."""
+"""A client's id and secret as Basic credentials, or no credentials in a header: then they are in the form."""
 
-UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is still what If-None-Match names."}}
-"""What a conditional question may be answered."""
+UNCHANGED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "Unchanged: an entity tag in If-None-Match still applies."}
+}
+"""The additional answer to a conditional request."""
 
 IF_NONE_MATCH = header(
-    "If-None-Match", "Entity tags that are known already: a 304 says that one still holds.", type="string"
+    "If-None-Match", "Entity tags that the client has: if one still applies, the answer is a 304.", type="string"
 )
 
-PLACE: dict[str, Any] = {
+CREATED: dict[str, Any] = {
     "headers": {
-        "Location": _text_header("Where to read the message."),
+        "Location": _text_header("The path of the message."),
         "Idempotency-Replayed": {
-            "description": "Given when this repeats an earlier answer.",
+            "description": "Present if the request repeats an earlier one.",
             "schema": {"type": "string", "enum": ["true"]},
         },
     }
 }
-"""What comes beside a message that was taken in."""
-
+"""The headers of the answer to a message that was stored."""
 
 PAGE = (
-    query("limit", "How many entries at most.", type="integer", minimum=1, maximum=100, default=50),
-    query("cursor", "The `meta.next_cursor` of the page before.", type="string"),
+    query("limit", "The largest number of entries on a page.", type="integer", minimum=1, maximum=100, default=50),
+    query("cursor", "The `meta.next_cursor` of the previous page.", type="string"),
 )
 
 
-def describe_by(app: FastAPI, models: Mapping[str, type[BaseModel]]) -> None:
-    """Make the application write this document, once, with these models of request bodies in it."""
+def describe(app: FastAPI) -> None:
+    """Make the application generate this document, once, when a client first requests it."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            written = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-            app.openapi_schema = _complete(written, models)
+            generated = get_openapi(
+                title=app.title, version=app.version, description=app.description, routes=app.routes
+            )
+            app.openapi_schema = _complete(generated)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign] # FastAPI's documented way to extend the document
 
 
-def _complete(document: dict[str, Any], models: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
+def _complete(document: dict[str, Any]) -> dict[str, Any]:
     components = document.setdefault("components", {})
     components["securitySchemes"] = _SCHEMES
     schemas = components.setdefault("schemas", {})
-    for name, model in models.items():
-        schema = model.model_json_schema(ref_template=_REFERENCE)
-        schemas |= schema.pop("$defs", {})
-        schemas[name] = schema
+    schemas |= {shape.title: shape.schema for shape in _REQUEST_SHAPES}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             operation["operationId"] = _OPERATIONS[f"{method} {path}"]
-            _forget_validation_errors(operation)
-            _name_headers(operation["responses"])
+            _drop_validation_errors(operation)
+            _add_headers(operation["responses"])
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     return document
 
 
-def _name_headers(responses: dict[str, dict[str, Any]]) -> None:
-    """Say which headers come with which status."""
+def _add_headers(responses: dict[str, dict[str, Any]]) -> None:
+    """Describe the headers that each status has in every route."""
     tagged = {"200", "304"} if "304" in responses else set()
     for status, response in responses.items():
-        tag = _TAG if status in tagged else {}
-        response["headers"] = {**response.get("headers", {}), **_ALWAYS, **_HEADERS.get(status, {}), **tag}
+        tag = _ETAG if status in tagged else {}
+        response["headers"] = {**response.get("headers", {}), **_REQUEST_ID, **_HEADERS.get(status, {}), **tag}
 
 
-def _forget_validation_errors(operation: dict[str, Any]) -> None:
-    """Take out FastAPI's own 422: our parameters answer 400, and 422 means another thing here."""
+def _drop_validation_errors(operation: dict[str, Any]) -> None:
+    """Remove FastAPI's own 422: an invalid parameter is a 400 here, and 422 means a reused idempotency key."""
     unprocessable = operation["responses"].get("422", {})
     if "HTTPValidationError" in str(unprocessable):
         del operation["responses"]["422"]

@@ -1,9 +1,8 @@
-"""Accounts as their platform describes them, and what their holders want."""
+"""Accounts, as their platform describes them, and their holders' preferences."""
 
-from collections.abc import Mapping
 from datetime import time
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -12,8 +11,6 @@ from api_stub import openapi
 from api_stub.authentication import AuthenticatedClient, require_scope
 from api_stub.requests.body import read_fields
 from api_stub.schemas.accounts import (
-    ACCOUNT_BODY,
-    PREFERENCES_BODY,
     AccountData,
     AccountDetail,
     PreferencesData,
@@ -22,7 +19,7 @@ from api_stub.schemas.accounts import (
 )
 from api_stub.server.errors import not_found
 from api_stub.services import services_of
-from delivery.intake.accounts import Preferences, parse_account, parse_preferences
+from delivery.intake.accounts import ACCOUNT, PREFERENCES, Preferences, parse_account, parse_preferences
 from delivery.intake.uuids import read_uuid
 from delivery.records.identities import accounts
 from delivery.records.identities.accounts import AccountFacts
@@ -33,58 +30,52 @@ router = APIRouter(tags=["accounts"])
 Reader = Annotated[AuthenticatedClient, Depends(require_scope(Scope.ACCOUNT_READ))]
 Writer = Annotated[AuthenticatedClient, Depends(require_scope(Scope.ACCOUNT_WRITE))]
 
-
-def _documented(scope: Scope, schema: Mapping[str, object] | None = None) -> dict[str, Any]:
-    """Say in the OpenAPI document what a route asks for."""
-    body = {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}} if schema else {}
-    return {"security": openapi.guarded_by(scope), **body}
-
-
+_JSON = "application/json"
+_READ = {"security": openapi.guarded_by(Scope.ACCOUNT_READ)}
+_WRITE = {"security": openapi.guarded_by(Scope.ACCOUNT_WRITE)}
 _READ_ERRORS = openapi.errors(*openapi.GUARDED, HTTPStatus.NOT_FOUND)
 _PUT_ERRORS = openapi.errors(*openapi.GUARDED, HTTPStatus.NOT_FOUND, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
-@router.get("/accounts/{account_uuid}", responses=_READ_ERRORS, openapi_extra=_documented(Scope.ACCOUNT_READ))
+@router.get("/accounts/{account_uuid}", responses=_READ_ERRORS, openapi_extra=_READ)
 async def read(request: Request, account_uuid: str, client: Reader) -> AccountDetail:  # noqa: ARG001 - only its scope matters
     """Read an account."""
-    return AccountDetail(data=_account(await _find(request, _read_id(account_uuid))))
+    return AccountDetail(data=_build_account(await _find(request, _read_id(account_uuid))))
 
 
 @router.put(
     "/accounts/{account_uuid}",
-    openapi_extra=_documented(Scope.ACCOUNT_WRITE, ACCOUNT_BODY),
-    responses={**_PUT_ERRORS, 201: {"model": AccountDetail, "description": "The account is new."}},
+    openapi_extra={**_WRITE, "requestBody": openapi.body_of(ACCOUNT, _JSON)},
+    responses={**_PUT_ERRORS, 201: {"model": AccountDetail, "description": "The account was created."}},
 )
 async def put(request: Request, response: Response, account_uuid: str, client: Writer) -> AccountDetail:  # noqa: ARG001 - only its scope matters
-    """Create an account, or replace what is known of it. What its holder wants stays as it is."""
+    """Create an account, or replace it. Its holder's preferences stay as they are."""
     account_id = _read_id(account_uuid)
     draft = parse_account(await read_fields(request))
     if await services_of(request).database.run(accounts.put_accounts, {account_id: draft}):
         response.status_code = HTTPStatus.CREATED
     facts = AccountFacts(account_id, draft.name, draft.email, draft.status, draft.time_zone)
-    return AccountDetail(data=_account(facts))
+    return AccountDetail(data=_build_account(facts))
 
 
-@router.get(
-    "/accounts/{account_uuid}/preferences", responses=_READ_ERRORS, openapi_extra=_documented(Scope.ACCOUNT_READ)
-)
+@router.get("/accounts/{account_uuid}/preferences", responses=_READ_ERRORS, openapi_extra=_READ)
 async def read_preferences(request: Request, account_uuid: str, client: Reader) -> PreferencesDetail:  # noqa: ARG001 - only its scope matters
-    """Read what an account holder wants; the defaults where nothing was ever said."""
-    return PreferencesDetail(data=_preferences(await _find(request, _read_id(account_uuid))))
+    """Read an account holder's preferences; the defaults where none are stored."""
+    return PreferencesDetail(data=_build_preferences(await _find(request, _read_id(account_uuid))))
 
 
 @router.put(
     "/accounts/{account_uuid}/preferences",
     responses=_PUT_ERRORS,
-    openapi_extra=_documented(Scope.ACCOUNT_WRITE, PREFERENCES_BODY),
+    openapi_extra={**_WRITE, "requestBody": openapi.body_of(PREFERENCES, _JSON)},
 )
 async def put_preferences(request: Request, account_uuid: str, client: Writer) -> PreferencesDetail:  # noqa: ARG001 - only its scope matters
-    """Replace what an account holder wants as a whole: an absent field goes back to its default."""
+    """Replace all preferences of an account holder: an absent field returns to its default."""
     account_id = _read_id(account_uuid)
     preferences = parse_preferences(await read_fields(request))
     if not await services_of(request).database.run(accounts.put_preferences, {account_id: preferences}):
         raise not_found()
-    return PreferencesDetail(data=_preferences(preferences))
+    return PreferencesDetail(data=_build_preferences(preferences))
 
 
 def _read_id(account_uuid: str) -> UUID:
@@ -101,13 +92,13 @@ async def _find(request: Request, account_id: UUID) -> AccountFacts:
     return facts
 
 
-def _account(facts: AccountFacts) -> AccountData:
+def _build_account(facts: AccountFacts) -> AccountData:
     return AccountData(
         uuid=facts.account_id, name=facts.name, email=facts.email, status=facts.status, time_zone=facts.time_zone
     )
 
 
-def _preferences(preferences: Preferences) -> PreferencesData:
+def _build_preferences(preferences: Preferences) -> PreferencesData:
     senders = list(preferences.senders)
     hours = preferences.quiet_hours
     return PreferencesData(
@@ -117,9 +108,9 @@ def _preferences(preferences: Preferences) -> PreferencesData:
         allowed_senders=senders if preferences.sender_rule is SenderRule.ALLOW else None,
         blocked_senders=senders if preferences.sender_rule is SenderRule.BLOCK else None,
         muted_until=preferences.muted_until,
-        quiet_hours=None if hours is None else _clocks(hours),
+        quiet_hours=None if hours is None else _build_hours(hours),
     )
 
 
-def _clocks(hours: tuple[time, time]) -> QuietHoursData:
+def _build_hours(hours: tuple[time, time]) -> QuietHoursData:
     return QuietHoursData(begin=f"{hours[0]:%H:%M}", until=f"{hours[1]:%H:%M}")

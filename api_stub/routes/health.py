@@ -1,4 +1,4 @@
-"""Is this process alive, and can it serve? For load balancers, compose and the supervisor."""
+"""Report whether this process is alive and can serve, for load balancers, compose and the supervisor."""
 
 from http import HTTPStatus
 
@@ -16,7 +16,7 @@ _RETRY_AFTER_S = "2"
 
 
 class Health(BaseModel):
-    """Whether messages can be taken in, and what of that stands or lies down."""
+    """Whether messages can be stored, and the state of the database and the broker."""
 
     status: str
     database: str
@@ -25,15 +25,15 @@ class Health(BaseModel):
 
 @router.get("/healthz")
 async def alive() -> dict[str, str]:
-    """Answer as long as this process runs its event loop. Restart it when this does not answer."""
+    """Return 200 as long as the event loop of this process runs. Restart the process if this route does not respond."""
     return {"status": "alive"}
 
 
 @router.get("/readyz", response_model=Health, responses={503: {"model": Health, "description": "Not now."}})
 async def ready(request: Request) -> JSONResponse:
-    """Answer 200 when messages can be taken in: the database answers and has this version's schema.
+    """Return 200 if messages can be stored: the database is reachable and has this version's schema, or a later one.
 
-    A broker that is away is told, and is no reason to send nobody here: messages are stored and delivered without.
+    An unreachable broker is reported and does not count: messages are stored and delivered without it.
     """
     services = services_of(request)
     try:

@@ -1,4 +1,4 @@
-"""Reading an account's in-app inbox."""
+"""Read an account's in-app inbox."""
 
 import re
 from http import HTTPStatus
@@ -37,18 +37,18 @@ async def read(
     account_uuid: str,
     client: Annotated[AuthenticatedClient, Depends(require_scope(Scope.INBOX_READ))],  # noqa: ARG001 - only its scope matters here
 ) -> Response:
-    """Read an inbox, newest letter first, a page at a time."""
+    """Read an inbox, newest message first, a page at a time."""
     account_id = read_uuid(account_uuid)
     if account_id is None:
         raise not_found()
     parameters = Parameters(request)
-    page = read_page(parameters, _read_letter_id)
+    page = read_page(parameters, _read_entry_id)
     parameters.refuse_faults()
-    letters = await services_of(request).database.run(inbox.inbox, account_id, limit=page.rows, before=page.before)
-    if letters is None:
+    entries = await services_of(request).database.run(inbox.inbox, account_id, limit=page.rows, before=page.before)
+    if entries is None:
         raise not_found()
-    return etags.respond_unless_unchanged(request, build_inbox(letters, page).model_dump_json(exclude_unset=True))
+    return etags.respond_unless_unchanged(request, build_inbox(entries, page).model_dump_json(exclude_unset=True))
 
 
-def _read_letter_id(text: str) -> int | None:
+def _read_entry_id(text: str) -> int | None:
     return int(text) if _BIGINT.fullmatch(text) else None

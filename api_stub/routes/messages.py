@@ -1,4 +1,4 @@
-"""Send a message, read one, list one's own."""
+"""Send a message, read one, and list the messages of a client."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -28,7 +28,7 @@ from api_stub.server.errors import ApiError, not_found
 from api_stub.services import Services, services_of
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.intake.errors import FieldError, InvalidInput
-from delivery.intake.messages import Draft, given_recipients, read_draft, unknown_recipient
+from delivery.intake.messages import MESSAGE, Draft, given_recipients, read_draft, unknown_recipient
 from delivery.intake.timestamps import read_instant
 from delivery.intake.uuids import read_uuid
 from delivery.records.database import LockTimeout
@@ -51,7 +51,7 @@ _KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^
     status_code=HTTPStatus.CREATED,
     response_model=MessageCreated,
     responses={
-        HTTPStatus.CREATED.value: openapi.PLACE,
+        HTTPStatus.CREATED.value: openapi.CREATED,
         **openapi.errors(
             *openapi.GUARDED,
             HTTPStatus.CONFLICT,
@@ -61,9 +61,9 @@ _KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^
     },
     openapi_extra={
         "security": openapi.guarded_by(Scope.MESSAGE_SEND),
-        "requestBody": openapi.body_of(openapi.MessageFields, *ENCODINGS),
+        "requestBody": openapi.body_of(MESSAGE, *ENCODINGS),
         "parameters": [
-            openapi.header(KEY_HEADER, "Makes a repetition of this request harmless.", **_KEY_SCHEMA),
+            openapi.header(KEY_HEADER, "Makes it safe to repeat this request.", **_KEY_SCHEMA),
             openapi.header("Prefer", "`wait=N` seconds for the verdict, or `respond-async` (RFC 7240).", type="string"),
         ],
     },
@@ -71,7 +71,7 @@ _KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^
 async def send(
     request: Request, client: Annotated[AuthenticatedClient, Depends(require_scope(Scope.MESSAGE_SEND))]
 ) -> Response:
-    """Send one message to up to 25 accounts. The answer waits up to two seconds for the verdict (`Prefer: wait=N`)."""
+    """Send one message to up to 25 accounts. It waits up to two seconds for the verdict, or `Prefer: wait=N`."""
     services = services_of(request)
     fields = await read_fields(request)
     draft = read_draft(fields)
@@ -103,7 +103,10 @@ async def _accept(services: Services, incoming: IncomingMessage) -> Acceptance:
 
 
 def _ring_or_reject(services: Services, incoming: IncomingMessage, acceptance: Stored | Duplicate) -> UUID:
-    """Ring for a message that is stored now, and name the one that the answer is about."""
+    """Ring for a newly stored message, and return the id of the message that the answer is about.
+
+    Raises `ApiError` (422) for a key that was used for another message.
+    """
     if isinstance(acceptance, Stored):
         crash_here(CrashPoint.ACCEPT_BEFORE_BELL)
         services.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [incoming.message_id])
@@ -116,17 +119,17 @@ def _ring_or_reject(services: Services, incoming: IncomingMessage, acceptance: S
 
 
 async def _await_verdict(services: Services, message_id: UUID, wait_s: float, known: Progress | None) -> Progress:
-    """Wait for the verdict; when the wait is over, say where the message stands, or else what is `known` of it.
+    """Wait for the verdict. After the wait, return the current progress, or `known` if it cannot be read.
 
-    Raises `TimeoutError` when nothing is known and the database cannot be asked.
+    Raises `TimeoutError` if the progress is neither known nor readable.
     """
     progress = await services.verdict_waiter.wait(message_id, wait_s)
     if progress is None and (wait_s > 0 or known is None):
         progress = await services.verdict_waiter.read_now(message_id)
-    standing = progress or known
-    if standing is None:
+    current = progress or known
+    if current is None:
         raise TimeoutError("the current status of a repeated message cannot be read")
-    return standing
+    return current
 
 
 def _created(answer: MessageCreated, location: str, *, is_replayed: bool) -> Response:
@@ -136,7 +139,7 @@ def _created(answer: MessageCreated, location: str, *, is_replayed: bool) -> Res
 
 
 def _just_accepted(draft: Draft) -> Progress:
-    """Say what is known of a message that was stored this moment, without asking the database again."""
+    """Return the progress of a message that was just stored, without reading it from the database."""
     return Progress(tuple(RecipientStatus(account_id, State.ACCEPTED) for account_id in draft.recipient_ids), None)
 
 
@@ -165,8 +168,10 @@ async def list_messages(
     status = parameters.read("status", _read_status, f"one of {', '.join(Status)}")
     since = parameters.read("since", read_instant, "an RFC 3339 instant (with + written as %2B)")
     parameters.refuse_faults()
-    wanted = MessageFilter(client.client_id, status, since)
-    found = await services_of(request).database.run(message_list.messages, wanted, limit=page.rows, before=page.before)
+    condition = MessageFilter(client.client_id, status, since)
+    found = await services_of(request).database.run(
+        message_list.messages, condition, limit=page.rows, before=page.before
+    )
     return etags.respond_unless_unchanged(request, build_list(found, page).model_dump_json(exclude_unset=True))
 
 
@@ -181,7 +186,7 @@ async def read(
     message_uuid: str,
     client: Annotated[AuthenticatedClient, Depends(require_scope(Scope.MESSAGE_READ))],
 ) -> Response:
-    """Read a message of your own, with where each recipient stands and why."""
+    """Read one of your own messages, with the state of each recipient and the reason."""
     message_id = read_uuid(message_uuid)
     if message_id is None:
         raise not_found()
@@ -193,7 +198,7 @@ async def read(
 
 
 def _missing(view: RefusedView | None) -> ApiError:
-    """Say that there is no such message; to the sender of a direct send that was refused, also why."""
+    """Make the 404 for a message that does not exist. The sender of a refused direct send also gets the faults."""
     if view is None:
         return not_found()
     description = "This direct send was refused; nothing of it was stored. Mend it and send it with a new message_uuid."

@@ -1,4 +1,4 @@
-"""`POST /oauth/token`: a client's id and secret for a bearer token (RFC 6749 4.4)."""
+"""Issue bearer tokens to clients by their id and secret: `POST /oauth/token` (RFC 6749 4.4)."""
 
 import base64
 import binascii
@@ -29,8 +29,8 @@ router = APIRouter(tags=["tokens"])
 
 GRANT = "client_credentials"
 _FIELDS = ("grant_type", "client_id", "client_secret", "scope")
-# RFC 6749 5.1: neither a token nor why there is none may be kept on the way.
-_UNKEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+# RFC 6749 5.1: neither a token nor the error may be cached on the way.
+_NOT_CACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _REFUSALS = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNAUTHORIZED,
@@ -46,7 +46,10 @@ _FORM = {
         "grant_type": {"type": "string", "enum": [GRANT]},
         "client_id": {"type": "string", "description": "Here, or in Basic credentials."},
         "client_secret": {"type": "string", "description": "Here, or in Basic credentials."},
-        "scope": {"type": "string", "description": "Scopes, parted by blanks; without it all that the client has."},
+        "scope": {
+            "type": "string",
+            "description": "Scopes, separated by blanks; without it, all scopes of the client.",
+        },
     },
     "required": ["grant_type"],
 }
@@ -63,7 +66,7 @@ _REQUEST_BODY: dict[str, Any] = {
 
 
 class TokenAnswer(BaseModel):
-    """A bearer token, in the words of RFC 6749 5.1. `expires_in` is in seconds."""
+    """A bearer token, with the names of RFC 6749 5.1. `expires_in` is in seconds."""
 
     access_token: str
     expires_in: int
@@ -79,7 +82,7 @@ class _Proof:
 
 @router.post("/oauth/token", response_model=TokenAnswer, openapi_extra=_REQUEST_BODY, responses=errors(*_REFUSALS))
 async def grant_token(request: Request) -> JSONResponse:
-    """Give a bearer token for a client's id and secret, sent as a form or as Basic credentials."""
+    """Issue a bearer token for a client's id and secret, sent as a form or as Basic credentials."""
     refuse_declared_length(request)
     services = services_of(request)
     parameters = await _read_parameters(request)
@@ -92,7 +95,7 @@ async def grant_token(request: Request) -> JSONResponse:
 
 
 async def _read_parameters(request: Request) -> Mapping[str, str]:
-    """Read what this endpoint knows. Empty means absent and the unknown is ignored (RFC 6749 3.2)."""
+    """Read the parameters of this endpoint. Empty means absent, and unknown ones are ignored (RFC 6749 3.2)."""
     try:
         fields = await read_form(request)
     except InvalidInput as error:
@@ -105,7 +108,7 @@ async def _read_parameters(request: Request) -> Mapping[str, str]:
 
 
 def _read_proof(authorizations: list[str], parameters: Mapping[str, str]) -> _Proof | None:
-    """Find the client's id and secret. Raises `Refusal` when they are given in two ways (RFC 6749 2.3)."""
+    """Read the client's id and secret. Raises `ApiError` if they are given in two ways (RFC 6749 2.3)."""
     if len(authorizations) > 1:
         raise _refused("invalid_request", f"Give one {TOKEN_HEADER} header.")
     in_form = _Proof(parameters.get("client_id", ""), parameters.get("client_secret", ""))
@@ -122,8 +125,8 @@ def _read_proof(authorizations: list[str], parameters: Mapping[str, str]) -> _Pr
 def _read_basic(authorization: str) -> _Proof | None:
     """Read Basic credentials; None for everything else.
 
-    RFC 6749 2.3.1 wants both parts form-encoded, and many clients do not do that. No id or secret of ours has a
-    character that decoding would change, so one reading serves both.
+    RFC 6749 2.3.1 requires both parts to be form-encoded, and many clients do not encode them. No id or secret has a
+    character that decoding would change, so both kinds of clients are read alike.
     """
     scheme, _, encoded = authorization.strip().partition(" ")
     if scheme.lower() != "basic":
@@ -147,15 +150,15 @@ async def _authenticate(request: Request, proof: _Proof | None) -> StoredCredent
     stored = await services.verifier.verify(proof.secret, CredentialKind.CLIENT_SECRET) if proof else None
     if proof is None or stored is None or stored.is_expired or stored.client_id != read_uuid(proof.client_id):
         await services.limiter.count_refused_credential(address_of(request))
-        # RFC 9110 15.5.2 wants a challenge in every 401, whichever way was tried.
+        # RFC 9110 15.5.2 requires a challenge in every 401, whichever way the client used.
         headers = {"WWW-Authenticate": 'Basic realm="Service"'}
         description = "The client is not known, or its secret is not valid."
         raise _refused("invalid_client", description, status=HTTPStatus.UNAUTHORIZED, headers=headers)
     return stored
 
 
-def _choose_scopes(asked: str | None, allowed: frozenset[Scope]) -> list[Scope]:
-    words = set(asked.split(" ")) - {""} if asked else set(allowed)
+def _choose_scopes(requested: str | None, allowed: frozenset[Scope]) -> list[Scope]:
+    words = set(requested.split(" ")) - {""} if requested else set(allowed)
     if not words or not words <= allowed:
         raise _refused("invalid_scope", "The client may not have every scope that was asked for, or has none at all.")
     return [scope for scope in Scope if scope in words]
@@ -163,12 +166,12 @@ def _choose_scopes(asked: str | None, allowed: frozenset[Scope]) -> list[Scope]:
 
 async def _issue(services: Services, client: StoredCredential, scopes: list[Scope]) -> JSONResponse:
     lifetime_s = services.settings.token_lifetime_s
-    minted = generate_credential(CredentialKind.ACCESS_TOKEN, services.settings.pepper)
+    token = generate_credential(CredentialKind.ACCESS_TOKEN, services.settings.pepper)
     lifetime = timedelta(seconds=lifetime_s)
-    await services.database.run(issue_token, client.client_id, minted, scopes=scopes, lifetime=lifetime)
-    token = minted.text.get_secret_value()
-    answer = TokenAnswer(access_token=token, expires_in=lifetime_s, token_type="Bearer", scope=" ".join(scopes))  # noqa: S106 - see above
-    return JSONResponse(answer.model_dump(), headers=_UNKEPT)
+    await services.database.run(issue_token, client.client_id, token, scopes=scopes, lifetime=lifetime)
+    text = token.text.get_secret_value()
+    answer = TokenAnswer(access_token=text, expires_in=lifetime_s, token_type="Bearer", scope=" ".join(scopes))  # noqa: S106 - see above
+    return JSONResponse(answer.model_dump(), headers=_NOT_CACHED)
 
 
 def _refused(
@@ -178,4 +181,4 @@ def _refused(
     status: HTTPStatus = HTTPStatus.BAD_REQUEST,
     headers: Mapping[str, str] | None = None,
 ) -> ApiError:
-    return ApiError(status, error, description, headers={**_UNKEPT, **(headers or {})})
+    return ApiError(status, error, description, headers={**_NOT_CACHED, **(headers or {})})

@@ -1,1 +1,1 @@
-"""What do answers look like? Pydantic models and what builds them."""
+"""What do answers look like? Pydantic models and the functions that build them."""

@@ -1,4 +1,4 @@
-"""The answers of the front door, as clients of the ProZ v2 API know them, and what is ours beside."""
+"""The answers about messages and inboxes: those of the ProZ.com v2 API, and what Postroom adds."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from delivery.vocabulary import Channel, MessageType, Reason, State, Status, Sta
 
 
 class MessageMeta(BaseModel):
-    """Where a message stands. What does not apply is absent."""
+    """The status of a message. What does not apply is absent."""
 
     status: Status
     status_message: str
@@ -27,7 +27,7 @@ class MessageMeta(BaseModel):
 
 
 class RecipientData(BaseModel):
-    """Where one recipient stands."""
+    """The state of one recipient."""
 
     uuid: UUID
     state: State
@@ -40,7 +40,7 @@ class RecipientData(BaseModel):
 
 
 class MessageSummary(BaseModel):
-    """A message in a list. `time_sent` is absent until it is sent."""
+    """A message in a list. `time_sent` is absent until the first recipient is reached."""
 
     uuid: UUID
     recipient_uuids: list[UUID]
@@ -56,13 +56,13 @@ class MessageSummary(BaseModel):
 
 
 class MessageData(MessageSummary):
-    """A message as its client reads it back, with where each recipient stands."""
+    """A message as its client reads it, with the state of each recipient."""
 
     recipients: list[RecipientData]
 
 
 class InboxItem(BaseModel):
-    """A letter in an inbox."""
+    """A message in an inbox."""
 
     message_uuid: UUID
     subject: str
@@ -72,13 +72,13 @@ class InboxItem(BaseModel):
 
 
 class PageMeta(BaseModel):
-    """Where the next page begins; absent on the last."""
+    """The cursor of the next page; absent on the last page."""
 
     next_cursor: str | None = None
 
 
 class MessageCreated(BaseModel):
-    """The answer to a message that was taken in."""
+    """The answer to a message that was stored."""
 
     success: Literal[1] = 1
     meta: MessageMeta
@@ -86,7 +86,7 @@ class MessageCreated(BaseModel):
 
 
 class MessageDetail(BaseModel):
-    """The answer to a question about one message."""
+    """The answer about one message."""
 
     success: Literal[1] = 1
     meta: MessageMeta
@@ -94,7 +94,7 @@ class MessageDetail(BaseModel):
 
 
 class MessageList(BaseModel):
-    """The answer to a question about the messages of a client."""
+    """The answer about the messages of a client."""
 
     success: Literal[1] = 1
     meta: PageMeta
@@ -102,7 +102,7 @@ class MessageList(BaseModel):
 
 
 class Inbox(BaseModel):
-    """The answer to a question about an inbox."""
+    """The answer about an inbox."""
 
     success: Literal[1] = 1
     meta: PageMeta
@@ -110,12 +110,12 @@ class Inbox(BaseModel):
 
 
 def build_created(message_id: UUID, progress: Progress) -> MessageCreated:
-    """Answer a message that was taken in with where it stands."""
+    """Build the answer to a message that was stored."""
     return MessageCreated(success=1, meta=_meta(message_id, progress), data=None)
 
 
 def build_detail(view: MessageView) -> MessageDetail:
-    """Answer with a whole message."""
+    """Build the answer about one message."""
     progress = Progress(tuple(each.recipient_status for each in view.recipients), view.vetting_id)
     meta = _meta(view.message_id, progress)
     sent = {"time_sent": view.sent_at} if meta.status is Status.SENT else {}
@@ -137,31 +137,31 @@ def build_detail(view: MessageView) -> MessageDetail:
 
 
 def build_list(found: list[ListedMessage], page: Page[UUID]) -> MessageList:
-    """Answer with a page of a client's messages."""
+    """Build a page of a client's messages."""
     data = [_summary(each) for each in found[: page.limit]]
     return MessageList(
         success=1, meta=_page_meta(page, [(each.created_at, each.message_id) for each in found]), data=data
     )
 
 
-def build_inbox(letters: list[InboxView], page: Page[int]) -> Inbox:
-    """Answer with a page of an inbox."""
+def build_inbox(entries: list[InboxView], page: Page[int]) -> Inbox:
+    """Build a page of an inbox."""
     data = [
         InboxItem(
-            message_uuid=letter.message_id,
-            subject=letter.subject,
-            body=letter.body,
-            sender_name=letter.sender_name,
-            time=letter.delivered_at,
+            message_uuid=entry.message_id,
+            subject=entry.subject,
+            body=entry.body,
+            sender_name=entry.sender_name,
+            time=entry.delivered_at,
         )
-        for letter in letters[: page.limit]
+        for entry in entries[: page.limit]
     ]
-    places = [(letter.delivered_at, letter.recipient_id) for letter in letters]
+    places = [(entry.delivered_at, entry.recipient_id) for entry in entries]
     return Inbox(success=1, meta=_page_meta(page, places), data=data)
 
 
 def _page_meta(page: Page[Any], places: list[tuple[datetime, Any]]) -> PageMeta:
-    """Lead on from the last entry of the page, where one more was found than the page holds."""
+    """Make the cursor after the last entry of the page, if one more entry was found than the page holds."""
     return PageMeta(next_cursor=write_cursor(*places[page.limit - 1])) if len(places) > page.limit else PageMeta()
 
 

@@ -1,1 +1,1 @@
-"""Intake: what a client sent, read strictly, or every fault in it. HTTP, direct sends and the desk share it."""
+"""Intake: read what a client sent, strictly, or find every fault in it. HTTP and direct sends share it."""

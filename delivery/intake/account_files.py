@@ -1,4 +1,4 @@
-"""Files of accounts, CSV or JSON lines, read a row at a time: each row is an account or every fault in it."""
+"""Read a file of accounts, CSV or JSON lines, a row at a time: into an account or every fault in the row."""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,24 +19,24 @@ _REQUIRED = ("uuid", "name", "email")
 _PREFERENCES = ("channel", "closed", "accepted_types")
 _KNOWN = (*_REQUIRED, "status", "time_zone", *_PREFERENCES)
 _IGNORED_KEPT = 20
-_WORDS = {"true": True, "false": False, "": None}
+_BOOLEANS = {"true": True, "false": False, "": None}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Form(Enum):
-    """How a file is written."""
+    """The format of a file."""
 
     CSV = "CSV"
     JSONL = "JSON lines"
 
 
-class NotReadable(Exception):  # noqa: N818 - a fact about the file
-    """The file as a whole cannot be read; the message is a sentence that says why and where."""
+class NotReadable(Exception):  # noqa: N818 - the file is at fault, not this program
+    """The file as a whole cannot be read; the message is a sentence with the reason and the line."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """One account of a file, and the line that it begins on (from 1). `wishes` is None where it says nothing."""
+    """An account of a file, and the line on which it begins (from 1). `preferences` is None if the row has none."""
 
     line: int
     account_id: UUID
@@ -46,21 +46,21 @@ class AccountRow:
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """A row that is no account, with every fault in it."""
+    """A row that is not an account, with every fault in it."""
 
     line: int
     faults: tuple[FieldError, ...]
 
 
 class NumberedLines:
-    """The lines of a file, bounded in length and decoded; it knows how far it has come."""
+    """The lines of a file, limited in length and decoded; it counts what it has read."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.number = 0
         self.bytes_read = 0
         self.ignored: dict[str, None] = {}
-        """Names of columns or keys that no account has, in the order in which they came, the first few."""
+        """The first few names of unknown columns or keys, in the order of the file."""
 
     def __iter__(self) -> "NumberedLines":
         return self
@@ -76,7 +76,7 @@ class NumberedLines:
         return self._decode(raw)
 
     def note_names(self, names: Iterable[str]) -> None:
-        """Remember those of these names that mean nothing here."""
+        """Remember which of these names are unknown."""
         for name in names:
             if name not in _KNOWN and len(self.ignored) < _IGNORED_KEPT:
                 self.ignored[name] = None
@@ -89,18 +89,19 @@ class NumberedLines:
 
 
 def read_rows(lines: NumberedLines, form: Form) -> Iterator[AccountRow | RefusedRow]:
-    """Read every row. A UUID that stands twice is refused the second time, naming both lines.
+    """Read every row. A UUID that occurs twice is refused the second time, with the number of the first line.
 
-    Raises `NotReadable` for what is no file of accounts.
+    Raises `NotReadable` if this is not a file of accounts.
     """
     first_lines: dict[UUID, int] = {}
     for count, (line, row) in enumerate(_csv_rows(lines) if form is Form.CSV else _json_rows(lines), start=1):
         if count > ROW_LIMIT:
             raise NotReadable(f"it has more than {ROW_LIMIT:,} rows. Split it.")
-        read = row if isinstance(row, RefusedRow) else _read_row(line, row)
-        if isinstance(read, AccountRow) and first_lines.setdefault(read.account_id, line) != line:
-            read = _refused(line, "uuid", "duplicate_key", f"line {first_lines[read.account_id]} has the same uuid.")
-        yield read
+        result = row if isinstance(row, RefusedRow) else _read_row(line, row)
+        if isinstance(result, AccountRow) and first_lines.setdefault(result.account_id, line) != line:
+            first_line = first_lines[result.account_id]
+            result = _refused(line, "uuid", "duplicate_key", f"line {first_line} has the same uuid.")
+        yield result
 
 
 def _read_row(line: int, fields: Mapping[str, object]) -> AccountRow | RefusedRow:
@@ -110,9 +111,9 @@ def _read_row(line: int, fields: Mapping[str, object]) -> AccountRow | RefusedRo
         draft = parse_account(fields)
     except InvalidInput as error:
         faults += error.faults
-    says_something = any(fields.get(name) is not None for name in _PREFERENCES)
+    has_preferences = any(fields.get(name) is not None for name in _PREFERENCES)
     try:
-        preferences = parse_preferences({name: fields.get(name) for name in _PREFERENCES}) if says_something else None
+        preferences = parse_preferences({name: fields.get(name) for name in _PREFERENCES}) if has_preferences else None
     except InvalidInput as error:
         faults += error.faults
     if faults or draft is None:
@@ -141,7 +142,7 @@ def _json_row(line: int, text: str) -> Mapping[str, object] | RefusedRow:
     try:
         return read_object(text.encode())
     except InvalidInput as error:
-        # What reads a request speaks of a body.
+        # `read_object` writes its sentences for the body of a request.
         faults = (replace(fault, message=fault.message.replace("The body", "It")) for fault in error.faults)
         return RefusedRow(line, tuple(faults))
 
@@ -164,7 +165,7 @@ def _columns(header: list[str]) -> list[str]:
     columns = [name.strip() for name in header]
     known = [name for name in columns if name in _KNOWN]
     if missing := [name for name in _REQUIRED if name not in columns]:
-        raise NotReadable(f"line 1 must name the columns, parted by commas. Missing: {', '.join(missing)}.")
+        raise NotReadable(f"line 1 must name the columns, separated by commas. Missing: {', '.join(missing)}.")
     if len(set(known)) < len(known):
         raise NotReadable("line 1 names a column twice.")
     return columns
@@ -173,15 +174,15 @@ def _columns(header: list[str]) -> list[str]:
 def _csv_row(line: int, columns: list[str], cells: list[str]) -> Mapping[str, object] | RefusedRow:
     if len(cells) != len(columns):
         return _refused(line, "", "invalid_value", f"it has {len(cells)} cells, but line 1 has {len(columns)}.")
-    given = dict(zip(columns, cells, strict=True))
-    fields: dict[str, object] = {name: given[name] for name in _KNOWN if name in given}
+    row = dict(zip(columns, cells, strict=True))
+    fields: dict[str, object] = {name: row[name] for name in _KNOWN if name in row}
     for name in _PREFERENCES:
-        fields[name] = given.get(name) or None
-    # Anything but true and false stays text, and is then refused as such.
-    closed = given.get("closed", "")
-    fields["closed"] = _WORDS.get(closed.lower(), closed)
+        fields[name] = row.get(name) or None
+    # Every other word stays text, and `parse_preferences` refuses it.
+    closed = row.get("closed", "")
+    fields["closed"] = _BOOLEANS.get(closed.lower(), closed)
     if fields["accepted_types"] is not None:
-        fields["accepted_types"] = [word.strip() for word in given["accepted_types"].split("|")]
+        fields["accepted_types"] = [word.strip() for word in row["accepted_types"].split("|")]
     return fields
 
 

@@ -1,4 +1,4 @@
-"""Envelopes: Celery's messages (protocol 2) as any program may push them, read as strictly as a request."""
+"""Read a Celery task (message protocol 2) that any program may have pushed, as strictly as a request."""
 
 import binascii
 from base64 import b64decode
@@ -9,42 +9,42 @@ from delivery.intake.strict_json import DEPTH_LIMIT, read_object, read_value
 from delivery.vocabulary import StepName
 
 BODY_LIMIT_BYTES = 1024 * 1024
-# Base64 makes four bytes of three; the rest is for headers, in which Celery repeats the arguments shortened.
+# Base64 makes four bytes of three. The rest is for the headers, where Celery repeats the arguments, shortened.
 TASK_LIMIT_BYTES = 2 * BODY_LIMIT_BYTES
 
 
 def read_celery_task(task: bytes) -> Mapping[str, object]:
-    """Give the keyword arguments of a task `messages.accept`. Callbacks, ETA, expiry and retries are not looked at.
+    """Return the keyword arguments of a task `messages.accept`. Callbacks, ETA, expiry and retries are ignored.
 
-    Raises `Unacceptable` with one fault of the envelope as a whole.
+    Raises `InvalidInput` with one fault of the task as a whole.
     """
     if len(task) > TASK_LIMIT_BYTES:
         raise _too_long()
-    outside = read_object(task)
-    _check_headers(outside)
-    body = _body(outside)
+    message = read_object(task)
+    _check_headers(message)
+    body = _body(message)
     if len(body) > BODY_LIMIT_BYTES:
         raise _too_long()
-    # The fields lie one level deeper than in a request, in the list of arguments.
+    # The fields are one level deeper than in a request: in the list of arguments.
     return _keywords(read_value(body, DEPTH_LIMIT + 1))
 
 
-def _check_headers(outside: Mapping[str, object]) -> None:
-    headers = outside.get("headers")
+def _check_headers(message: Mapping[str, object]) -> None:
+    headers = message.get("headers")
     if not isinstance(headers, dict) or "task" not in headers:
         raise _no_celery_task("It has no headers with a task name: send Celery's task protocol 2.")
     if headers["task"] != StepName.ACCEPT:
         raise _no_celery_task(f"This queue takes the task {StepName.ACCEPT} and no other.")
     if headers.get("compression"):
         raise _no_celery_task("Compressed tasks are not taken.")
-    if outside.get("content-type") != "application/json":
+    if message.get("content-type") != "application/json":
         raise _no_celery_task("Only the serializer json is taken.")
-    if str(outside.get("content-encoding") or "utf-8").lower() != "utf-8":
+    if str(message.get("content-encoding") or "utf-8").lower() != "utf-8":
         raise _no_celery_task("Only the encoding utf-8 is taken.")
 
 
-def _body(outside: Mapping[str, object]) -> bytes:
-    body, properties = outside.get("body"), outside.get("properties")
+def _body(message: Mapping[str, object]) -> bytes:
+    body, properties = message.get("body"), message.get("properties")
     encoding = properties.get("body_encoding") if isinstance(properties, dict) else None
     if not isinstance(body, str):
         raise _no_celery_task("It has no body.")
@@ -67,8 +67,8 @@ def _keywords(arguments: object) -> Mapping[str, object]:
     return keywords
 
 
-def _no_celery_task(why: str) -> InvalidInput:
-    return body_fault("invalid_request", f"The task cannot be read. {why}")
+def _no_celery_task(reason: str) -> InvalidInput:
+    return body_fault("invalid_request", f"The task cannot be read. {reason}")
 
 
 def _too_long() -> InvalidInput:

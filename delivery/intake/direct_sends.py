@@ -1,4 +1,4 @@
-"""Direct sends: the fields of a request and an id that their sender made, or every fault in both (CONTRACT.md 6)."""
+"""Read a direct send: the fields of a request and an id that its sender made (docs/direct-sends.md)."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ ID_FIELD = "message_uuid"
 
 @dataclass(frozen=True, slots=True)
 class DirectSend:
-    """A draft with its sender's own id for it. `given_ids` are the recipients in the places they were given."""
+    """A draft and its sender's own id for it. `given_ids` are the recipients as given, repetitions included."""
 
     message_id: UUID
     draft: Draft
@@ -21,15 +21,15 @@ class DirectSend:
 
 
 def read_direct_send(fields: Mapping[str, object]) -> DirectSend:
-    """Make a direct send of these fields. Unknown and read-only fields are ignored.
+    """Read a direct send. Unknown and read-only fields are ignored.
 
-    Raises `Unacceptable` with every fault of every field.
+    Raises `InvalidInput` with every fault of every field.
     """
     faults = list(_faults_of_id(fields.get(ID_FIELD)))
     try:
         draft = read_draft(fields)
-    except InvalidInput as unacceptable:
-        raise InvalidInput([*unacceptable.faults, *faults]) from None
+    except InvalidInput as error:
+        raise InvalidInput([*error.faults, *faults]) from None
     message_id = find_message_id(fields)
     if message_id is None:
         raise InvalidInput(faults)
@@ -37,18 +37,18 @@ def read_direct_send(fields: Mapping[str, object]) -> DirectSend:
 
 
 def find_message_id(fields: Mapping[str, object]) -> UUID | None:
-    """Give the sender's id for the message, where it can be read."""
+    """Return the sender's id for the message; None where it is missing or invalid."""
     text = fields.get(ID_FIELD)
     return read_uuid(text) if isinstance(text, str) else None
 
 
-def faults_of_unknown(sent: DirectSend, unknown: Collection[UUID]) -> list[FieldError]:
-    """Give the faults of a send to these unknown accounts, each in its place."""
-    return [unknown_recipient(index) for index, each in enumerate(sent.given_ids) if each in unknown]
+def faults_of_unknown(send: DirectSend, unknown: Collection[UUID]) -> list[FieldError]:
+    """Return a fault for each recipient of a send that is one of these unknown accounts."""
+    return [unknown_recipient(index) for index, each in enumerate(send.given_ids) if each in unknown]
 
 
 def reused_id() -> FieldError:
-    """Give the fault of an id that was used before. It tells neither by whom nor for what."""
+    """Make the fault of an id that was used before. It reveals neither the client nor the message."""
     return FieldError(
         ID_FIELD, "message_uuid_reused", f"This {ID_FIELD} was used before, for another message. Make a new one."
     )

@@ -1,4 +1,4 @@
-"""Forms as the contract takes them: urlencoded and multipart, each field once, but for the list of recipients."""
+"""Read forms, urlencoded and multipart. Each field may occur once, except for the list of recipients."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from delivery.intake.strict_json import decode
 
 LIST_FIELD = "recipient_uuids"
 FIELD_LIMIT = 1000
-"""More fields than this are no message. It keeps hostile forms cheap to refuse."""
+"""No message has more fields than this. The limit keeps hostile forms cheap to refuse."""
 
 _LIST_MEMBER = re.compile(rf"{LIST_FIELD}(\[\d{{0,4}}\])?", re.ASCII)
 _BOUNDARY_LIMIT = 70  # RFC 2046 5.1.1
@@ -22,12 +22,12 @@ _Pair = tuple[str, str | bytes]
 
 
 def read_urlencoded(body: bytes) -> Mapping[str, object]:
-    """Read an `application/x-www-form-urlencoded` body. Raises `Unacceptable`."""
+    """Read an `application/x-www-form-urlencoded` body. Raises `InvalidInput`."""
     return _gather(_pairs(body))
 
 
 def read_multipart(body: bytes, content_type: bytes) -> Mapping[str, object]:
-    """Read a `multipart/form-data` body; `content_type` is the whole header's value. Raises `Unacceptable`."""
+    """Read a `multipart/form-data` body; `content_type` is the whole header's value. Raises `InvalidInput`."""
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
     if not 0 < len(boundary) <= _BOUNDARY_LIMIT:
@@ -44,7 +44,7 @@ def read_multipart(body: bytes, content_type: bytes) -> Mapping[str, object]:
 
 
 class _PartReader:
-    """Gathers the parts of a multipart body, as the parser finds them."""
+    """Collects the parts of a multipart body from the callbacks of the parser."""
 
     def __init__(self) -> None:
         self.fields: list[_Pair] = []
@@ -55,7 +55,7 @@ class _PartReader:
         self._data = bytearray()
 
     def callbacks(self) -> dict[str, object]:
-        """Name what the parser calls."""
+        """Return the callbacks by the parser's names for them."""
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
@@ -82,7 +82,7 @@ class _PartReader:
             raise _malformed()
         if len(self.fields) >= FIELD_LIMIT:
             raise _too_many()
-        data = bytes(self._data)  # A file stays bytes, and is then no text where one is wanted.
+        data = bytes(self._data)  # A file stays bytes, which no text field accepts.
         self.fields.append((decode_field(self._name), data if self._is_file else decode_field(data)))
 
     def _end(self) -> None:
@@ -99,7 +99,7 @@ def _pairs(body: bytes) -> Iterator[_Pair]:
 
 
 def decode_field(raw: bytes) -> str:
-    """Read a field's name or value as UTF-8. Raises `Unacceptable`."""
+    """Decode a field's name or value as UTF-8. Raises `InvalidInput`."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -107,7 +107,7 @@ def decode_field(raw: bytes) -> str:
 
 
 def _gather(pairs: Iterable[_Pair]) -> Mapping[str, object]:
-    """Make one field of the members of the list, and every other name a field of its own."""
+    """Collect the members of the list in one field, and every other name in a field of its own."""
     fields: dict[str, object] = {}
     members: list[str | bytes] = []
     for name, value in pairs:

@@ -1,14 +1,19 @@
-"""From the fields that a client sent to a draft, or to every fault in them at once (CONTRACT.md sections 1 and 5)."""
+"""Read the fields of a message into a draft, or find every fault in them."""
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 from uuid import UUID
 
-from delivery.intake.errors import FieldError, InvalidInput
-from delivery.intake.fields import faults_of_address, faults_of_text, faults_of_word
-from delivery.intake.uuids import read_uuid
+from pydantic import Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from delivery.intake.errors import FieldError
+from delivery.intake.fields import AddressField, TextField, WordField, distinct
+from delivery.intake.shapes import FieldType, JsonSchema, Shape, fault
+from delivery.intake.uuids import UUID_PATTERN
 from delivery.vocabulary import MessageType
 
 RECIPIENT_LIMIT = 25
@@ -16,52 +21,89 @@ SENDER_NAME_LIMIT = 120
 SUBJECT_LIMIT = 255
 BODY_LIMIT = 65_536
 
+_RECIPIENT = "Recipient {index} (counted from 0)"
+
+
+class RecipientsField(FieldType):
+    """A list of account UUIDs, counted before repetitions are dropped; a single text is a list of one."""
+
+    def read(self, value: object) -> list[object]:
+        """Return the list; pydantic reads each UUID."""
+        if value is None:
+            raise fault("required", f"{{field}} is missing. Give a list of 1 to {RECIPIENT_LIMIT} account UUIDs.")
+        if not isinstance(value, list | str):
+            raise fault("wrong_type", "{field} must be a list of account UUIDs.")
+        recipients = _as_list(value)
+        if not recipients:
+            raise fault("too_few", f"{{field}} is empty. Give 1 to {RECIPIENT_LIMIT} account UUIDs.")
+        if len(recipients) > RECIPIENT_LIMIT:
+            raise fault("too_many", f"{{field}} has more than {RECIPIENT_LIMIT} entries. Send several messages.")
+        return recipients
+
+    def describe(self) -> JsonSchema:
+        """Describe the list and the single text."""
+        uuid = {"type": "string", "format": "uuid"}
+        return {"anyOf": [{"type": "array", "items": uuid, "minItems": 1, "maxItems": RECIPIENT_LIMIT}, uuid]}
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Read the UUIDs in pydantic's own code: 25 take 6 us there and took 40 us in Python."""
+        text = core_schema.custom_error_schema(
+            core_schema.is_instance_schema(str),
+            "wrong_type",
+            custom_error_message=f"{_RECIPIENT} must be a UUID text.",
+        )
+        uuid = core_schema.custom_error_schema(
+            core_schema.chain_schema(
+                [core_schema.str_schema(pattern=f"^{UUID_PATTERN}$", strict=True), core_schema.uuid_schema()]
+            ),
+            "invalid_uuid",
+            custom_error_message=f"{_RECIPIENT} is not a UUID of the form 8-4-4-4-12 hexadecimal digits.",
+        )
+        recipients = core_schema.list_schema(core_schema.chain_schema([text, uuid]))
+        return core_schema.no_info_after_validator_function(
+            distinct, core_schema.no_info_before_validator_function(self.read, recipients)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message as its client meant it: checked in shape, its recipients distinct and in their first order."""
+    """A message to send. Unknown and read-only fields are ignored."""
 
-    recipient_ids: tuple[UUID, ...]
-    sender_name: str
-    sender_email: str | None
-    subject: str
-    body: str
-    type: MessageType
+    recipient_ids: Annotated[
+        tuple[UUID, ...],
+        RecipientsField(),
+        Field(
+            alias="recipient_uuids",
+            description="The accounts to reach; the same one twice counts once. A single text is a list of one.",
+        ),
+    ]
+    """Distinct, in their first order."""
+    sender_name: Annotated[str, TextField(SENDER_NAME_LIMIT)]
+    sender_email: Annotated[
+        str | None, AddressField(), Field(None, description="A plain address to which replies go; empty means none.")
+    ]
+    subject: Annotated[str, TextField(SUBJECT_LIMIT), Field(description="One line.")]
+    body: Annotated[str, TextField(BODY_LIMIT, is_body=True)]
+    type: Annotated[MessageType, WordField(MessageType)] = MessageType.OTHER
+
+
+MESSAGE = Shape(Draft, title="MessageFields")
 
 
 def read_draft(fields: Mapping[str, object]) -> Draft:
-    """Make a draft of these fields. Unknown and read-only fields are ignored.
-
-    Raises `Unacceptable` with every fault of every field.
-    """
-    faults = list(_faults_of_list(fields.get("recipient_uuids")))
-    recipient_ids = [] if faults else _read_recipients(_listed(fields["recipient_uuids"]), faults)
-    faults += faults_of_text("sender_name", fields.get("sender_name"), SENDER_NAME_LIMIT)
-    faults += faults_of_address("sender_email", fields.get("sender_email"))
-    faults += faults_of_text("subject", fields.get("subject"), SUBJECT_LIMIT)
-    faults += faults_of_text("body", fields.get("body"), BODY_LIMIT, is_body=True)
-    faults += faults_of_word("type", fields.get("type"), MessageType)
-    if faults:
-        raise InvalidInput(faults)
-    return Draft(
-        recipient_ids=tuple(dict.fromkeys(recipient_ids)),
-        sender_name=str(fields["sender_name"]),
-        sender_email=str(fields.get("sender_email") or "") or None,
-        subject=str(fields["subject"]),
-        body=str(fields["body"]),
-        type=MessageType(str(fields.get("type") or MessageType.OTHER)),
-    )
+    """Read a draft. Raises `InvalidInput` with every fault of every field."""
+    return MESSAGE.read(fields)
 
 
 def given_recipients(fields: Mapping[str, object]) -> list[UUID]:
-    """List the recipients of fields that make a draft, in the places they were given: repeated ones are repeated."""
-    return [UUID(str(item)) for item in _listed(fields["recipient_uuids"])]
+    """List the recipients of fields that make a draft, in the order of the request, repetitions included."""
+    return [UUID(str(item)) for item in _as_list(fields["recipient_uuids"])]
 
 
 def content_hash(draft: Draft) -> bytes:
-    """Compute what a repetition is compared by: SHA-256 over the canonical form of everything that is stored.
+    """Compute the SHA-256 of everything that is stored, in canonical form. Repetitions of a key are compared by it.
 
-    Recipients count as a set; text counts exactly as it was given, whatever encoding brought it.
+    Recipients count as a set; text counts exactly as it was sent, in whichever encoding.
     """
     recipients = sorted(str(each) for each in draft.recipient_ids)
     content = [recipients, draft.sender_name, draft.sender_email, draft.subject, draft.body, draft.type]
@@ -69,7 +111,7 @@ def content_hash(draft: Draft) -> bytes:
 
 
 def unknown_recipient(index: int) -> FieldError:
-    """Give the one fault for unknown, closed and suspended accounts alike."""
+    """Make the fault of a recipient. It is the same for unknown, closed and suspended accounts."""
     return FieldError(
         "recipient_uuids",
         "unknown_recipient",
@@ -78,33 +120,5 @@ def unknown_recipient(index: int) -> FieldError:
     )
 
 
-def _listed(recipients: object) -> list[object]:
+def _as_list(recipients: object) -> list[object]:
     return recipients if isinstance(recipients, list) else [recipients]
-
-
-def _faults_of_list(value: object) -> Iterator[FieldError]:
-    field = "recipient_uuids"
-    if value is None:
-        yield FieldError(field, "required", f"{field} is missing. Give a list of 1 to {RECIPIENT_LIMIT} account UUIDs.")
-    elif not isinstance(value, list | str):
-        yield FieldError(field, "wrong_type", f"{field} must be a list of account UUIDs.")
-    elif value == []:
-        yield FieldError(field, "too_few", f"{field} is empty. Give 1 to {RECIPIENT_LIMIT} account UUIDs.")
-    elif len(_listed(value)) > RECIPIENT_LIMIT:
-        yield FieldError(field, "too_many", f"{field} has more than {RECIPIENT_LIMIT} entries. Send several messages.")
-
-
-def _read_recipients(items: Sequence[object], faults: list[FieldError]) -> list[UUID]:
-    """Read the members of the list; what is none adds to the faults."""
-    read = [read_uuid(item) if isinstance(item, str) else None for item in items]
-    faults += [_fault_of_recipient(index, items[index]) for index, account_id in enumerate(read) if account_id is None]
-    return [account_id for account_id in read if account_id is not None]
-
-
-def _fault_of_recipient(index: int, item: object) -> FieldError:
-    if not isinstance(item, str):
-        return FieldError(
-            "recipient_uuids", "wrong_type", f"Recipient {index} (counted from 0) must be a UUID text.", index
-        )
-    message = f"Recipient {index} (counted from 0) is not a UUID of the form 8-4-4-4-12 hexadecimal digits."
-    return FieldError("recipient_uuids", "invalid_uuid", message, index)

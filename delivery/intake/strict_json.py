@@ -1,4 +1,4 @@
-"""JSON as the contract takes it: UTF-8, an object, at most eight levels deep, every key once, every number finite."""
+"""Read JSON strictly: UTF-8, an object, at most eight levels deep, every key once, every number finite."""
 
 import gc
 import json
@@ -14,7 +14,7 @@ DEPTH_LIMIT = 8
 _ENCODING = "utf-8"
 _BYTE_ORDER_MARK = "\ufeff"
 
-# Possessive, and content with a text that never ends: no input makes it scan anything twice.
+# The quantifiers are possessive and the closing quote is optional at the end: no input is scanned twice.
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\(?:.|\Z)[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -22,9 +22,9 @@ _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_object(body: bytes) -> Mapping[str, object]:
-    """Read a JSON object. Numbers come back as something that is no text and means nothing.
+    """Read a JSON object. Every number becomes 0.0: no field of a request is a number.
 
-    Raises `Unacceptable` with one fault of the body as a whole: `invalid_encoding`, `too_deep`, `duplicate_key`,
+    Raises `InvalidInput` with one fault of the body as a whole: `invalid_encoding`, `too_deep`, `duplicate_key`,
     `invalid_json` or `not_an_object`.
     """
     value = read_value(body)
@@ -34,7 +34,7 @@ def read_object(body: bytes) -> Mapping[str, object]:
 
 
 def read_value(body: bytes, depth_limit: int = DEPTH_LIMIT) -> object:
-    """Read any JSON value, as strictly as `read_object` does."""
+    """Read any JSON value, as strictly as `read_object`."""
     text = decode(body)
     if is_deeper_than(body, depth_limit):
         raise body_fault("too_deep", f"The JSON is nested more than {depth_limit} levels deep.")
@@ -45,7 +45,7 @@ def read_value(body: bytes, depth_limit: int = DEPTH_LIMIT) -> object:
 
 
 def decode(body: bytes) -> str:
-    """Read bytes as UTF-8 without a byte order mark. Raises `Unacceptable`."""
+    """Decode bytes as UTF-8 without a byte order mark. Raises `InvalidInput`."""
     try:
         text = body.decode(_ENCODING)
     except UnicodeDecodeError as error:
@@ -56,27 +56,27 @@ def decode(body: bytes) -> str:
 
 
 def is_deeper_than(body: bytes, limit: int) -> bool:
-    """Say whether brackets outside of texts are nested deeper than this, in a few milliseconds for a mebibyte.
+    """Return whether brackets outside of texts are nested deeper than this, in a few milliseconds for a mebibyte.
 
-    It works without parsing, because Python's own parser recurses and raises `RecursionError` on hostile depth. What
-    is no JSON may get either answer.
+    It does not parse, because Python's parser recurses and raises `RecursionError` on hostile depth. The result for
+    invalid JSON is arbitrary.
     """
     brackets = _TEXT.sub(b"", body).translate(_SQUARE, _ALL_BUT_BRACKETS)
-    for _ in range(limit):  # Each round takes away the innermost level.
+    for _ in range(limit):  # Each round removes the innermost level.
         brackets = brackets.replace(b"[]", b"")
     return b"[]" in brackets or brackets.count(b"[") > limit
 
 
 def _parse(text: str) -> object:
     try:
-        with _collector_at_rest():
+        with _without_garbage_collection():
             return json.loads(
                 text,
-                object_pairs_hook=_once_each,
-                # Integers stay unread: Python refuses very long ones, and no field of ours is a number. Nor are they
-                # booleans: 0 is not a way to say false, let alone true.
-                parse_int=_unread,
-                parse_float=_finite,
+                object_pairs_hook=_distinct_keys,
+                # Integers are not read: Python refuses very long ones, and no field is a number. They become floats,
+                # so that 0 and 1 are not taken for false and true.
+                parse_int=_ignore_integer,
+                parse_float=_read_finite,
                 parse_constant=_refuse_constant,
             )
     except ValueError as error:
@@ -84,10 +84,10 @@ def _parse(text: str) -> object:
 
 
 @contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Keep the garbage collector from walking everything again and again while 80,000 fresh lists come to be.
+def _without_garbage_collection() -> Iterator[None]:
+    """Keep the garbage collector from walking all objects again and again while the parser makes 80,000 lists.
 
-    JSON makes no cycles, so nothing is missed; it was 85 of 141 ms for a mebibyte of brackets.
+    JSON makes no cycles, so nothing is missed. Collection took 85 of 141 ms for a mebibyte of brackets.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -98,19 +98,19 @@ def _collector_at_rest() -> Iterator[None]:
             gc.enable()
 
 
-def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _distinct_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise body_fault("duplicate_key", "A key stands twice in one JSON object.")
     return found
 
 
-def _unread(digits: str) -> float:
+def _ignore_integer(digits: str) -> float:
     del digits
     return 0.0
 
 
-def _finite(digits: str) -> float:
+def _read_finite(digits: str) -> float:
     if math.isinf(float(digits)):
         raise ValueError("a number beyond all limits")
     return 0.0
@@ -121,7 +121,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _is_unicode(value: object) -> bool:
-    """Say whether every text in a value can be written as UTF-8."""
+    """Return whether every text in a value can be encoded as UTF-8."""
     try:
         json.dumps(value, ensure_ascii=False).encode(_ENCODING)
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Instants as clients write them: RFC 3339, and nothing else of ISO 8601."""
+"""Read instants as clients write them: RFC 3339, and no other form of ISO 8601."""
 
 import re
 from datetime import UTC, datetime
@@ -7,9 +7,9 @@ _RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz
 
 
 def read_instant(text: str) -> datetime | None:
-    """Read an RFC 3339 date-time, as UTC; None for every other text and for what no calendar has.
+    """Read an RFC 3339 date-time, as UTC; None for every other text and for a date that does not exist.
 
-    A fraction is cut to microseconds; the leap second :60 is not taken (Python has none).
+    A fraction is cut to microseconds; the leap second :60 is refused (Python has none).
     """
     if not _RFC_3339.fullmatch(text):
         return None

@@ -198,8 +198,12 @@ def test_a_line_that_is_not_json_is_a_refused_row(fixtures: Fixtures, import_fil
 @pytest.mark.parametrize(
     ("content", "name", "sentence"),
     [
-        (b"", "a.csv", "line 1 must name the columns, parted by commas. Missing: uuid, name, email."),
-        (b"uuid;name;email\n", "a.csv", "line 1 must name the columns, parted by commas. Missing: uuid, name, email."),
+        (b"", "a.csv", "line 1 must name the columns, separated by commas. Missing: uuid, name, email."),
+        (
+            b"uuid;name;email\n",
+            "a.csv",
+            "line 1 must name the columns, separated by commas. Missing: uuid, name, email.",
+        ),
         (b"uuid,name,email,name\n", "a.csv", "line 1 names a column twice."),
         (bytes(range(256)) * 10, "a.csv", "line 1 must name the columns"),
         (b"\xff\xfeu\x00u\x00", "a.csv", "line 1 is not UTF-8 text. Save the file as UTF-8."),

@@ -1,4 +1,4 @@
-"""Accounts and preferences over HTTP: what is put is what is read, and every fault is named at once."""
+"""Accounts and preferences over HTTP: what a client writes is what it reads, and all faults come at once."""
 
 from typing import Any
 from uuid import UUID
@@ -29,7 +29,7 @@ DEFAULTS: dict[str, Any] = {
 
 @pytest.fixture
 def http(open_client: httpx2.Client, fixtures: Fixtures, broker: Redis, settings: Settings) -> httpx2.Client:
-    """Give a client that may do everything, at the door of an empty Postroom."""
+    """Return a client with all scopes, of the API of an empty Postroom."""
     del broker
     open_client.headers["X-API-Key"] = _key(fixtures, settings, fixtures.client_id)
     return open_client
@@ -50,7 +50,7 @@ def test_an_account_is_created_and_then_replaced(http: httpx2.Client) -> None:
     assert replaced.json() == http.get(f"/v2{path}").json()
 
 
-def test_putting_an_account_leaves_what_its_holder_wants(http: httpx2.Client, fixtures: Fixtures) -> None:
+def test_replacing_an_account_leaves_its_preferences(http: httpx2.Client, fixtures: Fixtures) -> None:
     account_id = fixtures.account(Channel.EMAIL, is_closed=True)
 
     http.put(f"/accounts/{account_id}", json=ANNA)
@@ -79,7 +79,7 @@ def test_putting_an_account_leaves_what_its_holder_wants(http: httpx2.Client, fi
         ({**ANNA, "time_zone": "+02:00"}, {"time_zone": "invalid_value"}),
     ],
 )
-def test_every_fault_of_an_account_is_named_at_once_and_nothing_stored(
+def test_every_fault_of_an_account_is_reported_at_once_and_nothing_stored(
     http: httpx2.Client, fixtures: Fixtures, fields: dict[str, object], expected: dict[str, str]
 ) -> None:
     answer = http.put(f"/accounts/{uuid7()}", json=fields)
@@ -88,7 +88,7 @@ def test_every_fault_of_an_account_is_named_at_once_and_nothing_stored(
     assert 0 == fixtures.count("account")
 
 
-def test_preferences_that_nobody_gave_are_the_defaults(http: httpx2.Client) -> None:
+def test_preferences_of_a_new_account_are_the_defaults(http: httpx2.Client) -> None:
     account_id = uuid7()
     http.put(f"/accounts/{account_id}", json=ANNA)
 
@@ -169,7 +169,7 @@ def test_preferences_are_replaced_as_a_whole(
         ),
     ],
 )
-def test_every_fault_of_preferences_is_named_at_once_and_nothing_changed(
+def test_every_fault_of_preferences_is_reported_at_once_and_nothing_changed(
     http: httpx2.Client, fixtures: Fixtures, fields: dict[str, object], expected: dict[str, str]
 ) -> None:
     account_id = fixtures.account(Channel.EMAIL)
@@ -184,13 +184,13 @@ def test_every_fault_of_preferences_is_named_at_once_and_nothing_changed(
 @pytest.mark.parametrize(
     "account_id", ["0199aaaa-0000-7000-8000-000000000000", "7", "{0199aaaa-0000-7000-8000-00000000}"]
 )
-def test_an_unknown_account_is_like_a_malformed_one(http: httpx2.Client, account_id: str, path: str) -> None:
+def test_an_unknown_account_gets_the_answer_of_a_malformed_id(http: httpx2.Client, account_id: str, path: str) -> None:
     answer = http.get(f"/accounts/{account_id}{path}".replace("{", "").replace("}", "z"))
 
     assert (404, "not_found") == (answer.status_code, answer.json()["error"])
 
 
-def test_an_account_that_is_not_there_has_no_preferences_to_replace(http: httpx2.Client, fixtures: Fixtures) -> None:
+def test_preferences_of_an_unknown_account_cannot_be_replaced(http: httpx2.Client, fixtures: Fixtures) -> None:
     answers = [http.put(f"/accounts/{each}/preferences", json={}) for each in (uuid7(), "7")]
 
     assert [404, 404] == [answer.status_code for answer in answers]
@@ -229,7 +229,7 @@ def _codes(answer: httpx2.Response) -> dict[str, str]:
 
 
 def _key(fixtures: Fixtures, settings: Settings, client_id: UUID) -> str:
-    minted = generate_credential(CredentialKind.API_KEY, settings.pepper)
+    key = generate_credential(CredentialKind.API_KEY, settings.pepper)
     with transaction(fixtures.database) as db:
-        clients.add_credentials(db, client_id, [minted])
-    return minted.text.get_secret_value()
+        clients.add_credentials(db, client_id, [key])
+    return key.text.get_secret_value()

@@ -1,4 +1,4 @@
-"""The front door on a real database: what a client sees, whatever stands or lies down behind it."""
+"""The API on a real database: sending and reading messages, credentials, inboxes and health."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -56,7 +56,7 @@ def test_failed_recipients_are_named_when_others_did_not_fail(
 
 
 @pytest.mark.usefixtures("working")
-def test_nobody_is_named_when_all_failed(overdue: httpx2.Client, fixtures: Fixtures, key: Headers) -> None:
+def test_no_recipient_is_named_when_all_failed(overdue: httpx2.Client, fixtures: Fixtures, key: Headers) -> None:
     meta = post(overdue, key, fixtures.account(is_closed=True)).json()["meta"]
 
     assert ("rejected", "blocked_by_preferences") == (meta["status"], meta["status_reason"])
@@ -64,7 +64,7 @@ def test_nobody_is_named_when_all_failed(overdue: httpx2.Client, fixtures: Fixtu
 
 
 @pytest.mark.usefixtures("working")
-def test_a_flagged_message_is_pending_until_staff_let_it_go(
+def test_a_flagged_message_is_pending_until_staff_approve_it(
     overdue: httpx2.Client, fixtures: Fixtures, key: Headers, context: StepContext
 ) -> None:
     answer = post(overdue, key, fixtures.account(), fixtures.account(is_closed=True), subject=HELD_PHRASE)
@@ -140,7 +140,7 @@ def test_a_message_rings_for_its_decision(http: httpx2.Client, fixtures: Fixture
     assert 1 == broker.llen(QueueName.DECIDE)
 
 
-def test_concurrent_messages_are_each_answered_for_themselves(
+def test_each_of_many_concurrent_messages_gets_its_own_answer(
     http: httpx2.Client, fixtures: Fixtures, key: Headers
 ) -> None:
     account_ids = [fixtures.account() if i % 3 else uuid7() for i in range(60)]
@@ -156,9 +156,9 @@ def test_concurrent_messages_are_each_answered_for_themselves(
 def test_unknown_closed_and_suspended_accounts_get_the_same_answer(
     http: httpx2.Client, fixtures: Fixtures, key: Headers, status: AccountStatus | None
 ) -> None:
-    stranger = uuid7() if status is None else fixtures.account(status=status)
+    unavailable = uuid7() if status is None else fixtures.account(status=status)
 
-    answer = post(http, key, fixtures.account(), stranger)
+    answer = post(http, key, fixtures.account(), unavailable)
 
     (fault,) = answer.json()["errors"]
     assert (400, 0) == (answer.status_code, answer.json()["success"])
@@ -170,9 +170,9 @@ def test_unknown_closed_and_suspended_accounts_get_the_same_answer(
 def test_unknown_recipients_are_counted_by_their_place_in_the_request(
     http: httpx2.Client, fixtures: Fixtures, key: Headers
 ) -> None:
-    known, stranger = fixtures.account(), uuid7()
+    known, unknown = fixtures.account(), uuid7()
 
-    answer = post(http, key, known, known, stranger)
+    answer = post(http, key, known, known, unknown)
 
     assert ["recipient_uuids[2]"] == [fault["field"] for fault in answer.json()["errors"]]
 
@@ -184,7 +184,7 @@ def test_a_key_counts_in_either_header(http: httpx2.Client, key: Headers, name: 
     assert 404 == http.get(f"/messages/{uuid7()}", headers={name: text}).status_code
 
 
-def test_without_a_key_nobody_enters(http: httpx2.Client, fixtures: Fixtures) -> None:
+def test_a_request_without_a_key_is_refused(http: httpx2.Client, fixtures: Fixtures) -> None:
     answer = post(http, {}, fixtures.account())
 
     assert (401, "unauthorized") == (answer.status_code, answer.json()["error"])
@@ -220,13 +220,13 @@ def test_a_key_without_the_scope_is_forbidden(http: httpx2.Client, fixtures: Fix
     assert 0 == fixtures.count("message")
 
 
-def test_the_message_of_another_client_is_like_one_that_never_was(
+def test_the_message_of_another_client_gets_the_answer_of_an_unknown_one(
     http: httpx2.Client, fixtures: Fixtures, key: Headers, settings: Settings
 ) -> None:
     location = post(http, key, fixtures.account(), prefer="respond-async").headers["Location"]
-    stranger = key_of(fixtures, settings, fixtures.client())
+    other_key = key_of(fixtures, settings, fixtures.client())
 
-    answers = [http.get(path, headers=stranger) for path in (location, f"/messages/{uuid7()}", "/messages/nonsense")]
+    answers = [http.get(path, headers=other_key) for path in (location, f"/messages/{uuid7()}", "/messages/nonsense")]
 
     assert [404, 404, 404] == [answer.status_code for answer in answers]
     assert 1 == len({json.dumps({**answer.json(), "request_id": ""}) for answer in answers})
@@ -241,7 +241,7 @@ def test_an_inbox_is_read_page_by_page(overdue: httpx2.Client, fixtures: Fixture
     while True:
         query = {"limit": 2} | ({"cursor": cursor} if cursor else {})
         page = overdue.get(f"/accounts/{account_id}/inbox", headers=key, params=query).json()
-        read += [letter["message_uuid"] for letter in page["data"]]
+        read += [entry["message_uuid"] for entry in page["data"]]
         cursor = page["meta"].get("next_cursor")
         if cursor is None:
             break
@@ -250,7 +250,7 @@ def test_an_inbox_is_read_page_by_page(overdue: httpx2.Client, fixtures: Fixture
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "", "MjAyNi0wMS0wMSA3", "OTk5OTk=", "4oKs"])
-def test_a_cursor_that_nobody_gave_is_an_invalid_value(
+def test_a_cursor_that_the_api_did_not_issue_is_an_invalid_value(
     http: httpx2.Client, fixtures: Fixtures, key: Headers, cursor: str
 ) -> None:
     answer = http.get(f"/accounts/{fixtures.account()}/inbox", headers=key, params={"cursor": cursor})
@@ -268,7 +268,7 @@ def test_a_healthy_postroom_is_alive_and_ready(http: httpx2.Client) -> None:
 @pytest.mark.parametrize(
     ("revision", "answered"), [(None, (503, "schema_not_current")), ("of a later version", (200, "ok"))]
 )
-def test_the_door_is_ready_on_the_schema_of_its_version_or_a_later_one(
+def test_the_api_is_ready_on_the_schema_of_its_version_or_a_later_one(
     http: httpx2.Client, fixtures: Fixtures, revision: str | None, answered: tuple[int, str]
 ) -> None:
     fixtures.ask("DELETE FROM alembic_version")

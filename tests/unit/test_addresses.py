@@ -1,4 +1,4 @@
-"""Plain addresses, and everything that only looks like one."""
+"""Plain addresses are accepted, and texts that only look like one are refused."""
 
 import pytest
 from hypothesis import given
@@ -11,11 +11,11 @@ from tests.support import build
 
 
 def faults_of(address: object) -> list[tuple[str, str]]:
-    """Read a sendable message with this sender_email; answer place and code of each fault."""
+    """Return place and code of each fault of a valid message with this sender_email."""
     try:
         read_draft(build.fields(sender_email=address))
-    except InvalidInput as refused:
-        return [(fault.place, fault.code) for fault in refused.faults]
+    except InvalidInput as caught:
+        return [(fault.place, fault.code) for fault in caught.faults]
     return []
 
 

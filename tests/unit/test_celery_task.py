@@ -1,4 +1,4 @@
-"""Envelopes: what other programs push, and every way in which it is none."""
+"""Celery tasks as other programs push them, valid and invalid."""
 
 import json
 from base64 import b64encode
@@ -48,18 +48,18 @@ NOT_READABLE: dict[str, tuple[bytes, str]] = {
     "keywords of a list": (envelope([]), "invalid_request"),
     "keywords of nothing": (envelope(None), "invalid_request"),
     "a long body": (envelope({"body": "a" * BODY_LIMIT_BYTES}), "too_long"),
-    "a long envelope": (b" " * (TASK_LIMIT_BYTES + 1), "too_long"),
+    "a long task": (b" " * (TASK_LIMIT_BYTES + 1), "too_long"),
 }
 
 
 @pytest.mark.parametrize("case", NOT_READABLE)
-def test_what_is_no_envelope_has_one_fault_as_a_whole(case: str) -> None:
+def test_an_unreadable_task_has_one_fault_of_the_whole(case: str) -> None:
     raw, code = NOT_READABLE[case]
 
-    with pytest.raises(InvalidInput) as refused:
+    with pytest.raises(InvalidInput) as caught:
         read_celery_task(raw)
 
-    assert [("", code)] == [(fault.field, fault.code) for fault in refused.value.faults]
+    assert [("", code)] == [(fault.field, fault.code) for fault in caught.value.faults]
 
 
 @pytest.mark.parametrize(
@@ -73,18 +73,18 @@ def test_what_is_no_envelope_has_one_fault_as_a_whole(case: str) -> None:
     ],
     ids=["honest", "in capitals", "without base64", "a line break in base64", "odd headers"],
 )
-def test_what_is_an_envelope_gives_its_keyword_arguments(outside: dict[str, Any]) -> None:
+def test_a_readable_task_is_read_into_its_keyword_arguments(outside: dict[str, Any]) -> None:
     assert {"body": "b"} == read_celery_task(envelope({"body": "b"}, **outside))
 
 
-def test_a_nesting_that_a_request_may_have_is_allowed_here_too() -> None:
+def test_fields_may_be_nested_as_deeply_as_in_a_request() -> None:
     nested = json.loads("[" * 7 + "]" * 7)
 
     assert {"extra": nested} == read_celery_task(envelope({"extra": nested}))
 
 
-def test_all_faults_of_the_fields_and_of_the_id_are_told_at_once() -> None:
-    with pytest.raises(InvalidInput) as refused:
+def test_all_faults_of_the_fields_and_of_the_id_are_reported_at_once() -> None:
+    with pytest.raises(InvalidInput) as caught:
         read_direct_send(
             {"recipient_uuids": ["x", 1], "subject": "\x00", "body": "", "type": "spam", "message_uuid": 7}
         )
@@ -97,15 +97,15 @@ def test_all_faults_of_the_fields_and_of_the_id_are_told_at_once() -> None:
         ("sender_name", "required"),
         ("subject", "forbidden_character"),
         ("type", "invalid_value"),
-    ] == [(fault.place, fault.code) for fault in refused.value.faults]
+    ] == [(fault.place, fault.code) for fault in caught.value.faults]
 
 
 @pytest.mark.parametrize(
     ("message_uuid", "code"),
     [(None, "required"), ("", "invalid_uuid"), ("{" + str(build.MESSAGE_ID) + "}", "invalid_uuid"), ([], "wrong_type")],
 )
-def test_an_id_that_is_none_is_a_fault(message_uuid: object, code: str) -> None:
-    with pytest.raises(InvalidInput) as refused:
+def test_a_missing_or_invalid_id_is_a_fault(message_uuid: object, code: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
         read_direct_send(fields(build.account_id(), message_uuid=message_uuid))
 
-    assert [("message_uuid", code)] == [(fault.field, fault.code) for fault in refused.value.faults]
+    assert [("message_uuid", code)] == [(fault.field, fault.code) for fault in caught.value.faults]

@@ -1,4 +1,4 @@
-"""Forms, urlencoded and multipart, as real clients send them and as hostile ones do."""
+"""Forms, urlencoded and multipart, as real and as hostile clients send them."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,11 @@ TYPE = f"multipart/form-data; boundary={BOUNDARY}".encode()
 
 
 def multipart(*parts: tuple[str, bytes], end: bytes = b"--frontier--\r\n") -> bytes:
-    written = b"".join(
+    body = b"".join(
         b"--frontier\r\nContent-Disposition: form-data; " + disposition.encode() + b"\r\n\r\n" + value + b"\r\n"
         for disposition, value in parts
     )
-    return written + end
+    return body + end
 
 
 def code_of(caught: pytest.ExceptionInfo[InvalidInput]) -> str:

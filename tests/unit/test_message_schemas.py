@@ -1,4 +1,4 @@
-"""The answers of the front door, as clients read them."""
+"""The answers about messages, as clients read them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,7 @@ CASE_ID = build.account_id(99)
 
 
 def meta_of(*states: State, **chosen: Any) -> dict[str, Any]:
-    """Answer a message whose recipients are in these states; give its `meta` as it is written."""
+    """Return the `meta` of the answer to a message whose recipients are in these states."""
     answer = build_created(build.MESSAGE_ID, Progress(tuple(build.standings(*states)), chosen.get("vetting_id")))
     written = answer.model_dump(mode="json", exclude_unset=True)
     assert {"success": 1, "data": None} == {key: written[key] for key in ("success", "data")}
@@ -47,7 +47,7 @@ def view(*states: State, sent_at: datetime | None = None) -> MessageView:
     return MessageView(**ids, **texts, **times, type=MessageType.RFQ, recipients=recipients)  # type: ignore[arg-type]
 
 
-def test_a_message_that_reached_everybody_has_nothing_beside_status_and_id() -> None:
+def test_a_message_that_reached_all_recipients_has_only_a_status_and_an_id() -> None:
     assert {
         "status": "sent",
         "status_message": "Delivered to all recipients.",
@@ -77,7 +77,7 @@ def test_a_message_in_review_has_the_id_of_its_case() -> None:
     )
 
 
-def test_a_message_is_read_back_with_its_recipients_and_without_the_words_of_the_relay() -> None:
+def test_a_message_has_its_recipients_and_no_words_of_the_relay() -> None:
     written = build_detail(view(State.RETRYING, State.FAILED)).model_dump(mode="json", exclude_unset=True)
 
     data = written["data"]
@@ -96,7 +96,7 @@ def test_a_message_is_read_back_with_its_recipients_and_without_the_words_of_the
     assert "secret words" not in str(written)
 
 
-def test_the_time_of_sending_is_there_once_it_is_sent() -> None:
+def test_the_time_of_sending_is_present_once_a_message_is_sent() -> None:
     pending = build_detail(view(State.QUEUED)).model_dump(mode="json", exclude_unset=True)
     sent = build_detail(view(State.DELIVERED, sent_at=NOON)).model_dump(mode="json", exclude_unset=True)
 

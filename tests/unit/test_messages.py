@@ -1,4 +1,4 @@
-"""From fields to a draft, or to every fault in them at once (CONTRACT.md sections 1 and 5)."""
+"""The fields of a message are read into a draft, or every fault in them is reported at once."""
 
 import re
 import sys
@@ -23,12 +23,12 @@ TWO = "d4a2b7a0-5d0e-4c53-9a40-6a1f1f1f0000"
 
 
 def faults_of(**chosen: object) -> list[tuple[str, str]]:
-    """Read a sendable message with these fields changed; answer place and code of each fault."""
+    """Return place and code of each fault of a valid message with these fields changed."""
     fields = {name: value for name, value in build.fields(**chosen).items() if value is not ABSENT}
     try:
         read_draft(fields)
-    except InvalidInput as refused:
-        return [(fault.place, fault.code) for fault in refused.faults]
+    except InvalidInput as caught:
+        return [(fault.place, fault.code) for fault in caught.faults]
     return []
 
 
@@ -58,7 +58,7 @@ def test_a_message_with_everything_becomes_a_draft_as_it_was_given() -> None:
 
 
 @pytest.mark.parametrize("nothing", [ABSENT, None, ""])
-def test_what_is_optional_may_be_absent_null_or_empty(nothing: object) -> None:
+def test_an_optional_field_may_be_absent_null_or_empty(nothing: object) -> None:
     fields = {key: value for key, value in build.fields(sender_email=nothing, type=nothing).items() if value != ABSENT}
 
     draft = read_draft(fields)
@@ -66,7 +66,7 @@ def test_what_is_optional_may_be_absent_null_or_empty(nothing: object) -> None:
     assert (None, MessageType.OTHER) == (draft.sender_email, draft.type)
 
 
-def test_fields_that_only_we_write_and_unknown_ones_are_ignored_whatever_they_hold() -> None:
+def test_read_only_and_unknown_fields_are_ignored_whatever_they_hold() -> None:
     noise = {"time_created": 5, "time_sent": [], "status": None, "status_code": {}, "uuid": "x", "no such": "\x00"}
 
     assert read_draft(build.fields()) == read_draft(build.fields(**noise))
@@ -189,7 +189,7 @@ def test_a_text_is_counted_in_code_points(field: str, limit: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["x", ".", "\u0301", "\U0001f600", "\u0645", " x "])
-def test_whatever_can_be_seen_is_not_blank(text: str) -> None:
+def test_a_text_with_a_visible_character_is_not_blank(text: str) -> None:
     assert not is_blank(text)
 
 
@@ -207,7 +207,7 @@ def test_a_type_is_one_of_three_words(value: object, code: str) -> None:
     assert [("type", code)] == faults_of(type=value)
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_field_and_number() -> None:
+def test_all_faults_are_reported_at_once_in_the_order_of_field_and_number() -> None:
     faults = faults_of(
         recipient_uuids=["x"] * 11, type="quote", subject="", sender_name=None, sender_email="x", body="\x00"
     )
@@ -222,12 +222,24 @@ def test_all_faults_are_told_at_once_in_the_order_of_field_and_number() -> None:
     ] == faults
 
 
-def test_no_fault_repeats_what_was_sent() -> None:
-    with pytest.raises(InvalidInput) as refused:
+def test_no_fault_repeats_what_the_client_sent() -> None:
+    with pytest.raises(InvalidInput) as caught:
         read_draft(dict.fromkeys(build.fields(), "hunter2\x00") | {"sender_email": "hunter2", "type": "hunter2"})
 
-    assert 6 == len(refused.value.faults)
-    assert "hunter2" not in str(refused.value) + "".join(fault.message for fault in refused.value.faults)
+    assert 6 == len(caught.value.faults)
+    assert "hunter2" not in str(caught.value) + "".join(fault.message for fault in caught.value.faults)
+
+
+def test_the_sentence_of_a_fault_names_the_place_of_the_value() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_draft({"recipient_uuids": ["x", 7], "sender_name": "a" * 121, "body": "b"})
+
+    assert [
+        "Recipient 0 (counted from 0) is not a UUID of the form 8-4-4-4-12 hexadecimal digits.",
+        "Recipient 1 (counted from 0) must be a UUID text.",
+        "sender_name has 121 characters; at most 120 are allowed.",
+        "subject is missing.",
+    ] == [fault.message for fault in caught.value.faults]
 
 
 def test_an_unknown_recipient_is_named_by_its_number() -> None:
@@ -236,6 +248,10 @@ def test_an_unknown_recipient_is_named_by_its_number() -> None:
     assert ("recipient_uuids[3]", "unknown_recipient") == (fault.place, fault.code)
 
 
+_CODES = {
+    "required", "blank", "wrong_type", "too_few", "too_many", "too_long", "forbidden_character", "invalid_uuid",
+    "invalid_email", "invalid_value",
+}  # fmt: skip
 any_json: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(ONE),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -245,17 +261,18 @@ known_fields = st.sampled_from([*build.fields(), "sender_email", "type", "status
 
 
 @given(st.dictionaries(known_fields, any_json), st.booleans())
-def test_whatever_json_is_sent_it_is_a_draft_or_unacceptable_and_nothing_else(
+def test_any_json_is_a_draft_or_invalid_input_and_nothing_else(
     sent: dict[str, object],
     is_complete: bool,  # noqa: FBT001 - hypothesis hands it in
 ) -> None:
     fields = {**build.fields(), **sent} if is_complete else sent
     try:
         draft = read_draft(fields)
-    except InvalidInput as refused:
-        faults = refused.faults
+    except InvalidInput as caught:
+        faults = caught.faults
         assert faults
         assert all(re.fullmatch(r"[a-z_]+(\[\d+\])?", fault.place) for fault in faults)
+        assert {fault.code for fault in faults} <= _CODES
         assert faults == sorted(faults, key=lambda fault: (fault.field, fault.index or 0))
     else:
         assert 1 <= len(draft.recipient_ids) <= 25

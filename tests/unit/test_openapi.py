@@ -1,14 +1,78 @@
-"""The OpenAPI document, as programs that generate clients read it."""
+"""The OpenAPI document, as generators of clients read it."""
+
+import pytest
 
 from api_stub.app import make_http_app
+from delivery.intake.accounts import ACCOUNT, PREFERENCES, SENDERS_LIMIT
+from delivery.intake.errors import FieldError, InvalidInput
+from delivery.intake.messages import BODY_LIMIT, MESSAGE, RECIPIENT_LIMIT, SENDER_NAME_LIMIT, SUBJECT_LIMIT
+from delivery.intake.shapes import Shape
 from tests.support import build
 
 
-def test_operations_are_named_as_a_person_would_name_them_and_each_once() -> None:
+def test_operations_are_named_in_plain_words_and_each_once() -> None:
     document = make_http_app(build.settings()).openapi()
 
-    named = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
 
-    assert {"send_message", "read_message", "read_account", "put_preferences", "grant_token"} <= set(named)
-    assert len(set(named)) == len(named)
-    assert all(name.replace("_", "").isalpha() and "uuid" not in name for name in named)
+    assert {"send_message", "read_message", "read_account", "put_preferences", "grant_token"} <= set(names)
+    assert len(set(names)) == len(names)
+    assert all(name.replace("_", "").isalpha() and "uuid" not in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "shape"),
+    [
+        ("/messages", "post", "MessageFields"),
+        ("/accounts/{account_uuid}", "put", "AccountFields"),
+        ("/accounts/{account_uuid}/preferences", "put", "PreferencesFields"),
+    ],
+)
+def test_a_request_body_is_described_by_the_shape_that_reads_it(path: str, method: str, shape: str) -> None:
+    document = make_http_app(build.settings()).openapi()
+
+    content = document["paths"][path][method]["requestBody"]["content"]
+
+    assert {f"#/components/schemas/{shape}"} == {each["schema"]["$ref"] for each in content.values()}
+    assert shape == document["components"]["schemas"][shape]["title"]
+
+
+def test_the_document_has_the_limits_that_the_fields_are_checked_by() -> None:
+    schemas = make_http_app(build.settings()).openapi()["components"]["schemas"]
+
+    message, preferences = schemas["MessageFields"]["properties"], schemas["PreferencesFields"]["properties"]
+
+    recipients = message["recipient_uuids"]["anyOf"][0]
+    assert (1, RECIPIENT_LIMIT) == (recipients["minItems"], recipients["maxItems"])
+    assert [SENDER_NAME_LIMIT, SUBJECT_LIMIT, BODY_LIMIT] == [
+        message[name]["maxLength"] for name in ("sender_name", "subject", "body")
+    ]
+    assert ["rfq", "job", "other", "", None] == message["type"]["enum"]
+    assert (["array", "null"], SENDERS_LIMIT) == (
+        preferences["allowed_senders"]["type"],
+        preferences["allowed_senders"]["maxItems"],
+    )
+    assert ["from", "until"] == preferences["quiet_hours"]["required"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "required"),
+    [
+        (MESSAGE, ["recipient_uuids", "sender_name", "subject", "body"]),
+        (ACCOUNT, ["name", "email"]),
+        (PREFERENCES, []),
+    ],
+)
+def test_the_fields_that_are_required_are_those_that_are_refused_when_absent(
+    shape: Shape[object], required: list[str]
+) -> None:
+    faults: list[FieldError] = []
+
+    try:
+        shape.read({})
+    except InvalidInput as error:
+        faults = error.faults
+
+    assert sorted(required) == [fault.field for fault in faults]
+    assert {"required"} >= {fault.code for fault in faults}
+    assert required == shape.schema.get("required", [])

@@ -1,4 +1,4 @@
-"""JSON is read more strictly than Python reads it."""
+"""JSON is read more strictly than Python's parser reads it."""
 
 import json
 from contextlib import suppress
@@ -61,7 +61,7 @@ def code_of(body: bytes) -> str:
         ("invalid_encoding", b'{"a": ["\\uD83D"]}'),
     ],
 )
-def test_what_is_not_strictly_json_is_refused_with_the_word_for_it(code: str, body: bytes) -> None:
+def test_what_is_not_strict_json_is_refused_with_its_code(code: str, body: bytes) -> None:
     assert code == code_of(body)
 
 
@@ -76,18 +76,18 @@ def test_what_is_not_strictly_json_is_refused_with_the_word_for_it(code: str, bo
         ({"a": [[[[[[[]]]]]]]}, b'{"a": [[[[[[[]]]]]]]}'),
     ],
 )
-def test_what_is_json_is_read(value: Any, body: bytes) -> None:
+def test_valid_json_is_read(value: Any, body: bytes) -> None:
     assert value == read_object(body)
 
 
-def test_a_number_of_any_length_is_no_text_and_costs_nothing() -> None:
+def test_a_number_of_any_length_is_not_text_and_takes_no_time() -> None:
     read = read_object(b'{"a": ' + b"9" * 1_000_000 + b"}")
 
     assert not isinstance(read["a"], str)
 
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=3), _VALUES, max_size=4))
-def test_any_object_that_is_not_too_deep_comes_back_as_it_was(value: dict[str, Any]) -> None:
+def test_any_object_that_is_not_too_deep_is_read_as_it_was(value: dict[str, Any]) -> None:
     body = json.dumps(value).encode()
 
     if _depth(value) <= 8:
