@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
+import pytest
 from sqlalchemy.exc import OperationalError
 
 from api_stub.batching.verdict_waiter import VerdictWaiter
@@ -28,6 +29,7 @@ class FakeProgressDatabase:
     ) -> None:
         self.questions: list[set[UUID]] = []
         self.settled_at = settled_at or {}
+        self.defect: Exception | None = None
         self._away_until = away_until
         self._takes_s = takes_s
 
@@ -37,6 +39,8 @@ class FakeProgressDatabase:
         assert progress is question.func
         self.questions.append(set(message_ids))
         await asyncio.sleep(self._takes_s)
+        if self.defect:
+            raise self.defect
         if now() < self._away_until:
             raise OperationalError("SELECT", {}, Exception("connection refused"))
         if not question.keywords["settled_only"]:
@@ -158,6 +162,17 @@ def test_a_look_needs_no_verdict_and_with_the_database_away_it_is_none() -> None
     async def test() -> None:
         assert DONE == await lookout_of(FakeProgressDatabase()).read_now(ONE)
         assert None is await lookout_of(FakeProgressDatabase(away_until=9)).read_now(ONE)
+
+    run(test())
+
+
+def test_a_read_that_fails_for_a_reason_of_our_own_raises_instead_of_waiting_without_end() -> None:
+    async def test() -> None:
+        database = FakeProgressDatabase()
+        database.defect = ValueError("a defect")
+
+        with pytest.raises(ValueError, match="a defect"):
+            await lookout_of(database).read_now(ONE)
 
     run(test())
 
