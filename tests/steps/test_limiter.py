@@ -14,7 +14,7 @@ from redis import Redis
 from uuid_utils.compat import uuid7
 
 from api_stub.ratelimit.limiter import Limiter
-from api_stub.ratelimit.redis_counter import KEY_PREFIX, PATIENCE_S, RedisCounter, RedisSlidingWindow
+from api_stub.ratelimit.redis_counter import KEY_PREFIX, TIMEOUT_S, RedisCounter, RedisSlidingWindow
 from api_stub.ratelimit.window import RateLimit, WindowUsage
 from chaos.fault_proxy import FaultProxy, open_fault_proxy
 from delivery.settings import Settings
@@ -39,14 +39,14 @@ def client_id() -> UUID:
 
 @asynccontextmanager
 async def limiter_of(
-    settings: Settings, *, port: int | None = None, patience_s: float = _PATIENT_S
+    settings: Settings, *, port: int | None = None, timeout_s: float = _PATIENT_S
 ) -> AsyncIterator[Limiter]:
     """Open the limiter of one process, at a port instead of at the broker's own address if there is one."""
     if port is not None:
         space = settings.broker_url.get_secret_value().rpartition("=")[2]
         settings = settings.model_copy(update={"broker_url": SecretStr(f"redis://127.0.0.1:{port}/{space}")})
     shared_counter = RedisCounter(
-        RedisSlidingWindow(settings.broker_url.get_secret_value()), pause_s=_PAUSE_S, patience_s=patience_s
+        RedisSlidingWindow(settings.broker_url.get_secret_value()), pause_s=_PAUSE_S, timeout_s=timeout_s
     )
     limiter = Limiter(settings, shared_counter)
     try:
@@ -146,7 +146,7 @@ def test_a_wiped_redis_gives_nothing_back(settings: Settings, client_id: UUID, b
 
 def test_an_absent_redis_leaves_each_process_its_own_limit(settings: Settings, client_id: UUID) -> None:
     async def test() -> tuple[int, float]:
-        async with limiter_of(settings, port=1, patience_s=PATIENCE_S) as limiter:
+        async with limiter_of(settings, port=1, timeout_s=TIMEOUT_S) as limiter:
             begun = monotonic()
             return await admitted(request(limiter, client_id, 5), 25), monotonic() - begun
 
@@ -158,7 +158,7 @@ def test_an_absent_redis_leaves_each_process_its_own_limit(settings: Settings, c
 
 def test_a_redis_that_freezes_under_way_is_not_waited_for(settings: Settings, client_id: UUID) -> None:
     async def test(valve: FaultProxy) -> tuple[int, int, float, float]:
-        async with limiter_of(settings, port=valve.port, patience_s=PATIENCE_S) as limiter:
+        async with limiter_of(settings, port=valve.port, timeout_s=TIMEOUT_S) as limiter:
             before = await admitted(request(limiter, client_id, 50), 10)
             valve.freeze()
             begun = monotonic()
@@ -178,7 +178,7 @@ def test_a_redis_that_freezes_under_way_is_not_waited_for(settings: Settings, cl
 
 def test_a_redis_that_thaws_is_shared_again(settings: Settings, client_id: UUID) -> None:
     async def test(valve: FaultProxy) -> int:
-        async with limiter_of(settings, port=valve.port, patience_s=PATIENCE_S) as one, limiter_of(settings) as other:
+        async with limiter_of(settings, port=valve.port, timeout_s=TIMEOUT_S) as one, limiter_of(settings) as other:
             valve.freeze()
             await admitted(request(one, uuid7(), 5), 1)
             valve.let_flow()
