@@ -63,14 +63,15 @@ class Batcher(Generic[Item, Result]):
         Each request has a future of its own, so that a cancelled request takes the result from no other. The future
         raises what `run` raised, or `TimeoutError`.
         """
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
         pending = self._gathered.get(key)
         if pending is None:
             self._gathered[key] = Pending(item, [future])
         else:
             pending.futures.append(future)
         if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._run_all())
+            self._running = loop.create_task(self._run_all())
         return future
 
     async def _run_all(self) -> None:
@@ -78,7 +79,7 @@ class Batcher(Generic[Item, Result]):
         while self._gathered:
             if self._before_batch is not None:
                 await self._before_batch(len(self._gathered))
-            batch = self._take()
+            batch = self._take_batch()
             self._deadline = clock() + BATCH_TIMEOUT_S
             if self._timer is None:
                 self._check_deadline()
@@ -92,7 +93,7 @@ class Batcher(Generic[Item, Result]):
             finally:
                 self._deadline = None
 
-    def _take(self) -> list[Pending[Item, Result]]:
+    def _take_batch(self) -> list[Pending[Item, Result]]:
         if len(self._gathered) <= BATCH_LIMIT:
             batch, self._gathered = list(self._gathered.values()), {}
             return batch
