@@ -1,1 +1,1 @@
-"""The front desk: HTTP in, HTTP out. What clients see is fixed by the contract; our insides stay inside."""
+"""The HTTP API. Clients see only what the contract (`docs/contract.md`) fixes."""

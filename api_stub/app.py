@@ -1,4 +1,4 @@
-"""The HTTP application: routes, errors and what opens and closes with the process."""
+"""Make the HTTP application: routes, error handlers, middleware, and the services that live as long as the process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,11 +17,11 @@ from api_stub.services import install_services, open_services
 from delivery.settings import Settings
 
 _CONTRACT = (messages.router, accounts.router, inbox.router, tokens.router)
-_OURS = (unsubscribe.router, health.router)
-# Clients in the wild use both spellings of the contract's paths.
+_OTHERS = (unsubscribe.router, health.router)
+# Existing clients use both forms of the contract's paths.
 _MOUNTED = (
     *((router, prefix) for router in _CONTRACT for prefix in ("", "/v2")),
-    *((router, "") for router in _OURS),
+    *((router, "") for router in _OTHERS),
 )
 
 
@@ -34,14 +34,14 @@ def make_http_app(settings: Settings) -> FastAPI:
             install_services(app, services)
             yield
 
-    # Its documentation pages bring their scripts along; FastAPI's own would load them from elsewhere.
+    # Its documentation pages include their scripts; FastAPI's own pages load them from another host.
     app: FastAPI = FastAPIOffline(
         title="Postroom",
         description="Send messages to account holders and see what becomes of them. Its paths also work below /v2.",
         version="2",
         lifespan=lifespan,
         redirect_slashes=False,
-        # FastAPI looks for tracers at every request otherwise: 4 % of the door's time.
+        # Otherwise FastAPI looks for tracers at every request: 4 % of the API's time.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     routes = list(methods_of(app.router.routes))

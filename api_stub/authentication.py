@@ -1,4 +1,4 @@
-"""Who calls, and may they? An API key, a token of ours or one of a trusted issuer; in headers only."""
+"""Authenticate the client of a request by its headers: an API key, our access token, or one of a trusted issuer."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -22,14 +22,14 @@ FALLBACK_HEADER = "X-API-Key"
 TOKEN_HEADER = "Authorization"  # noqa: S105 - the name of a header
 
 _CHALLENGE = 'Bearer realm="Service"'
-# RFC 9110 11.4: the scheme in any case. What follows it is judged as a token, whatever it is.
+# RFC 9110 11.4: the scheme in upper or lower case. What follows it is checked as a token, whatever it is.
 _BEARER = re.compile(r"bearer(?:[ \t]+(.*))?", re.IGNORECASE | re.DOTALL)
 _RETRY_AFTER_S = "5"
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticatedClient:
-    """An authenticated client, what it may do, and its own limits; None means those of the settings."""
+    """An authenticated client, its scopes, and its own limits; None means those of the settings."""
 
     client_id: UUID
     scopes: frozenset[Scope]
@@ -39,16 +39,16 @@ class AuthenticatedClient:
 
 @dataclass(frozen=True, slots=True)
 class PresentedCredential:
-    """What a request shows to prove who sent it."""
+    """The credential in a request, not verified yet."""
 
     kind: CredentialKind
     text: str
 
 
 def require_scope(scope: Scope) -> Callable[[Request], Awaitable[AuthenticatedClient]]:
-    """Make the dependency that lets only callers with this scope in, and only as often as they may come."""
+    """Make the dependency that authenticates a client, checks its scope, and counts the request."""
 
-    async def caller_with_scope(request: Request) -> AuthenticatedClient:
+    async def client_with_scope(request: Request) -> AuthenticatedClient:
         refuse_declared_length(request)
         client = await _authenticate(request, services_of(request))
         if scope not in client.scopes:
@@ -56,16 +56,16 @@ def require_scope(scope: Scope) -> Callable[[Request], Awaitable[AuthenticatedCl
         await services_of(request).limiter.check_request(client.client_id, client.requests_per_minute)
         return client
 
-    return caller_with_scope
+    return client_with_scope
 
 
 def address_of(request: Request) -> str:
-    """Give the address that a request came from; that of a socket without addresses is empty."""
+    """Return the address of the client; empty for a socket without addresses."""
     return request.client.host if request.client else ""
 
 
 def read_credential(headers: Headers, key_header: str) -> PresentedCredential:
-    """Find the one credential in a request's headers. Raises `Refusal` for none (401) and for several (400)."""
+    """Return the one credential in a request's headers. Raises `ApiError` for none (401) and for several (400)."""
     keys = [key for name in {key_header.lower(), FALLBACK_HEADER.lower()} for key in headers.getlist(name)]
     authorizations = headers.getlist(TOKEN_HEADER)
     bearers = [match for each in authorizations if (match := _BEARER.fullmatch(each.strip()))]
@@ -83,13 +83,13 @@ def read_credential(headers: Headers, key_header: str) -> PresentedCredential:
 
 
 async def _authenticate(request: Request, services: Services) -> AuthenticatedClient:
-    shown = read_credential(request.headers, services.settings.api_key_header)
+    presented = read_credential(request.headers, services.settings.api_key_header)
     try:
-        known = await (_authenticate_by_key if shown.kind is CredentialKind.API_KEY else _authenticate_by_token)(
-            services, shown.text
+        known = await (_authenticate_by_key if presented.kind is CredentialKind.API_KEY else _authenticate_by_token)(
+            services, presented.text
         )
-    except ApiError as refusal:
-        if refusal.status is HTTPStatus.UNAUTHORIZED:
+    except ApiError as error:
+        if error.status is HTTPStatus.UNAUTHORIZED:
             await services.limiter.count_refused_credential(address_of(request))
         raise
     limits = known.limits
@@ -118,17 +118,17 @@ async def _authenticate_by_issuer(services: Services, token: str) -> KnownClient
     if services.issuer is None:
         raise _invalid_token()
     try:
-        claimed = await services.issuer.identify(token)
+        identity = await services.issuer.identify(token)
     except InvalidToken as error:
         raise _invalid_token() from error
     except ExpiredToken as error:
         raise _expired_token() from error
     except IssuerUnreachable as error:
         raise _unreachable() from error
-    known = await services.verifier.find_client(claimed.client)
+    known = await services.verifier.find_client(identity.client)
     if known is None:
         raise _invalid_token()
-    return KnownClient(known.client_id, known.scopes & claimed.scopes, known.limits)
+    return KnownClient(known.client_id, known.scopes & identity.scopes, known.limits)
 
 
 def _invalid_token() -> ApiError:
@@ -153,8 +153,8 @@ def _out_of_scope(scope: Scope) -> ApiError:
 
 
 def _ambiguous(header: str, description: str) -> ApiError:
-    faults = [FieldError(header, "invalid_request", description)]
-    return ApiError(HTTPStatus.BAD_REQUEST, "invalid_request", description, faults=faults)
+    errors = [FieldError(header, "invalid_request", description)]
+    return ApiError(HTTPStatus.BAD_REQUEST, "invalid_request", description, faults=errors)
 
 
 def _unreachable() -> ApiError:

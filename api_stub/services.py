@@ -1,4 +1,4 @@
-"""What the front desk works with: made when the process starts, handed to every request."""
+"""The services of an API process: opened when it starts, passed to every request."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ _CONNECTIONS = 8
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The collaborators of every request in this process."""
+    """What every request in this process uses."""
 
     settings: Settings
     database: AsyncDatabase
@@ -34,7 +34,7 @@ class Services:
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Open the front desk and close it again."""
+    """Open the services, and close them at the end."""
     database = open_async_database(settings, connections=_CONNECTIONS)
     doorbell = BrokerDoorbell(settings) if settings.bell else SilentDoorbell()
     limiter = open_limiter(settings)
@@ -62,11 +62,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 
 def install_services(app: FastAPI, services: Services) -> None:
-    """Put the front desk where `services_of` finds it."""
+    """Store the services where `services_of` finds them."""
     app.state.services = services
 
 
 def services_of(request: Request) -> Services:
-    """Give the front desk of this process."""
+    """Return the services of this process."""
     services: Services = request.app.state.services
     return services

@@ -1,6 +1,6 @@
-"""The lookout: watches for the verdicts of all requests that wait, with one query for all of them at every tick.
+"""Wait for the verdicts of all waiting requests with one query at every tick.
 
-Where the wait of many ends at once, they share a last look in the same way.
+Where the waits of many requests end at once, their last reads share queries too.
 """
 
 import asyncio
@@ -9,17 +9,16 @@ from uuid import UUID
 
 import structlog
 
+from api_stub.batching.batcher import Batcher, Pending
 from delivery.records.database import DATABASE_UNAVAILABLE, AsyncDatabase
 from delivery.records.views.messages import Progress, progress
 
 _log = structlog.get_logger()
-
-# Reading a thousand messages at once would hold up every other request of the process.
-_LOOKED_FOR_AT_ONCE = 200
+_NO_ANSWER = (*DATABASE_UNAVAILABLE, TimeoutError)
 
 
 class VerdictWaiter:
-    """Tells where messages stand once they are settled. It needs the database, and no broker."""
+    """Return the progress of messages once they are settled. It needs the database, and no broker."""
 
     def __init__(self, database: AsyncDatabase, *, tick_s: float, limit: int) -> None:
         self._database = database
@@ -27,18 +26,17 @@ class VerdictWaiter:
         self._limit = limit
         self._waiting: dict[UUID, set[asyncio.Future[Progress]]] = {}
         self._watching: asyncio.Task[None] | None = None
-        self._looked_for: dict[UUID, asyncio.Future[Progress | None]] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._reads = Batcher[UUID, Progress | None](self._read_batch)
 
     @property
     def waiting_count(self) -> int:
-        """How many messages are waited for right now."""
+        """How many messages requests wait for now."""
         return len(self._waiting)
 
     async def wait(self, message_id: UUID, timeout_s: float) -> Progress | None:
-        """Wait until every recipient stands where it will stand without staff or a later attempt.
+        """Wait until no recipient changes any more without staff or a later attempt.
 
-        None when that took longer than `timeout_s`, or when too many wait already: then nobody waits.
+        Returns None after `timeout_s`, and at once when requests wait for too many messages already.
         """
         if timeout_s <= 0 or len(self._waiting) >= self._limit:
             return None
@@ -57,44 +55,38 @@ class VerdictWaiter:
                 del self._waiting[message_id]
 
     async def read_now(self, message_id: UUID) -> Progress | None:
-        """Say where a message stands right now; None when the database cannot be asked.
+        """Return the progress of a message now; None when the database does not answer.
 
-        Who comes while a query is under way shares the next one.
+        Requests that arrive during one query share the next one.
         """
-        if message_id not in self._looked_for:
-            self._looked_for[message_id] = asyncio.get_running_loop().create_future()
-        found = self._looked_for[message_id]
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look_for_all())
-        return await asyncio.shield(found)  # Whoever hangs up must not take the answer from the others.
+        try:
+            return await self._reads.submit(message_id, message_id)
+        except _NO_ANSWER:
+            return None
 
-    async def _look_for_all(self) -> None:
-        while self._looked_for:
-            asked = {each: self._looked_for.pop(each) for each in list(self._looked_for)[:_LOOKED_FOR_AT_ONCE]}
-            found = await self._ask(partial(progress, settled_only=False), list(asked))
-            if found is None:  # Those who came meanwhile hear of it too: a second try would keep them too long.
-                asked |= self._looked_for
-                self._looked_for.clear()
-            for message_id, future in asked.items():
-                future.set_result((found or {}).get(message_id))
+    async def _read_batch(self, batch: list[Pending[UUID, Progress | None]]) -> None:
+        found = await self._query([each.item for each in batch], settled_only=False)
+        for each in batch:
+            each.resolve(found.get(each.item))
 
     async def _watch(self) -> None:
-        while await self._somebody_waits():
-            settled = await self._ask(partial(progress, settled_only=True), list(self._waiting))
-            for message_id, found in (settled or {}).items():
+        while await self._are_requests_waiting():
+            try:
+                settled = await self._query(list(self._waiting), settled_only=True)
+            except _NO_ANSWER:
+                continue
+            for message_id, found in settled.items():
                 for future in self._waiting.get(message_id, ()):
                     if not future.done():
                         future.set_result(found)
 
-    async def _somebody_waits(self) -> bool:
+    async def _are_requests_waiting(self) -> bool:
         await asyncio.sleep(self._tick_s)
         return bool(self._waiting)
 
-    async def _ask(
-        self, question: "partial[dict[UUID, Progress]]", message_ids: list[UUID]
-    ) -> dict[UUID, Progress] | None:
+    async def _query(self, message_ids: list[UUID], *, settled_only: bool) -> dict[UUID, Progress]:
         try:
-            return await self._database.run(question, message_ids)
-        except (*DATABASE_UNAVAILABLE, TimeoutError) as error:
+            return await self._database.run(partial(progress, settled_only=settled_only), message_ids)
+        except _NO_ANSWER as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="answers come without a verdict")
-            return None
+            raise

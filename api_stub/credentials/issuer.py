@@ -1,4 +1,4 @@
-"""The one foreign issuer whose access tokens are taken, where one is configured: by its keys, or by asking it."""
+"""Verify access tokens of the configured trusted issuer: with its public keys, or by introspection."""
 
 import asyncio
 import hashlib
@@ -23,25 +23,25 @@ from api_stub.credentials.issuer_jwks import IssuerKeys
 from delivery.settings import Settings
 
 INTROSPECTION_KEPT_S = 60.0
-"""How long the issuer's word on a token is believed: a revoked token opens nothing after that."""
+"""How long the issuer's answer about a token is used. After that a revoked token is refused."""
 
 _KEPT_LIMIT = 10_000
-# RFC 9068 2.1: so that an ID token, which every application of a user gets, does not pass for an access token.
+# RFC 9068 2.1: an ID token, which every application of a user gets, must not be accepted as an access token.
 _TYPES = frozenset({"at+jwt", "application/at+jwt"})
 
 
 class TrustedIssuer(Protocol):
-    """Somebody else who says who a client is."""
+    """Identifies clients by tokens that another system issued."""
 
     async def identify(self, token: str) -> TokenIdentity:
-        """Read a token. Raises `InvalidToken`, `ExpiredToken` or `IssuerUnreachable`."""
+        """Return the identity in a token. Raises `InvalidToken`, `ExpiredToken` or `IssuerUnreachable`."""
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
 
 
 def open_issuer(settings: Settings) -> TrustedIssuer | None:
-    """Open the line to the issuer of the settings; None where there is none."""
+    """Make the issuer of the settings; None when none is configured."""
     if not settings.issuer:
         return None
     if settings.issuer_jwks_url:
@@ -55,7 +55,7 @@ def open_issuer(settings: Settings) -> TrustedIssuer | None:
 
 
 class JwtIssuer:
-    """An issuer of signed tokens (RFC 9068). Only keys and algorithms of one asymmetric family count."""
+    """Verifies signed tokens (RFC 9068). Only keys and algorithms of one asymmetric family are accepted."""
 
     def __init__(self, settings: Settings, client: IssuerClient, clock: Callable[[], float] = time) -> None:
         self._expected = TokenRequirements(settings.issuer, settings.issuer_audience, settings.issuer_client_claim)
@@ -75,12 +75,12 @@ class JwtIssuer:
         return read_claims(decoded.claims, self._expected, self._clock())
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         await self._client.close()
 
 
 class IntrospectionIssuer:
-    """An issuer that is asked about each token (RFC 7662), and believed for a while when it says yes."""
+    """Asks the issuer about each token (RFC 7662), and keeps a positive answer for a while."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class IntrospectionIssuer:
         clock: Callable[[], float] = time,
         memory_clock: Callable[[], float] = monotonic,
     ) -> None:
-        # Both claims are optional in RFC 7662; who is asked is known, but not for whom it vouches, nor for how long.
+        # RFC 7662 makes these claims optional. The issuer is the one that we ask; `aud` and `exp` must be there anyway.
         self._expected = TokenRequirements(
             settings.issuer,
             settings.issuer_audience,
@@ -103,50 +103,50 @@ class IntrospectionIssuer:
         self._clock = clock
         self._memory_clock = memory_clock
         self._kept: dict[bytes, tuple[float, TokenIdentity]] = {}
-        self._asking: dict[bytes, asyncio.Task[TokenIdentity]] = {}
+        self._under_way: dict[bytes, asyncio.Task[TokenIdentity]] = {}
 
     async def identify(self, token: str) -> TokenIdentity:
-        """Ask about a token, unless that was done just now."""
+        """Return the identity that was kept for a token, or ask the issuer. Raises what `TrustedIssuer` raises."""
         if not 0 < len(token) <= TOKEN_LIMIT_BYTES or not token.isascii() or not token.isprintable():
             raise InvalidToken
-        mark = hashlib.sha256(token.encode()).digest()
-        kept_until, claimed = self._kept.get(mark, (0.0, None))
-        if claimed is not None and self._memory_clock() < kept_until:
-            if claimed.expires_at <= self._clock():
+        digest = hashlib.sha256(token.encode()).digest()
+        kept_until, identity = self._kept.get(digest, (0.0, None))
+        if identity is not None and self._memory_clock() < kept_until:
+            if identity.expires_at <= self._clock():
                 raise ExpiredToken
-            return claimed
-        return await self._share(mark, lambda: self._ask(mark, token))
+            return identity
+        return await self._share(digest, lambda: self._introspect(digest, token))
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         await self._client.close()
 
-    async def _share(self, mark: bytes, ask: Callable[[], Awaitable[TokenIdentity]]) -> TokenIdentity:
-        """Let all who show the same token at once wait for one answer."""
-        if mark not in self._asking:
-            asking = self._asking[mark] = asyncio.ensure_future(ask())
-            asking.add_done_callback(lambda done: self._hear_out(mark, done))
-        return await asyncio.shield(self._asking[mark])
+    async def _share(self, digest: bytes, introspect: Callable[[], Awaitable[TokenIdentity]]) -> TokenIdentity:
+        """Let concurrent requests with the same token wait for one answer."""
+        if digest not in self._under_way:
+            task = self._under_way[digest] = asyncio.ensure_future(introspect())
+            task.add_done_callback(lambda done: self._finish(digest, done))
+        return await asyncio.shield(self._under_way[digest])
 
-    def _hear_out(self, mark: bytes, done: "asyncio.Task[TokenIdentity]") -> None:
-        del self._asking[mark]
+    def _finish(self, digest: bytes, done: "asyncio.Task[TokenIdentity]") -> None:
+        del self._under_way[digest]
         if not done.cancelled():
-            done.exception()  # Nobody may be waiting any more; then nobody is to be told.
+            done.exception()  # All requests may be gone; asyncio would report an exception that is never read.
 
-    async def _ask(self, mark: bytes, token: str) -> TokenIdentity:
+    async def _introspect(self, digest: bytes, token: str) -> TokenIdentity:
         answer = await self._client.post(self._url, {"token": token, "token_type_hint": "access_token"})
         if answer.get("active") is not True:
             raise InvalidToken
-        claimed = read_claims(answer, self._expected, self._clock())
-        kept_s = min(INTROSPECTION_KEPT_S, claimed.expires_at - self._clock())
+        identity = read_claims(answer, self._expected, self._clock())
+        kept_s = min(INTROSPECTION_KEPT_S, identity.expires_at - self._clock())
         while len(self._kept) >= _KEPT_LIMIT:
             del self._kept[next(iter(self._kept))]
-        self._kept[mark] = self._memory_clock() + kept_s, claimed
-        return claimed
+        self._kept[digest] = self._memory_clock() + kept_s, identity
+        return identity
 
 
 def _read_key_id(token: str, algorithms: Collection[str]) -> str | None:
-    """Read which key a token names, before it costs anybody anything. Raises `InvalidToken`."""
+    """Return the key id in a token, without any request. Raises `InvalidToken`."""
     if len(token) > TOKEN_LIMIT_BYTES:
         raise InvalidToken
     try:

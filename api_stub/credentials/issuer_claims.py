@@ -1,4 +1,4 @@
-"""Tokens of a trusted issuer: what must be true of their claims, and which client of ours they stand for."""
+"""Check the claims of a trusted issuer's tokens, and read the client and scopes from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,27 +11,27 @@ from delivery.vocabulary import Scope
 
 TOKEN_LIMIT_BYTES = 8 * 1024
 CLOCK_SKEW_S = 30
-"""How far the issuer's clock may be ahead of ours, for `nbf` and `iat`. `exp` is taken by the second."""
+"""How far the issuer's clock may be ahead of ours, for `nbf` and `iat`. `exp` has no such margin."""
 
 _NAME_LIMIT = 200
-_FOR_EVER = 2**53
+_LATEST = 2**53
 
 
-class InvalidToken(Exception):  # noqa: N818 - a verdict, not a defect
-    """The token proves nothing."""
+class InvalidToken(Exception):  # noqa: N818 - about the token, not a defect
+    """The token is not valid for this API."""
 
 
-class ExpiredToken(Exception):  # noqa: N818 - a verdict, not a defect
-    """The token is genuine, and its time is over."""
+class ExpiredToken(Exception):  # noqa: N818 - about the token, not a defect
+    """The token is genuine and has expired."""
 
 
-class IssuerUnreachable(Exception):  # noqa: N818 - a fact about somebody else
-    """The issuer did not answer, or not with sense: nobody knows whether the token is good."""
+class IssuerUnreachable(Exception):  # noqa: N818 - about the issuer, not a defect
+    """The issuer did not answer, or its answer is invalid: whether the token is valid is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenIdentity:
-    """What a good token says: what the issuer calls the client, what it may do, and until when, in Unix time."""
+    """What a valid token contains: the issuer's name of the client, its scopes, and its end in Unix time."""
 
     client: str
     scopes: frozenset[Scope]
@@ -40,7 +40,7 @@ class TokenIdentity:
 
 @dataclass(frozen=True, slots=True)
 class TokenRequirements:
-    """What a token must say to be for us, and which claim names the client."""
+    """The values that claims must have, and the claim that names the client."""
 
     issuer: str
     audience: str
@@ -50,7 +50,7 @@ class TokenRequirements:
 
 
 def read_claims(claims: Mapping[str, Any], expected: TokenRequirements, now: float) -> TokenIdentity:
-    """Judge a token's claims at this Unix time. Raises `InvalidToken` or `ExpiredToken`."""
+    """Check a token's claims at this Unix time and return their content. Raises `InvalidToken` or `ExpiredToken`."""
     options: dict[str, ClaimsOption] = {name: {"essential": True} for name in ("exp", *expected.required)}
     options["iss"] = {"essential": expected.is_issuer_required, "value": expected.issuer}
     options["aud"] = {"essential": True, "value": expected.audience}
@@ -63,19 +63,19 @@ def read_claims(claims: Mapping[str, Any], expected: TokenRequirements, now: flo
         raise InvalidToken(error.error) from error
     if claims["exp"] <= now:
         raise ExpiredToken
-    # A number may be too large to be a float, and is then as good as for ever.
-    return TokenIdentity(_client(claims, expected), _scopes(claims.get("scope")), float(min(claims["exp"], _FOR_EVER)))
+    # A number may be too large for a float; then the token counts as one that lasts forever.
+    return TokenIdentity(_client(claims, expected), _scopes(claims.get("scope")), float(min(claims["exp"], _LATEST)))
 
 
 def _client(claims: Mapping[str, Any], expected: TokenRequirements) -> str:
-    called = claims.get(expected.client_claim)
+    name = claims.get(expected.client_claim)
     # The name is looked up in the database, which takes no NUL.
-    if not isinstance(called, str) or not 0 < len(called) <= _NAME_LIMIT or not called.isprintable():
+    if not isinstance(name, str) or not 0 < len(name) <= _NAME_LIMIT or not name.isprintable():
         raise InvalidToken(expected.client_claim)
-    return called
+    return name
 
 
 def _scopes(scope: object) -> frozenset[Scope]:
-    """Read the `scope` claim (RFC 8693 4.2). What is no scope of ours, or for somebody else, means nothing here."""
+    """Read the `scope` claim (RFC 8693 4.2). Scopes of other systems are ignored."""
     words = scope.split(" ") if isinstance(scope, str) else []
     return frozenset(Scope(word) for word in words if word in set(Scope))

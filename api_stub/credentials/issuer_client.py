@@ -1,4 +1,4 @@
-"""The line to a trusted issuer: JSON, short waits, no redirects, no proxies from the environment."""
+"""Request JSON from the trusted issuer: with a short timeout, no redirects, no proxies from the environment."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ _log = structlog.get_logger()
 
 
 class IssuerClient:
-    """Asks the issuer. One answer takes at most `timeout_s` in all, and is at most 256 KiB long."""
+    """An HTTP client. A response takes at most `timeout_s` in all and has at most 256 KiB."""
 
     def __init__(self, timeout_s: float, *, client_id: str = "", client_secret: str = "") -> None:
         self._timeout_s = timeout_s
@@ -31,38 +31,38 @@ class IssuerClient:
 
     async def get(self, url: str) -> Mapping[str, Any]:
         """Get a JSON object. Raises `IssuerUnreachable`."""
-        return await self._ask("GET", url, None)
+        return await self._request("GET", url, None)
 
     async def post(self, url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
         """Post a form and get a JSON object. Raises `IssuerUnreachable`."""
-        return await self._ask("POST", url, form)
+        return await self._request("POST", url, form)
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         await self._client.aclose()
 
-    async def _ask(self, method: str, url: str, form: Mapping[str, str] | None) -> Mapping[str, Any]:
+    async def _request(self, method: str, url: str, form: Mapping[str, str] | None) -> Mapping[str, Any]:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         try:
             async with (
                 asyncio.timeout(self._timeout_s),
-                self._client.stream(method, url, data=form, headers=headers) as answer,
+                self._client.stream(method, url, data=form, headers=headers) as response,
             ):
-                return await _read(answer)
+                return await _read(response)
         except (httpx2.HTTPError, TimeoutError, ValueError, RecursionError) as error:
             _log.warning("issuer_unreachable", error=type(error).__name__)
             raise IssuerUnreachable from error
 
 
-async def _read(answer: httpx2.Response) -> Mapping[str, Any]:
-    if answer.status_code != 200:
-        raise ValueError(f"the issuer answered {answer.status_code}")
+async def _read(response: httpx2.Response) -> Mapping[str, Any]:
+    if response.status_code != 200:
+        raise ValueError(f"the issuer answered {response.status_code}")
     body = bytearray()
-    async for chunk in answer.aiter_bytes():
+    async for chunk in response.aiter_bytes():
         body += chunk
         if len(body) > ANSWER_LIMIT_BYTES:
-            raise ValueError("the issuer's answer has no end")
+            raise ValueError("the issuer's answer is too long")
     content = json.loads(body)
     if not isinstance(content, dict):
-        raise ValueError("the issuer's answer is no JSON object")  # noqa: TRY004 - about what was said, not a type
+        raise ValueError("the issuer's answer is not a JSON object")  # noqa: TRY004 - about the content, not a type
     return content

@@ -1,4 +1,4 @@
-"""The public keys of a trusted issuer (JWKS, RFC 7517): kept for a while, and fetched anew for an unknown one."""
+"""Fetch the public keys of the trusted issuer (JWKS, RFC 7517); keep them, and fetch again for an unknown key id."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,16 +11,16 @@ from joserfc.jwk import JWKRegistry, KeySet
 from api_stub.credentials.issuer_claims import InvalidToken, IssuerUnreachable
 
 KEPT_S = 300.0
-"""How long the keys are believed: a key that the issuer withdrew opens nothing after that."""
+"""How long the keys are used. After that a key that the issuer withdrew is refused."""
 
 PAUSE_S = 30.0
-"""Tokens with made-up key ids make us ask the issuer at most this often."""
+"""The least time between two fetches: tokens with made-up key ids cause no more."""
 
 PAUSE_AFTER_FAILURE_S = 5.0
 
 
 class IssuerKeys:
-    """The keys of one family. All who need them while they are fetched wait for the same fetch."""
+    """The keys of one type. Concurrent requests wait for the same fetch."""
 
     def __init__(
         self,
@@ -34,13 +34,13 @@ class IssuerKeys:
         self._keys: KeySet | None = None
         self._kept_until = self._next_fetch_at = clock()
         self._is_reachable = True
-        self._turn = asyncio.Lock()
+        self._fetching = asyncio.Lock()
 
     async def find(self, key_id: str | None) -> KeySet:
-        """Give the keys, among them this one. Raises `InvalidToken` when it is not there, or `IssuerUnreachable`."""
+        """Return the keys if this one is among them. Raises `InvalidToken` when it is not, or `IssuerUnreachable`."""
         if (keys := self._known(key_id)) is not None:
             return keys
-        async with self._turn:
+        async with self._fetching:
             if self._known(key_id) is None and self._clock() >= self._next_fetch_at:
                 await self._refresh()
         if (keys := self._known(key_id)) is not None:
@@ -66,7 +66,7 @@ class IssuerKeys:
 
 
 def _read(published: Mapping[str, Any], key_type: str) -> KeySet:
-    """Take the keys of our family that are for signatures; what cannot be read is left out."""
+    """Return the signature keys of this type; leave out what cannot be read."""
     listed = published.get("keys")
     if not isinstance(listed, list):
         raise IssuerUnreachable

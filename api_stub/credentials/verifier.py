@@ -1,4 +1,4 @@
-"""The keyring: tells whether a key, secret or token is genuine, whose it is, and notes that it was used."""
+"""Verify keys, secrets and our own tokens against the database, and record when they were used."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,20 +18,20 @@ _log = structlog.get_logger()
 
 
 class CredentialVerifier:
-    """Knows credentials by their public prefix. Of the secret it keeps what the database has, a keyed digest."""
+    """Finds credentials by their public prefix and compares a keyed digest of the secret; keeps no plain secret."""
 
     def __init__(self, database: AsyncDatabase, pepper: SecretStr, clock: Callable[[], float] = monotonic) -> None:
         self._pepper = pepper
         self._credentials = CachedLookup[tuple[str, CredentialKind], StoredCredential](
-            lambda shown: database.run(find_credentials, shown), clock
+            lambda prefixes: database.run(find_credentials, prefixes), clock
         )
-        self._clients = CachedLookup[str, KnownClient](lambda called: database.run(find_clients, called), clock)
+        self._clients = CachedLookup[str, KnownClient](lambda names: database.run(find_clients, names), clock)
         self._uses = _LastUsedWriter(database, clock)
 
     async def verify(self, text: str, kind: CredentialKind) -> StoredCredential | None:
-        """Give what is known of a genuine credential, expired ones too; None for everything else.
+        """Return a genuine credential, also an expired one; None for everything else.
 
-        Raises what `Archive.ask` raises.
+        Raises what `AsyncDatabase.run` raises.
         """
         parts = parse_credential(text, kind)
         if parts is None:
@@ -40,37 +40,37 @@ class CredentialVerifier:
         stored = await self._credentials.get((prefix, kind))
         if stored is None or not is_match(secret, stored.digest, self._pepper):
             return None
-        # Tokens live for an hour; that their client is there shows in its secret.
+        # The use of tokens is not recorded: they live for an hour, and their client's secret shows its use.
         if not stored.is_expired and kind is not CredentialKind.ACCESS_TOKEN:
-            self._uses.note(prefix)
+            self._uses.record(prefix)
         return stored
 
-    async def find_client(self, called: str) -> KnownClient | None:
-        """Give the one client that a trusted issuer calls so. Raises what `Archive.ask` raises."""
-        return await self._clients.get(called)
+    async def find_client(self, name: str) -> KnownClient | None:
+        """Return the client that a trusted issuer calls by this name. Raises what `AsyncDatabase.run` raises."""
+        return await self._clients.get(name)
 
     async def close(self) -> None:
-        """Wait until what was noted is written."""
+        """Wait until the uses are written."""
         await self._uses.close()
 
 
 class _LastUsedWriter:
-    """Notes uses beside the requests: a credential once a minute, however often it is used."""
+    """Writes when credentials were used, beside the requests: each at most once a minute."""
 
     def __init__(self, database: AsyncDatabase, clock: Callable[[], float]) -> None:
         self._database = database
         self._clock = clock
-        self._noted: dict[str, float] = {}
+        self._recorded: dict[str, float] = {}
         self._unwritten: list[str] = []
         self._writing: asyncio.Task[None] | None = None
 
-    def note(self, prefix: str) -> None:
+    def record(self, prefix: str) -> None:
         now = self._clock()
-        noted_at = self._noted.get(prefix)
-        if noted_at is not None and now - noted_at < USE_NOTED_EVERY.total_seconds():
+        recorded_at = self._recorded.get(prefix)
+        if recorded_at is not None and now - recorded_at < USE_NOTED_EVERY.total_seconds():
             return
         self._forget_before(now - USE_NOTED_EVERY.total_seconds())
-        self._noted[prefix] = now
+        self._recorded[prefix] = now
         self._unwritten.append(prefix)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
@@ -80,8 +80,8 @@ class _LastUsedWriter:
             await self._writing
 
     def _forget_before(self, instant: float) -> None:
-        while self._noted and next(iter(self._noted.values())) <= instant:
-            del self._noted[next(iter(self._noted))]
+        while self._recorded and next(iter(self._recorded.values())) <= instant:
+            del self._recorded[next(iter(self._recorded))]
 
     async def _write(self) -> None:
         while self._unwritten:

@@ -1,6 +1,6 @@
 """The unsubscribe page, and the one-click POST of mail programs (RFC 8058). For people: HTML, no login, no scripts.
 
-Looking changes nothing, because mail scanners look at every link.
+GET changes nothing, because mail scanners open every link.
 """
 
 import base64
@@ -37,7 +37,7 @@ _HEADERS = {
         f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; "
         "frame-ancestors 'none'"
     ),
-    # The address of the page is the permission to change something.
+    # The address of the page is the permission: it must not leak to other sites.
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -47,8 +47,8 @@ _ONE_CLICK = ("List-Unsubscribe", "One-Click")
 _BUTTON, _STOP, _UNDO = "action", "stop", "undo"
 
 
-class _Turned(Exception):  # noqa: N818 - an answer, not a defect
-    """The request is answered with this page instead of the one that was asked for."""
+class _OtherPage(Exception):  # noqa: N818 - a response, not a defect
+    """The request gets this page instead of the requested one."""
 
     def __init__(self, page: HTMLResponse) -> None:
         self.page = page
@@ -56,31 +56,31 @@ class _Turned(Exception):  # noqa: N818 - an answer, not a defect
 
 
 @router.get(PATH + "/{token}")
-async def look(request: Request, token: str) -> HTMLResponse:
-    """Say what a press on the button will do."""
-    return await _answer(request, _look(services_of(request), token))
+async def show(request: Request, token: str) -> HTMLResponse:
+    """Show what the button will do."""
+    return await _answer(request, _show(services_of(request), token))
 
 
 @router.post(PATH + "/{token}")
 async def change(request: Request, token: str) -> HTMLResponse:
-    """Stop e-mails, or undo that. Doing it again changes nothing more."""
+    """Stop e-mails, or undo that. A repetition changes nothing."""
     return await _answer(request, _change(services_of(request), token, request))
 
 
 async def _answer(request: Request, page: Awaitable[HTMLResponse]) -> HTMLResponse:
-    """Give this page, or the one that was turned to instead."""
+    """Return this page, or the one that is raised instead."""
     try:
         return await page
-    except _Turned as turned:
-        return turned.page
+    except _OtherPage as other:
+        return other.page
     except (*DATABASE_UNAVAILABLE, TimeoutError, LockTimeout) as error:
         return _try_later(request, error)
 
 
-async def _look(services: Services, token: str) -> HTMLResponse:
+async def _show(services: Services, token: str) -> HTMLResponse:
     account = await services.database.run(accounts.find_one, _permitted(services, token))
     if account is None:
-        raise _Turned(_wrong_link())
+        raise _OtherPage(_wrong_link())
     return _offer_undo() if account.channel is Channel.INBOX else _offer_stop()
 
 
@@ -88,7 +88,7 @@ async def _change(services: Services, token: str, request: Request) -> HTMLRespo
     account_id = _permitted(services, token)
     channel = await _read_channel(request)
     if not await services.database.run(accounts.move_to, account_id, channel):
-        raise _Turned(_wrong_link())
+        raise _OtherPage(_wrong_link())
     _log.info("account_moved", account_id=str(account_id), channel=channel)
     return _stopped() if channel is Channel.INBOX else _undone()
 
@@ -96,25 +96,25 @@ async def _change(services: Services, token: str, request: Request) -> HTMLRespo
 def _permitted(services: Services, token: str) -> UUID:
     permit = read_token(token, services.settings.pepper)
     if permit is None:
-        raise _Turned(_wrong_link())
+        raise _OtherPage(_wrong_link())
     if permit.expires_at <= datetime.now(UTC):
         text = "This link worked for a year and has expired. Use the link in a newer e-mail."
-        raise _Turned(_page("This link has expired", text, status=HTTPStatus.GONE))
+        raise _OtherPage(_page("This link has expired", text, status=HTTPStatus.GONE))
     return permit.account_id
 
 
 async def _read_channel(request: Request) -> Channel:
-    """Read what the button or the mail program asks for."""
+    """Return the channel that the button or the mail program asks for."""
     try:
         fields: Mapping[str, object] = await read_form(request)
     except (ApiError, InvalidInput) as error:
-        raise _Turned(_unclear()) from error
+        raise _OtherPage(_unclear()) from error
     name, value = _ONE_CLICK
     if fields.get(_BUTTON) == _UNDO:
         return Channel.EMAIL
     if fields.get(_BUTTON) == _STOP or fields.get(name) == value:
         return Channel.INBOX
-    raise _Turned(_unclear())
+    raise _OtherPage(_unclear())
 
 
 def _offer_stop() -> HTMLResponse:
@@ -166,11 +166,11 @@ def _try_later(request: Request, error: Exception) -> HTMLResponse:
 def _page(
     title: str, text: str, *, button: tuple[str, str] | None = None, status: HTTPStatus = HTTPStatus.OK
 ) -> HTMLResponse:
-    """Write a page of our own words; nothing that anybody sent is in it."""
+    """Return a page with our own text only; nothing from the request is in it."""
     form = ""
     if button:
         action, label = button
-        # Without an address a form is sent to where the page came from.
+        # Without an action, the browser sends a form to the address of the page.
         form = f'<form method="post"><button name="{_BUTTON}" value="{action}">{label}</button></form>'
     content = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'

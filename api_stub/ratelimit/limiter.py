@@ -1,7 +1,7 @@
-"""Rate limits: of what a client sends, and of what can be learnt by trying credentials and recipients.
+"""Limit what a client sends, and what can be learnt by trying credentials and recipients.
 
-Every limit holds twice: across all API processes by a budget in Redis, from which each process draws up to a fiftieth
-at a time, and in each process by a meter of its own, which goes on when Redis is away, frozen or wiped.
+Every limit holds twice. A counter in Redis limits all API processes together; each draws up to a fiftieth at a time
+from it. A local counter limits each process, also while Redis is away, frozen or wiped.
 """
 
 import hashlib
@@ -23,14 +23,14 @@ from delivery.settings import Settings
 
 _MINUTE_S = 60
 _HOUR_S = 3600
-# About 12 MB for each of the four limits, when as many addresses or clients come within a minute.
+# About 12 MB for each of the four limits, when that many addresses or clients make requests within a minute.
 _CAPACITY = 20_000
 _NETWORK_BYTES = 8
 _DIGEST_BYTES = 16
 
 
 class Limiter:
-    """All limits of this process. What is too much is refused: 429, `rate_limited`, with `Retry-After`."""
+    """All limits of this process. Its checks raise `ApiError` 429, `rate_limited`, with `Retry-After`."""
 
     def __init__(
         self,
@@ -42,15 +42,15 @@ class Limiter:
     ) -> None:
         self._settings = settings
         self._shared_counter = shared_counter
-        self._requests, self._recipients, self._strangers, self._refused_credentials = (
+        self._requests, self._recipients, self._unknown_recipients, self._refused_credentials = (
             SharedLimit(name, shared_counter, clock, capacity=capacity)
             for name in ("requests", "recipients", "strangers", "refused_credentials")
         )
 
     async def count_refused_credential(self, address: str) -> None:
-        """Count a refused credential, before it is answered: one too many is refused for that instead.
+        """Count a refused credential before the response: one too many gets 429 instead of 401.
 
-        A good one from the same address is nobody's guess, and is never asked about here.
+        A valid credential is no guess and is never counted, whatever its address.
         """
         rate_limit = RateLimit(self._settings.refused_credentials_per_minute, _MINUTE_S)
         wait_s = await self._refused_credentials.take_rest(hide_address(address, self._settings.pepper), rate_limit, 1)
@@ -73,20 +73,20 @@ class Limiter:
             raise _refusal(f"Too many recipients: this client may write to {rate_limit.amount} a minute.", wait_s)
 
     async def check_lookups(self, client_id: UUID) -> None:
-        """Let only clients look for recipients that have not just named too many unknown ones. Asks nobody."""
+        """Check that a client has not named too many unknown recipients lately. Uses the local counter alone."""
         rate_limit = self._unknown_recipient_limit
-        _refuse_lookups(rate_limit, self._strangers.wait_s(str(client_id), rate_limit))
+        _refuse_lookups(rate_limit, self._unknown_recipients.wait_s(str(client_id), rate_limit))
 
     async def count_unknown_recipients(self, client_id: UUID, count: int) -> None:
-        """Count unknown recipients, before the answer tells which they are: too many are refused without being told.
+        """Count unknown recipients before the response names them: beyond the limit it is 429 and names none.
 
-        So requests that look at the same time learn no more than one after the other.
+        So concurrent requests learn no more than requests one after the other.
         """
         rate_limit = self._unknown_recipient_limit
-        _refuse_lookups(rate_limit, await self._strangers.take_rest(str(client_id), rate_limit, count))
+        _refuse_lookups(rate_limit, await self._unknown_recipients.take_rest(str(client_id), rate_limit, count))
 
     async def close(self) -> None:
-        """Give the connections to Redis back."""
+        """Close the connections to Redis."""
         await self._shared_counter.close()
 
     @property
@@ -95,14 +95,14 @@ class Limiter:
 
 
 def open_limiter(settings: Settings) -> Limiter:
-    """Make the limiter of an API process. It connects when it first has to."""
+    """Make the limiter of an API process. It connects on first use."""
     return Limiter(settings, RedisCounter(RedisSlidingWindow(settings.broker_url.get_secret_value())))
 
 
 def hide_address(address: str, pepper: SecretStr) -> str:
-    """Name the network of an address by a keyed digest; addresses are personal and stand neither in Redis nor here.
+    """Return a keyed digest of the network of an address: addresses are personal data, and none is stored anywhere.
 
-    An IPv6 address counts as its /64, which is the least that one customer is given (RFC 6177).
+    An IPv6 address counts as its /64, the least that one customer gets (RFC 6177).
     """
     digest = hmac.digest(pepper.get_secret_value().encode(), _network(address).encode(), hashlib.sha256)
     return digest[:_DIGEST_BYTES].hex()
@@ -127,7 +127,7 @@ def _refuse_lookups(rate_limit: RateLimit, wait_s: float) -> None:
 
 
 def _refusal(limit: str, wait_s: float) -> ApiError:
-    # Rounded up past the instant, so that who waits as long is not refused for a rounding.
+    # Rounded up, so that a client that waits this long is not refused because of rounding.
     retry_after_s = math.floor(wait_s) + 1
     description = f"{limit} Try again in {retry_after_s} s."
     headers = {"Retry-After": str(retry_after_s)}

@@ -1,4 +1,4 @@
-"""Meters: what each subject has used of its quota in this process. Bounded in number, and blind to the clock."""
+"""Count what each subject has used of its limit in this process. The number of counters is bounded."""
 
 import asyncio
 from collections import OrderedDict
@@ -7,9 +7,9 @@ from api_stub.ratelimit.window import RateLimit, WindowUsage
 
 
 class LocalCounter:
-    """One subject's use of one quota in this process, and what it has drawn from the shared budget and not used yet.
+    """One subject's use of one limit in this process, and what was drawn from the shared counter and not used yet.
 
-    Nothing here waits, so that no other request comes between asking and spending.
+    Callers pass the time. Nothing here awaits, so no other request runs between a check and the use.
     """
 
     __slots__ = (
@@ -38,46 +38,46 @@ class LocalCounter:
         self._refused_until = now
 
     def wait_s(self, count: int, now: float) -> float:
-        """Say in how many seconds so much more may be used, as far as this process knows; 0 when it may now."""
+        """Return in how many seconds `count` more may be used, as far as this process knows; 0 when it may now."""
         if count >= self._refused and now < self._refused_until:
             return self._refused_until - now
         return self.usage(now).wait_s(self.rate_limit, count)
 
     def lacks(self, count: int, now: float) -> int:
-        """Say how much must still be drawn before so much is spent. What was drawn lapses after a period."""
+        """Return how much must still be drawn before `count` is used. What was drawn expires after a period."""
         return count - self._drawn if now < self._drawn_until else count
 
     def portion(self, now: float) -> int:
-        """Say how much to draw at once: one, and each time twice what was given, for as long as that is used.
+        """Return how much to draw at once: one at first, then twice the last draw, while draws have not expired.
 
-        A process that uses little must not draw much: many of them, or one that starts again and again, would use up
-        the budget and have used none of it.
+        A process that uses little must not draw much: many of them, or one that restarts often, would empty the shared
+        counter without using it.
         """
         return self._portion if now < self._drawn_until else 1
 
     def draw(self, count: int, now: float) -> None:
-        """Note that the shared budget gave so much."""
+        """Record that the shared counter granted `count`."""
         self._portion = min(2 * count, self.rate_limit.chunk)
         self._drawn = count - self.lacks(0, now)
         self._drawn_until = now + self.rate_limit.period_s
 
     def refuse(self, count: int, until: float) -> None:
-        """Note that the shared budget will not give so much before then."""
+        """Record that the shared counter will not grant `count` before then."""
         self._refused, self._refused_until = count, until
 
     def spend(self, count: int) -> None:
-        """Use so much, of what was drawn where there is any."""
+        """Use `count`, first of what was drawn."""
         self._present += count
         self._drawn = max(0, self._drawn - count)
 
     def use_up(self, now: float) -> bool:
-        """Use whatever is left. False when nothing was."""
+        """Use all that is left. Returns False when nothing was."""
         left = self.rate_limit.amount - self.usage(now).used(self.rate_limit)
         self.spend(max(0, left))
         return left > 0
 
     def usage(self, now: float) -> WindowUsage:
-        """Say what was used in this process."""
+        """Return what was used in this process."""
         if now >= self._ends_at:
             self._begin_window(now)
         return WindowUsage(self._before, self._present, self._ends_at - now)
@@ -90,14 +90,14 @@ class LocalCounter:
 
 
 class LocalCounters:
-    """The meters of one limit. Where there are too many, the one that was asked for longest ago goes."""
+    """The counters of one limit. Beyond `capacity`, the least recently used one is dropped."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._counters: OrderedDict[tuple[str, int], LocalCounter] = OrderedDict()
 
     def find(self, subject: str, rate_limit: RateLimit) -> LocalCounter | None:
-        """Give the meter of a subject, if it has one."""
+        """Return the counter of a subject, or None."""
         key = (subject, rate_limit.amount)
         counter = self._counters.get(key)
         if counter is not None:
@@ -105,7 +105,7 @@ class LocalCounters:
         return counter
 
     def get(self, subject: str, rate_limit: RateLimit, now: float) -> LocalCounter:
-        """Give the meter of a subject, a fresh one where it has none."""
+        """Return the counter of a subject; make one when it has none."""
         counter = self.find(subject, rate_limit)
         if counter is None:
             counter = self._counters[(subject, rate_limit.amount)] = LocalCounter(rate_limit, now)

@@ -1,4 +1,4 @@
-"""The budget that API processes share, in Redis; and what keeps requests from waiting for a Redis that is away."""
+"""Count in Redis for all API processes, without requests waiting for a Redis that is away."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,35 +14,35 @@ from redis.exceptions import RedisError
 
 from api_stub.ratelimit.window import RateLimit, WindowUsage
 
-Asked = ParamSpec("Asked")
-Answer = TypeVar("Answer")
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
 
 KEY_PREFIX = "postroom:limits"
 
 _log = structlog.get_logger()
-PATIENCE_S = 0.05
+TIMEOUT_S = 0.05
 _PAUSE_S = 2.0
 _CONNECTIONS = 8
 
 
-class RedisUnavailable(Exception):  # noqa: N818 - a fact about Redis
-    """The shared budget cannot be asked now."""
+class RedisUnavailable(Exception):  # noqa: N818 - about Redis, not a defect
+    """The shared counter cannot be used now."""
 
 
 class Storage(Protocol):
-    """Where the shared budget is kept. When it is away its methods raise `RedisError` or `OSError`, or never return."""
+    """Keeps the shared counter. While it is away, its methods raise `RedisError` or `OSError`, or never return."""
 
     async def take(self, key: str, rate_limit: RateLimit, count: int) -> bool:
-        """Take so much of a quota, or nothing when so much is not left."""
+        """Take `count` of a limit and return True, or nothing when less is left."""
 
     async def usage(self, key: str, rate_limit: RateLimit) -> WindowUsage:
-        """Say what was taken of a quota."""
+        """Return what was taken of a limit."""
 
     async def ping(self) -> None:
-        """Return when it can be asked."""
+        """Return when it answers."""
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
 
 
 class RedisSlidingWindow:
@@ -50,7 +50,7 @@ class RedisSlidingWindow:
 
     def __init__(self, url: str) -> None:
         pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS)
-        # The pool is ours, because `limits` does not take every address that redis-py takes (a port is optional).
+        # Our own pool, because `limits` does not accept every URL that redis-py accepts (the port is optional there).
         options: dict[str, Any] = {"connection_pool": pool}
         self._storage = RedisStorage("async+redis://", implementation="redispy", key_prefix=KEY_PREFIX, **options)
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
@@ -58,22 +58,22 @@ class RedisSlidingWindow:
         self._pool = pool
 
     async def take(self, key: str, rate_limit: RateLimit, count: int) -> bool:
-        """Take so much of a quota, or nothing when so much is not left."""
+        """Take `count` of a limit and return True, or nothing when less is left."""
         return await self._limiter.hit(_item(rate_limit), key, cost=count)
 
     async def usage(self, key: str, rate_limit: RateLimit) -> WindowUsage:
-        """Say what was taken of a quota."""
+        """Return what was taken of a limit."""
         stored_key = _item(rate_limit).key_for(key)
         before, _, present, expires_in_s = await self._storage.get_sliding_window(stored_key, rate_limit.period_s)
-        # A counter is kept for two periods, of which it is the present one's in the first.
+        # A counter is kept for two periods; in the first it counts the present window.
         return WindowUsage(before, present, max(0.0, expires_in_s - rate_limit.period_s))
 
     async def ping(self) -> None:
-        """Return when it can be asked."""
+        """Return when it answers."""
         await self._client.ping()
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         await self._pool.disconnect()
 
 
@@ -82,45 +82,45 @@ def _item(rate_limit: RateLimit) -> RateLimitItemPerSecond:
 
 
 class RedisCounter:
-    """The shared budget behind a circuit breaker.
+    """The shared counter behind a circuit breaker.
 
-    Whoever asks waits 50 ms at most. After a failure nobody asks any more, until a task beside the requests has had an
-    answer: it tries every two seconds.
+    A request waits 50 ms at most. After a failure no request uses Redis until a task in the background got an answer;
+    it tries every two seconds.
     """
 
-    def __init__(self, storage: Storage, *, pause_s: float = _PAUSE_S, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, storage: Storage, *, pause_s: float = _PAUSE_S, timeout_s: float = TIMEOUT_S) -> None:
         self._storage = storage
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._pause_s = pause_s
         self._trying: asyncio.Task[None] | None = None
 
     @property
     def is_there(self) -> bool:
-        """Say whether it can be asked, as far as is known."""
+        """Whether Redis answered last time, or has not been used yet."""
         return self._trying is None
 
     async def take(self, key: str, rate_limit: RateLimit, count: int) -> bool:
-        """Take so much of a quota, or nothing when so much is not left. Raises `Away`."""
-        return await self._ask(self._storage.take, key, rate_limit, count)
+        """Take `count` of a limit and return True, or nothing when less is left. Raises `RedisUnavailable`."""
+        return await self._call(self._storage.take, key, rate_limit, count)
 
     async def usage(self, key: str, rate_limit: RateLimit) -> WindowUsage:
-        """Say what was taken of a quota. Raises `Away`."""
-        return await self._ask(self._storage.usage, key, rate_limit)
+        """Return what was taken of a limit. Raises `RedisUnavailable`."""
+        return await self._call(self._storage.usage, key, rate_limit)
 
     async def close(self) -> None:
-        """Try no more, and give the connections back."""
+        """Stop the background task, and close the connections."""
         if self._trying is not None:
             self._trying.cancel()
         with suppress(RedisError, OSError):
-            await _answer_in_time(self._storage.close(), self._patience_s)
+            await _wait_briefly(self._storage.close(), self._timeout_s)
 
-    async def _ask(
-        self, question: Callable[Asked, Awaitable[Answer]], *args: Asked.args, **kwargs: Asked.kwargs
-    ) -> Answer:
+    async def _call(
+        self, method: Callable[Params, Awaitable[Result]], *args: Params.args, **kwargs: Params.kwargs
+    ) -> Result:
         if not self.is_there:
             raise RedisUnavailable
         try:
-            return await _answer_in_time(question(*args, **kwargs), self._patience_s)
+            return await _wait_briefly(method(*args, **kwargs), self._timeout_s)
         except (RedisError, OSError) as error:
             self._give_up(error)
             raise RedisUnavailable from error
@@ -135,27 +135,27 @@ class RedisCounter:
         while True:
             await asyncio.sleep(self._pause_s)
             with suppress(RedisError, OSError):
-                await _answer_in_time(self._storage.ping(), self._patience_s)
+                await _wait_briefly(self._storage.ping(), self._timeout_s)
                 break
         self._trying = None
         _log.info("shared_limits_back")
 
 
-async def _answer_in_time(asking: Awaitable[Answer], patience_s: float) -> Answer:
-    """Wait for an answer, but not for long. Raises `TimeoutError`, an `OSError`."""
-    answering = asyncio.ensure_future(asking)
+async def _wait_briefly(call: Awaitable[Result], timeout_s: float) -> Result:
+    """Return the result of a call. Raises `TimeoutError`, an `OSError`, when it takes longer."""
+    task = asyncio.ensure_future(call)
     try:
-        # Not asyncio.timeout(): it would wait until the connection to a frozen server has been let go of.
-        await asyncio.wait({answering}, timeout=patience_s)
-        if answering.done():
-            return answering.result()
-        raise TimeoutError(f"Redis did not answer within {patience_s} s")
+        # Not asyncio.timeout(): it waits until the call has released its connection, forever with a frozen server.
+        await asyncio.wait({task}, timeout=timeout_s)
+        if task.done():
+            return task.result()
+        raise TimeoutError(f"Redis did not answer within {timeout_s} s")
     finally:
-        answering.cancel()
-        answering.add_done_callback(_hear_out)
+        task.cancel()
+        task.add_done_callback(_ignore_error)
 
 
-def _hear_out(answering: "asyncio.Future[Answer]") -> None:
-    """Let a question that nobody waits for any more fail in silence."""
-    if not answering.cancelled():
-        answering.exception()
+def _ignore_error(task: "asyncio.Future[Result]") -> None:
+    """Read the exception of an abandoned call, so that asyncio does not report it."""
+    if not task.cancelled():
+        task.exception()

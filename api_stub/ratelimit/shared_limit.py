@@ -1,4 +1,4 @@
-"""Allowances: how meters and the shared budget hold a limit together, without asking Redis at every request."""
+"""Hold a limit across processes with local counters and one in Redis, without using Redis at every request."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,12 @@ from api_stub.ratelimit.local_counter import LocalCounter, LocalCounters
 from api_stub.ratelimit.redis_counter import RedisCounter, RedisUnavailable
 from api_stub.ratelimit.window import RateLimit
 
-# Between a refusal and the question when to ask again something may have been given back.
+# Between a refusal and the question when to try again, a window may have moved on.
 _LEAST_WAIT_S = 0.1
 
 
 class SharedLimit:
-    """One kind of limit, for all who are subject to it."""
+    """One kind of limit, for all its subjects."""
 
     def __init__(self, name: str, shared_counter: RedisCounter, clock: Callable[[], float], *, capacity: int) -> None:
         self._name = name
@@ -20,10 +20,10 @@ class SharedLimit:
         self._counters = LocalCounters(capacity)
 
     async def take(self, subject: str, rate_limit: RateLimit, count: int) -> float:
-        """Use so much. Answers 0, or in how many seconds to ask again; nothing is used then."""
+        """Use `count` and return 0, or use nothing and return in how many seconds to try again."""
         counter = self._counters.get(subject, rate_limit, self._clock())
         while True:
-            # Between the look and the spending nothing is awaited: no other request comes between.
+            # Nothing is awaited between the check and the use, so no other request runs between them.
             now = self._clock()
             wait_s = counter.wait_s(count, now)
             if wait_s > 0:
@@ -34,10 +34,7 @@ class SharedLimit:
             await self._draw(counter, subject, count)
 
     async def take_rest(self, subject: str, rate_limit: RateLimit, count: int) -> float:
-        """Use so much, or all that is left, where that is less.
-
-        Answers 0, or in how many seconds there is some again.
-        """
+        """Use `count` and return 0, or use all that is left and return in how many seconds more is available."""
         if await self.take(subject, rate_limit, count) <= 0:
             return 0.0
         counter = self._counters.get(subject, rate_limit, self._clock())
@@ -46,12 +43,12 @@ class SharedLimit:
         return max(counter.wait_s(1, self._clock()), _LEAST_WAIT_S)
 
     def wait_s(self, subject: str, rate_limit: RateLimit) -> float:
-        """Say in how many seconds something may be used, as far as this process knows; 0 when it may now."""
+        """Return in how many seconds one may be used, as far as this process knows; 0 when it may now."""
         counter = self._counters.find(subject, rate_limit)
         return counter.wait_s(1, self._clock()) if counter else 0.0
 
     async def _draw(self, counter: LocalCounter, subject: str, count: int) -> None:
-        """Draw what is lacking from the shared budget, or note its refusal; unless another request just has."""
+        """Draw what is lacking from the shared counter, or record its refusal, unless another request just did."""
         async with counter.drawing:
             now = self._clock()
             lacking = counter.lacks(count, now)
@@ -62,16 +59,16 @@ class SharedLimit:
                     if await self._shared_counter.take(self._key(subject), counter.rate_limit, portion):
                         counter.draw(portion, self._clock())
                         return
-                tally = await self._shared_counter.usage(self._key(subject), counter.rate_limit)
+                usage = await self._shared_counter.usage(self._key(subject), counter.rate_limit)
             except RedisUnavailable:
                 return
-            counter.refuse(count, self._clock() + max(tally.wait_s(counter.rate_limit, lacking), _LEAST_WAIT_S))
+            counter.refuse(count, self._clock() + max(usage.wait_s(counter.rate_limit, lacking), _LEAST_WAIT_S))
 
     async def _empty(self, subject: str, rate_limit: RateLimit) -> None:
         try:
-            tally = await self._shared_counter.usage(self._key(subject), rate_limit)
+            usage = await self._shared_counter.usage(self._key(subject), rate_limit)
             await self._shared_counter.take(
-                self._key(subject), rate_limit, max(0, rate_limit.amount - tally.used(rate_limit))
+                self._key(subject), rate_limit, max(0, rate_limit.amount - usage.used(rate_limit))
             )
         except RedisUnavailable:
             return

@@ -1,4 +1,4 @@
-"""Reading a request's body: bounded in size, in one of three encodings, strictly."""
+"""Read a request's body: bounded in size, in one of three encodings, strictly."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -18,7 +18,7 @@ ENCODINGS = (_JSON, _URLENCODED, _MULTIPART)
 
 
 def refuse_declared_length(request: Request) -> None:
-    """Refuse a body that is too large by its own account, before anything of it is read."""
+    """Refuse a body whose Content-Length is too large, before any of it is read."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > BODY_LIMIT_BYTES:
         raise _too_large()
@@ -27,7 +27,7 @@ def refuse_declared_length(request: Request) -> None:
 async def read_fields(request: Request) -> Mapping[str, object]:
     """Read the fields of a JSON object or of a form.
 
-    Raises `Refusal` (413, 415) or `Unacceptable`.
+    Raises `ApiError` (413, 415) or `InvalidInput`.
     """
     media_type = _media_type(request)
     body = await _read(request)
@@ -39,7 +39,7 @@ async def read_fields(request: Request) -> Mapping[str, object]:
 
 
 async def read_form(request: Request) -> Mapping[str, object]:
-    """Read the fields of a form, where JSON is not taken. Raises as `read_fields` does."""
+    """Read the fields of a form, where JSON is not accepted. Raises as `read_fields` does."""
     if _media_type(request) == _JSON:
         raise _unsupported(f"Send the form as {_URLENCODED} or {_MULTIPART}.")
     return await read_fields(request)

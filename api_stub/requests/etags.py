@@ -1,4 +1,4 @@
-"""Conditional reading (RFC 9110 13.1.2): an answer with an entity tag, or 304 when the client has it already."""
+"""Conditional requests (RFC 9110 13.1.2): a response with an entity tag, or 304 when the client has it already."""
 
 import hashlib
 from http import HTTPStatus
@@ -9,7 +9,7 @@ _JSON = "application/json"
 
 
 def respond_unless_unchanged(request: Request, body: str) -> Response:
-    """Answer with this JSON and its tag; with 304 when `If-None-Match` names the tag."""
+    """Return this JSON with its tag, or 304 when `If-None-Match` contains the tag."""
     tag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     known = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]

@@ -1,4 +1,4 @@
-"""The header `Idempotency-Key`."""
+"""Read the header `Idempotency-Key`."""
 
 import re
 
@@ -8,11 +8,11 @@ HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
 
 
-def read_key(given: list[str]) -> str | None:
-    """Read the key of a request, or None when it has none. Raises `Unacceptable` for a malformed or repeated one."""
-    if not given:
+def read_key(values: list[str]) -> str | None:
+    """Return the key of a request; None when it has none. Raises `InvalidInput` for a malformed or repeated one."""
+    if not values:
         return None
-    if len(given) > 1 or not _KEY.fullmatch(given[0]):
+    if len(values) > 1 or not _KEY.fullmatch(values[0]):
         message = f"{HEADER} must be given once, as 1 to 255 visible ASCII characters."
         raise InvalidInput([FieldError(HEADER, "invalid_idempotency_key", message)])
-    return given[0]
+    return values[0]

@@ -1,4 +1,4 @@
-"""Pages: how many entries, from which one on, and the cursor that leads to the next page."""
+"""Read which page a client wants, and write the cursor of the next one."""
 
 import base64
 import binascii
@@ -23,26 +23,26 @@ Id = TypeVar("Id")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Id]):
-    """What a page holds: `limit` entries older than the place `before` (an instant, and an id among equal instants)."""
+    """A page of `limit` entries older than `before`: an instant, and an id among equal instants."""
 
     limit: int
     before: tuple[datetime, Id] | None
 
     @property
     def rows(self) -> int:
-        """How many to read: one more than asked for tells whether there is another page."""
+        """How many rows to read: one more than `limit` shows whether there is another page."""
         return self.limit + 1
 
 
 def read_page(parameters: Parameters, read_id: Callable[[str], Id | None]) -> Page[Id]:
-    """Read `limit` and `cursor`; `read_id` reads the ids of these entries, and answers None for what is none."""
+    """Read `limit` and `cursor`; `read_id` parses an id of these entries, and returns None for an invalid one."""
     limit = parameters.read("limit", _read_limit, f"a number from 1 to {LARGEST_LIMIT}")
     before = parameters.read("cursor", partial(_read_cursor, read_id=read_id), "a meta.next_cursor as this API gave it")
     return Page(limit or DEFAULT_LIMIT, before)
 
 
 def write_cursor(at: datetime, entry_id: object) -> str:
-    """Write the cursor that leads on from this entry."""
+    """Return the cursor of the page after this entry."""
     return base64.urlsafe_b64encode(f"{at.isoformat()} {entry_id}".encode()).decode()
 
 

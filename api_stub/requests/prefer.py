@@ -1,4 +1,4 @@
-"""The `Prefer` header (RFC 7240): how long a client wants to wait for the verdict."""
+"""The `Prefer` header (RFC 7240): how long a client waits for the verdict."""
 
 import re
 
@@ -7,9 +7,9 @@ _WAIT = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.ASCII | re.IGNORECASE)
 
 
 def read_wait(headers: list[str], default_s: float) -> float:
-    """Say how many seconds to wait. `respond-async` means none; a malformed preference is ignored.
+    """Return how many seconds to wait. `respond-async` means none; a malformed preference is ignored.
 
-    Of a preference given twice the first counts (RFC 7240 section 2).
+    When a preference is given twice, the first counts (RFC 7240 section 2).
     """
     preferences = [part.partition(";")[0].strip() for header in headers for part in header.split(",")]
     if any(preference.lower() == "respond-async" for preference in preferences):

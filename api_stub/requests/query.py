@@ -1,4 +1,4 @@
-"""The parameters of a question: each once and well-formed, or every fault in them at once."""
+"""Read the parameters of a query string, and report all their errors at once."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,23 +11,23 @@ Value = TypeVar("Value")
 
 
 class Parameters:
-    """Reads parameters one by one and remembers the faults. Those that nobody asks for are ignored."""
+    """Reads parameters one by one and collects their errors. Parameters that are not read are ignored."""
 
     def __init__(self, request: Request) -> None:
-        self._given = request.query_params
-        self._faults: list[FieldError] = []
+        self._parameters = request.query_params
+        self._errors: list[FieldError] = []
 
     def read(self, name: str, parse: Callable[[str], Value | None], hint: str) -> Value | None:
-        """Read a parameter; None when it is absent or wrong. `hint` says what it must be."""
-        texts = self._given.getlist(name)
+        """Return a parameter; None when it is absent or invalid. `hint` describes what it must be."""
+        texts = self._parameters.getlist(name)
         if not texts:
             return None
         value = parse(texts[0]) if len(texts) == 1 else None
         if value is None:
-            self._faults.append(FieldError(name, "invalid_value", f"{name} must be given once and be {hint}."))
+            self._errors.append(FieldError(name, "invalid_value", f"{name} must be given once and be {hint}."))
         return value
 
     def refuse_faults(self) -> None:
-        """Raise `Unacceptable` when a parameter that was read is wrong."""
-        if self._faults:
-            raise InvalidInput(self._faults)
+        """Raise `InvalidInput` when a parameter that was read is invalid."""
+        if self._errors:
+            raise InvalidInput(self._errors)

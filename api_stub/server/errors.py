@@ -1,4 +1,4 @@
-"""Every error of the front door, in one form: always JSON, never an echo of what was sent, never a traceback."""
+"""Every error of the API in one form: JSON, without an echo of the request and without a traceback."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -21,7 +21,7 @@ _RETRY_AFTER_S = "2"
 
 
 class ApiError(Exception):
-    """An answer other than the one that was asked for: status, machine word and sentence, and perhaps faults."""
+    """An error response: status, code, sentence, and perhaps the errors of single fields."""
 
     def __init__(
         self,
@@ -41,31 +41,31 @@ class ApiError(Exception):
 
 
 def not_found() -> ApiError:
-    """Give the one answer for what does not exist and for what belongs to somebody else."""
+    """Return the one error for what does not exist and for what belongs to another client."""
     return ApiError(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
 
 
-def respond(scope: Scope, refusal: ApiError) -> JSONResponse:
-    """Write a refusal as a response."""
+def respond(scope: Scope, error: ApiError) -> JSONResponse:
+    """Return an error as a response."""
     content: dict[str, object] = {
         "success": 0,
-        "error": refusal.error,
-        "error_description": refusal.description,
-        "error_messages": [refusal.description],
+        "error": error.error,
+        "error_description": error.description,
+        "error_messages": [error.description],
         "request_id": request_id_of(scope),
     }
-    if refusal.faults:
-        content["errors"] = _listed(refusal.faults)
-    return JSONResponse(content, refusal.status, refusal.headers)
+    if error.faults:
+        content["errors"] = _listed(error.faults)
+    return JSONResponse(content, error.status, error.headers)
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Let every error leave in our form."""
+    """Return every error in the form of this API."""
     app.add_exception_handler(ApiError, _answer_api_error)
     app.add_exception_handler(InvalidInput, _answer_invalid_input)
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http)
-    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_exception_handler(ClientDisconnect, _answer_disconnected)
     for unavailable in (*DATABASE_UNAVAILABLE, TimeoutError, ConnectionError, LockTimeout):
         app.add_exception_handler(unavailable, _answer_unavailable)
 
@@ -97,20 +97,20 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     status = HTTPStatus(error.status_code)
     if status is HTTPStatus.NOT_FOUND:
         return respond(request.scope, not_found())
-    word = status.phrase.lower().replace(" ", "_")
-    return respond(request.scope, ApiError(status, word, f"{status.phrase}.", headers=error.headers))
+    code = status.phrase.lower().replace(" ", "_")
+    return respond(request.scope, ApiError(status, code, f"{status.phrase}.", headers=error.headers))
 
 
-async def _answer_nobody(request: Request, error: Exception) -> JSONResponse:
-    """Answer a client that hung up in the middle of its body; nothing of it was stored."""
+async def _answer_disconnected(request: Request, error: Exception) -> JSONResponse:
+    """Return an error for a client that disconnected within its body; nothing was stored."""
     del error
-    refusal = ApiError(HTTPStatus.BAD_REQUEST, "bad_request", "The body ended before it was whole.")
-    return respond(request.scope, refusal)
+    interrupted = ApiError(HTTPStatus.BAD_REQUEST, "bad_request", "The body ended before it was whole.")
+    return respond(request.scope, interrupted)
 
 
 async def _answer_unavailable(request: Request, error: Exception) -> JSONResponse:
     _log.warning("store_unavailable", error=type(error).__name__, request_id=request_id_of(request.scope))
-    # An interrupted COMMIT may have happened all the same, so the sentence does not say that nothing was stored.
+    # An interrupted COMMIT may have succeeded, so the sentence does not claim that nothing was stored.
     description = (
         "Postroom's store does not answer right now. Send the same again in a moment, with the same Idempotency-Key "
         "if you gave one."
@@ -120,7 +120,7 @@ async def _answer_unavailable(request: Request, error: Exception) -> JSONRespons
 
 
 def answer_defect(scope: Scope, error: Exception) -> JSONResponse:
-    """Log a defect of ours by its type and place, and answer with 500."""
+    """Log a defect by its type and place, and return a 500."""
     _log.error("request_broke", error=type(error).__name__, where=place_of(error), request_id=request_id_of(scope))
     description = "Something broke on our side. Report it with the request id."
     return respond(scope, ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", description))

@@ -1,4 +1,4 @@
-"""HTTP on the wire: uvicorn's protocol, with malformed requests answered in our form and slow ones not waited for."""
+"""uvicorn's HTTP protocol, stricter: malformed requests get errors in our form, and slow ones are closed."""
 
 import asyncio
 import json
@@ -18,9 +18,9 @@ _DESCRIPTION = "This is not a well-formed HTTP/1.1 request."
 
 
 def serving(app: ASGIApp, *, host: str, port: int, proxies: str, stop_timeout_s: int) -> uvicorn.Config:
-    """Say how this application is served: by our protocol, without web sockets, without logs of its own.
+    """Make uvicorn's configuration: our protocol, no web sockets, no logs of uvicorn's own.
 
-    `proxies` are those whose word about the client's address is taken (setting `trusted_proxies`).
+    `proxies` are those whose header about the client's address is trusted (setting `trusted_proxies`).
     `stop_timeout_s` is how long requests under way have to finish after SIGTERM.
     """
     return uvicorn.Config(
@@ -38,8 +38,8 @@ def serving(app: ASGIApp, *, host: str, port: int, proxies: str, stop_timeout_s:
     )
 
 
-class MalformedRequest(Exception):  # noqa: N818 - the parser turns whatever its callbacks raise into an error of its own
-    """A request that the parser lets through and RFC 9112 does not."""
+class MalformedRequest(Exception):  # noqa: N818 - the parser turns what its callbacks raise into its own error
+    """A request that the parser accepts and RFC 9112 forbids."""
 
 
 class StrictHttpProtocol(HttpToolsProtocol):
@@ -49,20 +49,20 @@ class StrictHttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_bytes: int | None = 0
         self._trailer_bytes = 0
-        self._patience: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn itself has it
-        """Begin to wait for the first request."""
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        """Start the time limit of the first request."""
         super().connection_made(transport)
-        self._expect_request()
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
-        self._stop_waiting()
+        """Stop the time limit."""
+        self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, and refuse a head that has no end."""
+        """Feed the parser, and refuse a head that is too long."""
         if self._head_bytes is not None:
             self._head_bytes += len(data)
         self._unset_keepalive_if_required()
@@ -75,16 +75,16 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self.send_400_response(_DESCRIPTION)
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Start the time limit of a request."""
         super().on_message_begin()
         self._head_bytes = self._head_bytes or 0
         self._trailer_bytes = 0
-        self._expect_request()
+        self._start_timer()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header without the blanks behind it (RFC 9110 5.5), and leave trailers alone.
+        """Keep a header without trailing blanks (RFC 9110 5.5), and ignore trailers.
 
-        A trailer must not pass for a header (RFC 9110 6.5.1): no proxy in front of us has looked at it.
+        A trailer must not count as a header (RFC 9110 6.5.1): no proxy before the API has checked it.
         """
         if self._head_bytes is not None:
             super().on_header(name, value.rstrip(b" \t"))
@@ -94,9 +94,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
             raise MalformedRequest("trailers")
 
     def on_headers_complete(self) -> None:
-        """Hand the request on, unless its version, its size or its host (RFC 9112 3.2) is wrong."""
+        """Pass the request on, unless its version, size or host (RFC 9112 3.2) is invalid."""
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
-            return  # It begins again, without.
+            return  # It is parsed again, without the upgrade.
         self._head_bytes = None
         version = self.parser.get_http_version()
         hosts = sum(name == b"host" for name, _ in self.headers)
@@ -108,17 +108,17 @@ class StrictHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Note that the request is whole."""
+        """Stop the time limit: the request is complete."""
         if not self.parser.should_upgrade():
             super().on_message_complete()
         self._head_bytes = 0
-        self._stop_waiting()
+        self._stop_timer()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP in the form of every other error, and close.
+        """Send the error for what is not HTTP in our form, and close the connection.
 
-        No answer goes out in the place of another request's: what came whole before it is answered first, and whatever
-        is answered already, or stands behind another, closes the connection without a word.
+        It never takes the place of another request's response. Complete requests before it are answered first. When
+        this request has its response already, or waits behind another, the connection closes without an error.
         """
         del msg
         cycle = self.cycle
@@ -131,10 +131,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _feed(self, data: bytes) -> bytes:
-        """Feed the parser; give what is to be fed again, of a request that wished for another protocol.
+        """Feed the parser; return what to feed again, when a request asks for another protocol.
 
-        RFC 9110 7.8 lets us ignore that wish, but the parser takes such a request for one without a body. Java's
-        HttpClient wishes for h2c wherever there is no TLS.
+        RFC 9110 7.8 allows a server to ignore that, but the parser takes such a request for one without a body.
+        Java's HttpClient asks for h2c wherever there is no TLS.
         """
         try:
             self.parser.feed_data(data)
@@ -145,17 +145,17 @@ class StrictHttpProtocol(HttpToolsProtocol):
         head = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
         head += [b"%b: %b" % (name, value) for name, value in self.headers if name != b"upgrade"]
         self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # As uvicorn has it.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # As in uvicorn.
         return b"\r\n".join([*head, b"", rest])
 
-    def _expect_request(self) -> None:
-        self._stop_waiting()
-        self._patience = self.loop.call_later(REQUEST_TIMEOUT_S, self._give_up)
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(REQUEST_TIMEOUT_S, self._give_up)
 
-    def _stop_waiting(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _give_up(self) -> None:
         if self.transport is not None and not self.transport.is_closing():
@@ -163,7 +163,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
 
 def _malformed() -> bytes:
-    """Write the answer to what is no HTTP."""
+    """Return the response to what is not HTTP."""
     request_id = str(uuid7())
     content = {
         "success": 0,

@@ -1,4 +1,4 @@
-"""Every request has an id: in its answer's `X-Request-Id`, in its errors and in the log."""
+"""Each request has an id: in the response's `X-Request-Id`, in errors and in the log."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -8,12 +8,12 @@ _KEY = "postroom.request_id"
 
 
 class RequestIds:
-    """ASGI middleware that gives each request its id."""
+    """ASGI middleware that assigns each request an id."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI says what it does
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI defines it
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -28,5 +28,5 @@ class RequestIds:
 
 
 def request_id_of(scope: Scope) -> str:
-    """Give the id of this request."""
+    """Return the id of this request."""
     return str(scope[_KEY])

@@ -1,4 +1,4 @@
-"""Methods and paths, before anything else is looked at: 404, 405 with `Allow`, `OPTIONS`, and `HEAD` as `GET`."""
+"""Check path and method before anything else: 404, 405 with `Allow`, `OPTIONS`, and `HEAD` as `GET`."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,30 +11,30 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api_stub.server.errors import ApiError, not_found, respond
 
 RouteMethods = tuple[re.Pattern[str], frozenset[str]]
-"""A path, and the methods that are taken there."""
+"""A path, and the methods that it accepts."""
 
 
 class RouteGuard:
-    """ASGI middleware that lets only requests through whose path and method have a route."""
+    """ASGI middleware that passes on only requests whose path and method have a route."""
 
     def __init__(self, app: ASGIApp, *, routes: Sequence[RouteMethods]) -> None:
         self._app = app
-        self._entrances = routes
+        self._routes = routes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI says what it does
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI defines it
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = self._refuse(scope)
-        if answer is not None:
-            await answer(scope, receive, send)
+        response = self._refuse(scope)
+        if response is not None:
+            await response(scope, receive, send)
         elif scope["method"] == "HEAD":
             await self._app({**scope, "method": "GET"}, receive, _without_body(send))
         else:
             await self._app(scope, receive, send)
 
     def _refuse(self, scope: Scope) -> Response | None:
-        # No path of ours needs an escape; one that has some is another spelling, and paths are exact.
+        # Paths are exact. None of ours needs an escape, so one with an escape is another path.
         is_escaped = b"%" in scope.get("raw_path", b"")
         allowed = set() if is_escaped else self._allowed(scope["path"])
         if not allowed:
@@ -45,16 +45,16 @@ class RouteGuard:
         if scope["method"] == "OPTIONS":
             return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
         description = f"This address does not take that method, but {headers['Allow']}."
-        refusal = ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", description, headers=headers)
-        return respond(scope, refusal)
+        error = ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", description, headers=headers)
+        return respond(scope, error)
 
     def _allowed(self, path: str) -> set[str]:
-        """Give every method that some route takes at this path; none at all for an unknown path."""
-        return {method for pattern, methods in self._entrances if pattern.match(path) for method in methods}
+        """Return the methods of all routes with this path; an empty set for an unknown path."""
+        return {method for pattern, methods in self._routes if pattern.match(path) for method in methods}
 
 
 def methods_of(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[RouteMethods]:
-    """Give what these routes, included below `prefix`, take at which paths."""
+    """Yield the path and methods of each of these routes, included below `prefix`."""
     for route in routes:
         if isinstance(route, Route):
             methods = frozenset(route.methods or ())
@@ -65,7 +65,7 @@ def methods_of(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[RouteM
 
 
 def _without_body(send: Send) -> Send:
-    """Keep back the body; its length stays in the header, as RFC 9110 9.3.2 allows."""
+    """Drop the body; its length stays in the header, as RFC 9110 9.3.2 allows."""
 
     async def send_headers(message: Message) -> None:
         await send({**message, "body": b""} if message["type"] == "http.response.body" else message)

@@ -1,4 +1,4 @@
-"""Defects of ours: whatever nobody foresaw is answered in the form of every other error, and its text goes nowhere."""
+"""Return an unexpected exception as a 500 in the form of every other error, without its text."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -6,12 +6,12 @@ from api_stub.server.errors import answer_defect
 
 
 class UnexpectedErrors:
-    """ASGI middleware, within `RequestIds`: Starlette's own handler answers outside of it, and raises again."""
+    """ASGI middleware inside `RequestIds`. Starlette's own handler runs outside of it, and raises the error again."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI says what it does
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI defines it
         has_begun = False
 
         async def note_begin(message: Message) -> None:

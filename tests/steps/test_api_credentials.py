@@ -1,4 +1,4 @@
-"""Credentials at the front door: who gets in, and what those hear who do not."""
+"""Credentials over HTTP: which requests are accepted, and the errors of the others."""
 
 from datetime import timedelta
 
@@ -22,12 +22,12 @@ PATH = "/messages"
 
 
 def ask(http: httpx2.Client, **headers: str) -> httpx2.Response:
-    """Ask for the list of messages."""
+    """Request the list of messages."""
     return http.get(PATH, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def bearer(token: str) -> str:
-    """Write a token as a header has it."""
+    """Return the header that carries a token."""
     return f"Bearer {token}".strip()
 
 
@@ -42,7 +42,7 @@ def test_a_token_gets_in(http: httpx2.Client, fixtures: Fixtures, settings: Sett
     assert 200 == ask(http, Authorization=bearer(token)).status_code
 
 
-def test_a_wrong_unknown_expired_or_revoked_key_hears_one_and_the_same(
+def test_a_wrong_unknown_expired_or_revoked_key_gets_one_and_the_same_error(
     http: httpx2.Client, fixtures: Fixtures, settings: Settings
 ) -> None:
     good, expired, revoked = (
@@ -54,7 +54,7 @@ def test_a_wrong_unknown_expired_or_revoked_key_hears_one_and_the_same(
         credentials.revoke(db, revoked.prefix)
     wrong = f"{good.prefix}_{'A' * 43}"
     others = [text_of(minted(fixtures, settings, kind, lifetime=HOUR)) for kind in (SECRET, TOKEN)]
-    shown = [
+    presented = [
         "",
         "garbage",
         wrong,
@@ -64,7 +64,7 @@ def test_a_wrong_unknown_expired_or_revoked_key_hears_one_and_the_same(
         *others,
     ]
 
-    answers = [ask(http, X_API_Key=key) for key in shown]
+    answers = [ask(http, X_API_Key=key) for key in presented]
 
     for answer in answers:
         content = answer.json()
@@ -79,12 +79,14 @@ def test_a_wrong_unknown_expired_or_revoked_key_hears_one_and_the_same(
         } == content
 
 
-def test_a_bad_token_is_told_from_an_expired_one(http: httpx2.Client, fixtures: Fixtures, settings: Settings) -> None:
+def test_a_bad_token_is_distinguished_from_an_expired_one(
+    http: httpx2.Client, fixtures: Fixtures, settings: Settings
+) -> None:
     expired = minted(fixtures, settings, TOKEN, lifetime=PAST)
     forged = f"{expired.prefix}_{'A' * 43}"
-    shown = [text_of(expired), forged, "", "garbage", "a.b.c", text_of(minted(fixtures, settings))]
+    presented = [text_of(expired), forged, "", "garbage", "a.b.c", text_of(minted(fixtures, settings))]
 
-    answers = [ask(http, Authorization=bearer(token)) for token in shown]
+    answers = [ask(http, Authorization=bearer(token)) for token in presented]
 
     assert ["expired_token", *["invalid_token"] * 5] == [answer.json()["error"] for answer in answers]
     for answer in answers:
@@ -126,7 +128,7 @@ def test_credentials_in_a_query_or_a_body_count_for_nothing(
 
 
 @pytest.mark.parametrize("kind", [KEY, TOKEN])
-def test_a_credential_without_the_scope_is_told_which_one_it_needs(
+def test_a_credential_without_the_scope_learns_which_one_it_needs(
     http: httpx2.Client, fixtures: Fixtures, settings: Settings, kind: CredentialKind
 ) -> None:
     narrow = text_of(minted(fixtures, settings, kind, scopes=[Scope.MESSAGE_SEND], lifetime=HOUR))
@@ -142,7 +144,7 @@ def test_a_credential_without_the_scope_is_told_which_one_it_needs(
     )
 
 
-def test_a_declared_length_is_judged_before_credentials_and_these_before_the_body(http: httpx2.Client) -> None:
+def test_a_declared_length_is_checked_before_credentials_and_these_before_the_body(http: httpx2.Client) -> None:
     too_long = http.post(PATH, content=b"x" * (1024 * 1024 + 1))
     malformed = http.post(PATH, content=b"{", headers={"Content-Type": "application/json"})
 
@@ -159,7 +161,7 @@ def test_a_revocation_takes_effect_within_a_moment(http: httpx2.Client, fixtures
     wait_until(lambda: ask(http, X_API_Key=text_of(key)).status_code == 401, within_s=2)
 
 
-def test_use_is_noted_beside_the_requests(http: httpx2.Client, fixtures: Fixtures, settings: Settings) -> None:
+def test_use_is_recorded_beside_the_requests(http: httpx2.Client, fixtures: Fixtures, settings: Settings) -> None:
     key, token = minted(fixtures, settings), minted(fixtures, settings, TOKEN, lifetime=HOUR)
     used = "SELECT last_used_at FROM credential WHERE prefix = :prefix AND last_used_at IS NOT NULL"
 
@@ -173,7 +175,7 @@ def test_use_is_noted_beside_the_requests(http: httpx2.Client, fixtures: Fixture
     assert not fixtures.ask(used, prefix=token.prefix)
 
 
-def test_an_address_with_too_many_refused_credentials_is_asked_to_wait_at_every_door_for_credentials(
+def test_an_address_with_too_many_refused_credentials_is_asked_to_wait_at_every_place_for_credentials(
     settings: Settings, fixtures: Fixtures, broker: Redis
 ) -> None:
     del broker

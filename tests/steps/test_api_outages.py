@@ -1,4 +1,4 @@
-"""The front door while what stands behind it lies down: the database away, silent or frozen, no broker."""
+"""The API while the database is away, silent or frozen, and while the broker is away."""
 
 import socket
 from collections.abc import Callable
@@ -17,18 +17,18 @@ from tests.support.api_server import open_door
 from tests.support.fixtures import Fixtures
 
 _NOWHERE = "127.0.0.1:1"
-# The door gives up after 1.5 s and promises two; the rest is for a busy machine. Two timeouts in a row take three.
+# The API gives up after 1.5 s and promises 2 s; the rest is for a busy machine. Two timeouts in a row take 3 s.
 _PATIENCE_S = 2.9
 
 
-def test_without_its_database_the_door_says_so_within_two_seconds(base_settings: Settings) -> None:
+def test_without_its_database_the_api_says_so_within_two_seconds(base_settings: Settings) -> None:
     nowhere = base_settings.model_copy(update={"database_url": SecretStr(f"postgresql://{_NOWHERE}/x")})
 
     with open_door(nowhere) as client:
         _assert_unavailable(client)
 
 
-def test_with_a_silent_database_the_door_says_so_within_two_seconds(base_settings: Settings) -> None:
+def test_with_a_silent_database_the_api_says_so_within_two_seconds(base_settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = SecretStr(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/x")
 
@@ -36,23 +36,23 @@ def test_with_a_silent_database_the_door_says_so_within_two_seconds(base_setting
             _assert_unavailable(client)
 
 
-def test_with_a_database_that_froze_the_door_says_so_within_two_seconds_and_recovers(
+def test_with_a_database_that_froze_the_api_says_so_within_two_seconds_and_recovers(
     settings: Settings, fixtures: Fixtures, key: Headers
 ) -> None:
     account_id = fixtures.account()
-    with open_fault_proxy(_socket_of_database(settings)) as valve:
-        frozen = settings.model_copy(update={"database_url": _through(valve, settings)})
+    with open_fault_proxy(_socket_of_database(settings)) as proxy:
+        frozen = settings.model_copy(update={"database_url": _through(proxy, settings)})
         with open_door(frozen) as client:
             assert 201 == post(client, key, account_id, prefer="respond-async").status_code
-            valve.freeze()
+            proxy.freeze()
 
             _assert_unavailable(client, key)
 
-            valve.let_flow()
+            proxy.let_flow()
             assert 201 == post(client, key, account_id, prefer="respond-async").status_code
 
 
-def test_without_its_broker_the_door_takes_messages_as_fast_as_ever(
+def test_without_its_broker_the_api_accepts_messages_as_fast_as_ever(
     settings: Settings, fixtures: Fixtures, key: Headers
 ) -> None:
     nowhere = settings.model_copy(update={"broker_url": SecretStr(f"redis://{_NOWHERE}/0")})
@@ -70,7 +70,7 @@ def test_without_its_broker_the_door_takes_messages_as_fast_as_ever(
 
 
 @pytest.mark.usefixtures("working")
-def test_without_its_broker_the_door_still_answers_with_the_verdict(
+def test_without_its_broker_the_api_still_returns_the_verdict(
     settings: Settings, fixtures: Fixtures, key: Headers
 ) -> None:
     nowhere = settings.model_copy(update={"broker_url": SecretStr(f"redis://{_NOWHERE}/0"), "bell_grace_s": 0.001})
@@ -99,6 +99,6 @@ def _socket_of_database(settings: Settings) -> str:
     return f"{query['host']}/.s.PGSQL.5432"
 
 
-def _through(valve: FaultProxy, settings: Settings) -> SecretStr:
+def _through(proxy: FaultProxy, settings: Settings) -> SecretStr:
     parts = urlsplit(settings.database_url.get_secret_value())
-    return SecretStr(f"postgresql://postgres@127.0.0.1:{valve.port}{parts.path}?{urlencode({'sslmode': 'disable'})}")
+    return SecretStr(f"postgresql://postgres@127.0.0.1:{proxy.port}{parts.path}?{urlencode({'sslmode': 'disable'})}")

@@ -1,4 +1,4 @@
-"""Limits on a real Valkey: shared while it is there, kept by each process while it is away, frozen or wiped."""
+"""Limits on a real Valkey: shared while it runs, held by each process alone while it is away, frozen or wiped."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from redis import Redis
 from uuid_utils.compat import uuid7
 
 from api_stub.ratelimit.limiter import Limiter
-from api_stub.ratelimit.redis_counter import KEY_PREFIX, PATIENCE_S, RedisCounter, RedisSlidingWindow
+from api_stub.ratelimit.redis_counter import KEY_PREFIX, TIMEOUT_S, RedisCounter, RedisSlidingWindow
 from api_stub.ratelimit.window import RateLimit, WindowUsage
 from chaos.fault_proxy import FaultProxy, open_fault_proxy
 from delivery.settings import Settings
@@ -26,27 +26,27 @@ _ADDRESS = "192.0.2.7"
 # The limiter gives a frozen Redis 50 ms; the rest is for a busy machine.
 _SOON_S = 0.5
 _PAUSE_S = 0.05
-# Where Redis is there, a busy machine must not make it look away.
+# Where Redis runs, a busy machine must not make it seem away.
 _PATIENT_S = 5.0
 
 
 @pytest.fixture
 def client_id() -> UUID:
-    """Give a client that no other test knows."""
+    """Return the id of a client that no other test uses."""
     client_id: UUID = uuid7()
     return client_id
 
 
 @asynccontextmanager
 async def limiter_of(
-    settings: Settings, *, port: int | None = None, patience_s: float = _PATIENT_S
+    settings: Settings, *, port: int | None = None, timeout_s: float = _PATIENT_S
 ) -> AsyncIterator[Limiter]:
-    """Open the limiter of one process, at a port instead of at the broker's own address if there is one."""
+    """Open the limiter of one process; `port` replaces the broker's own port."""
     if port is not None:
         space = settings.broker_url.get_secret_value().rpartition("=")[2]
         settings = settings.model_copy(update={"broker_url": SecretStr(f"redis://127.0.0.1:{port}/{space}")})
     shared_counter = RedisCounter(
-        RedisSlidingWindow(settings.broker_url.get_secret_value()), pause_s=_PAUSE_S, patience_s=patience_s
+        RedisSlidingWindow(settings.broker_url.get_secret_value()), pause_s=_PAUSE_S, timeout_s=timeout_s
     )
     limiter = Limiter(settings, shared_counter)
     try:
@@ -56,7 +56,7 @@ async def limiter_of(
 
 
 def request(limiter: Limiter, client_id: UUID, per_minute: int) -> Call:
-    """Make a call that asks for one request of the client."""
+    """Return a function that checks one request of the client."""
     return lambda: limiter.check_request(client_id, per_minute)
 
 
@@ -71,7 +71,7 @@ def test_two_processes_share_one_limit(settings: Settings, client_id: UUID, per_
     assert per_minute == asyncio.run(test())
 
 
-def test_two_processes_that_are_asked_at_the_same_time_share_one_limit(settings: Settings, client_id: UUID) -> None:
+def test_two_processes_that_check_at_the_same_time_share_one_limit(settings: Settings, client_id: UUID) -> None:
     async def test() -> int:
         async with limiter_of(settings) as one, limiter_of(settings) as other:
             return sum(
@@ -88,9 +88,11 @@ def test_unknown_recipients_and_refused_credentials_are_shared_too(settings: Set
 
     async def test() -> tuple[int, int]:
         async with limiter_of(chosen) as one, limiter_of(chosen) as other:
-            told = [await admitted(partial(each.count_unknown_recipients, client_id, 25), 3) for each in (one, other)]
+            admitted_counts = [
+                await admitted(partial(each.count_unknown_recipients, client_id, 25), 3) for each in (one, other)
+            ]
             tried = [await admitted(partial(each.count_refused_credential, _ADDRESS), 2) for each in (one, other)]
-            return sum(told), sum(tried)
+            return sum(admitted_counts), sum(tried)
 
     assert (2, 3) == asyncio.run(test())
 
@@ -146,7 +148,7 @@ def test_a_wiped_redis_gives_nothing_back(settings: Settings, client_id: UUID, b
 
 def test_an_absent_redis_leaves_each_process_its_own_limit(settings: Settings, client_id: UUID) -> None:
     async def test() -> tuple[int, float]:
-        async with limiter_of(settings, port=1, patience_s=PATIENCE_S) as limiter:
+        async with limiter_of(settings, port=1, timeout_s=TIMEOUT_S) as limiter:
             begun = monotonic()
             return await admitted(request(limiter, client_id, 5), 25), monotonic() - begun
 
@@ -156,20 +158,20 @@ def test_an_absent_redis_leaves_each_process_its_own_limit(settings: Settings, c
     assert took_s < _SOON_S
 
 
-def test_a_redis_that_freezes_under_way_is_not_waited_for(settings: Settings, client_id: UUID) -> None:
-    async def test(valve: FaultProxy) -> tuple[int, int, float, float]:
-        async with limiter_of(settings, port=valve.port, patience_s=PATIENCE_S) as limiter:
+def test_a_redis_that_freezes_meanwhile_is_not_waited_for(settings: Settings, client_id: UUID) -> None:
+    async def test(proxy: FaultProxy) -> tuple[int, int, float, float]:
+        async with limiter_of(settings, port=proxy.port, timeout_s=TIMEOUT_S) as limiter:
             before = await admitted(request(limiter, client_id, 50), 10)
-            valve.freeze()
+            proxy.freeze()
             begun = monotonic()
             first = await admitted(request(limiter, client_id, 50), 1)
             froze = monotonic()
             others = [await admitted(request(limiter, client_id, 50), 1) for _ in range(100)]
             return before + first + sum(others), first, froze - begun, monotonic() - froze
 
-    with open_fault_proxy(_socket_of(settings)) as valve:
-        let_in, first, first_took_s, others_took_s = asyncio.run(test(valve))
-        valve.let_flow()
+    with open_fault_proxy(_socket_of(settings)) as proxy:
+        let_in, first, first_took_s, others_took_s = asyncio.run(test(proxy))
+        proxy.let_flow()
 
     assert (50, 1) == (let_in, first)
     assert first_took_s < _SOON_S
@@ -177,17 +179,17 @@ def test_a_redis_that_freezes_under_way_is_not_waited_for(settings: Settings, cl
 
 
 def test_a_redis_that_thaws_is_shared_again(settings: Settings, client_id: UUID) -> None:
-    async def test(valve: FaultProxy) -> int:
-        async with limiter_of(settings, port=valve.port, patience_s=PATIENCE_S) as one, limiter_of(settings) as other:
-            valve.freeze()
+    async def test(proxy: FaultProxy) -> int:
+        async with limiter_of(settings, port=proxy.port, timeout_s=TIMEOUT_S) as one, limiter_of(settings) as other:
+            proxy.freeze()
             await admitted(request(one, uuid7(), 5), 1)
-            valve.let_flow()
+            proxy.let_flow()
             await _shared_again(one)
             await admitted(request(one, client_id, 5), 3)
             return await admitted(request(other, client_id, 5), 25)
 
-    with open_fault_proxy(_socket_of(settings)) as valve:
-        assert 2 == asyncio.run(test(valve))
+    with open_fault_proxy(_socket_of(settings)) as proxy:
+        assert 2 == asyncio.run(test(proxy))
 
 
 async def _shared_again(limiter: Limiter) -> None:

@@ -1,4 +1,4 @@
-"""Limits as a client meets them over HTTP."""
+"""Rate limits over HTTP."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,14 +26,14 @@ _ASYNC = {"Prefer": "respond-async"}
 
 @pytest.fixture
 def key(fixtures: Fixtures, settings: Settings) -> Headers:
-    """Give the credential of a client that may do everything."""
+    """Return the credential of a client with all scopes."""
     minted = generate_credential(CredentialKind.API_KEY, settings.pepper)
     with transaction(fixtures.database) as db:
         clients.add_credentials(db, fixtures.client_id, [minted])
     return {"X-Proz-API-Key": minted.text.get_secret_value()}
 
 
-def test_the_answer_to_too_much_has_the_form_of_every_error_and_says_when_to_come_back(
+def test_the_answer_to_too_much_has_the_form_of_every_error_and_says_when_to_try_again(
     settings: Settings, key: Headers
 ) -> None:
     with open_door(settings.model_copy(update={"requests_per_minute": 3})) as http:
@@ -75,7 +75,9 @@ def test_requests_at_once_get_no_more_than_one_after_the_other(
     assert 5 == fixtures.count("message")
 
 
-def test_who_guesses_keys_is_turned_away_and_a_good_key_from_there_is_not(settings: Settings, key: Headers) -> None:
+def test_a_client_that_guesses_keys_is_refused_and_a_good_key_from_there_is_not(
+    settings: Settings, key: Headers
+) -> None:
     wrong = {"X-Proz-API-Key": f"pk_{'0' * 16}_{'A' * 43}"}
 
     with open_door(settings.model_copy(update={"refused_credentials_per_minute": 3})) as http:
@@ -86,7 +88,7 @@ def test_who_guesses_keys_is_turned_away_and_a_good_key_from_there_is_not(settin
     assert (200, [401, 401, 401, 429, 429], 200) == (before, guesses, after)
 
 
-def test_who_guesses_secrets_is_turned_away_and_a_good_secret_from_there_is_not(
+def test_a_client_that_guesses_secrets_is_refused_and_a_good_secret_from_there_is_not(
     settings: Settings, fixtures: Fixtures
 ) -> None:
     secret = text_of(minted(fixtures, settings, CredentialKind.CLIENT_SECRET))
@@ -99,7 +101,7 @@ def test_who_guesses_secrets_is_turned_away_and_a_good_secret_from_there_is_not(
     assert ([401, 401, 401, 429, 429], 200) == (guesses, after)
 
 
-def test_who_guesses_accounts_is_told_no_more_than_the_budget(
+def test_a_client_that_guesses_accounts_learns_no_more_than_the_limit(
     settings: Settings, fixtures: Fixtures, key: Headers
 ) -> None:
     known = fixtures.account()

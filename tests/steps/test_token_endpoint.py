@@ -1,4 +1,4 @@
-"""`POST /oauth/token`, as clients in the wild use it."""
+"""`POST /oauth/token`, as existing clients use it."""
 
 import base64
 from pathlib import Path
@@ -23,17 +23,17 @@ Form = dict[str, str]
 
 @pytest.fixture
 def form(fixtures: Fixtures, settings: Settings) -> Form:
-    """Give the form of a client that may do everything."""
+    """Return the form of a client with all scopes."""
     return {**GRANT, "client_id": str(fixtures.client_id), "client_secret": text_of(minted(fixtures, settings, SECRET))}
 
 
 def basic(form: Form) -> tuple[str, str]:
-    """Give id and secret of a form for Basic credentials."""
+    """Return id and secret of a form as Basic credentials."""
     return form["client_id"], form["client_secret"]
 
 
 def assert_refused(answer: httpx2.Response, status: int, error: str) -> None:
-    """Check a refusal in the words of RFC 6749 and in ours."""
+    """Check that an error has the fields of RFC 6749 and ours."""
     content = answer.json()
     assert (status, error) == (answer.status_code, content["error"])
     assert [content["error_description"]] == content["error_messages"]

@@ -1,4 +1,4 @@
-"""Tokens of a foreign issuer at the front door, from an issuer that really listens."""
+"""Tokens of a trusted issuer over HTTP, from an issuer that really listens."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ from tests.support.waiting import wait_until
 
 @dataclass
 class RealIssuer:
-    """An issuer on a port of this machine: what it answers, and what it was asked."""
+    """An issuer on a local port: its responses, and the requests that it got."""
 
     port: int = 0
     status: int = 200
@@ -35,18 +35,18 @@ class RealIssuer:
     asked: list[tuple[str, str | None, dict[str, list[str]]]] = field(default_factory=list)
 
     def url(self, path: str) -> str:
-        """Give an address of it."""
+        """Return a URL of it."""
         return f"http://127.0.0.1:{self.port}{path}"
 
 
 @contextmanager
 def listening() -> Iterator[RealIssuer]:
-    """Let an issuer listen until the block ends."""
+    """Run an issuer until the block ends."""
     real = RealIssuer()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            """Answer."""
+            """Send the response of this path."""
             form = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
             real.asked.append((self.path, self.headers.get("Authorization"), parse_qs(form)))
             self.send_response(real.status)
@@ -54,10 +54,10 @@ def listening() -> Iterator[RealIssuer]:
             self.end_headers()
             self.wfile.write(json.dumps(real.answer).encode())
 
-        do_POST = do_GET  # noqa: N815 - see above
+        do_POST = do_GET  # noqa: N815 - http.server calls methods by these names
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     real.port = server.server_address[1]
@@ -71,7 +71,7 @@ def listening() -> Iterator[RealIssuer]:
 
 @pytest.fixture
 def real() -> Iterator[RealIssuer]:
-    """Give an issuer that publishes one key."""
+    """Yield an issuer that publishes one key."""
     with listening() as found:
         found.answer = issuer.published(KEY)
         yield found
@@ -84,25 +84,25 @@ def trusting(settings: Settings, **chosen: str) -> Settings:
 
 
 def by_keys(settings: Settings, real: RealIssuer) -> Settings:
-    """Trust what it signs."""
+    """Make settings that trust tokens signed by it."""
     return trusting(settings, issuer_jwks_url=real.url("/keys"))
 
 
 def by_asking(settings: Settings, real: RealIssuer) -> Settings:
-    """Trust what it answers."""
+    """Make settings that trust its introspection."""
     secret = {"issuer_introspection_client_id": "post room", "issuer_introspection_client_secret": "a:b"}
     return trusting(settings, issuer_introspection_url=real.url("/introspect"), **secret)
 
 
 def token(fixtures: Fixtures, **chosen: Any) -> str:
-    """Sign a token for the client of the book."""
+    """Return a signed token for the client of the fixtures."""
     now = int(time())
     facts = {"client_id": str(fixtures.client_id), "iat": now, "exp": now + 600, "scope": "message.read"}
     return issuer.token(**{**facts, **chosen})
 
 
 def ask(http: httpx2.Client, text: str) -> httpx2.Response:
-    """Ask for the list of messages."""
+    """Request the list of messages."""
     return http.get("/messages", headers={"Authorization": f"Bearer {text}"})
 
 

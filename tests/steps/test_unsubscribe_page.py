@@ -1,4 +1,4 @@
-"""The unsubscribe page: a token is enough, looking changes nothing, and everything can be undone."""
+"""The unsubscribe page: a token is enough, GET changes nothing, and everything can be undone."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -23,23 +23,23 @@ ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 @pytest.fixture
 def account_id(fixtures: Fixtures) -> UUID:
-    """Enroll somebody who gets e-mails."""
+    """Store an account that gets e-mails."""
     return fixtures.account(Channel.EMAIL, name="<b>Ada</b>", is_closed=True)
 
 
 @pytest.fixture
 def page(account_id: UUID, settings: Settings) -> str:
-    """Give the path of that account's page."""
+    """Return the path of that account's page."""
     return path(account_id, settings)
 
 
 def path(account_id: UUID, settings: Settings, *, age: timedelta = timedelta()) -> str:
-    """Give the path that an e-mail of this age carries."""
+    """Return the path in an e-mail of this age."""
     return f"/unsubscribe/{write_token(Permit(account_id, datetime.now(UTC) - age + LIFETIME), settings.pepper)}"
 
 
 def channel_of(fixtures: Fixtures, account_id: UUID) -> Channel:
-    """Say how an account is reached."""
+    """Return the channel of an account."""
     with transaction(fixtures.database) as db:
         (facts,) = accounts.find(db, [account_id])
     assert facts.is_closed  # What is not about e-mails stays as it was.
@@ -47,19 +47,19 @@ def channel_of(fixtures: Fixtures, account_id: UUID) -> Channel:
 
 
 def heading(answer: httpx2.Response) -> str:
-    """Give what a page says in large letters."""
+    """Return the heading of a page."""
     (found,) = re.findall("<h1>(.*)</h1>", answer.text)
     return str(found)
 
 
 def button(answer: httpx2.Response) -> dict[str, str]:
-    """Give what the button of a page sends."""
+    """Return what the button of a page sends."""
     ((name, value),) = re.findall('<button name="([^"]+)" value="([^"]+)">', answer.text)
     return {name: value}
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-def test_looking_changes_nothing(
+def test_a_get_changes_nothing(
     http: httpx2.Client, fixtures: Fixtures, account_id: UUID, page: str, method: str
 ) -> None:
     answer = http.request(method, page)

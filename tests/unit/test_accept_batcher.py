@@ -1,7 +1,9 @@
-"""The registrar: concurrent drafts share a commit, and each hears of its own alone."""
+"""Concurrent drafts share a commit, and each request gets the result of its own draft alone."""
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from api_stub.batching.accept_batcher import AcceptBatcher
 from delivery.crash_points import CrashPoint, arm
-from delivery.records.database import AsyncDatabase
+from delivery.records.database import AsyncDatabase, LockTimeout
 from delivery.records.pipeline.accept import IncomingMessage, Stored, UnknownRecipients, accept
 from tests.support import build
 from tests.support.leaping_loop import now, run
@@ -22,43 +24,49 @@ AWAY = OperationalError("SELECT", {}, Exception("connection refused"))
 
 
 class FakeAcceptDatabase:
-    """Stores in a list, once `is_open` lets it; refuses what it is told to refuse."""
+    """Store in a list, once `is_open` is set; refuse the drafts that a test names."""
 
-    def __init__(self, *, unknown: Collection[UUID] = (), poison: UUID | None = None) -> None:
+    def __init__(
+        self, *, unknown: Collection[UUID] = (), poison: UUID | None = None, locked: Collection[UUID] = ()
+    ) -> None:
         self.commits: list[list[IncomingMessage]] = []
-        self.asked = 0
+        self.queries = 0
         self.is_open = asyncio.Event()
         self.is_open.set()
-        self.breaks_with: Exception | None = None
+        self.error: Exception | None = None
+        self.away_from: float = math.inf
         self._unknown = set(unknown)
         self._poison = poison
+        self._locked = set(locked)
 
-    async def run(self, question: Callable[..., Any], arrivals: Sequence[IncomingMessage], *, grace: timedelta) -> Any:
-        """Do what `accept` does with these arrivals, as one commit."""
-        assert (accept, GRACE) == (question, grace)
-        self.asked += 1
+    async def run(self, query: Callable[..., Any], drafts: Sequence[IncomingMessage], *, grace: timedelta) -> Any:
+        """Do what `accept` does with these drafts, in one commit."""
+        assert (accept, GRACE) == (query, grace)
+        self.queries += 1
         await self.is_open.wait()
-        if self.breaks_with:
-            raise self.breaks_with
-        if self._poison in {each.message_id for each in arrivals}:
+        if self.error:
+            raise self.error
+        if self.queries >= self.away_from:
+            raise AWAY
+        if self._locked & {each.message_id for each in drafts}:
+            raise LockTimeout
+        if self._poison in {each.message_id for each in drafts}:
             raise ValueError("a draft that PostgreSQL refuses")
-        self.commits.append(list(arrivals))
-        strangers = {each.message_id: self._unknown & set(each.draft.recipient_ids) for each in arrivals}
-        return {
-            key: UnknownRecipients(frozenset(unknown)) if unknown else Stored() for key, unknown in strangers.items()
-        }
+        self.commits.append(list(drafts))
+        unknown = {each.message_id: self._unknown & set(each.draft.recipient_ids) for each in drafts}
+        return {key: UnknownRecipients(frozenset(ids)) if ids else Stored() for key, ids in unknown.items()}
 
 
-def registrar_of(database: FakeAcceptDatabase, *, waiting: int = 0) -> AcceptBatcher:
-    """Make a registrar that stores in this database, while so many requests wait for their verdict."""
+def batcher_of(database: FakeAcceptDatabase, *, waiting: int = 0) -> AcceptBatcher:
+    """Make a batcher that stores in this database, while so many requests wait for their verdict."""
     return AcceptBatcher(cast(AsyncDatabase, database), GRACE, lambda: waiting)
 
 
-def test_an_idle_registrar_stores_a_draft_at_once_and_alone() -> None:
+def test_an_idle_batcher_stores_a_draft_at_once_and_alone() -> None:
     async def test() -> None:
         database = FakeAcceptDatabase()
 
-        acceptance = await registrar_of(database).accept(build.incoming(1))
+        acceptance = await batcher_of(database).accept(build.incoming(1))
 
         assert Stored() == acceptance
         assert [1] == [len(commit) for commit in database.commits]
@@ -67,16 +75,16 @@ def test_an_idle_registrar_stores_a_draft_at_once_and_alone() -> None:
     run(test())
 
 
-def test_drafts_that_come_while_a_commit_is_under_way_share_the_next_one() -> None:
+def test_drafts_that_arrive_while_a_commit_is_under_way_share_the_next_one() -> None:
     async def test() -> None:
         database = FakeAcceptDatabase()
         database.is_open.clear()
-        accept_batcher = registrar_of(database)
+        accept_batcher = batcher_of(database)
         accepting = [asyncio.create_task(accept_batcher.accept(build.incoming(0)))]
-        await until(lambda: database.asked == 1)
+        await until(lambda: database.queries == 1)
 
         accepting += [asyncio.create_task(accept_batcher.accept(build.incoming(number))) for number in range(1, 21)]
-        await breathe()
+        await let_run()
         database.is_open.set()
         await asyncio.gather(*accepting)
 
@@ -85,10 +93,10 @@ def test_drafts_that_come_while_a_commit_is_under_way_share_the_next_one() -> No
     run(test())
 
 
-def test_in_a_crowd_drafts_that_come_right_after_a_shared_commit_began_share_the_next_one() -> None:
+def test_in_a_crowd_drafts_that_arrive_right_after_a_shared_commit_began_share_the_next_one() -> None:
     async def test() -> None:
         database = FakeAcceptDatabase()
-        accept_batcher = registrar_of(database, waiting=8)
+        accept_batcher = batcher_of(database, waiting=8)
         await accept_together(accept_batcher, 2)
 
         accepting = [asyncio.create_task(accept_batcher.accept(build.incoming(3)))]
@@ -110,9 +118,11 @@ def test_in_a_crowd_drafts_that_come_right_after_a_shared_commit_began_share_the
         pytest.param(1, 500, 0.0, id="one by one"),
     ],
 )
-def test_otherwise_what_comes_right_after_a_commit_is_stored_at_once(before: int, waiting: int, pause_s: float) -> None:
+def test_otherwise_what_arrives_right_after_a_commit_is_stored_at_once(
+    before: int, waiting: int, pause_s: float
+) -> None:
     async def test() -> None:
-        accept_batcher = registrar_of(FakeAcceptDatabase(), waiting=waiting)
+        accept_batcher = batcher_of(FakeAcceptDatabase(), waiting=waiting)
         await accept_together(accept_batcher, before)
         await asyncio.sleep(pause_s)
 
@@ -126,7 +136,7 @@ def test_otherwise_what_comes_right_after_a_commit_is_stored_at_once(before: int
 def test_a_commit_has_at_most_200_drafts_and_every_draft_is_in_one_of_them() -> None:
     async def test() -> None:
         database = FakeAcceptDatabase()
-        accept_batcher = registrar_of(database)
+        accept_batcher = batcher_of(database)
 
         await asyncio.gather(*(accept_batcher.accept(build.incoming(number)) for number in range(450)))
 
@@ -136,36 +146,36 @@ def test_a_commit_has_at_most_200_drafts_and_every_draft_is_in_one_of_them() -> 
     run(test())
 
 
-def test_nobody_is_told_before_the_commit() -> None:
+def test_no_request_learns_of_its_message_before_the_commit() -> None:
     async def test() -> None:
         database = FakeAcceptDatabase()
         database.is_open.clear()
-        accepting = asyncio.create_task(registrar_of(database).accept(build.incoming(1)))
+        accepting = asyncio.create_task(batcher_of(database).accept(build.incoming(1)))
 
-        await until(lambda: database.asked == 1)
-        await breathe()
-        was_told = accepting.done()
+        await until(lambda: database.queries == 1)
+        await let_run()
+        was_done = accepting.done()
         database.is_open.set()
         await accepting
 
-        assert not was_told
+        assert not was_done
 
     run(test())
 
 
-def test_each_draft_hears_of_its_own_strangers_alone() -> None:
+def test_each_draft_learns_of_its_own_unknown_recipients_alone() -> None:
     async def test() -> None:
-        known, stranger, other = (build.account_id() for _ in range(3))
-        accept_batcher = registrar_of(FakeAcceptDatabase(unknown=[stranger, other]))
+        known, unknown, other = (build.account_id() for _ in range(3))
+        accept_batcher = batcher_of(FakeAcceptDatabase(unknown=[unknown, other]))
 
-        answers = await asyncio.gather(
+        results = await asyncio.gather(
             accept_batcher.accept(build.incoming(1, [known])),
-            accept_batcher.accept(build.incoming(2, [known, stranger])),
+            accept_batcher.accept(build.incoming(2, [known, unknown])),
             accept_batcher.accept(build.incoming(3, [other])),
         )
 
-        assert (Stored(), UnknownRecipients(frozenset({stranger})), UnknownRecipients(frozenset({other}))) == tuple(
-            answers
+        assert (Stored(), UnknownRecipients(frozenset({unknown})), UnknownRecipients(frozenset({other}))) == tuple(
+            results
         )
 
     run(test())
@@ -175,68 +185,85 @@ def test_one_draft_that_the_database_refuses_does_not_fail_the_others() -> None:
     async def test() -> None:
         bad = build.incoming(2)
         database = FakeAcceptDatabase(poison=bad.message_id)
-        accept_batcher = registrar_of(database)
+        accept_batcher = batcher_of(database)
 
-        answers = await asyncio.gather(
-            accept_batcher.accept(build.incoming(1)),
-            accept_batcher.accept(bad),
-            accept_batcher.accept(build.incoming(3)),
-            return_exceptions=True,
-        )
+        results = await accept_all(accept_batcher, [build.incoming(1), bad, build.incoming(3)])
 
-        assert [Stored, ValueError, Stored] == [type(answer) for answer in answers]
+        assert [Stored, ValueError, Stored] == [type(each) for each in results]
         assert 2 == len(database.commits)
 
     run(test())
 
 
-def test_while_the_database_is_away_everybody_is_told_and_afterwards_all_is_well() -> None:
+def test_a_locked_key_fails_the_drafts_with_a_key_and_the_others_are_stored() -> None:
     async def test() -> None:
-        database = FakeAcceptDatabase()
-        database.breaks_with = AWAY
-        accept_batcher = registrar_of(database)
+        keyed = [replace(build.incoming(number), idempotency_key="key") for number in (1, 2)]
+        database = FakeAcceptDatabase(locked={each.message_id for each in keyed})
 
-        answers = await asyncio.gather(
-            *(accept_batcher.accept(build.incoming(n)) for n in range(3)), return_exceptions=True
-        )
-        database.breaks_with = None
-        afterwards = await accept_batcher.accept(build.incoming(9))
+        results = await accept_all(batcher_of(database), [*keyed, build.incoming(3)])
 
-        assert [AWAY] * 3 == answers
-        assert Stored() == afterwards
-        assert 2 == database.asked
+        assert [LockTimeout, LockTimeout, Stored] == [type(each) for each in results]
 
     run(test())
 
 
-def test_who_waits_for_a_commit_whose_answer_was_cut_off_is_told_at_once(tmp_path: Path) -> None:
+def test_an_outage_while_drafts_are_stored_one_by_one_fails_the_rest_at_once() -> None:
+    async def test() -> None:
+        bad = build.incoming(2)
+        database = FakeAcceptDatabase(poison=bad.message_id)
+        database.away_from = 3
+
+        results = await accept_all(batcher_of(database), [build.incoming(1), bad, build.incoming(3), build.incoming(4)])
+
+        assert [Stored, *[OperationalError] * 3] == [type(each) for each in results]
+        assert 3 == database.queries
+
+    run(test())
+
+
+def test_while_the_database_is_away_every_request_fails_and_afterwards_all_is_well() -> None:
     async def test() -> None:
         database = FakeAcceptDatabase()
-        accept_batcher = registrar_of(database)
+        database.error = AWAY
+        accept_batcher = batcher_of(database)
+
+        results = await accept_all(accept_batcher, [build.incoming(number) for number in range(3)])
+        database.error = None
+        afterwards = await accept_batcher.accept(build.incoming(9))
+
+        assert [AWAY] * 3 == results
+        assert Stored() == afterwards
+        assert 2 == database.queries
+
+    run(test())
+
+
+def test_requests_that_wait_for_a_commit_whose_answer_was_cut_off_fail_at_once(tmp_path: Path) -> None:
+    async def test() -> None:
+        database = FakeAcceptDatabase()
+        accept_batcher = batcher_of(database)
         arm(f"{CrashPoint.ACCEPT_COMMITTED}:1:cut:{tmp_path / 'mark'}")
 
-        answers = await asyncio.gather(
-            *(accept_batcher.accept(build.incoming(n)) for n in range(3)), return_exceptions=True
-        )
+        results = await accept_all(accept_batcher, [build.incoming(number) for number in range(3)])
         arm("")
 
-        assert [ConnectionResetError] * 3 == [type(answer) for answer in answers]
+        assert [ConnectionResetError] * 3 == [type(each) for each in results]
         assert Stored() == await accept_batcher.accept(build.incoming(9))
         assert [3, 1] == [len(commit) for commit in database.commits]
 
     run(test())
 
 
-def test_a_client_that_hangs_up_loses_neither_its_message_nor_those_of_others() -> None:
+def test_a_client_that_disconnects_loses_neither_its_message_nor_those_of_others() -> None:
     async def test() -> None:
         database = FakeAcceptDatabase()
         database.is_open.clear()
-        accept_batcher = registrar_of(database)
+        accept_batcher = batcher_of(database)
         leaving, staying = (asyncio.create_task(accept_batcher.accept(build.incoming(number))) for number in (1, 2))
-        await until(lambda: database.asked == 1)
+        await until(lambda: database.queries == 1)
 
         leaving.cancel()
-        await breathe()
+        await let_run()
         database.is_open.set()
 
         assert Stored() == await staying
@@ -246,21 +273,26 @@ def test_a_client_that_hangs_up_loses_neither_its_message_nor_those_of_others() 
     run(test())
 
 
+async def accept_all(accept_batcher: AcceptBatcher, drafts: Sequence[IncomingMessage]) -> list[Any]:
+    """Accept these drafts at once; return results and errors."""
+    return await asyncio.gather(*(accept_batcher.accept(each) for each in drafts), return_exceptions=True)
+
+
 async def accept_together(accept_batcher: AcceptBatcher, number: int) -> None:
-    """Have so many drafts stored in one commit."""
+    """Store so many drafts in one commit."""
     await asyncio.gather(*(accept_batcher.accept(build.incoming(each)) for each in range(number)))
 
 
-async def breathe() -> None:
-    """Let everything that can run do so."""
+async def let_run() -> None:
+    """Let every task that can run do so."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    """Let others run until this is so, for a few rounds at most."""
+    """Let other tasks run until this is so, for a hundred rounds at most."""
     for _ in range(100):
         if is_so():
             return
         await asyncio.sleep(0)
-    raise AssertionError("It never came to be.")
+    raise AssertionError("It never became so.")

@@ -1,4 +1,4 @@
-"""Which credential a request shows, if it shows one."""
+"""Which credential a request presents, if any."""
 
 import pytest
 from starlette.datastructures import Headers
@@ -13,12 +13,12 @@ Pairs = list[tuple[str, str]]
 
 
 def read(pairs: Pairs) -> PresentedCredential:
-    """Read a request with these headers."""
+    """Return the credential in these headers."""
     return read_credential(Headers(raw=[(name.lower().encode(), value.encode()) for name, value in pairs]), HEADER)
 
 
 @pytest.mark.parametrize(
-    ("pairs", "shown"),
+    ("pairs", "expected"),
     [
         ([(HEADER, "k")], PresentedCredential(KEY, "k")),
         ([("X-API-Key", "k")], PresentedCredential(KEY, "k")),
@@ -31,8 +31,8 @@ def read(pairs: Pairs) -> PresentedCredential:
         ([("Authorization", "Basic YTpi"), (HEADER, "k")], PresentedCredential(KEY, "k")),
     ],
 )
-def test_one_credential_is_found_however_it_is_written(pairs: Pairs, shown: PresentedCredential) -> None:
-    assert shown == read(pairs)
+def test_one_credential_is_found_however_it_is_written(pairs: Pairs, expected: PresentedCredential) -> None:
+    assert expected == read(pairs)
 
 
 @pytest.mark.parametrize(

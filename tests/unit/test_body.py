@@ -61,7 +61,7 @@ def test_two_media_types_are_none() -> None:
 
 
 @pytest.mark.parametrize(("declared", "is_refused"), [("1048576", False), ("1048577", True), ("9" * 400, True)])
-def test_a_body_that_says_it_is_too_large_is_refused_unread(declared: str, is_refused: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_a_body_that_is_declared_too_large_is_refused_unread(declared: str, is_refused: bool) -> None:  # noqa: FBT001 - a column of the table
     request = Request({"type": "http", "method": "POST", "headers": [(b"content-length", declared.encode())]})
 
     if is_refused:

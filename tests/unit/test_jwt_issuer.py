@@ -1,4 +1,4 @@
-"""Signed tokens of a trusted issuer: what is good, and everything that only looks so."""
+"""Signed tokens of a trusted issuer: which are valid, and which only look valid."""
 
 import asyncio
 import base64
@@ -19,18 +19,18 @@ from tests.support.issuer import AUDIENCE, CURVE_KEY, GOOD, KEY, NOW, OTHER_KEY,
 
 
 def signing(client: FakeIssuerClient | None = None, **chosen: Any) -> JwtIssuer:
-    """Make an issuer of JWTs."""
+    """Make a JWT issuer over this client."""
     real = cast(IssuerClient, client or FakeIssuerClient(issuer.published(KEY)))
     return JwtIssuer(issuer.settings(**chosen), real, Clock())
 
 
 def identify(token: str, **chosen: Any) -> TokenIdentity:
-    """Read a token of an issuer of JWTs."""
+    """Identify a token with a JWT issuer."""
     return asyncio.run(signing(**chosen).identify(token))
 
 
 def signed_with_the_public_key() -> str:
-    """Make the classic: HMAC, with what everybody can read as its secret."""
+    """Forge a token: HMAC with the public key as its secret."""
     content = f"{issuer.part({'alg': 'HS256', 'typ': 'at+jwt', 'kid': 'one'})}.{issuer.part(issuer.claims())}"
     digest = hmac.digest(KEY.as_pem(private=False), content.encode(), hashlib.sha256)
     return f"{content}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
@@ -123,7 +123,7 @@ def test_what_the_issuer_did_not_sign_proves_nothing(text: str) -> None:
         identify(text)
 
 
-def test_a_key_of_another_family_opens_nothing_though_the_issuer_publishes_it() -> None:
+def test_a_key_of_another_family_is_refused_though_the_issuer_publishes_it() -> None:
     client = FakeIssuerClient(issuer.published(KEY, CURVE_KEY))
 
     with pytest.raises(InvalidToken):
@@ -139,13 +139,13 @@ def test_a_token_without_a_key_id_needs_a_set_of_one_key() -> None:
         identify(anonymous, client=FakeIssuerClient(issuer.published(KEY, OTHER_KEY)))
 
 
-def test_a_dead_issuer_is_no_verdict_on_the_token() -> None:
+def test_an_issuer_that_is_away_says_nothing_about_the_token() -> None:
     with pytest.raises(IssuerUnreachable):
         identify(issuer.token(), client=FakeIssuerClient(None))
 
 
 @pytest.mark.parametrize("answer", [{}, {"keys": "none"}, {"keys": None}])
-def test_an_issuer_that_talks_nonsense_is_unreachable(answer: dict[str, Any]) -> None:
+def test_an_issuer_that_answers_nonsense_is_unreachable(answer: dict[str, Any]) -> None:
     with pytest.raises(IssuerUnreachable):
         identify(issuer.token(), client=FakeIssuerClient(answer))
 
@@ -157,7 +157,7 @@ def test_a_broken_key_does_not_spoil_the_others() -> None:
 
 
 def test_keys_are_fetched_once_and_again_when_they_are_old_or_one_is_unknown_but_not_too_often() -> None:
-    async def scene() -> list[int]:
+    async def check() -> list[int]:
         client, clock = FakeIssuerClient(issuer.published(KEY)), Clock(0.0)
         keys = IssuerKeys(lambda: client.get(""), "RSA", clock)
         fetched = []
@@ -168,11 +168,11 @@ def test_keys_are_fetched_once_and_again_when_they_are_old_or_one_is_unknown_but
             fetched.append(len(client.asked))
         return fetched
 
-    assert [1, 1, 1, 2, 2, 3] == asyncio.run(scene())
+    assert [1, 1, 1, 2, 2, 3] == asyncio.run(check())
 
 
 def test_a_new_key_of_the_issuer_is_found_when_a_token_names_it() -> None:
-    async def scene() -> None:
+    async def check() -> None:
         client, clock = FakeIssuerClient(issuer.published(KEY)), Clock(0.0)
         keys = IssuerKeys(lambda: client.get(""), "RSA", clock)
         await keys.find("one")
@@ -184,11 +184,11 @@ def test_a_new_key_of_the_issuer_is_found_when_a_token_names_it() -> None:
         with pytest.raises(InvalidToken):
             await keys.find("one")
 
-    asyncio.run(scene())
+    asyncio.run(check())
 
 
-def test_a_dead_issuer_is_left_alone_for_a_while_and_known_keys_go_on() -> None:
-    async def scene() -> int:
+def test_an_issuer_that_is_away_gets_no_requests_for_a_while_and_known_keys_go_on() -> None:
+    async def check() -> int:
         client, clock = FakeIssuerClient(issuer.published(KEY)), Clock(0.0)
         keys = IssuerKeys(lambda: client.get(""), "RSA", clock)
         await keys.find("one")
@@ -203,7 +203,7 @@ def test_a_dead_issuer_is_left_alone_for_a_while_and_known_keys_go_on() -> None:
             await keys.find("two")
         return len(client.asked)
 
-    assert 3 == asyncio.run(scene())
+    assert 3 == asyncio.run(check())
 
 
 def test_without_a_configured_issuer_there_is_none() -> None:
@@ -227,12 +227,14 @@ def test_without_a_configured_issuer_there_is_none() -> None:
         {"issuer_algorithms": "RS256 HS256"},
     ],
 )
-def test_an_issuer_that_is_not_wholly_or_not_safely_configured_is_refused_at_the_start(chosen: dict[str, str]) -> None:
+def test_an_issuer_that_is_not_completely_or_not_safely_configured_is_refused_at_the_start(
+    chosen: dict[str, str],
+) -> None:
     with pytest.raises(ValidationError):
         issuer.settings(**chosen)
 
 
-def test_a_plain_address_will_do_on_this_machine() -> None:
+def test_plain_http_is_accepted_on_this_machine() -> None:
     url = "http://127.0.0.1:9/keys"
 
     assert url == issuer.settings(issuer_jwks_url=url).issuer_jwks_url

@@ -11,7 +11,7 @@ from tests.support.leaping_loop import run
 from tests.support.rate_limits import CLIENT, FakeStorage, admitted, limiter_of, refusal, request
 
 
-def test_what_is_too_much_is_refused_with_429_a_sentence_and_when_to_come_back() -> None:
+def test_what_is_too_much_is_refused_with_429_a_sentence_and_when_to_try_again() -> None:
     async def test() -> None:
         limiter = limiter_of(FakeStorage())
         await admitted(request(limiter), 5)
@@ -25,7 +25,7 @@ def test_what_is_too_much_is_refused_with_429_a_sentence_and_when_to_come_back()
     run(test())
 
 
-def test_who_comes_back_when_told_to_is_let_in_and_not_a_moment_earlier_to_the_whole() -> None:
+def test_a_client_that_waits_as_told_is_admitted_and_not_a_moment_earlier() -> None:
     async def test() -> None:
         limiter = limiter_of(FakeStorage())
         await admitted(request(limiter), 5)
@@ -59,7 +59,7 @@ def test_processes_share_a_small_limit_exactly(per_minute: int) -> None:
     assert per_minute == run(test())
 
 
-def test_processes_share_a_large_limit_and_strand_a_fiftieth_each_at_most() -> None:
+def test_processes_share_a_large_limit_and_lose_a_fiftieth_each_at_most() -> None:
     async def test() -> int:
         storage = FakeStorage()
         calls = [request(limiter_of(storage), 1000) for _ in range(4)]
@@ -91,7 +91,7 @@ def test_what_is_drawn_at_once_begins_with_one_again_after_a_quiet_time() -> Non
     assert 960 == run(test())
 
 
-def test_redis_is_asked_rarely_once_much_of_the_limit_is_used() -> None:
+def test_redis_is_called_rarely_once_much_of_the_limit_is_used() -> None:
     async def test() -> int:
         storage = FakeStorage()
         await admitted(request(limiter_of(storage), 10_000), 10_000)
@@ -101,7 +101,7 @@ def test_redis_is_asked_rarely_once_much_of_the_limit_is_used() -> None:
     assert 8 + 48 < run(test()) < 80
 
 
-def test_who_is_refused_by_what_others_used_hears_when_and_does_not_make_us_ask_redis_till_then() -> None:
+def test_a_client_refused_for_what_others_used_learns_when_and_causes_no_redis_calls_until_then() -> None:
     async def test() -> None:
         storage = FakeStorage()
         await admitted(request(limiter_of(storage), 99), 99)
@@ -113,11 +113,11 @@ def test_who_is_refused_by_what_others_used_hears_when_and_does_not_make_us_ask_
         for _ in range(wait_s - 2):
             let_in += await admitted(request(other, 99), 10)
             await asyncio.sleep(1)
-        asked = storage.asked - before
+        calls = storage.asked - before
         await asyncio.sleep(2)
 
         assert wait_s > 50
-        assert (0, 0) == (let_in, asked)
+        assert (0, 0) == (let_in, calls)
         assert 1 == await admitted(request(other, 99), 1)
 
     run(test())
@@ -167,7 +167,7 @@ def test_a_client_without_a_limit_of_its_own_has_the_settings_limit() -> None:
     assert (3, 3) == run(test())
 
 
-def test_a_limit_of_nothing_lets_nothing_in() -> None:
+def test_a_limit_of_zero_admits_nothing() -> None:
     async def test() -> int:
         return await admitted(request(limiter_of(FakeStorage()), 0), 3)
 

@@ -11,14 +11,14 @@ ADDRESS = "192.0.2.7"
 OTHERS = [f"198.51.100.{number}" for number in range(200)]
 
 
-def test_an_address_is_told_of_so_many_refused_credentials_and_others_are_told_of_theirs() -> None:
+def test_an_address_may_try_so_many_credentials_and_others_may_try_as_many() -> None:
     async def test() -> None:
         limiter = limiter_of(FakeStorage(), refused_credentials_per_minute=3)
 
-        told = await admitted(lambda: limiter.count_refused_credential(ADDRESS), 100)
+        admitted_count = await admitted(lambda: limiter.count_refused_credential(ADDRESS), 100)
         others = await admitted(lambda: limiter.count_refused_credential(OTHERS[0]), 1)
 
-        assert (3, 1) == (told, others)
+        assert (3, 1) == (admitted_count, others)
 
     run(test())
 
@@ -31,7 +31,7 @@ def test_credentials_tried_at_the_same_time_are_no_way_around() -> None:
     assert 3 == run(test())
 
 
-def test_a_client_that_has_named_too_many_unknown_recipients_may_not_look_on() -> None:
+def test_a_client_that_has_named_too_many_unknown_recipients_gets_no_more_lookups() -> None:
     async def test() -> None:
         limiter = limiter_of(FakeStorage(), unknown_recipients_per_hour=50)
         await admitted(lambda: limiter.count_unknown_recipients(CLIENT, 25), 1)
@@ -46,16 +46,16 @@ def test_a_client_that_has_named_too_many_unknown_recipients_may_not_look_on() -
     run(test())
 
 
-def test_looking_for_many_at_the_same_time_tells_no_more_than_the_budget() -> None:
+def test_concurrent_lookups_learn_no_more_than_the_limit() -> None:
     async def test() -> tuple[int, int]:
         limiter = limiter_of(FakeStorage(), unknown_recipients_per_hour=60)
-        told = await admitted(lambda: limiter.count_unknown_recipients(CLIENT, 25), 25)
-        return told, await admitted(lambda: limiter.check_lookups(CLIENT), 1)
+        admitted_count = await admitted(lambda: limiter.count_unknown_recipients(CLIENT, 25), 25)
+        return admitted_count, await admitted(lambda: limiter.check_lookups(CLIENT), 1)
 
     assert (2, 0) == run(test())
 
 
-def test_a_budget_that_another_process_has_used_up_is_used_up_here_too() -> None:
+def test_a_limit_that_another_process_has_used_up_is_used_up_here_too() -> None:
     async def test() -> int:
         storage = FakeStorage()
         here, there = (limiter_of(storage, unknown_recipients_per_hour=60) for _ in range(2))
@@ -94,7 +94,7 @@ def test_no_address_reaches_redis() -> None:
     assert ADDRESS not in stored
 
 
-def test_however_many_addresses_come_the_memory_is_bounded_and_who_keeps_trying_is_remembered() -> None:
+def test_however_many_addresses_come_the_memory_is_bounded_and_one_that_keeps_trying_is_remembered() -> None:
     async def test() -> tuple[int, int]:
         limiter = limiter_of(FakeStorage(), capacity=50, refused_credentials_per_minute=1)
         await admitted(lambda: limiter.count_refused_credential(ADDRESS), 2)

@@ -1,4 +1,4 @@
-"""Limits hold whatever becomes of Redis, and nobody waits for it."""
+"""Limits hold whatever happens to Redis, and no request waits long for it."""
 
 import asyncio
 
@@ -62,7 +62,7 @@ def test_when_redis_is_wiped_what_was_used_before_still_counts() -> None:
     assert 2 == run(test())
 
 
-def test_redis_is_tried_again_beside_the_requests_and_then_shared_again() -> None:
+def test_redis_is_tried_again_in_the_background_and_then_shared_again() -> None:
     async def test() -> None:
         storage = FakeStorage()
         storage.breaks_with = RedisConnectionError("refused")

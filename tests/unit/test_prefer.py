@@ -44,5 +44,5 @@ def test_a_client_says_how_long_it_waits_and_a_malformed_preference_is_ignored(
 
 
 @given(st.lists(st.text() | st.from_regex(r"(wait|respond-async)[ =\"\d,;]{0,9}"), max_size=3))
-def test_whatever_stands_in_the_header_the_wait_is_at_most_ten_seconds(headers: list[str]) -> None:
+def test_whatever_the_header_contains_the_wait_is_at_most_ten_seconds(headers: list[str]) -> None:
     assert 0 <= read_wait(headers, DEFAULT_S) <= 10

@@ -1,4 +1,4 @@
-"""A defect of ours: answered like every other error, with its id, and its text goes nowhere."""
+"""An unexpected exception becomes a 500 like every other error, with its id and without its text."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ SECRET = "Guten Tag, Ada"
 
 
 def answer_of(error: Exception) -> httpx2.Response:
-    """Ask an application whose only route raises this."""
+    """Request the only route of an application, which raises this."""
     app = FastAPI()
     install_error_handlers(app)
     app.add_middleware(UnexpectedErrors)
@@ -44,7 +44,7 @@ def test_a_defect_is_answered_with_its_request_id_and_without_its_text() -> None
     assert Path(__file__).name in logged[0]["where"]
 
 
-def test_a_store_that_is_contended_asks_to_come_again() -> None:
+def test_a_lock_timeout_asks_the_client_to_try_again() -> None:
     answer = answer_of(LockTimeout())
 
     assert 503 == answer.status_code

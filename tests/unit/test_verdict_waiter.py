@@ -1,4 +1,4 @@
-"""The lookout: one query at every tick for everybody who waits."""
+"""One query at every tick serves all waiting requests."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
+import pytest
 from sqlalchemy.exc import OperationalError
 
 from api_stub.batching.verdict_waiter import VerdictWaiter
@@ -21,37 +22,40 @@ DONE = Progress(tuple(build.standings(State.DELIVERED)), None)
 
 
 class FakeProgressDatabase:
-    """Knows from what moment on which message is settled, and keeps every question."""
+    """Settles each message at its time, and records the ids of every query."""
 
     def __init__(
         self, settled_at: dict[UUID, float] | None = None, *, away_until: float = 0, takes_s: float = 0
     ) -> None:
-        self.questions: list[set[UUID]] = []
+        self.queries: list[set[UUID]] = []
         self.settled_at = settled_at or {}
+        self.defect: Exception | None = None
         self._away_until = away_until
         self._takes_s = takes_s
 
-    async def run(self, question: Callable[..., Any], message_ids: Sequence[UUID]) -> dict[UUID, Progress]:
-        """Answer like `progress`."""
-        assert isinstance(question, partial)
-        assert progress is question.func
-        self.questions.append(set(message_ids))
+    async def run(self, query: Callable[..., Any], message_ids: Sequence[UUID]) -> dict[UUID, Progress]:
+        """Do what `progress` does."""
+        assert isinstance(query, partial)
+        assert progress is query.func
+        self.queries.append(set(message_ids))
         await asyncio.sleep(self._takes_s)
+        if self.defect:
+            raise self.defect
         if now() < self._away_until:
             raise OperationalError("SELECT", {}, Exception("connection refused"))
-        if not question.keywords["settled_only"]:
+        if not query.keywords["settled_only"]:
             return dict.fromkeys(message_ids, DONE)
         return {each: DONE for each in message_ids if now() >= self.settled_at.get(each, float("inf"))}
 
 
-def lookout_of(database: FakeProgressDatabase, limit: int = 10) -> VerdictWaiter:
-    """Make a lookout that asks this database."""
+def waiter_of(database: FakeProgressDatabase, limit: int = 10) -> VerdictWaiter:
+    """Make a waiter that queries this database."""
     return VerdictWaiter(cast(AsyncDatabase, database), tick_s=TICK_S, limit=limit)
 
 
-def test_a_verdict_is_answered_at_the_tick_after_it_stands() -> None:
+def test_a_verdict_is_returned_at_the_tick_after_it_is_settled() -> None:
     async def test() -> None:
-        found = await lookout_of(FakeProgressDatabase({ONE: 0.5})).wait(ONE, 2)
+        found = await waiter_of(FakeProgressDatabase({ONE: 0.5})).wait(ONE, 2)
 
         assert DONE == found
         assert 0.5 <= now() < 0.5 + 2 * TICK_S
@@ -61,7 +65,7 @@ def test_a_verdict_is_answered_at_the_tick_after_it_stands() -> None:
 
 def test_a_verdict_that_takes_too_long_is_none() -> None:
     async def test() -> None:
-        found = await lookout_of(FakeProgressDatabase()).wait(ONE, 2)
+        found = await waiter_of(FakeProgressDatabase()).wait(ONE, 2)
 
         assert None is found
         assert 2 <= now() < 2 + 2 * TICK_S
@@ -69,38 +73,38 @@ def test_a_verdict_that_takes_too_long_is_none() -> None:
     run(test())
 
 
-def test_everybody_who_waits_is_in_one_query() -> None:
+def test_all_waiting_requests_share_one_query() -> None:
     async def test() -> None:
         database = FakeProgressDatabase({ONE: 0.02, TWO: 0.05})
-        verdict_waiter = lookout_of(database)
+        verdict_waiter = waiter_of(database)
 
         found = await asyncio.gather(
             verdict_waiter.wait(ONE, 1), verdict_waiter.wait(TWO, 1), verdict_waiter.wait(THREE, 0.2)
         )
 
         assert (DONE, DONE, None) == tuple(found)
-        assert {ONE, TWO, THREE} == database.questions[0]
-        assert {THREE} == database.questions[-1]
-        assert len(database.questions) <= 0.2 / TICK_S + 1
+        assert {ONE, TWO, THREE} == database.queries[0]
+        assert {THREE} == database.queries[-1]
+        assert len(database.queries) <= 0.2 / TICK_S + 1
 
     run(test())
 
 
-def test_whoever_wants_no_wait_asks_nothing() -> None:
+def test_a_request_without_a_wait_costs_no_query() -> None:
     async def test() -> None:
         database = FakeProgressDatabase({ONE: 0})
 
-        found = await lookout_of(database).wait(ONE, 0)
+        found = await waiter_of(database).wait(ONE, 0)
 
         assert None is found
-        assert [] == database.questions
+        assert [] == database.queries
 
     run(test())
 
 
-def test_beyond_the_limit_nobody_waits() -> None:
+def test_beyond_the_limit_no_request_waits() -> None:
     async def test() -> None:
-        verdict_waiter = lookout_of(FakeProgressDatabase({ONE: 0.5, TWO: 0.5}), limit=1)
+        verdict_waiter = waiter_of(FakeProgressDatabase({ONE: 0.5, TWO: 0.5}), limit=1)
         first = asyncio.create_task(verdict_waiter.wait(ONE, 2))
         await asyncio.sleep(0.1)
 
@@ -114,23 +118,23 @@ def test_beyond_the_limit_nobody_waits() -> None:
     run(test())
 
 
-def test_nobody_is_asked_for_once_nobody_waits() -> None:
+def test_once_no_request_waits_there_are_no_queries() -> None:
     async def test() -> None:
         database = FakeProgressDatabase({ONE: 0.05})
-        await lookout_of(database).wait(ONE, 1)
-        asked = len(database.questions)
+        await waiter_of(database).wait(ONE, 1)
+        count = len(database.queries)
 
         await asyncio.sleep(5)
 
-        assert asked == len(database.questions)
+        assert count == len(database.queries)
 
     run(test())
 
 
-def test_a_client_that_hangs_up_is_forgotten() -> None:
+def test_a_client_that_disconnects_is_dropped() -> None:
     async def test() -> None:
         database = FakeProgressDatabase({TWO: 0.5})
-        verdict_waiter = lookout_of(database)
+        verdict_waiter = waiter_of(database)
         leaving = asyncio.create_task(verdict_waiter.wait(ONE, 2))
         staying = asyncio.create_task(verdict_waiter.wait(TWO, 2))
         await asyncio.sleep(0.1)
@@ -139,14 +143,14 @@ def test_a_client_that_hangs_up_is_forgotten() -> None:
         found = await staying
 
         assert DONE == found
-        assert {TWO} == database.questions[-1]
+        assert {TWO} == database.queries[-1]
 
     run(test())
 
 
-def test_a_database_that_was_away_for_a_moment_costs_nobody_a_verdict() -> None:
+def test_a_database_that_was_away_for_a_moment_costs_no_request_its_verdict() -> None:
     async def test() -> None:
-        found = await lookout_of(FakeProgressDatabase({ONE: 0}, away_until=0.7)).wait(ONE, 2)
+        found = await waiter_of(FakeProgressDatabase({ONE: 0}, away_until=0.7)).wait(ONE, 2)
 
         assert DONE == found
         assert 0.7 <= now() < 0.8
@@ -154,40 +158,51 @@ def test_a_database_that_was_away_for_a_moment_costs_nobody_a_verdict() -> None:
     run(test())
 
 
-def test_a_look_needs_no_verdict_and_with_the_database_away_it_is_none() -> None:
+def test_a_read_needs_no_verdict_and_with_the_database_away_it_is_none() -> None:
     async def test() -> None:
-        assert DONE == await lookout_of(FakeProgressDatabase()).read_now(ONE)
-        assert None is await lookout_of(FakeProgressDatabase(away_until=9)).read_now(ONE)
+        assert DONE == await waiter_of(FakeProgressDatabase()).read_now(ONE)
+        assert None is await waiter_of(FakeProgressDatabase(away_until=9)).read_now(ONE)
 
     run(test())
 
 
-def test_whoever_looks_while_a_query_is_under_way_shares_the_next_one() -> None:
+def test_a_read_that_fails_for_a_reason_of_our_own_raises_instead_of_waiting_without_end() -> None:
+    async def test() -> None:
+        database = FakeProgressDatabase()
+        database.defect = ValueError("a defect")
+
+        with pytest.raises(ValueError, match="a defect"):
+            await waiter_of(database).read_now(ONE)
+
+    run(test())
+
+
+def test_requests_that_read_while_a_query_is_under_way_share_the_next_one() -> None:
     async def test() -> None:
         database = FakeProgressDatabase(takes_s=0.1)
-        verdict_waiter = lookout_of(database)
+        verdict_waiter = waiter_of(database)
 
         found = await asyncio.gather(
             *(verdict_waiter.read_now(UUID(int=number)) for number in range(150)), verdict_waiter.read_now(ONE)
         )
 
         assert [DONE] * 151 == found
-        assert 150 == len(set().union(*database.questions))
-        assert len(database.questions) <= 2
+        assert 150 == len(set().union(*database.queries))
+        assert len(database.queries) <= 2
 
     run(test())
 
 
-def test_whoever_gathered_behind_a_look_that_failed_is_told_at_once() -> None:
+def test_requests_that_gathered_behind_a_read_that_failed_fail_at_once() -> None:
     async def test() -> None:
         database = FakeProgressDatabase(takes_s=1, away_until=9)
-        verdict_waiter = lookout_of(database)
+        verdict_waiter = waiter_of(database)
         first = asyncio.create_task(verdict_waiter.read_now(ONE))
         await asyncio.sleep(0.5)
 
         assert None is await verdict_waiter.read_now(TWO)
         assert None is await first
         assert now() < 1.5
-        assert [{ONE}] == database.questions
+        assert [{ONE}] == database.queries
 
     run(test())

@@ -27,7 +27,7 @@ def test_after_the_wait_so_much_fits_and_before_it_does_not(
 
 
 @given(rate_limits, st.lists(st.tuples(st.floats(0, 100), st.integers(1, 50)), max_size=60))
-def test_in_no_window_more_is_used_than_the_quota(rate_limit: RateLimit, uses: list[tuple[float, int]]) -> None:
+def test_in_no_window_more_is_used_than_the_limit(rate_limit: RateLimit, uses: list[tuple[float, int]]) -> None:
     counter, now = LocalCounter(rate_limit, 0), 0.0
 
     for passed, count in uses:
@@ -48,7 +48,7 @@ def test_a_chunk_is_a_fiftieth_and_never_nothing() -> None:
     assert [1, 1, 1, 2, 200] == [RateLimit(amount, 60).chunk for amount in (1, 50, 99, 100, 10_000)]
 
 
-def test_what_was_drawn_lapses_after_a_period() -> None:
+def test_what_was_drawn_expires_after_a_period() -> None:
     counter = LocalCounter(RateLimit(100, 60), 0)
 
     counter.draw(10, 0)
@@ -57,7 +57,7 @@ def test_what_was_drawn_lapses_after_a_period() -> None:
 
 
 def _counter(rate_limit: RateLimit, before: int, present: int, left: float) -> LocalCounter:
-    """Make a meter at the instant 0, with so much used and this part of its window left."""
+    """Make a counter at the instant 0, with so much used and this part of its window left."""
     begun_at = -(1 - left) * rate_limit.period_s
     counter = LocalCounter(rate_limit, begun_at - rate_limit.period_s)
     counter.spend(before)
