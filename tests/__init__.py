@@ -1,1 +1,1 @@
-"""The tests, by what must be running: unit (nothing), steps (database and broker), system (all), shape (the house)."""
+"""The tests, by what must be running: unit (nothing), steps (database and broker), system (everything), shape."""

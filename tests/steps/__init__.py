@@ -1,1 +1,1 @@
-"""The steps and the door on a real PostgreSQL and a real Valkey."""
+"""The steps and the API on a real PostgreSQL and a real Valkey."""

@@ -235,12 +235,12 @@ def test_an_unreachable_relay_is_tried_again() -> None:
     assert OutcomeKind.TEMPORARY is sender.send(build.claimed()).kind
 
 
-@pytest.mark.parametrize("last_words", [b"", b"421 4.4.2 timeout exceeded\r\n"])
+@pytest.mark.parametrize("farewell", [b"", b"421 4.4.2 timeout exceeded\r\n"])
 def test_a_kept_connection_that_was_closed_is_replaced_within_the_same_attempt(
-    smtp_server: SmtpServer, sender: SmtpSender, last_words: bytes
+    smtp_server: SmtpServer, sender: SmtpSender, farewell: bytes
 ) -> None:
     sender.send(build.claimed(recipient_id=1))
-    smtp_server.hang_up(last_words)
+    smtp_server.hang_up(farewell)
 
     assert Outcome(OutcomeKind.SENT) == sender.send(build.claimed(recipient_id=2))
     assert (2, 2) == (smtp_server.connections, len(smtp_server.mails))

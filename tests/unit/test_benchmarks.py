@@ -57,7 +57,7 @@ def test_latencies_of_several_rounds_are_reported_by_their_median_and_compared_w
     rates = [(1, postroom, 900.0), (1, reference, 10.0), (2, postroom, 800.0), (2, reference, 20.0)]
     runs = [
         LatencyMeasurement(
-            number, name, "through the door", 25, 100, rate, 50.0 + number, 90.0, {"door": 600}, 0.01, None
+            number, name, "through the API", 25, 100, rate, 50.0 + number, 90.0, {"door": 600}, 0.01, None
         )
         for number, name, rate in rates
     ]
