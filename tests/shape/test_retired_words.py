@@ -132,7 +132,7 @@ DEFINITIONS = {
 PHRASES = {
     r"the book": "the domain",
     r"bur(?:y|ies|ied)": "recover, or mark as dead",
-    r"doors?": "API",
+    r"(?<!bench-)doors?": "API",
     r"engine room": "worker runtime",
     r"front desk": "API",
     r"houses?": "codebase",

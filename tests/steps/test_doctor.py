@@ -47,7 +47,7 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "UPDATE recipient SET due_at = clock_timestamp(), state = 'blocked'",
     ),
     "an inbox": ("DELETE FROM inbox_letter",),
-    "no recipient waits": (
+    "no recipient waits long": (
         "UPDATE recipient SET state = 'queued', channel = 'email', due_at = clock_timestamp() - INTERVAL '11 minutes'",
     ),
     "no attempt": (

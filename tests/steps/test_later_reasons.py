@@ -43,5 +43,5 @@ def test_the_progress_of_a_message_with_a_reason_of_a_later_version_is_read_with
     with database.begin() as db:
         found: dict[UUID, Any] = progress(db, [with_later_reason])
 
-    assert [(State.ACCEPTED, None)] == [(each.state, each.reason) for each in found[with_later_reason].standings]
+    assert [(State.ACCEPTED, None)] == [(each.state, each.reason) for each in found[with_later_reason].recipients]
     assert fixtures.count("recipient") == 1

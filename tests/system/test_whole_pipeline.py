@@ -99,8 +99,8 @@ def test_why_explains_what_happened_and_what_happens_next(platform: Platform) ->
     output = platform.command("why", meta["message_uuid"]).stdout
 
     assert "delivered by in-app inbox" in output
-    assert "the account accepts no messages from anybody" in output
-    assert "the mail server asked to try later" in output
+    assert "why: the account accepts no messages" in output
+    assert "the mail relay asked for another attempt, or could not be reached" in output
     assert "next: the next attempt is made in" in output
 
 
