@@ -68,7 +68,7 @@ class AcceptBatcher:
         except LockTimeout as error:
             await self._store_apart(drafts, error)
         except Exception as error:  # noqa: BLE001 - each request must get the error of its own draft
-            await self._store_one_by_one(drafts, error)
+            await self._store_in_halves(drafts, error)
         else:
             for each in drafts:
                 each.resolve(accepted[each.item.message_id])
@@ -83,14 +83,18 @@ class AcceptBatcher:
         else:
             _fail(free, error)
 
-    async def _store_one_by_one(self, drafts: _Drafts, error: Exception) -> None:
-        """Store each draft alone, so that one that PostgreSQL refuses does not fail the others of its commit."""
+    async def _store_in_halves(self, drafts: _Drafts, error: Exception) -> None:
+        """Store each half alone, so that one draft that PostgreSQL refuses does not fail the others of its commit.
+
+        One in 200 is found with 16 commits, well within the time of a batch.
+        """
         _log.error("accept_broke", error=type(error).__name__, drafts=len(drafts))
         if len(drafts) == 1:
             _fail(drafts, error)
             return
-        for each in drafts:
-            await self._store([each])
+        middle = len(drafts) // 2
+        await self._store(drafts[:middle])
+        await self._store(drafts[middle:])
 
 
 def _fail(drafts: _Drafts, error: Exception) -> None:

@@ -91,9 +91,12 @@ def wait_until_ready(process: Process, is_ready: Callable[[], object], *, within
 
 def send_signal(number: signal.Signals, *processes: Process) -> None:
     """Signal processes; SIGKILL, SIGSTOP and SIGCONT reach their children too, after their parent."""
-    families = [(each, _children(each) if number in _ALSO_TO_CHILDREN else []) for each in processes]
-    for parent, children in families:
+    for parent in processes:
+        # A killed parent has no children any more; a stopped one cannot make another while they are listed.
+        children = _children(parent) if number is signal.SIGKILL else []
         parent.send_signal(number)
+        if number in _ALSO_TO_CHILDREN and number is not signal.SIGKILL:
+            children = _children(parent)
         for child in children:
             with suppress(psutil.NoSuchProcess):
                 child.send_signal(number)

@@ -36,7 +36,9 @@ def test_everything_is_delivered_without_bells_only_later(
         sent = group.post(*accounts, prefer="wait=0")
         wait_until(lambda: not fixtures.ask(_OPEN), within_s=30)
         reason = group.status_of(sent)
+        exit_codes = [group.stop(name) for name in (SMTP, DECIDE)]
 
+    assert [0, 0] == exit_codes  # Without a broker, too, SIGTERM ends a worker in order and in time.
     assert "delivered_in_part" == reason
     assert (201, "in_delivery") == (sent.status_code, sent.json()["meta"]["status_reason"])
     assert 1 == len(smtp_server.mails)

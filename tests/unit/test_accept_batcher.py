@@ -207,16 +207,29 @@ def test_a_locked_key_fails_the_drafts_with_a_key_and_the_others_are_stored() ->
     run(test())
 
 
-def test_an_outage_while_drafts_are_stored_one_by_one_fails_the_rest_at_once() -> None:
+def test_one_refused_draft_among_many_is_found_with_few_commits_and_fails_alone() -> None:
+    async def test() -> None:
+        drafts = [build.incoming(number) for number in range(1, 101)]
+        database = FakeAcceptDatabase(poison=drafts[37].message_id)
+
+        results = await accept_all(batcher_of(database), drafts)
+
+        assert [37] == [number for number, each in enumerate(results) if not isinstance(each, Stored)]
+        assert 16 >= database.queries
+
+    run(test())
+
+
+def test_an_outage_while_halves_of_a_batch_are_stored_fails_the_rest_at_once() -> None:
     async def test() -> None:
         bad = build.incoming(2)
         database = FakeAcceptDatabase(poison=bad.message_id)
-        database.away_from = 3
+        database.away_from = 4  # All, the first half, its first draft, and then the outage.
 
         results = await accept_all(batcher_of(database), [build.incoming(1), bad, build.incoming(3), build.incoming(4)])
 
         assert [Stored, *[OperationalError] * 3] == [type(each) for each in results]
-        assert 3 == database.queries
+        assert 4 == database.queries
 
     run(test())
 
