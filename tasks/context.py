@@ -31,6 +31,9 @@ class Sender(Protocol):
     def send(self, claimed: ClaimedDelivery) -> Outcome:
         """Try once to deliver to this recipient. Never raises for what the relay does."""
 
+    def close(self) -> None:
+        """Close idle connections. The worker has ended its work."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepContext:

@@ -1,18 +1,86 @@
-"""What the relay's reply to a whole mail means, read from the relay or from the journal of a crashed worker."""
+"""What a reply of the mail relay is about: this recipient, this mail, or only us; read now or from a journal."""
+
+import re
+from enum import Enum
 
 from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.vocabulary import Reason
 
-LATER_ALTHOUGH_FINAL = frozenset({552})
-"""Codes from 500 on that count as temporary. RFC 5321 4.5.3.1.10 tells clients to treat 552 as such."""
+
+class Stage(Enum):
+    """Which command a reply answers."""
+
+    MAIL = "MAIL FROM"
+    RCPT = "RCPT TO"
+    DATA = "DATA"
+    DATA_END = "the end of the mail"
 
 
-def classify_reply(code: int, detail: str | None) -> Outcome:
-    """Return the outcome of an attempt whose final dot got this reply code; `detail` is the reply, for operators."""
+_ENHANCED = re.compile(r"\b5\.(\d{1,3})\.(\d{1,3})\b")
+
+# RFC 3463 and the IANA registry of enhanced status codes, by subject and detail. What is not about the recipient or
+# the mail (sender, policy, protocol, network, system) is about us: an operator can mend it, and no recipient fails.
+_FINAL_SUBJECTS = frozenset({1, 2, 6})
+_FINAL_BESIDE = frozenset({(3, 4), (3, 3)})  # The mail is too big; the relay cannot store this content.
+_ABOUT_US_ALTHOUGH = frozenset({(1, 7), (1, 8), (1, 9), (2, 2)})  # The sender's address; and a mailbox that is full.
+
+# These codes speak of commands, authentication or encryption (RFC 5321 4.2.3, RFC 4954 6, RFC 7504 521).
+_ABOUT_US_CODES = frozenset({500, 501, 502, 503, 504, 521, 530, 534, 535, 538})
+
+# What Postfix, Exim, Exchange, Sendmail, qmail and common blocklists write where they give no enhanced code.
+_ABOUT_US_WORDS = re.compile(
+    r"relay(?:ing)?\b.{0,20}\b(?:denied|not permitted|not allowed|prohibited)|not permitted to relay|unable to relay"
+    r"|authenticat|\blog ?in\b|must issue a starttls|encryption (?:needed|required)"
+    r"|block(?:ed|list)|black ?list|deny ?list|spamhaus|barracuda|sorbs|spamcop|\bdnsbl\b|\brbl\b|reputation|banned"
+    r"|client host|\bhelo\b|\behlo\b|reverse (?:dns|hostname|lookup)|\brdns\b|\bptr\b|\bspf\b|\bdkim\b|\bdmarc\b"
+    r"|sender (?:address |domain )?(?:rejected|denied|refused|verify|verification|not)|sender domain"
+    r"|not owned by user|(?:your|sending) (?:ip|domain|host|server|network|address)\b"
+    r"|quota|too many|rate limit|limit exceeded|throttl|policy|access denied|not authori[sz]ed",
+    re.IGNORECASE,
+)
+# These win over the words above: "550 Recipient address rejected: User unknown in virtual mailbox table".
+_ABOUT_RECIPIENT_WORDS = re.compile(
+    r"(?:user|recipient|mailbox|account|address).{0,30}\b(?:unknown|not found|does(?: not|n't) exist|disabled|inactive)"
+    r"|no such (?:user|mailbox|recipient|person|address)|unknown (?:user|recipient|mailbox)|unrouteable",
+    re.IGNORECASE,
+)
+_FULL_WORDS = re.compile(r"full|over ?quota|quota exceeded", re.IGNORECASE)
+
+
+def is_final(stage: Stage, code: int, text: str | None) -> bool:
+    """Return whether this refusal ends the recipient for good.
+
+    `text` is the reply's text; None when it was lost, and then nothing is final: another attempt brings it.
+    Only a refusal about the recipient or the mail can be final. A refusal about us (no login, a blocklist, an
+    unknown sender domain) is temporary at every stage: Postfix delays all such checks until RCPT
+    (`smtpd_delay_reject`), so the stage does not tell. The enhanced code decides first (RFC 3463), then the words of
+    known products, then the code.
+    """
+    if code < 500 or text is None or stage in {Stage.MAIL, Stage.DATA}:
+        return False
+    enhanced = _ENHANCED.search(text)
+    if enhanced is not None and enhanced.groups() != ("0", "0"):
+        return _is_enhanced_final(int(enhanced[1]), int(enhanced[2]))
+    if code == 552:
+        # RFC 5321 4.5.3.1.10: at RCPT it means "too many recipients", later. After the mail it speaks of size.
+        return stage is Stage.DATA_END and _FULL_WORDS.search(text) is None
+    if _ABOUT_RECIPIENT_WORDS.search(text):
+        return True
+    return code not in _ABOUT_US_CODES and _ABOUT_US_WORDS.search(text) is None
+
+
+def _is_enhanced_final(subject: int, detail: int) -> bool:
+    kind = (subject, detail)
+    return kind in _FINAL_BESIDE or (subject in _FINAL_SUBJECTS and kind not in _ABOUT_US_ALTHOUGH)
+
+
+def classify_reply(code: int, text: str | None) -> Outcome:
+    """Return the outcome of an attempt whose final dot got this reply; `text` is None where only its code is known."""
+    detail = text if text is not None else f"{code} (the text of the reply was lost with the worker)"
     if 200 <= code < 300:
         return Outcome(OutcomeKind.SENT)
-    if code < 400:  # SMTP has no such reply here.
+    if code < 400:  # SMTP has no such reply at this place.
         return Outcome(OutcomeKind.UNKNOWN, Reason.INTERRUPTED, f"The relay ended the mail with the code {code}.")
-    if code >= 500 and code not in LATER_ALTHOUGH_FINAL:
+    if is_final(Stage.DATA_END, code, text):
         return Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED, detail)
     return Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER, detail)

@@ -66,4 +66,4 @@ def _ending(attempt: Attempt, entries: JournalEntries | None) -> Outcome:
 def _outcome_of(attempt: Attempt, entry: JournalEntry | None) -> Outcome:
     if entry is None or entry.code is None:
         return interrupted_outcome(attempt)
-    return classify_reply(entry.code, f"{entry.code} (the text of the reply was lost with the worker)")
+    return classify_reply(entry.code, None)

@@ -152,7 +152,7 @@ class SimulatedWorld:
             self._end_data(work, reply or CUTS[1])
         else:
             self.call(lambda store: store.write_journal(work.worker, work.attempt, work.code))
-            work.outcome = classify_reply(work.code or -1, None)
+            work.outcome = classify_reply(work.code or -1, str(work.code))
 
     def _end_data(self, work: SimulatedWork, reply: Reply) -> None:
         work.phase, work.code = Phase.REPLIED, reply.code

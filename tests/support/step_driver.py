@@ -59,6 +59,9 @@ class RecordingSender:
         self.letters.append(claimed)
         return self.answer(claimed)
 
+    def close(self) -> None:
+        """Close nothing."""
+
 
 class StepDriver:
     """Runs the steps of recorded bells one by one, as the broker and the workers would."""

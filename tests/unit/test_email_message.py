@@ -29,8 +29,8 @@ def parse(written: bytes) -> Message:
 
 
 def decoded(mail: Message, header: str) -> str:
-    """Decode a header (RFC 2047)."""
-    return str(make_header(decode_header(mail[header])))
+    """Unfold a header (RFC 5322 2.2.3) and decode it (RFC 2047)."""
+    return str(make_header(decode_header(re.sub(r"\r?\n(?=[ \t])", "", mail[header]))))
 
 
 def name_and_address(mail: Message, header: str) -> tuple[str, str]:
@@ -132,6 +132,34 @@ def test_any_name_arrives_unchanged(field: str, name: str) -> None:
     mail = parse(compose(build.claimed(**{field: name}), DOMAIN))
 
     assert name == name_and_address(mail, {"sender_name": "From", "account_name": "To"}[field])[0]
+
+
+@pytest.mark.parametrize(
+    "subject", ["Please have a look at " + "this long subject " * 6 + "today", "word " * 50 + "end"]
+)
+def test_a_long_plain_subject_is_folded_at_its_spaces_and_not_encoded(subject: str) -> None:
+    content = compose(build.claimed(subject=subject), DOMAIN)
+
+    head = content.partition(b"\r\n\r\n")[0]
+    assert b"=?" not in head
+    assert 76 >= max(map(len, head.split(b"\r\n")))
+    assert subject == message_from_bytes(content, policy=policy.default)["Subject"]
+
+
+@pytest.mark.parametrize("name", ["\u00dc" * 20, "\u00dc" * 60, "\U0001f600" * 120])
+@pytest.mark.parametrize("address", ["bruno@mail.example", f"{'b' * 64}@{'m' * 60}.example"])
+def test_no_line_with_an_encoded_word_is_longer_than_76(name: str, address: str) -> None:
+    claimed = build.claimed(sender_name=name, account_name=name, address=address, sender_email=address)
+
+    lines = compose(claimed, DOMAIN).partition(b"\r\n\r\n")[0].split(b"\r\n")
+
+    assert 76 >= max(len(line) for line in lines if b"=?" in line)
+
+
+def test_the_date_is_that_of_the_attempt() -> None:
+    mail = parse(compose(build.claimed(read_at=build.NOON.replace(hour=15)), DOMAIN))
+
+    assert "Sun, 01 Mar 2026 15:00:00 +0000" == mail["Date"]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_a_relay_is_read_from_its_address(url: str, relay: Relay) -> None:
     ],
 )
 def test_an_invalid_address_is_refused_without_showing_it(url: str) -> None:
-    with pytest.raises(ValueError, match=r"^SMTP_URL must be") as refused:
+    with pytest.raises(ValueError, match=r"^is no address") as refused:
         read_relay(SecretStr(url))
 
     assert "hunter2" not in str(refused.value)
@@ -55,7 +55,7 @@ def test_a_relay_does_not_print_its_password() -> None:
     "url", ["smtp://user:word@mail.example", "smtps://user@mail.example", "smtp://:word@localhost"]
 )
 def test_a_login_has_to_be_complete_and_is_never_sent_in_the_clear(url: str) -> None:
-    with pytest.raises(ValueError, match="SMTP_URL"):
+    with pytest.raises(ValueError, match=r"both a user and a password|no encryption"):
         read_relay(SecretStr(url))
 
 

@@ -13,6 +13,7 @@ from delivery.attempt_journal import FileJournal, journal_folder
 from delivery.channels.email.sender import SmtpSender
 from delivery.records.database import open_database
 from delivery.records.workers.registry import WorkerIdentity
+from delivery.setting_checks import UnusableSetting
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
 from tasks.app import make_app
@@ -41,7 +42,10 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
     # Its first half must be random: it is in every claim, and it is the key of the worker's lock.
     identity = WorkerIdentity(uuid4(), socket.gethostname(), os.getpid(), lane.queues)
     journal = FileJournal(journal_folder(settings.journal_folder), identity.worker_id)
-    context = _make_context(settings, lane, identity.worker_id, journal)
+    try:
+        context = _make_context(settings, lane, identity.worker_id, journal)
+    except UnusableSetting as error:
+        raise SystemExit(f"postroom: {error}. Correct it and start the worker again.") from None
     register(app, context)
     app.conf.worker_consumer = "tasks.broker.bell_consumer:BellConsumer"
     app.steps["worker"].add(_sweep_step(context, lane))
@@ -54,6 +58,8 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
         _serve(app, settings, lane_name, lane)
     finally:  # Only now has all work of this worker ended.
         context.doorbell.close()
+        for sender in context.senders.values():
+            sender.close()
         monitor.close()
         journal.close()
 

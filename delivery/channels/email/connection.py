@@ -3,13 +3,15 @@
 import io
 import smtplib
 import ssl
+from base64 import b64encode
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
 from time import monotonic
 from typing import Any
 
 from delivery.channels.email.relay import Relay
-from delivery.rules.smtp_replies import LATER_ALTHOUGH_FINAL
+from delivery.rules.smtp_replies import Stage, is_final
 
 CLOSING = 421
 """The code with which a relay announces, at any stage, that it closes the connection (RFC 5321 4.2.1)."""
@@ -17,22 +19,21 @@ CLOSING = 421
 HANGING_UP = frozenset({CLOSING, -1})
 """Codes after which a connection cannot be used any more; -1 is smtplib's code for an unreadable reply."""
 
-_MAILS_PER_CONNECTION = 100
+_QUIT_TIMEOUT_S = 1.0
 _IDLE_LIMIT_S = 30.0
 _DETAIL_LIMIT = 500
 
 
 class RefusedByRelay(Exception):  # noqa: N818 - it is the relay's answer
-    """The relay replied with a code that ends this attempt. `detail` is the reply, for operators.
+    """The relay replied to a command with a code that ends this attempt. `detail` is the reply, for operators.
 
-    Only a reply about the mailbox or the mail can be final. A 5xx to MAIL or DATA is about us (no login, an unknown
-    domain): it must not fail every recipient permanently until an operator corrects a setting.
+    `is_final` is true when the refusal is about the recipient or the mail, so that no later attempt can succeed.
     """
 
-    def __init__(self, code: int, reply: bytes, *, is_about_us: bool) -> None:
+    def __init__(self, stage: Stage, code: int, reply: bytes) -> None:
         self.code = code
         self.detail = reply_text(code, reply)
-        self.is_final = code >= 500 and code not in LATER_ALTHOUGH_FINAL and not is_about_us
+        self.is_final = is_final(stage, code, self.detail)
         super().__init__(code)
 
 
@@ -59,7 +60,8 @@ class _Smtp(smtplib.SMTP):
 
     def __init__(self, host: str, port: int, *, local_hostname: str, timeout_s: float, **tls: Any) -> None:
         self.read_until = monotonic() + timeout_s
-        super().__init__(host, port, local_hostname, timeout_s, **tls)
+        # By name: the fourth parameter of SMTP_SSL is another one.
+        super().__init__(host, port, local_hostname=local_hostname, timeout=timeout_s, **tls)
 
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None:
@@ -95,14 +97,42 @@ class Connection:
         self.smtp.ehlo_or_helo_if_needed()
         if relay.scheme == "smtp+starttls":
             self.smtp.starttls(context=context)
+            # Both sides forget the first EHLO and the extensions that it offered (RFC 3207 4.2).
+            self.smtp.ehlo_or_helo_if_needed()
         if relay.user and relay.password:
-            self.smtp.login(relay.user, relay.password.get_secret_value())
+            self._authenticate(relay.user, relay.password.get_secret_value())
         self._may_pipeline = self.smtp.has_extn("pipelining")
 
+    def _authenticate(self, user: str, password: str) -> None:
+        """Log in. smtplib can send ASCII only; anything else goes by AUTH PLAIN, as UTF-8 (RFC 4616)."""
+        if user.isascii() and password.isascii():
+            self.smtp.login(user, password)
+            return
+        if "PLAIN" not in self.smtp.esmtp_features.get("auth", "").upper().split():
+            raise smtplib.SMTPNotSupportedError("user or password is not ASCII, and the relay offers no AUTH PLAIN")
+        response = b64encode(f"\0{user}\0{password}".encode()).decode("ascii")
+        code, reply = self.smtp.docmd("AUTH", f"PLAIN {response}")
+        if code != 235:
+            raise smtplib.SMTPAuthenticationError(code, reply)
+
     @property
-    def is_worn(self) -> bool:
-        """Whether it has carried so many mails, or been idle for so long, that a new connection is safer."""
-        return self._mails >= _MAILS_PER_CONNECTION or monotonic() - self._used_at > _IDLE_LIMIT_S
+    def size_limit(self) -> int | None:
+        """The largest mail that the relay takes, in bytes: 0 for any size; None where it does not say (RFC 1870)."""
+        if not self.smtp.has_extn("size"):
+            return None
+        limit = self.smtp.esmtp_features.get("size", "").strip()
+        return int(limit) if limit.isascii() and limit.isdecimal() else 0
+
+    def is_worn(self, mails_limit: int) -> bool:
+        """Return whether a new connection is safer: after this many mails, or when this one was idle for too long."""
+        return self._mails >= mails_limit or monotonic() - self._used_at > _IDLE_LIMIT_S
+
+    def quit(self) -> None:
+        """Send QUIT, wait a second at most for the reply, and close (RFC 5321 4.1.1.10)."""
+        with suppress(OSError, smtplib.SMTPException):
+            self.send(b"QUIT\r\n", _QUIT_TIMEOUT_S)
+            self.read_reply(_QUIT_TIMEOUT_S)
+        self.smtp.close()
 
     def count(self) -> None:
         """Count a mail that was sent over it."""
@@ -114,27 +144,25 @@ class Connection:
 
         Raises `RefusedByRelay`, and `OSError` or `SMTPException` when the connection fails.
         """
-        about_us = {sender: True, recipient: False, "DATA": True}
+        commands = {Stage.MAIL: sender, Stage.RCPT: recipient, Stage.DATA: "DATA"}
         if not self._may_pipeline:
-            for line, is_about_us in about_us.items():
-                self.command(line, left_s(), is_about_us=is_about_us)
+            for stage, line in commands.items():
+                self.command(line, left_s(), stage)
             return
         # Pipelined where the relay supports it (RFC 2920): one packet and one round trip instead of three.
-        self.send("".join(f"{line}\r\n" for line in about_us).encode("ascii"), left_s())
-        refusal, waits_for_mail = self._read_replies(about_us.values(), left_s)
+        self.send("".join(f"{line}\r\n" for line in commands.values()).encode("ascii"), left_s())
+        refusal, waits_for_mail = self._read_replies(commands, left_s)
         if refusal is not None:
             if waits_for_mail:  # It accepted DATA without a recipient, and no command can take that back.
                 self.smtp.close()
             raise refusal
 
-    def _read_replies(
-        self, about_us: Iterable[bool], left_s: Callable[[], float]
-    ) -> tuple[RefusedByRelay | None, bool]:
+    def _read_replies(self, stages: Iterable[Stage], left_s: Callable[[], float]) -> tuple[RefusedByRelay | None, bool]:
         """Read the replies to pipelined commands. Return the first refusal, and whether the last one was accepted."""
         refusal = latest = None
-        for is_about_us in about_us:
+        for stage in stages:
             try:
-                latest = self._read_refusal(left_s(), is_about_us=is_about_us)
+                latest = self._read_refusal(stage, left_s())
             except (OSError, smtplib.SMTPException):
                 if refusal is None:
                     raise
@@ -144,16 +172,16 @@ class Connection:
                 break
         return refusal, latest is None
 
-    def command(self, line: str, timeout_s: float, *, is_about_us: bool = True) -> None:
+    def command(self, line: str, timeout_s: float, stage: Stage = Stage.MAIL) -> None:
         """Send one command and read its reply. Raises `RefusedByRelay`, and `OSError` or `SMTPException`."""
         self.send(f"{line}\r\n".encode("ascii"), timeout_s)
-        refusal = self._read_refusal(timeout_s, is_about_us=is_about_us)
+        refusal = self._read_refusal(stage, timeout_s)
         if refusal is not None:
             raise refusal
 
-    def _read_refusal(self, timeout_s: float, *, is_about_us: bool) -> RefusedByRelay | None:
+    def _read_refusal(self, stage: Stage, timeout_s: float) -> RefusedByRelay | None:
         code, reply = self.read_reply(timeout_s)
-        return None if 200 <= code < 400 else RefusedByRelay(code, reply, is_about_us=is_about_us)
+        return None if 200 <= code < 400 else RefusedByRelay(stage, code, reply)
 
     def send(self, data: bytes, timeout_s: float) -> None:
         """Send these bytes within the timeout. Raises `OSError` or `SMTPException`."""

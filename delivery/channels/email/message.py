@@ -14,10 +14,9 @@ from delivery.records.pipeline.claims import ClaimedDelivery
 
 # Printable ASCII words separated by single spaces. Any other text, and one that looks like an encoded word, is encoded.
 _PLAIN = re.compile(r"(?!.*=\?)[!-~]+( [!-~]+)*", re.ASCII)
-_PLAIN_LIMIT = 60
 # RFC 5321 4.1.2: a dot-string and a domain; no quoted local part and no address literal.
 _ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*@[\w-]+(\.[\w-]+)*", re.ASCII)
-_ENCODED_LINE_LIMIT = 76
+_FOLDED_LINE_LIMIT = 76  # RFC 2047 2 for lines with encoded words; RFC 5322 2.1.1 recommends 78.
 _LINE_LIMIT = 998  # RFC 5322 2.1.1
 # Some mail programs join the encoded words of a long name with spaces, so an ASCII name is not encoded at any length.
 _NAME_LIMIT = 120
@@ -50,8 +49,8 @@ def _headers(
 ) -> dict[str, str]:
     return {
         **{name: _write_mailbox(name, display, address) for name, (display, address) in mailboxes.items()},
-        "Subject": _write_text("Subject", claimed.subject),
-        "Date": format_datetime(claimed.created_at),
+        "Subject": _write_subject(claimed.subject),
+        "Date": format_datetime(claimed.read_at),
         "Message-ID": message_id(claimed, mail_domain),
         **_unsubscribe_headers(claimed, mail_domain, unsubscribe_url),
         "Auto-Submitted": "auto-generated",  # So that no vacation responder replies (RFC 3834).
@@ -129,7 +128,10 @@ def _unsubscribe_headers(claimed: ClaimedDelivery, mail_domain: str, url: str | 
 def _write_mailbox(header: str, display: str, address: str) -> str:
     if _is_plain(display, _NAME_LIMIT):
         return formataddr((display, address))
-    return f"{_write_text(header, display)} <{address}>"
+    encoded = _encode(header, display)
+    last_line = f"{header}: {encoded}".rpartition("\r\n")[2]
+    fold = "\r\n" if len(f"{last_line} <{address}>") > _FOLDED_LINE_LIMIT else ""
+    return f"{encoded}{fold} <{address}>"
 
 
 def _read_mailbox(value: str) -> tuple[str, str]:
@@ -138,13 +140,23 @@ def _read_mailbox(value: str) -> tuple[str, str]:
     return str(make_header(decode_header(display))), address
 
 
-def _write_text(header: str, text: str) -> str:
-    """Write a plain text as it is, any other as encoded words in lines of at most 76 characters (RFC 2047)."""
-    return (
-        text
-        if _is_plain(text, _PLAIN_LIMIT)
-        else Header(text, "utf-8", _ENCODED_LINE_LIMIT, header).encode(linesep="\r\n")
-    )
+def _write_subject(text: str) -> str:
+    """Write a plain subject as it is, folded at its spaces: spam filters count encoded ASCII against a mail."""
+    if not _is_plain(text, _LINE_LIMIT):
+        return _encode("Subject", text)
+    lines, room = [""], _FOLDED_LINE_LIMIT - len("Subject:")
+    for word in text.split(" "):
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > room:
+            lines.append(word)
+            room = _FOLDED_LINE_LIMIT - 1
+        else:
+            lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
+    return "\r\n ".join(lines)
+
+
+def _encode(header: str, text: str) -> str:
+    """Write a text as encoded words in lines of at most 76 characters (RFC 2047)."""
+    return Header(text, "utf-8", _FOLDED_LINE_LIMIT, header).encode(linesep="\r\n")
 
 
 def _is_plain(text: str, limit: int) -> bool:

@@ -10,6 +10,7 @@ from functools import partial
 
 from delivery.channels.email.connection import HANGING_UP, Connection, RefusedByRelay
 from delivery.channels.email.relay import read_relay
+from delivery.setting_checks import UnusableSetting
 from delivery.settings import Settings
 
 _RESET_TIMEOUT_S = 2.0
@@ -24,18 +25,19 @@ class PooledConnection:
 
     def __init__(self, settings: Settings, context: ssl.SSLContext | None) -> None:
         self._open = partial(Connection, read_relay(settings.smtp_url), context, settings.mail_domain)
+        self._mails_limit = settings.smtp_mails_per_connection
         self.connection: Connection | None = None
 
     @property
     def is_worn(self) -> bool:
         """Whether the next mail needs a new connection."""
-        return self.connection is None or self.connection.is_worn
+        return self.connection is None or self.connection.is_worn(self._mails_limit)
 
     def connect(self, timeout_s: float) -> tuple[Connection, bool]:
         """Return the connection, and whether it was used before. Raises `OSError` or `SMTPException`."""
-        if self.connection is not None and not self.connection.is_worn:
+        if self.connection is not None and not self.is_worn:
             return self.connection, True
-        self.drop()
+        self.quit()
         self.connection = self._open(timeout_s)
         return self.connection, False
 
@@ -49,8 +51,14 @@ class PooledConnection:
         except (OSError, smtplib.SMTPException, RefusedByRelay):
             self.drop()
 
+    def quit(self) -> None:
+        """Send QUIT and close the connection, if there is one."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.quit()
+
     def drop(self) -> None:
-        """Close the connection, if there is one."""
+        """Close the connection, if there is one, without QUIT: the relay expects something else, or does not answer."""
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.smtp.close()
@@ -62,10 +70,19 @@ class SmtpPool:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         # Made once: reading the machine's certificates takes 40 ms of processor time (measured).
-        self._context = None if read_relay(settings.smtp_url).scheme == "smtp" else ssl.create_default_context()
+        self._context = (
+            None if read_relay(settings.smtp_url).scheme == "smtp" else _context_trusting(settings.smtp_ca_file)
+        )
         self._slots = threading.BoundedSemaphore(settings.smtp_concurrency)
         self._lock = threading.Lock()
         self._kept: deque[PooledConnection] = deque()
+
+    def close(self) -> None:
+        """Send QUIT on every connection that no mail uses now."""
+        with self._lock:
+            kept, self._kept = self._kept, deque()
+        for each in kept:
+            each.quit()
 
     @contextmanager
     def borrow(self, timeout_s: float) -> Iterator[PooledConnection]:
@@ -93,4 +110,15 @@ class SmtpPool:
             self._kept.append(pooled)
             worn = [self._kept.popleft()] if self._kept[0].is_worn else []
         for each in worn:
-            each.drop()
+            each.quit()
+
+
+def _context_trusting(ca_file: str) -> ssl.SSLContext:
+    """Make a context that checks certificate and host name against this file, or against the machine's authorities.
+
+    Raises `UnusableSetting` when the file cannot be read.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:  # An SSLError, when the file holds no certificate, is one too.
+        raise UnusableSetting(f"POSTROOM_SMTP_CA_FILE cannot be read as PEM certificates ({error.strerror})") from error

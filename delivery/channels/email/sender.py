@@ -15,7 +15,7 @@ from delivery.channels.email.pool import PooledConnection, PoolTimeout, SmtpPool
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Outcome, OutcomeKind
-from delivery.rules.smtp_replies import classify_reply
+from delivery.rules.smtp_replies import Stage, classify_reply
 from delivery.settings import Settings
 from delivery.unsubscribe_tokens import unsubscribe_address
 from delivery.vocabulary import Reason
@@ -73,6 +73,10 @@ class SmtpSender:
                 OutcomeKind.TEMPORARY, Reason.TRY_LATER, "all connections to the relay were busy with other mails"
             )
 
+    def close(self) -> None:
+        """Send QUIT on every idle connection. Mails under way keep theirs."""
+        self._pool.close()
+
     def _send(self, pooled: PooledConnection, mail: _Mail) -> Outcome:
         try:
             connection = self._send_envelope(pooled, mail)
@@ -97,14 +101,14 @@ class SmtpSender:
         connection, is_kept = pooled.connect(left_s())
         mail_command = f"MAIL FROM:<{envelope_sender(mail.claimed.recipient_id, self._domain)}>"
         try:
-            connection.send_envelope(mail_command, mail.rcpt_command, left_s)
+            connection.send_envelope(_sized(mail_command, connection, mail), mail.rcpt_command, left_s)
         except (smtplib.SMTPServerDisconnected, ConnectionError, RefusedByRelay) as error:
             # A relay sends 421 before it closes an idle connection, so that is the first reply we read.
             if not is_kept or (isinstance(error, RefusedByRelay) and error.code != CLOSING):
                 raise
             pooled.drop()
             connection, _ = pooled.connect(left_s())
-            connection.send_envelope(mail_command, mail.rcpt_command, left_s)
+            connection.send_envelope(_sized(mail_command, connection, mail), mail.rcpt_command, left_s)
         return connection
 
     def _finish(self, pooled: PooledConnection, connection: Connection, mail: _Mail) -> Outcome:
@@ -145,6 +149,15 @@ class SmtpSender:
 def _end_line(mail: bytes) -> bytes:
     """End the last line, so that the final dot is on a line of its own (RFC 5321 4.5.2)."""
     return mail if mail.endswith(b"\r\n") else mail + b"\r\n"
+
+
+def _sized(mail_command: str, connection: Connection, mail: _Mail) -> str:
+    """Declare the size of the mail where the relay asks for it (RFC 1870). Raises `RefusedByRelay` past its limit."""
+    limit, size = connection.size_limit, len(mail.content)
+    if limit and size > limit:
+        refusal = f"5.3.4 The mail has {size} bytes; the relay takes {limit} (SIZE). It was not sent."
+        raise RefusedByRelay(Stage.DATA_END, 552, refusal.encode())
+    return mail_command if limit is None else f"{mail_command} SIZE={size}"
 
 
 def _refused(pooled: PooledConnection, refusal: RefusedByRelay) -> Outcome:
