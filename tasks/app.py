@@ -24,6 +24,9 @@ def celery_url(settings: Settings) -> str:
     url = settings.broker_url.get_secret_value()
     if url.startswith("unix://"):
         return url.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")
+    if url.startswith("rediss://") and "ssl_cert_reqs=" not in url:
+        # Without it kombu checks no certificate and sends the password to any server; redis-py itself checks it.
+        return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
     return url
 
 
