@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from delivery import setting_checks
+
 
 class Settings(BaseSettings):
     """All settings. Their variables begin with POSTROOM_, except DATABASE_URL, BROKER_URL and SMTP_URL.
@@ -102,8 +104,15 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds that a row is postponed after a step failed on it for a reason of our own.",
     )
+    smtp_ca_file: str = Field(
+        default="",
+        description="A PEM file with the authority that signed the relay's certificate. Empty: those of the machine.",
+    )
     smtp_concurrency: int = Field(
         default=32, ge=1, description="Mails that one SMTP worker process sends at the same time."
+    )
+    smtp_mails_per_connection: int = Field(
+        default=100, ge=1, le=10_000, description="Mails sent over one connection to the relay before it is closed."
     )
     smtp_timeout_s: float = Field(default=30.0, gt=0, description="Seconds that one reply of the mail relay may take.")
     send_deadline_s: float = Field(
@@ -187,6 +196,17 @@ class Settings(BaseSettings):
         if url and not (parts.hostname and (parts.scheme == "https" or is_loopback)):
             raise ValueError("use an https:// URL, or http:// for this machine")
         return url
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _has_no_line_end(cls, value: object) -> object:
+        return setting_checks.check_no_line_end(value) if isinstance(value, str) else value
+
+    @field_validator(*setting_checks.CHECKS)
+    @classmethod
+    def _can_work(cls, value: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
+        check = setting_checks.CHECKS[str(info.field_name)]
+        return SecretStr(check(value.get_secret_value())) if isinstance(value, SecretStr) else check(value)
 
     @field_validator("issuer")
     @classmethod

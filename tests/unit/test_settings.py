@@ -59,7 +59,7 @@ def test_settings_cannot_be_changed() -> None:
 
 
 def test_secrets_are_not_printed() -> None:
-    settings = build.settings(database_url="postgresql://u:hunter2@db/p", smtp_url="smtp://u:hunter2@relay")
+    settings = build.settings(database_url="postgresql://u:hunter2@db/p", smtp_url="smtps://u:hunter2@relay")
 
     assert "hunter2" not in repr(settings)
     assert build.PEPPER.get_secret_value() not in repr(settings)

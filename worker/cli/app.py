@@ -76,12 +76,12 @@ def migrate_database() -> None:
 
     Safe to repeat, also while the system runs.
     """
-    from delivery.records.migrate import NewerSchema, migrate  # noqa: PLC0415 - a worker does not need Alembic
+    from delivery.records.migrate import NewerSchema, UnsupportedServer, migrate  # noqa: PLC0415 - a worker does not need Alembic
 
     with console.opened(console.settings()) as database:
         try:
             migrate(database)
-        except NewerSchema as error:
+        except (NewerSchema, UnsupportedServer) as error:
             raise console.missing(str(error)) from error
     typer.echo("postroom: the database has the schema of this version")
 

@@ -1,0 +1,171 @@
+"""Check settings when a process starts, so that no message is the first to meet a wrong address or header."""
+
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import ip_network
+from urllib.parse import urlsplit
+
+_DATABASE_SCHEMES = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
+_DATABASE_FORM = "write postgresql://USER:PASSWORD@HOST:PORT/NAME, with several HOST:PORT separated by commas"
+_BROKER_FORM = "write redis://HOST:PORT/0, rediss://HOST:PORT/0 or unix:///PATH?db=0"
+_RELAY_SCHEMES = frozenset({"smtp", "smtp+starttls", "smtps"})
+_RELAY_FORM = "write smtp://HOST, smtp+starttls://HOST or smtps://HOST, with :PORT if needed"
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_ESCAPES = "in user and password, write other characters than letters and digits as %XX"
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+_DOMAIN_LIMIT = (
+    190  # Its longest use, `bounces+r9223372036854775807@DOMAIN`, stays within 254 bytes (RFC 5321 4.5.3.1).
+)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")  # A token (RFC 9110 5.1).
+_TAKEN_HEADERS = frozenset(
+    {
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "idempotency-key",
+        "prefer",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-request-id",
+    }
+)
+
+
+def check_no_line_end(value: str) -> str:
+    """Return the value. Raises `ValueError` where it holds a line end, as a `.env` file with Windows line ends does."""
+    if "\r" in value or "\n" in value:
+        raise ValueError("holds a line end; was the file saved with Windows line ends (CRLF)? Save it with LF")
+    return value
+
+
+def database_url(url: str) -> str:
+    """Return the address in the form that SQLAlchemy reads.
+
+    `postgres://`, as hosting services write it, is taken. Several hosts with `target_session_attrs`, libpq's form of
+    an address with failover, are rewritten. Raises `ValueError` with a sentence that shows nothing of the address.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError(f"is no address; {_DATABASE_FORM}; {_ESCAPES}") from None
+    if parts.scheme not in _DATABASE_SCHEMES:
+        raise ValueError(f"is no PostgreSQL address; {_DATABASE_FORM}")
+    user, at, places = parts.netloc.rpartition("@")
+    hosts = [_host_and_port(place) for place in places.split(",")]
+    if len(hosts) == 1:
+        return f"postgresql{url[len(parts.scheme) :]}"
+    given = f"host={','.join(host for host, _ in hosts)}&port={','.join(port or '5432' for _, port in hosts)}"
+    return f"postgresql://{user}{at}{parts.path or '/'}?{'&'.join(filter(None, (given, parts.query)))}"
+
+
+def _host_and_port(place: str) -> tuple[str, str]:
+    host, colon, port = place.rpartition(":") if not place.endswith("]") else (place, "", "")
+    if not colon:
+        return place, ""
+    if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"has a port that is no number from 1 to 65535; {_DATABASE_FORM}; {_ESCAPES}")
+    return host, port
+
+
+def check_broker_url(url: str) -> str:
+    """Return the address. Raises `ValueError` with a sentence where neither we nor Celery could use it."""
+    place = url.partition("://")[2].partition("/")[0]
+    if url.startswith("sentinel") or any(mark in place.rpartition("@")[2] for mark in ",;"):
+        raise ValueError(f"names several servers or a Sentinel, and takes one address; {_BROKER_FORM}")
+    try:
+        parts = urlsplit(url)
+        has_port_fault = parts.port == 0
+    except ValueError:
+        raise ValueError(f"is no address; {_BROKER_FORM}; {_ESCAPES}") from None
+    if parts.scheme in {"valkey", "valkeys"}:
+        raise ValueError(
+            f"is spelled {'redis' if parts.scheme == 'valkey' else 'rediss'}:// for Valkey too; {_BROKER_FORM}"
+        )
+    if parts.scheme == "unix":
+        if not parts.path.strip("/"):
+            raise ValueError(f"names no socket; {_BROKER_FORM}")
+        return url
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname or has_port_fault:
+        raise ValueError(f"is no address of Redis or Valkey; {_BROKER_FORM}")
+    number = parts.path.strip("/")
+    if number and not (number.isascii() and number.isdecimal()):
+        raise ValueError(f"must end in the number of a database, such as /0; {_BROKER_FORM}")
+    return url
+
+
+def check_relay_url(url: str) -> str:
+    """Return the address. Raises `ValueError` with a sentence that shows nothing of it: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        has_port_fault = parts.port == 0
+    except ValueError:
+        # The library's message quotes what it could not read, which may be a part of the password.
+        raise ValueError(f"is no address; {_RELAY_FORM}; {_ESCAPES}") from None
+    if parts.scheme not in _RELAY_SCHEMES or not parts.hostname or has_port_fault:
+        raise ValueError(f"is no address of a mail relay; {_RELAY_FORM}; {_ESCAPES}")
+    if bool(parts.username) != bool(parts.password):
+        raise ValueError("needs both a user and a password, or neither")
+    if parts.username and parts.scheme == "smtp" and parts.hostname not in _LOOPBACK:
+        raise ValueError("has a password and no encryption; use smtp+starttls:// or smtps://")
+    return url
+
+
+def check_mail_domain(domain: str) -> str:
+    """Return the domain. Raises `ValueError` where it could not stand in an address, a greeting or a Message-ID."""
+    if domain.isascii():
+        labels = domain.split(".")
+        if (
+            len(domain) <= _DOMAIN_LIMIT
+            and all(_LABEL.fullmatch(label) for label in labels)
+            and not labels[-1].isdecimal()
+        ):
+            return domain
+        raise ValueError("must be a domain alone, such as mail.example.com: no blank, @, ://, port, or IP address")
+    raise ValueError(f"must be ASCII; write {_ascii_form(domain)}")
+
+
+def _ascii_form(domain: str) -> str:
+    try:
+        return domain.strip().encode("idna").decode("ascii")
+    except UnicodeError:
+        return "its form that begins with xn--"
+
+
+def check_header_name(name: str) -> str:
+    """Return the name. Raises `ValueError` where HTTP has no such header, or another meaning for it."""
+    if not _HEADER_NAME.fullmatch(name) or name.lower() in _TAKEN_HEADERS:
+        raise ValueError("must be the name of an HTTP header that has no other meaning, such as X-Proz-API-Key")
+    return name
+
+
+def check_proxies(proxies: str) -> str:
+    """Return the list. Raises `ValueError` where one of them is neither an address nor a network."""
+    for proxy in filter(None, (each.strip() for each in proxies.split(","))):
+        try:
+            ip_network(proxy, strict=False)
+        except ValueError:
+            raise ValueError("must be IP addresses or networks separated by commas, such as 10.0.0.0/8,::1") from None
+    return proxies
+
+
+class UnusableSetting(Exception):  # noqa: N818 - a fact about the setting
+    """A setting that is well-formed and does not work in this process; the text names the variable."""
+
+
+CHECKS: Mapping[str, Callable[[str], str]] = {
+    "api_key_header": check_header_name,
+    "broker_url": check_broker_url,
+    "database_url": database_url,
+    "mail_domain": check_mail_domain,
+    "smtp_url": check_relay_url,
+    "trusted_proxies": check_proxies,
+}
+"""By the field of `Settings`: each returns the value to use, or raises `ValueError` with a sentence."""
