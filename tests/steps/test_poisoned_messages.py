@@ -120,7 +120,7 @@ def test_a_crash_does_not_count_for_a_held_message_that_waits_for_staff(
 
     crash_a_sweep_on(fixtures, context, message_id)
 
-    assert [(0,)] == [tuple(row) for row in fixtures.ask("SELECT deaths FROM message")]
+    assert [(0,)] == [tuple(row) for row in fixtures.run_sql("SELECT deaths FROM message")]
 
 
 def test_every_sweep_query_of_messages_is_recorded_and_held_messages_are_taken_one_by_one() -> None:
@@ -139,7 +139,7 @@ def test_a_crash_after_the_decision_is_not_counted(fixtures: Fixtures, context: 
 
     crash_a_sweep_on(fixtures, context, message_id)
 
-    assert [(0,)] == [tuple(row) for row in fixtures.ask("SELECT deaths FROM message")]
+    assert [(0,)] == [tuple(row) for row in fixtures.run_sql("SELECT deaths FROM message")]
 
 
 def test_a_sweep_that_does_not_crash_deletes_its_record(fixtures: Fixtures, context: StepContext) -> None:
@@ -151,7 +151,7 @@ def test_a_sweep_that_does_not_crash_deletes_its_record(fixtures: Fixtures, cont
     with sweeping(context):
         _await(fixtures, message_id, State.DELIVERED)
 
-    assert [([],)] == [tuple(row) for row in fixtures.ask("SELECT trying FROM worker")]
+    assert [([],)] == [tuple(row) for row in fixtures.run_sql("SELECT trying FROM worker")]
 
 
 def _await(fixtures: Fixtures, message_id: UUID, state: State) -> None:
