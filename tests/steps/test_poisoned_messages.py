@@ -128,8 +128,8 @@ def test_every_sweep_query_of_messages_is_recorded_and_held_messages_are_taken_o
         each for queue in SWEEP_QUERIES.values() for each in queue if each.step.postpone is due.postpone_messages
     ]
 
-    assert {DECIDE, VET, EXPIRE_REVIEWS} == {each.step for each in queries if each.is_noted}
-    assert [] == [each for each in queries if not each.is_noted]
+    assert {DECIDE, VET, EXPIRE_REVIEWS} == {each.step for each in queries if each.is_of_messages}
+    assert [] == [each for each in queries if not each.is_of_messages]
     assert {1} == {each.size for each in queries if each.step in {VET, EXPIRE_REVIEWS}}
 
 
