@@ -60,7 +60,7 @@ def what_was_refused_is_not_there(evidence: Evidence, planned: Planned) -> Itera
 
 
 def everything_comes_to_an_end(evidence: Evidence, planned: Planned) -> Iterator[str]:
-    """Check that every recipient is final, but for mailboxes that always refuse and messages that were not decided."""
+    """Check that every recipient is final, except mailboxes that are always busy and messages that stay held."""
     for row in _stored(evidence, planned):
         for each in evidence.recipients[row["id"]]:
             is_waiting = each["email"].endswith("@busy.example") and each["state"] != State.ACCEPTED

@@ -1,4 +1,4 @@
-"""The cluster of a trial: a whole Postroom of real processes, with a fault proxy in every link."""
+"""The cluster of a trial: a whole Postroom of real processes, with fault proxies before both servers and the relay."""
 
 import signal
 import socket
@@ -37,19 +37,33 @@ _CHOSEN: Mapping[str, Any] = {
     "smtp_concurrency": 16,
 }
 API, POSTGRES, VALKEY = "api", "postgres", "valkey"
-DECIDE, SMTP = (str(lane) for lane in LaneName)
 # Two workers send mail: each recovers what the other leaves unfinished.
-OTHER_SMTP = "smtp-2"
+DECIDE, SMTP, OTHER_SMTP = str(LaneName.DECIDE), str(LaneName.SMTP), f"{LaneName.SMTP}-2"
+RELAY = "relay"
 OURS = (API, DECIDE, SMTP, OTHER_SMTP)
+# How the names of the crash points begin that processes of one kind pass.
+_ACCEPTING = ("request_", "accept_", "answer_", "bell_taken", "bell_unflushed", "bell_published")
 _DECIDING = ("bell_heard", "decide_", "vet_", "sweep_", "direct_")
 _SENDING = ("claim_", "connect_", "data_end_", "outcome_", "lease_expiry_")
+# `postroom vetting` and `postroom migrate`. The trial itself starts such a command, with the point armed.
+_COMMANDS = ("rule_", "migration_")
+_ARMED_IN: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    _ACCEPTING: (API,),
+    _DECIDING: (DECIDE,),
+    _SENDING: (SMTP, OTHER_SMTP),
+    _COMMANDS: (),
+}
 
 
 def processes_of(point: CrashPoint) -> tuple[str, ...]:
-    """Return the processes in which a trial arms this crash point. It fires once, in the first that passes it."""
-    if point.startswith(_DECIDING):
-        return (DECIDE,)
-    return (SMTP, OTHER_SMTP) if point.startswith(_SENDING) else (API,)
+    """Return the processes in which a trial arms this crash point; none for a point in a command.
+
+    It fires once, in the first process that passes it. Raises `ValueError` for a point that belongs to no kind.
+    """
+    for prefixes, processes in _ARMED_IN.items():
+        if point.startswith(prefixes):
+            return processes
+    raise ValueError(f"No process passes {point}: add its prefix in chaos/cluster.py.")
 
 
 class Cluster:
@@ -62,7 +76,7 @@ class Cluster:
         self.proxies = {
             POSTGRES: FaultProxy(_socket_of_postgres(self._servers[POSTGRES])),
             VALKEY: FaultProxy(self._servers[VALKEY].url.removeprefix("unix://").partition("?")[0]),
-            SMTP: FaultProxy(self.relay.port),
+            RELAY: FaultProxy(self.relay.port),
         }
         self.http = socket.create_server(("127.0.0.1", 0), backlog=512)
         self._chosen = {**_CHOSEN, **self._urls(), **({} if sweep_tick_s is None else {"sweep_tick_s": sweep_tick_s})}
@@ -80,19 +94,19 @@ class Cluster:
 
     @property
     def direct_settings(self) -> Settings:
-        """The same settings past the fault proxies, for what observes or seeds the cluster."""
+        """The same settings, but not through the fault proxies: for what observes or seeds the cluster."""
         database_url = named_database(self.maintenance_url, DATABASE)
         urls = {"database_url": database_url, "broker_url": self._servers[VALKEY].url}
         return Settings.model_validate({**_CHOSEN, **urls})
 
     @property
     def database_url(self) -> str:
-        """The database past its fault proxy."""
+        """The address of the database, not through its fault proxy."""
         return self.direct_settings.database_url.get_secret_value()
 
     @property
     def maintenance_url(self) -> str:
-        """The database from which another can be made."""
+        """The address of the database from which another can be created, also without the proxy."""
         return self._servers[POSTGRES].url
 
     def environment(self, crash_at: str = "") -> dict[str, str]:
@@ -124,11 +138,11 @@ class Cluster:
             wait_until_ready(self._group.processes[name], lambda server=server: is_up(server))  # type: ignore[misc] # bound now
 
     def broker(self) -> "redis.Redis":
-        """Return a client of Valkey past its fault proxy."""
+        """Return a client of Valkey that does not go through the fault proxy."""
         return redis.Redis.from_url(self._servers[VALKEY].url, socket_timeout=2)
 
     def arm(self, crash_at: str, names: Sequence[str] = ()) -> None:
-        """Arm these processes, disarm all others, and return when every one has acknowledged it."""
+        """Arm these processes and disarm all others; start those that crashed. Return when all have acknowledged it."""
         for name in OURS:
             self._command(name, crash_at if name in names else "")
         while not all(self._has_acknowledged(name) for name in OURS):
@@ -136,7 +150,7 @@ class Cluster:
             threading.Event().wait(_COMMAND_TICK_S)
 
     def _command(self, name: str, crash_at: str) -> None:
-        """Write what a process is armed with; the file is replaced, so that the process never reads half of it."""
+        """Write what a process is armed with. The file is replaced, so that the process never reads half of it."""
         draft = self.folder / f"{name}.draft"
         draft.write_text(crash_at, encoding="utf-8")
         draft.replace(self._command_file(name))
@@ -175,7 +189,7 @@ class Cluster:
             self.start(name)
 
     def heal(self) -> None:
-        """End every fault."""
+        """End every fault and start what crashed. Armed crash points stay armed."""
         for proxy in self.proxies.values():
             proxy.let_flow()
         self.relay.hostility = 0.0
@@ -195,7 +209,7 @@ class Cluster:
         return {
             "database_url": f"postgresql://postgres@127.0.0.1:{self.proxies[POSTGRES].port}/{DATABASE}",
             "broker_url": f"redis://127.0.0.1:{self.proxies[VALKEY].port}/0",
-            "smtp_url": f"smtp://127.0.0.1:{self.proxies[SMTP].port}",
+            "smtp_url": f"smtp://127.0.0.1:{self.proxies[RELAY].port}",
         }
 
 

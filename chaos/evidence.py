@@ -1,4 +1,4 @@
-"""The evidence for the checker: the final database, read past every fault proxy, the history, and the relay's mails."""
+"""The evidence for the checker: the final database, read not through a fault proxy, the history, the relay's mails."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ _RECIPIENTS = """
                           AND inbox_letter.account_id = recipient.account_id
     GROUP BY recipient.id, account.email
 """
-# What is open, but for mailboxes that always refuse and messages that no reviewer is to decide.
+# What is open, except mailboxes that are always busy and messages that no reviewer is to decide.
 _UNSETTLED = """
     SELECT count(*) AS unsettled,
            count(*) FILTER (WHERE recipient.state IN ('accepted', 'queued', 'claimed', 'held')

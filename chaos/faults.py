@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import redis
 
-from chaos.cluster import API, DECIDE, OTHER_SMTP, OURS, POSTGRES, SMTP, VALKEY, Cluster
+from chaos.cluster import API, DECIDE, OTHER_SMTP, OURS, POSTGRES, RELAY, SMTP, VALKEY, Cluster
 from chaos.evidence import let_pass
 from chaos.fault_proxy import FaultProxy, ProxyMode
 from chaos.schedule import Fault, PlannedFault
@@ -142,9 +142,9 @@ _FAULTS: Mapping[Fault, Any] = {
     Fault.DEAF_VALKEY: partial(_disturb_and_cut, VALKEY, _swallow_answers),
     Fault.DELAY_VALKEY: partial(_disturb, VALKEY, lambda proxy: proxy.delay(_DELAY_S)),
     Fault.SLICE_VALKEY: partial(_disturb, VALKEY, lambda proxy: proxy.slice(7)),
-    Fault.CUT_SMTP: partial(_disturb, SMTP, FaultProxy.cut),
-    Fault.DEAF_SMTP: partial(_disturb_and_cut, SMTP, _swallow_answers),
-    Fault.SLICE_SMTP: partial(_disturb, SMTP, lambda proxy: proxy.slice(3)),
+    Fault.CUT_SMTP: partial(_disturb, RELAY, FaultProxy.cut),
+    Fault.DEAF_SMTP: partial(_disturb_and_cut, RELAY, _swallow_answers),
+    Fault.SLICE_SMTP: partial(_disturb, RELAY, lambda proxy: proxy.slice(3)),
     Fault.FORGED_BELLS: _forge,
     Fault.LEAP: _leap,
     Fault.CRASH_POINT: _await_crash,

@@ -27,7 +27,7 @@ from delivery.records.database import open_database
 from delivery.records.migrate import create_database, migrate
 from delivery.vocabulary import CredentialKind, QueueName
 
-# In the settings of a trial, everything but a refusing mailbox is final this long after the faults have ended.
+# In the settings of a trial, everything but a busy mailbox is final this long after the faults have ended.
 _BOUND_S = 180.0
 # In the scenario without a sweep, bells alone must settle everything within this time.
 _PROMPT_S = 15.0

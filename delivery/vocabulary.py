@@ -1,6 +1,7 @@
-"""Every word that Postroom stores in a row, returns to a client or uses to address a task, defined once.
+"""The words that Postroom stores in a row, returns as a status or uses to address a task, each defined once.
 
-Code compares with these members, never with a string. No two words mean the same; docs/glossary.md lists all of them.
+Code compares with these members, never with a string. Where a word is in two enums, the enum decides what it means.
+docs/glossary.md lists all of them. The codes of errors are not here: docs/contract.md lists those.
 """
 
 from enum import StrEnum
@@ -22,9 +23,9 @@ class State(StrEnum):
     UNKNOWN = "unknown"
     """Tried; whether it arrived is not known."""
     DELIVERED = "delivered"
-    """Reached."""
+    """The inbox has it, or the relay took the mail."""
     BLOCKED = "blocked"
-    """Not tried, because the recipient's preferences refuse the message."""
+    """Not delivered: the recipient's preferences refuse the message."""
     FAILED = "failed"
     """Cannot be reached."""
     REFUSED = "refused"
@@ -50,9 +51,9 @@ class StatusReason(StrEnum):
     DELIVERED_IN_PART = "delivered_in_part"
     """Some recipients were reached; others were not, or not yet."""
     IN_REVIEW = "in_review"
-    """At least one recipient waits for staff."""
+    """No recipient was reached yet, and at least one waits for staff."""
     IN_DELIVERY = "in_delivery"
-    """Delivery is in progress."""
+    """No recipient was reached yet, none waits for staff, and at least one still may be reached."""
     EXPIRED_IN_REVIEW = "expired_in_review"
     """Staff did not decide in time."""
     REFUSED_BY_RULE = "refused_by_rule"
@@ -68,6 +69,7 @@ class StatusReason(StrEnum):
 class Reason(StrEnum):
     """Why one recipient is in its state."""
 
+    # The account's preferences: they block it, or delay it in quiet hours.
     CLOSED_TO_EVERYBODY = "closed_to_everybody"
     """The account accepts no messages."""
     TYPE_NOT_ACCEPTED = "type_not_accepted"
@@ -78,8 +80,10 @@ class Reason(StrEnum):
     """The account accepts no messages until a later time."""
     QUIET_HOURS = "quiet_hours"
     """The recipient waits for the end of the account's quiet hours."""
+    # The account itself: the recipient has failed.
     ACCOUNT_UNAVAILABLE = "account_unavailable"
     """The account was closed or suspended after the message was accepted."""
+    # The review, and what refused the recipient.
     FLAGGED = "flagged"
     """A vetting rule sent the message to staff."""
     REFUSED_BY_RULE = "refused_by_rule"
@@ -88,6 +92,7 @@ class Reason(StrEnum):
     """Staff refused the message."""
     EXPIRED_IN_REVIEW = "expired_in_review"
     """Staff did not decide in time."""
+    # How the attempts went: the recipient waits for another one, or has failed.
     TRY_LATER = "try_later"
     """The relay asked for another attempt, or could not be reached."""
     MAILBOX_REFUSED = "mailbox_refused"
@@ -98,6 +103,7 @@ class Reason(StrEnum):
     """Every attempt of the retry schedule was used."""
     INTERRUPTED = "interrupted"
     """The attempt was cut off when the relay may already have taken the mail."""
+    # Our own defects: the recipient keeps its state and is due later.
     STEP_FAILED = "step_failed"
     """A step failed on it for a reason of our own; it is postponed. The worker's log has the error."""
     POISONED = "poisoned"
@@ -128,20 +134,20 @@ class AccountStatus(StrEnum):
     """Whether an account can receive messages."""
 
     ACTIVE = "active"
-    """It can."""
+    """It can receive messages."""
     SUSPENDED = "suspended"
-    """It cannot for now."""
+    """It cannot receive messages for now."""
     CLOSED = "closed"
-    """It cannot any more."""
+    """It cannot receive messages any more."""
 
 
 class SenderRule(StrEnum):
     """What an account's list of senders is for."""
 
     ALLOW = "allow"
-    """Only the listed senders may write."""
+    """Only listed senders may write."""
     BLOCK = "block"
-    """All senders but the listed ones may write."""
+    """Listed senders may not write."""
 
 
 class CaseState(StrEnum):
@@ -188,10 +194,10 @@ class CredentialKind(StrEnum):
 
 
 class StepName(StrEnum):
-    """Celery task names. They are on the wire: workers of an older version must know the tasks of a newer one."""
+    """Celery task names. They are on the wire between processes of two versions, so they never change."""
 
     ACCEPT = "messages.accept"
-    """Store direct sends."""
+    """Store direct sends. The reader of direct sends does it; Celery never runs this task."""
     DECIDE = "messages.decide"
     """Apply preferences and rules to every recipient; deliver to inboxes."""
     VET = "messages.vet"

@@ -24,7 +24,11 @@ class LaneName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What one worker process serves. Steps that compute run one at a time (`solo`), steps that send on `threads`."""
+    """What one worker process serves. Bells for steps that send are handled on a pool of threads.
+
+    A `solo` pool has no threads: bells are handled one at a time, on the thread of Celery's consumer. The sweep and the
+    reader of direct sends then run steps on their own threads, beside it.
+    """
 
     queues: tuple[QueueName, ...]
     pool: str
@@ -35,7 +39,7 @@ class Lane:
         return tuple(name for name in self.queues if name is not DIRECT_SENDS)
 
     def concurrency(self, settings: Settings) -> int:
-        """Return how many steps run at once in one process."""
+        """Return how many pieces of work the pool of one process runs at once."""
         return ceil(settings.smtp_concurrency * _THREADS_PER_CONNECTION) if self.pool == THREADS else 1
 
 

@@ -28,12 +28,15 @@ _BIGINT_LIMIT = 2**63
 
 
 class StepFailed(Exception):  # noqa: N818 - a fact about the step; its rows are postponed already
-    """A step failed for a reason of our own; the rows it failed on are logged and postponed."""
+    """A step failed for a reason of our own. The rows that fail alone are logged and postponed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[Id]):
-    """A step, with how its ids are read from a bell and how its rows are postponed."""
+    """A function of `tasks/steps` with its log name, the reader of its ids, and the statement that postpones its rows.
+
+    The ids are those of messages or of recipients.
+    """
 
     name: str
     """The name of this step in logs."""
@@ -44,22 +47,26 @@ class Step(Generic[Id]):
     """Set if the step waits for a network: the ids of a bell from this queue are shared among the worker's threads."""
 
     def run_bell(self, context: StepContext, ids: object) -> None:
-        """Run the step on the ids of a bell. Bells are untrusted: invalid ids are logged and skipped."""
+        """Run the step on the ids of a bell. Bells are untrusted: invalid ids are skipped with one warning per bell.
+
+        Where threads share the ids, those that none has begun when the worker stops are rung again.
+        """
         crash_here(CrashPoint.BELL_HEARD)
         items = ids if isinstance(ids, list | tuple) else []
         known = [each for each in map(self.read_id, items) if each is not None]
         if len(known) < len(items) or not items:
             _log.warning("bell_garbled", step=self.name, ids_read=len(known))
         if self.shared_queue is None:
-            self._attempt(context, known)
+            self._run_or_log(context, known)
         else:
-            left = context.fan_out.run(known, lambda each: self._attempt(context, [each]))
+            left = context.fan_out.run(known, lambda each: self._run_or_log(context, [each]))
             context.doorbell.ring(StepName.DELIVER, self.shared_queue, left)
 
     def run(self, context: StepContext, ids: Sequence[Id]) -> None:
-        """Run the step. When it fails, run it on each row alone, postpone the rows it fails on, and raise `StepFailed`.
+        """Run the step. If it fails, run it on each row alone, and postpone those that fail alone.
 
-        While the database does not answer, its error is raised and the rows stay due.
+        Raises `StepFailed` when any row failed alone. While the database does not answer, its error is raised and the
+        rows stay due.
         """
         if not ids:
             return
@@ -74,7 +81,7 @@ class Step(Generic[Id]):
                 self._postpone(context, ids, error)
                 raise StepFailed(f"{self.name} failed on {ids[0]}, which is postponed.") from error
 
-    def _attempt(self, context: StepContext, ids: Sequence[Id]) -> None:
+    def _run_or_log(self, context: StepContext, ids: Sequence[Id]) -> None:
         """Run the step on ids of a bell. Raise no error that is logged already: Celery would log it again."""
         try:
             self.run(context, ids)

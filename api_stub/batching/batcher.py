@@ -1,4 +1,4 @@
-"""Collect what concurrent requests ask of the database, so that they share round trips and one bounded wait."""
+"""Collect items of concurrent requests into batches: one round trip to the database and one time limit for each."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -12,7 +12,7 @@ BATCH_LIMIT = 200
 """How many items one round trip takes. A thousand messages at once would delay every other request of the process."""
 
 BATCH_TIMEOUT_S = 1.8
-"""How long one batch may take. A query has 1.5 s; this also ends a batch of several queries, and one that is stuck."""
+"""How long one batch may take. A query has 1.5 s; this also ends a batch of several queries, and one that hangs."""
 
 
 @dataclass(slots=True, eq=False)
@@ -40,9 +40,10 @@ class Batcher(Generic[Item, Result]):
 
     `run` resolves or fails each item of a batch. When it raises, or takes longer than `BATCH_TIMEOUT_S`, all its items
     fail, and so do those that arrived meanwhile: they waited as long, and another attempt would take as long again.
-    So a request waits for two batches at most, or for one more per `BATCH_LIMIT` items before it.
+    So a request waits for the batch under way and its own, or for one more per `BATCH_LIMIT` items before it.
 
-    `before_batch` may wait for more items; it gets the number of those that have gathered.
+    `before_batch` may wait for more items, which that time limit does not count. It gets the number of those that have
+    gathered.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Look up keys in the database and keep what was found for a second, so that not every request costs a query."""
+"""Look up keys in the database, and use a value again for a second, so that not every request costs a query."""
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from time import monotonic
@@ -10,11 +10,11 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 KEPT_S = 1.0
-"""How long a value is used again. A revocation takes effect within that, and a busy key costs one query a second."""
+"""How long a value is used again, from the start of its query. A revocation takes effect within this time."""
 
 
 class CachedLookup(Generic[Key, Value]):
-    """Return the value of a key. Keys that arrive during one query share the next one.
+    """Look up the values of keys. Keys that arrive during one query share the next one.
 
     A key without a value is not kept, so requests with made-up keys occupy one connection and no memory.
     """
@@ -44,7 +44,7 @@ class CachedLookup(Generic[Key, Value]):
             each.resolve(found.get(each.item))
 
     def _keep(self, found: Mapping[Key, Value], began_at: float) -> None:
-        """Keep values from the start of their query; the dictionary is in the order of age."""
+        """Keep these values, and remove those that are too old; the dictionary has the oldest first."""
         for key, value in found.items():
             self._kept.pop(key, None)
             self._kept[key] = began_at, value

@@ -1,4 +1,4 @@
-"""Wait for the verdicts of all waiting requests with one query at every tick.
+"""Let many requests wait for verdicts with one query per tick.
 
 Where the waits of many requests end at once, their last reads share queries too.
 """
@@ -30,13 +30,13 @@ class VerdictWaiter:
 
     @property
     def waiting_count(self) -> int:
-        """How many messages requests wait for now."""
+        """The number of messages that requests wait for."""
         return len(self._waiting)
 
     async def wait(self, message_id: UUID, timeout_s: float) -> Progress | None:
-        """Wait until no recipient changes any more without staff or a later attempt.
+        """Wait until no recipient changes any more without staff or a later attempt, and return the message's progress.
 
-        Returns None after `timeout_s`, and at once when requests wait for too many messages already.
+        Returns None after `timeout_s`; at once when that is 0, or when requests wait for `limit` messages already.
         """
         if timeout_s <= 0 or len(self._waiting) >= self._limit:
             return None

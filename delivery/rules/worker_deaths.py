@@ -1,4 +1,7 @@
-"""What follows for the attempts of a crashed worker, and for a recipient that workers crash on."""
+"""What follows for the attempts of a crashed worker, and for a recipient that workers crash on.
+
+In names and in columns, `deaths` are crashes of workers on a message or a recipient.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,10 +11,10 @@ from delivery.rules.smtp_replies import classify_reply
 from delivery.vocabulary import Channel, Reason
 
 DEATHS_LIMIT = 3
-"""After this many workers have crashed on it, a message or recipient is parked until an operator releases it."""
+"""When so many workers have crashed on a message or recipient, it is parked until an operator releases it."""
 
 SUSPECT_FROM = DEATHS_LIMIT - 1
-"""After this many crashes a recipient is a suspect and is tried alone, so that the next crash identifies the cause."""
+"""After so many crashes a recipient is a suspect and is tried alone, so that the next crash identifies the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ def blame(under_way: Sequence[tuple[Attempt, int]]) -> set[int]:
     """Return the recipients to count a worker's crash against.
 
     `under_way` has the worker's attempts, each with the number of earlier crashes on its recipient. Suspects are tried
-    alone, so a suspect counts as the cause; without one, each of the recipients does.
+    alone, so the crash counts against a suspect if there was one, else against each of the recipients.
     """
     suspects = {attempt.recipient_id for attempt, deaths in under_way if deaths >= SUSPECT_FROM}
     return suspects or {attempt.recipient_id for attempt, _ in under_way}

@@ -15,7 +15,7 @@ Work = Callable[[Sequence[Item]], Sequence[Result]]
 
 @dataclass(slots=True)
 class _Request(Generic[Item, Result]):
-    """The item of one thread. `woken` is set when its result is there, or when its thread is to lead."""
+    """The item of one thread. `woken` is set when its result is there, or when its thread is to do the next group."""
 
     item: Item
     results: list[Result] = field(default_factory=list)
@@ -33,10 +33,10 @@ class _Request(Generic[Item, Result]):
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Let the first thread lead: it works at once, on its own item; the items that arrive meanwhile form a group.
+    """The first thread works at once. Items that arrive meanwhile form the next group, which one of their threads does.
 
-    There is no timer: a group is as large as the work before it was long. No thread gets its result before the work
-    on its group has returned, so what that work commits is committed by then.
+    There is no timer: the longer the work on a group takes, the larger the next one is. No thread gets its result
+    before the work on its group has returned, so what that work commits is committed by then.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,10 @@ class GroupCommit(Generic[Item, Result]):
         self._is_led = False
 
     def submit(self, item: Item, work: Work[Item, Result]) -> Result:
-        """Do this item together with those of other threads. Raises what the work raises on this item alone.
+        """Do this item together with those of other threads.
+
+        When the work fails on a group, it is done again on each item alone. So this raises what the work raises on this
+        item, except that a group for which the database is unavailable fails as a whole, with one error.
 
         All threads that submit to one object pass the same work: the leader does it for all of them.
         """
@@ -60,7 +63,7 @@ class GroupCommit(Generic[Item, Result]):
         return request.result()
 
     def _lead(self, work: Work[Item, Result]) -> None:
-        """Do the items that wait now, and hand the lead to the first thread that arrived meanwhile."""
+        """Do the items that wait now. Then wake the first thread that arrived meanwhile, which does the next group."""
         with self._lock:
             group, self._waiting = self._waiting, []
         try:

@@ -10,7 +10,9 @@ _PATIENCE_S = 10.0
 class IsolationGate:
     """Let many threads work at once, or one thread alone.
 
-    No thread waits longer than `patience_s`: a relay that hangs must not hold up a whole worker. So this is no lock.
+    Threads of one kind wait for the other kind for `patience_s` at most, because a relay that hangs must not hold up a
+    whole worker. Then they work beside each other, so this is no lock. Threads that want to work alone take turns, and
+    wait for their turn without a limit.
     """
 
     def __init__(self, patience_s: float = _PATIENCE_S) -> None:
@@ -22,7 +24,7 @@ class IsolationGate:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Work concurrently with others, after the thread that wants to work alone."""
+        """Work concurrently with others, once no thread wants to work alone."""
         with self._changed:
             self._changed.wait_for(lambda: not self._is_exclusive_wanted, self._patience_s)
             self._shared_count += 1
@@ -35,7 +37,7 @@ class IsolationGate:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Work alone: wait until the others have ended, and let none begin meanwhile."""
+        """Work alone: wait for this thread's turn, then until the others have ended, and let none begin meanwhile."""
         with self._exclusive_turn:
             self._want_exclusive(is_wanted=True)
             try:

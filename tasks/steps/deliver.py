@@ -19,16 +19,16 @@ _log = structlog.get_logger()
 
 
 def deliver(context: StepContext, recipient_ids: Sequence[int]) -> None:
-    """Try each of these recipients once. No transaction is open during a network call.
+    """Try each of these recipients once, if it can be claimed now. No transaction is open during a network call.
 
-    Safe to run twice: a recipient that is claimed or in a final state is skipped.
+    Safe to run twice: a recipient that cannot be claimed (`claims.claim`) is skipped.
     """
     with context.isolation_gate.shared():
-        _attempt(context, context.claim_commits.submit(recipient_ids, partial(_claim, context)))
+        _deliver_claimed(context, context.claim_commits.submit(recipient_ids, partial(_claim, context)))
 
 
 def deliver_isolated(context: StepContext, recipient_ids: Sequence[int]) -> None:
-    """Try each of these once, while this worker has nothing else under way, because workers have crashed on them.
+    """Try each of these once, while this worker delivers to no other recipient, because workers have crashed on them.
 
     Once the worker stops, the rest stays due. Safe to run twice, as `deliver` is.
     """
@@ -37,11 +37,11 @@ def deliver_isolated(context: StepContext, recipient_ids: Sequence[int]) -> None
             return
         with context.isolation_gate.exclusive():
             (deliveries,) = _claim(context, [[recipient_id]], is_isolated=True)
-            _attempt(context, deliveries)
+            _deliver_claimed(context, deliveries)
 
 
-def _attempt(context: StepContext, deliveries: Sequence[ClaimedDelivery]) -> None:
-    # A recipient that was not claimed is in a final state, not due, or claimed by another worker.
+def _deliver_claimed(context: StepContext, deliveries: Sequence[ClaimedDelivery]) -> None:
+    """Check the preferences of all first, and record together the attempts that end without a network."""
     crash_here(CrashPoint.CLAIM_COMMITTED)
     checked = [(claimed, check_preferences(claimed)) for claimed in deliveries]
     _record(context, [(claimed, outcome) for claimed, outcome in checked if isinstance(outcome, Outcome)])
@@ -57,24 +57,24 @@ def check_preferences(claimed: ClaimedDelivery) -> Outcome | Channel:
 
 
 def _claim(
-    context: StepContext, requests: Sequence[Sequence[int]], *, is_isolated: bool = False
+    context: StepContext, id_groups: Sequence[Sequence[int]], *, is_isolated: bool = False
 ) -> list[list[ClaimedDelivery]]:
-    """Claim the recipients requested by several threads in one transaction. The first request for a recipient wins."""
-    wanted = sorted({each for recipient_ids in requests for each in recipient_ids})
+    """Claim for several threads in one transaction. A recipient in two groups of ids is delivered by the first."""
+    recipient_ids = sorted({each for group in id_groups for each in group})
     with transaction(context.database) as db:
         token = claims.make_token(context.worker_id)
-        deliveries = claims.claim(db, wanted, token=token, lease=context.settings.lease, is_isolated=is_isolated)
+        deliveries = claims.claim(db, recipient_ids, token=token, lease=context.settings.lease, is_isolated=is_isolated)
         crash_here(CrashPoint.CLAIM_WRITTEN)
     unassigned = {each.recipient_id: each for each in deliveries}
-    return [[unassigned.pop(each) for each in recipient_ids if each in unassigned] for recipient_ids in requests]
+    return [[unassigned.pop(each) for each in group if each in unassigned] for group in id_groups]
 
 
 def _record(context: StepContext, ended: Sequence[tuple[ClaimedDelivery, Outcome]]) -> None:
     """Record how these attempts ended, all or none."""
     if not ended:
         return
-    wanted = [_next_transition(context, claimed, outcome) for claimed, outcome in ended]
-    recorded = context.outcome_commits.submit(wanted, partial(_apply, context))
+    ends = [_next_transition(context, claimed, outcome) for claimed, outcome in ended]
+    recorded = context.outcome_commits.submit(ends, partial(_apply, context))
     crash_here(CrashPoint.OUTCOME_COMMITTED)
     for claimed, _ in ended:
         context.journal.forget((claimed.recipient_id, claimed.attempt))
@@ -83,14 +83,14 @@ def _record(context: StepContext, ended: Sequence[tuple[ClaimedDelivery, Outcome
 
 
 def _apply(context: StepContext, groups: Sequence[Sequence[Transition]]) -> list[set[int]]:
-    """Apply the transitions of several threads in one transaction. Return to each the ids of all that were applied."""
-    together = [each for group in groups for each in group]
+    """Apply the transitions of several threads in one transaction. Each thread gets the ids of all that applied."""
+    all_ends = [each for group in groups for each in group]
     with transaction(context.database) as db:
-        recorded = transitions.apply_transitions(db, together)
+        recorded = transitions.apply_transitions(db, all_ends)
         crash_here(CrashPoint.OUTCOME_WRITTEN)
     return [recorded] * len(groups)
 
 
 def _next_transition(context: StepContext, claimed: ClaimedDelivery, outcome: Outcome) -> Transition:
     applied = apply_unknown_policy(outcome, context.settings)
-    return next_transition(claimed.attempted, applied, context.jitter(), patience=context.settings.send_deadline)
+    return next_transition(claimed.as_attempt, applied, context.jitter(), patience=context.settings.send_deadline)

@@ -35,7 +35,7 @@ class CorpusEnvironment:
     def counts(self) -> dict[str, int]:
         """Count the rows of every table that a request may change."""
         columns = ", ".join(f"(SELECT count(*) FROM {table}) AS {table}" for table in _TABLES)
-        (row,) = self.fixtures.ask(f"SELECT {columns}")
+        (row,) = self.fixtures.run_sql(f"SELECT {columns}")
         return dict(row._mapping)
 
 
@@ -58,7 +58,9 @@ def _credentials(fixtures: Fixtures, settings: Settings) -> dict[str, str]:
     with transaction(fixtures.database) as db:
         clients.put(db, limited, "limited", scopes=list(Scope), limits=RateLimits(None, 1))
     revoked = minted(fixtures, settings)
-    fixtures.ask("UPDATE credential SET revoked_at = clock_timestamp() WHERE prefix = :prefix", prefix=revoked.prefix)
+    fixtures.run_sql(
+        "UPDATE credential SET revoked_at = clock_timestamp() WHERE prefix = :prefix", prefix=revoked.prefix
+    )
     soon = timedelta(hours=1)
     secret = make(CredentialKind.CLIENT_SECRET)
     return {

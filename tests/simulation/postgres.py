@@ -282,7 +282,7 @@ class Postgres:
         return [self._recipients[number] if number < known else _NO_RECIPIENT for number in recipients]
 
     def _numbered(self, delivery: ClaimedDelivery) -> Attempt:
-        return replace(delivery.attempted, recipient_id=self._numbers[delivery.recipient_id])
+        return replace(delivery.as_attempt, recipient_id=self._numbers[delivery.recipient_id])
 
 
 def _worker_id(worker: int) -> UUID:

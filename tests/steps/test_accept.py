@@ -35,7 +35,7 @@ def test_a_message_is_stored_as_it_was_sent(fixtures: Fixtures) -> None:
 def test_a_new_message_is_left_to_its_bell_during_the_grace(fixtures: Fixtures) -> None:
     message_id = fixtures.message(*fixtures.accounts(2))
 
-    rows = fixtures.ask(
+    rows = fixtures.run_sql(
         "SELECT state, attempt, due_at - changed_at AS grace FROM recipient WHERE message_id = :id", id=message_id
     )
     assert [(State.ACCEPTED, 0)] * 2 == [(row.state, row.attempt) for row in rows]
@@ -63,9 +63,9 @@ def test_an_account_that_is_not_active_makes_only_its_own_message_refused(
     accepted = fixtures.accept(good, bad)
 
     assert {good.message_id: Stored(), bad.message_id: UnknownRecipients(frozenset({unknown_id}))} == accepted
-    assert [good.message_id] == [row.id for row in fixtures.ask("SELECT id FROM message")]
+    assert [good.message_id] == [row.id for row in fixtures.run_sql("SELECT id FROM message")]
     assert [(good.message_id, known_id)] == [
-        tuple(row) for row in fixtures.ask("SELECT message_id, account_id FROM recipient")
+        tuple(row) for row in fixtures.run_sql("SELECT message_id, account_id FROM recipient")
     ]
 
 

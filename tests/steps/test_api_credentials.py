@@ -168,11 +168,11 @@ def test_use_is_recorded_beside_the_requests(http: httpx2.Client, fixtures: Fixt
     for _ in range(3):
         ask(http, X_API_Key=f"{key.prefix}_{'A' * 43}")
         ask(http, Authorization=bearer(text_of(token)))
-    assert not fixtures.ask(used, prefix=key.prefix)
+    assert not fixtures.run_sql(used, prefix=key.prefix)
     ask(http, X_API_Key=text_of(key))
 
-    wait_until(lambda: fixtures.ask(used, prefix=key.prefix))
-    assert not fixtures.ask(used, prefix=token.prefix)
+    wait_until(lambda: fixtures.run_sql(used, prefix=key.prefix))
+    assert not fixtures.run_sql(used, prefix=token.prefix)
 
 
 def test_an_address_with_too_many_refused_credentials_is_asked_to_wait_at_every_place_for_credentials(
@@ -195,7 +195,7 @@ def test_a_client_with_limits_of_its_own_is_held_to_them(
     http: httpx2.Client, fixtures: Fixtures, settings: Settings
 ) -> None:
     key = text_of(minted(fixtures, settings))
-    fixtures.ask("UPDATE client SET requests_per_minute = 2")
+    fixtures.run_sql("UPDATE client SET requests_per_minute = 2")
 
     answers = [ask(http, X_API_Key=key).status_code for _ in range(3)]
 

@@ -70,7 +70,7 @@ def test_a_run_with_one_wrong_row_does_not_count(
     damage: str,
     expected: str,
 ) -> None:
-    fixtures.ask(damage)
+    fixtures.run_sql(damage)
 
     found = find_fault(contender, workload)
 
@@ -125,5 +125,5 @@ def test_rows_older_than_a_run_do_not_change_its_verification(
         return contenders.verify(contender, population, orders, since=since).fault  # type: ignore[arg-type] # see above
 
     assert find_fault_since() is None
-    fixtures.ask("DELETE FROM inbox_letter WHERE recipient_id = (SELECT max(recipient_id) FROM inbox_letter)")
+    fixtures.run_sql("DELETE FROM inbox_letter WHERE recipient_id = (SELECT max(recipient_id) FROM inbox_letter)")
     assert "letters: 0 of 1" in (find_fault_since() or "")

@@ -39,11 +39,11 @@ def test_a_claimed_recipient_cannot_be_claimed_again(fixtures: Fixtures, queued:
 
 def test_a_claim_repeated_with_the_same_token_returns_the_same_attempt(fixtures: Fixtures, queued: UUID) -> None:
     token = uuid7()
-    (first,) = claim(fixtures, queued, token)
+    (claimed,) = claim(fixtures, queued, token)
 
-    (second,) = claim(fixtures, queued, token)
+    (repeated,) = claim(fixtures, queued, token)
 
-    assert first == replace(second, read_at=first.read_at)
+    assert claimed == replace(repeated, read_at=claimed.read_at)
     assert (State.CLAIMED, 1) == (fixtures.recipient(queued).state, fixtures.recipient(queued).attempt)
 
 
@@ -52,23 +52,23 @@ def test_a_claim_skips_a_row_that_another_transaction_has_locked(
 ) -> None:
     other = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(context, [other])
-    ids = fixtures.recipient_ids(queued) + fixtures.recipient_ids(other)
+    locked_id, free_id = *fixtures.recipient_ids(queued), *fixtures.recipient_ids(other)
 
-    with transaction(fixtures.database) as db:
-        db.execute(text("SELECT FROM recipient WHERE id = :id FOR UPDATE"), {"id": ids[0]})
-        with transaction(fixtures.database) as mine:
-            claimed = claims.claim(mine, ids, token=uuid7(), lease=LEASE)
+    with transaction(fixtures.database) as locking:
+        locking.execute(text("SELECT FROM recipient WHERE id = :id FOR UPDATE"), {"id": locked_id})
+        with transaction(fixtures.database) as db:
+            deliveries = claims.claim(db, [locked_id, free_id], token=uuid7(), lease=LEASE)
 
-    assert [ids[1]] == [claimed.recipient_id for claimed in claimed]
+    assert [free_id] == [each.recipient_id for each in deliveries]
 
 
 @pytest.mark.parametrize(
     "state", [State.ACCEPTED, State.HELD, State.DELIVERED, State.BLOCKED, State.FAILED, State.REFUSED]
 )
 def test_only_a_waiting_recipient_can_be_claimed(fixtures: Fixtures, queued: UUID, state: State) -> None:
-    is_open = state in {State.ACCEPTED, State.HELD}
-    due_at = "clock_timestamp() - INTERVAL '1 h'" if is_open else "NULL"
-    fixtures.ask(f"UPDATE recipient SET state = :state, due_at = {due_at}", state=state)
+    is_final = state not in {State.ACCEPTED, State.HELD}
+    due_at = "NULL" if is_final else "clock_timestamp() - INTERVAL '1 h'"
+    fixtures.run_sql(f"UPDATE recipient SET state = :state, due_at = {due_at}", state=state)
 
     assert [] == claim(fixtures, queued)
 

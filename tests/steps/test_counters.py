@@ -112,7 +112,7 @@ def test_a_message_is_locked_before_its_recipients(fixtures: Fixtures) -> None:
         applied = pool.submit(
             _apply, fixtures, [Transition(recipient_id, message_id, State.ACCEPTED, State.BLOCKED, 0)]
         )
-        wait_until(lambda: fixtures.ask(waiting))
+        wait_until(lambda: fixtures.run_sql(waiting))
 
         db.execute(text("SELECT FROM recipient FOR NO KEY UPDATE NOWAIT"))
         db.commit()
@@ -186,7 +186,7 @@ def _assert_consistent(fixtures: Fixtures, message_id: UUID) -> None:
     status = reduce_status([each.recipient_status for each in view.recipients]).status
     assert (classes.count(StateClass.OPEN), classes.count(StateClass.GOOD), status) == fixtures.counters(message_id)
     assert (StateClass.GOOD in classes) == (view.sent_at is not None)
-    letters = fixtures.ask("SELECT recipient_id FROM inbox_letter WHERE message_id = :id", id=message_id)
+    letters = fixtures.run_sql("SELECT recipient_id FROM inbox_letter WHERE message_id = :id", id=message_id)
     reached = {
         each.recipient_id for each in view.recipients if (each.state, each.channel) == (State.DELIVERED, Channel.INBOX)
     }
@@ -202,7 +202,7 @@ def test_every_recipient_gets_its_own_detail_when_many_transitions_are_applied_t
     account_ids = fixtures.accounts(25)
     message_ids = [fixtures.message(*account_ids) for _ in range(50)]
     recipient_ids = [each for message_id in message_ids for each in fixtures.recipient_ids(message_id)]
-    owner = {row.id: row.message_id for row in fixtures.ask("SELECT id, message_id FROM recipient")}
+    owner = {row.id: row.message_id for row in fixtures.run_sql("SELECT id, message_id FROM recipient")}
     wanted = [
         Transition(
             each,
@@ -219,7 +219,7 @@ def test_every_recipient_gets_its_own_detail_when_many_transitions_are_applied_t
     with transaction(fixtures.database) as db:
         applied = transitions.apply_transitions(db, wanted)
 
-    details = {row.id: row.detail for row in fixtures.ask("SELECT id, detail FROM recipient")}
+    details = {row.id: row.detail for row in fixtures.run_sql("SELECT id, detail FROM recipient")}
     assert set(recipient_ids) == applied
     assert {each: f"No. {each}" for each in recipient_ids} == details
     assert [(0, 0, "rejected")] * 50 == [fixtures.counters(message_id) for message_id in message_ids]

@@ -34,7 +34,9 @@ def rotate(fixtures: Fixtures, settings: Settings, **chosen: Any) -> NewCredenti
 
 def column(fixtures: Fixtures, credential: NewCredential, expression: str) -> Any:
     """Return the value of an SQL expression on the row of a credential."""
-    return fixtures.ask(f"SELECT {expression} FROM credential WHERE prefix = :prefix", prefix=credential.prefix)[0][0]
+    return fixtures.run_sql(f"SELECT {expression} FROM credential WHERE prefix = :prefix", prefix=credential.prefix)[0][
+        0
+    ]
 
 
 def test_a_client_has_several_keys_at_once(fixtures: Fixtures, settings: Settings) -> None:
@@ -70,7 +72,7 @@ def test_a_key_has_only_scopes_that_its_client_has_too(fixtures: Fixtures, setti
 
 def test_a_scope_of_a_later_version_is_ignored(fixtures: Fixtures, settings: Settings) -> None:
     key = minted(fixtures, settings)
-    fixtures.ask("UPDATE client SET scopes = '{message.send,message.forward}'")
+    fixtures.run_sql("UPDATE client SET scopes = '{message.send,message.forward}'")
 
     found = find(fixtures, key)
 
@@ -162,7 +164,7 @@ def test_use_is_recorded_once_a_minute(fixtures: Fixtures, settings: Settings) -
         return column(fixtures, key, "last_used_at")
 
     first, second = record_use(), record_use()
-    fixtures.ask("UPDATE credential SET last_used_at = last_used_at - INTERVAL '61 s'")
+    fixtures.run_sql("UPDATE credential SET last_used_at = last_used_at - INTERVAL '61 s'")
 
     assert first is not None
     assert first == second
@@ -192,7 +194,7 @@ def test_issuing_a_token_deletes_tokens_of_the_client_that_expired_more_than_a_d
     with transaction(fixtures.database) as db:
         credentials.issue_token(db, fixtures.client_id, fresh, scopes=[Scope.MESSAGE_SEND], lifetime=DAY)
 
-    kept = {row.prefix for row in fixtures.ask("SELECT prefix FROM credential")}
+    kept = {row.prefix for row in fixtures.run_sql("SELECT prefix FROM credential")}
     assert {others.prefix, old_key.prefix, past.prefix, fresh.prefix} == kept
     assert long_past.prefix not in kept
 

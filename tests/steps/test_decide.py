@@ -75,7 +75,7 @@ def test_an_account_closed_after_the_accept_cannot_be_reached(fixtures: Fixtures
 
 def test_an_account_without_preferences_is_reached_in_its_inbox(fixtures: Fixtures, context: StepContext) -> None:
     account_id = fixtures.account()
-    fixtures.ask("DELETE FROM preference")
+    fixtures.run_sql("DELETE FROM preference")
     message_id = fixtures.message(account_id)
 
     decide(context, [message_id])
@@ -119,7 +119,7 @@ def test_inbox_letters_and_states_are_written_in_one_transaction(fixtures: Fixtu
 
     decide(context, [message_id])
 
-    (row,) = fixtures.ask(
+    (row,) = fixtures.run_sql(
         "SELECT count(DISTINCT xmin) AS transactions FROM"
         " (SELECT xmin::text FROM recipient UNION ALL SELECT xmin::text FROM inbox_letter"
         " UNION ALL SELECT xmin::text FROM message) AS row"
@@ -236,7 +236,7 @@ def test_a_flagged_message_that_all_recipients_block_is_rejected_and_not_held(
 
 def _account_like(fixtures: Fixtures, account_id: UUID) -> UUID:
     """Create another account with the same preferences."""
-    (row,) = fixtures.ask(
+    (row,) = fixtures.run_sql(
         "SELECT channel, is_closed, accepted_types FROM preference WHERE account_id = :id", id=account_id
     )
     types = None if row.accepted_types is None else tuple(map(MessageType, row.accepted_types))

@@ -112,7 +112,7 @@ def test_after_a_temporary_failure_the_next_attempt_waits_as_scheduled(
     fixtures: Fixtures, context: StepContext, relay: RecordingSender, queued: UUID, failed: int
 ) -> None:
     relay.answer = lambda _: LATER
-    fixtures.ask("UPDATE recipient SET attempt = :attempt", attempt=failed - 1)
+    fixtures.run_sql("UPDATE recipient SET attempt = :attempt", attempt=failed - 1)
 
     deliver(context, fixtures.recipient_ids(queued))
 

@@ -98,7 +98,7 @@ def test_many_sends_share_few_transactions(fixtures: Fixtures, token: str, push:
 
     push(*[envelope(fields(account_id, token=token)) for _ in range(200)])
 
-    (row,) = fixtures.ask("SELECT count(*) AS messages, count(DISTINCT xmin::text) AS commits FROM message")
+    (row,) = fixtures.run_sql("SELECT count(*) AS messages, count(DISTINCT xmin::text) AS commits FROM message")
     assert 200 == row.messages
     assert row.commits <= 4
 
@@ -227,7 +227,7 @@ def test_a_refused_send_keeps_none_of_its_content(fixtures: Fixtures, push: Push
 
     push(envelope(fields(uuid4(), token=secret, body=secret)), envelope({secret: secret}), secret.encode())
 
-    kept = " ".join(str(tuple(row)) for row in fixtures.ask("SELECT * FROM refused_send"))
+    kept = " ".join(str(tuple(row)) for row in fixtures.run_sql("SELECT * FROM refused_send"))
     assert 3 == len(refusals(fixtures))
     assert not [word for word in secret.split() if word in kept]
 
@@ -254,13 +254,13 @@ def test_sends_of_every_priority_are_read(fixtures: Fixtures, token: str, push: 
 @pytest.fixture
 def broken_subject(fixtures: Fixtures) -> Iterator[str]:
     """Yield a subject that makes an INSERT fail, as a defect of ours would."""
-    fixtures.ask("""
+    fixtures.run_sql("""
         CREATE FUNCTION break_on_subject() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN IF NEW.subject = 'broken' THEN RAISE 'a defect'; END IF; RETURN NEW; END $$
     """)
-    fixtures.ask("CREATE TRIGGER broken BEFORE INSERT ON message FOR EACH ROW EXECUTE FUNCTION break_on_subject()")
+    fixtures.run_sql("CREATE TRIGGER broken BEFORE INSERT ON message FOR EACH ROW EXECUTE FUNCTION break_on_subject()")
     yield "broken"
-    fixtures.ask("DROP FUNCTION break_on_subject CASCADE")
+    fixtures.run_sql("DROP FUNCTION break_on_subject CASCADE")
 
 
 @pytest.mark.parametrize("point", [CrashPoint.DIRECT_SEEN, CrashPoint.DIRECT_WRITTEN, CrashPoint.DIRECT_COMMITTED])

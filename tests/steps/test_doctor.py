@@ -201,7 +201,7 @@ def test_without_a_violation_the_command_exits_with_0_and_prints_one_line_for_ea
 def test_with_a_violation_the_command_exits_with_1_and_says_what_to_do(
     doctor: Callable[..., Any], fixtures: Fixtures, settled: UUID
 ) -> None:
-    fixtures.ask("UPDATE message SET open_count = 4")
+    fixtures.run_sql("UPDATE message SET open_count = 4")
 
     text_result, json_result = doctor(), doctor("--json")
 
@@ -228,7 +228,7 @@ def test_a_parked_message_is_a_warning_that_names_the_release_command(
 ) -> None:
     del settled
     message_id = fixtures.message(fixtures.account())
-    fixtures.ask("UPDATE recipient SET due_at = clock_timestamp() + INTERVAL '100 years' WHERE due_at IS NOT NULL")
+    fixtures.run_sql("UPDATE recipient SET due_at = clock_timestamp() + INTERVAL '100 years' WHERE due_at IS NOT NULL")
 
     result = doctor()
 

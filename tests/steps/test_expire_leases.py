@@ -56,7 +56,7 @@ def test_a_late_outcome_is_fenced_by_the_expired_lease(fixtures: Fixtures, conte
     fixtures.let_pass(LEASE)
     expire_leases(context, fixtures.recipient_ids(queued))
 
-    assert set() == record(fixtures, late.attempted, Outcome(OutcomeKind.SENT))
+    assert set() == record(fixtures, late.as_attempt, Outcome(OutcomeKind.SENT))
     assert ([State.UNKNOWN], (1, 0, "pending")) == (fixtures.states(queued), fixtures.counters(queued))
 
 
@@ -67,9 +67,9 @@ def test_a_late_outcome_is_fenced_by_the_next_attempt(fixtures: Fixtures, contex
     fixtures.let_pass(SCHEDULE[0])
     (current,) = claim(fixtures, queued)
 
-    assert set() == record(fixtures, late.attempted, Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED))
+    assert set() == record(fixtures, late.as_attempt, Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED))
     assert [State.CLAIMED] == fixtures.states(queued)
-    assert {current.recipient_id} == record(fixtures, current.attempted, Outcome(OutcomeKind.SENT))
+    assert {current.recipient_id} == record(fixtures, current.as_attempt, Outcome(OutcomeKind.SENT))
     assert (0, 1, "sent") == fixtures.counters(queued)
 
 
@@ -91,7 +91,7 @@ def test_a_fenced_step_does_not_change_the_row(
 def test_an_outcome_recorded_twice_counts_once(fixtures: Fixtures, queued: UUID) -> None:
     (claimed,) = claim(fixtures, queued)
 
-    recorded = [record(fixtures, claimed.attempted, Outcome(OutcomeKind.SENT)) for _ in range(2)]
+    recorded = [record(fixtures, claimed.as_attempt, Outcome(OutcomeKind.SENT)) for _ in range(2)]
 
     assert [{claimed.recipient_id}, set()] == recorded
     assert (0, 1, "sent") == fixtures.counters(queued)

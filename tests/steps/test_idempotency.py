@@ -65,7 +65,7 @@ def test_a_duplicate_is_recognised_after_a_recipient_was_closed(fixtures: Fixtur
     account_id = fixtures.account()
     first = keyed(fixtures, account_id)
     fixtures.accept(first)
-    fixtures.ask("UPDATE account SET status = 'closed'")
+    fixtures.run_sql("UPDATE account SET status = 'closed'")
 
     again = keyed(fixtures, account_id)
 

@@ -19,13 +19,13 @@ _CONSTRAINT = "SELECT pg_get_constraintdef(oid) AS words FROM pg_constraint WHER
 @pytest.fixture
 def with_later_reason(fixtures: Fixtures) -> Iterator[UUID]:
     """Yield a message whose recipient has a reason of a later version."""
-    (constraint,) = fixtures.ask(_CONSTRAINT)
+    (constraint,) = fixtures.run_sql(_CONSTRAINT)
     message_id = fixtures.message(fixtures.account())
-    fixtures.ask("ALTER TABLE recipient DROP CONSTRAINT recipient_reason_check")
-    fixtures.ask("UPDATE recipient SET reason = 'lost_in_the_post'")
+    fixtures.run_sql("ALTER TABLE recipient DROP CONSTRAINT recipient_reason_check")
+    fixtures.run_sql("UPDATE recipient SET reason = 'lost_in_the_post'")
     yield message_id
-    fixtures.ask("UPDATE recipient SET reason = NULL")
-    fixtures.ask(f"ALTER TABLE recipient ADD CONSTRAINT recipient_reason_check {constraint.words}")
+    fixtures.run_sql("UPDATE recipient SET reason = NULL")
+    fixtures.run_sql(f"ALTER TABLE recipient ADD CONSTRAINT recipient_reason_check {constraint.words}")
 
 
 def test_a_message_with_a_reason_of_a_later_version_is_read_without_it(

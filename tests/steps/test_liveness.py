@@ -136,7 +136,7 @@ def test_a_monitor_that_was_cut_off_takes_its_lock_again_and_suspects_no_worker_
 ) -> None:
     claim_by(fixtures, queued, dead)
     monitor.check()
-    fixtures.ask(_CUT_LOCK_CONNECTIONS)
+    fixtures.run_sql(_CUT_LOCK_CONNECTIONS)
 
     monitor._try(monitor.check)
     monitor.check()
@@ -150,7 +150,7 @@ def test_a_worker_of_an_earlier_version_is_never_taken_for_dead(
     fixtures: Fixtures, monitor: LivenessMonitor, dead: UUID, queued: UUID
 ) -> None:
     claim_by(fixtures, queued, dead)
-    fixtures.ask("UPDATE worker SET lock_key = NULL")
+    fixtures.run_sql("UPDATE worker SET lock_key = NULL")
 
     for _ in range(3):
         monitor.check()
@@ -163,13 +163,13 @@ def test_a_worker_that_was_taken_for_dead_and_lives_is_alive_again(
 ) -> None:
     monitor.check()
     monitor.check()
-    died = fixtures.ask("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at
+    died = fixtures.run_sql("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at
 
     with transaction(fixtures.database) as db:
         registry.heartbeat(db, identity(dead, "elsewhere"))
 
     assert died is not None
-    assert fixtures.ask("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at is None
+    assert fixtures.run_sql("SELECT died_at FROM worker WHERE id = :id", id=dead)[0].died_at is None
 
 
 def test_an_attempt_found_after_the_recovery_of_its_worker_is_ended_too(
@@ -193,12 +193,12 @@ def test_a_long_dead_worker_and_its_files_are_deleted(
     monitor.check()
     monitor.check()
     kept = len(list(tmp_path.iterdir()))
-    fixtures.ask("UPDATE worker SET died_at = died_at - INTERVAL '2 minutes' WHERE id = :id", id=dead)
+    fixtures.run_sql("UPDATE worker SET died_at = died_at - INTERVAL '2 minutes' WHERE id = :id", id=dead)
 
     monitor.check()
 
     assert (2, []) == (kept, list(tmp_path.iterdir()))
-    assert [] == fixtures.ask("SELECT FROM worker WHERE id = :id", id=dead)
+    assert [] == fixtures.run_sql("SELECT FROM worker WHERE id = :id", id=dead)
 
 
 def test_a_start_removes_old_files_of_workers_that_are_not_registered(
@@ -245,7 +245,7 @@ def test_a_worker_is_registered_from_its_start_to_its_end(fixtures: Fixtures, mo
     monitor.close()
 
     assert 0 == fixtures.count("worker")
-    assert [] == fixtures.ask(_CUT_LOCK_CONNECTIONS.replace("pg_terminate_backend(pid)", ""))
+    assert [] == fixtures.run_sql(_CUT_LOCK_CONNECTIONS.replace("pg_terminate_backend(pid)", ""))
 
 
 def test_what_a_worker_leaves_under_way_at_its_end_is_found_by_the_others(

@@ -199,7 +199,7 @@ def test_a_wrong_key_is_refused_whatever_is_wrong_with_it(
     (text,) = key.values()
     wrong = {"secret": f"{text[:-5]}AAAAA", "prefix": f"pk_{'0' * 16}{text[19:]}", "form": "nonsense"}.get(change, text)
     if change == "revoked":
-        fixtures.ask("UPDATE credential SET revoked_at = clock_timestamp()")
+        fixtures.run_sql("UPDATE credential SET revoked_at = clock_timestamp()")
 
     answer = post(http, {"X-API-Key": wrong}, fixtures.account())
 
@@ -271,13 +271,13 @@ def test_a_healthy_postroom_is_alive_and_ready(http: httpx2.Client) -> None:
 def test_the_api_is_ready_on_the_schema_of_its_version_or_a_later_one(
     http: httpx2.Client, fixtures: Fixtures, revision: str | None, answered: tuple[int, str]
 ) -> None:
-    fixtures.ask("DELETE FROM alembic_version")
+    fixtures.run_sql("DELETE FROM alembic_version")
     if revision:
-        fixtures.ask("INSERT INTO alembic_version VALUES (:revision)", revision=revision)
+        fixtures.run_sql("INSERT INTO alembic_version VALUES (:revision)", revision=revision)
     try:
         answer = http.get("/readyz")
     finally:
-        fixtures.ask("DELETE FROM alembic_version")
-        fixtures.ask("INSERT INTO alembic_version VALUES (:newest)", newest=newest_revision())
+        fixtures.run_sql("DELETE FROM alembic_version")
+        fixtures.run_sql("INSERT INTO alembic_version VALUES (:newest)", newest=newest_revision())
 
     assert answered == (answer.status_code, answer.json()["database"])

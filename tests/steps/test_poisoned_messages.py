@@ -120,7 +120,7 @@ def test_a_crash_does_not_count_for_a_held_message_that_waits_for_staff(
 
     crash_a_sweep_on(fixtures, context, message_id)
 
-    assert [(0,)] == [tuple(row) for row in fixtures.ask("SELECT deaths FROM message")]
+    assert [(0,)] == [tuple(row) for row in fixtures.run_sql("SELECT deaths FROM message")]
 
 
 def test_every_sweep_query_of_messages_is_recorded_and_held_messages_are_taken_one_by_one() -> None:
@@ -128,8 +128,8 @@ def test_every_sweep_query_of_messages_is_recorded_and_held_messages_are_taken_o
         each for queue in SWEEP_QUERIES.values() for each in queue if each.step.postpone is due.postpone_messages
     ]
 
-    assert {DECIDE, VET, EXPIRE_REVIEWS} == {each.step for each in queries if each.is_noted}
-    assert [] == [each for each in queries if not each.is_noted]
+    assert {DECIDE, VET, EXPIRE_REVIEWS} == {each.step for each in queries if each.is_of_messages}
+    assert [] == [each for each in queries if not each.is_of_messages]
     assert {1} == {each.size for each in queries if each.step in {VET, EXPIRE_REVIEWS}}
 
 
@@ -139,7 +139,7 @@ def test_a_crash_after_the_decision_is_not_counted(fixtures: Fixtures, context: 
 
     crash_a_sweep_on(fixtures, context, message_id)
 
-    assert [(0,)] == [tuple(row) for row in fixtures.ask("SELECT deaths FROM message")]
+    assert [(0,)] == [tuple(row) for row in fixtures.run_sql("SELECT deaths FROM message")]
 
 
 def test_a_sweep_that_does_not_crash_deletes_its_record(fixtures: Fixtures, context: StepContext) -> None:
@@ -151,7 +151,7 @@ def test_a_sweep_that_does_not_crash_deletes_its_record(fixtures: Fixtures, cont
     with sweeping(context):
         _await(fixtures, message_id, State.DELIVERED)
 
-    assert [([],)] == [tuple(row) for row in fixtures.ask("SELECT trying FROM worker")]
+    assert [([],)] == [tuple(row) for row in fixtures.run_sql("SELECT trying FROM worker")]
 
 
 def _await(fixtures: Fixtures, message_id: UUID, state: State) -> None:

@@ -213,7 +213,9 @@ def test_vetting_and_review_find_their_rows_by_key(large_fixtures: Fixtures, bus
     with counted(large_fixtures.database) as statements:
         vet(busy_context, [approved, expired])
         close_case(busy_context, large_fixtures.case(approved).case_id, CaseDecision(CaseState.APPROVED, "staff"))
-        large_fixtures.ask("UPDATE vetting_case SET expires_at = clock_timestamp() WHERE message_id = :id", id=expired)
+        large_fixtures.run_sql(
+            "UPDATE vetting_case SET expires_at = clock_timestamp() WHERE message_id = :id", id=expired
+        )
         expire_reviews(busy_context, [expired])
 
     assert_by_key(large_fixtures.database, statements)

@@ -41,14 +41,14 @@ def hours_around_now() -> tuple[time, time]:
 
 def end_quiet_hours(fixtures: Fixtures) -> None:
     """End the quiet hours of all accounts, and make all recipients due."""
-    fixtures.ask("UPDATE preference SET quiet_from = NULL, quiet_until = NULL")
+    fixtures.run_sql("UPDATE preference SET quiet_from = NULL, quiet_until = NULL")
     fixtures.let_pass(timedelta(days=1))
 
 
 def begin_quiet_hours(fixtures: Fixtures) -> None:
     """Begin the quiet hours of all accounts."""
     begin, end = hours_around_now()
-    fixtures.ask("UPDATE preference SET quiet_from = :begin, quiet_until = :end", begin=begin, end=end)
+    fixtures.run_sql("UPDATE preference SET quiet_from = :begin, quiet_until = :end", begin=begin, end=end)
 
 
 @pytest.mark.parametrize("channel", list(Channel))
@@ -150,7 +150,7 @@ def test_quiet_hours_are_checked_again_at_delivery_and_defer_even_the_last_attem
 ) -> None:
     message_id = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(context, [message_id])
-    fixtures.ask("UPDATE recipient SET attempt = 9")
+    fixtures.run_sql("UPDATE recipient SET attempt = 9")
     begin_quiet_hours(fixtures)
 
     deliver(context, fixtures.recipient_ids(message_id))
@@ -167,7 +167,7 @@ def test_a_deferred_recipient_always_gets_another_attempt(
 ) -> None:
     message_id = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(context, [message_id])
-    fixtures.ask("UPDATE recipient SET attempt = :number", number=number)
+    fixtures.run_sql("UPDATE recipient SET attempt = :number", number=number)
     begin_quiet_hours(fixtures)
     deliver(context, fixtures.recipient_ids(message_id))
     end_quiet_hours(fixtures)
@@ -183,7 +183,7 @@ def test_an_account_that_chooses_email_while_its_message_is_deferred_gets_an_ema
     account_id = fixtures.account(quiet_hours=hours_around_now())
     message_id = fixtures.message(account_id)
     decide(context, [message_id])
-    fixtures.ask("UPDATE preference SET channel = 'email'")
+    fixtures.run_sql("UPDATE preference SET channel = 'email'")
     end_quiet_hours(fixtures)
 
     deliver(context, fixtures.recipient_ids(message_id))
@@ -222,7 +222,7 @@ def test_the_sweep_delivers_deferred_messages(fixtures: Fixtures, context: StepC
         for channel in (Channel.EMAIL, Channel.INBOX, Channel.INBOX)
     )
     decide(context, [email, inbox, moved])
-    fixtures.ask(
+    fixtures.run_sql(
         "UPDATE preference SET channel = 'email' WHERE account_id = :id", id=fixtures.recipient(moved).account_id
     )
     end_quiet_hours(fixtures)

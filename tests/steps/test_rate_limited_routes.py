@@ -48,7 +48,7 @@ def test_the_answer_to_too_much_has_the_form_of_every_error_and_says_when_to_try
 
 
 def test_a_client_with_a_limit_of_its_own_has_that(settings: Settings, fixtures: Fixtures, key: Headers) -> None:
-    fixtures.ask("UPDATE client SET requests_per_minute = 2, recipients_per_minute = 1 RETURNING id")
+    fixtures.run_sql("UPDATE client SET requests_per_minute = 2, recipients_per_minute = 1 RETURNING id")
     known = fixtures.account()
 
     with open_door(settings) as http:

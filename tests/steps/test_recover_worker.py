@@ -123,7 +123,7 @@ def test_a_late_outcome_of_a_dead_worker_is_fenced(fixtures: Fixtures, context: 
     (late,) = claim(fixtures, queued, claims.make_token(DEAD_WORKER))
     recover_worker(context, DEAD_WORKER)
 
-    assert set() == record(fixtures, late.attempted, Outcome(OutcomeKind.SENT))
+    assert set() == record(fixtures, late.as_attempt, Outcome(OutcomeKind.SENT))
     assert [State.RETRYING] == fixtures.states(queued)
 
 

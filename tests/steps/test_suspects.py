@@ -44,7 +44,7 @@ def message_waiting_for(fixtures: Fixtures, context: StepContext, channel: Chann
     """Store a message to three recipients, all of which wait for an attempt on this channel."""
     message_id = fixtures.message(*fixtures.accounts(3, Channel.EMAIL))
     decide(context, [message_id])
-    fixtures.ask("UPDATE recipient SET channel = :channel WHERE message_id = :id", channel=channel, id=message_id)
+    fixtures.run_sql("UPDATE recipient SET channel = :channel WHERE message_id = :id", channel=channel, id=message_id)
     return message_id
 
 
@@ -98,7 +98,7 @@ def test_a_crash_counts_against_the_isolated_suspect_and_not_against_other_recip
     crash_workers_on(fixtures, context, queued)
 
     assert [Reason.POISONED] == fixtures.reasons(queued)
-    assert [3, 0, 0, 0] == [row.deaths for row in fixtures.ask("SELECT deaths FROM recipient ORDER BY id")]
+    assert [3, 0, 0, 0] == [row.deaths for row in fixtures.run_sql("SELECT deaths FROM recipient ORDER BY id")]
 
 
 @pytest.mark.parametrize(("first", "second"), [(deliver, deliver_isolated), (deliver_isolated, deliver)])

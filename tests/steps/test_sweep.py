@@ -146,7 +146,7 @@ def test_a_message_that_a_step_fails_on_is_postponed_and_holds_up_no_other(
     fixtures: Fixtures, context: StepContext
 ) -> None:
     poisoned = fixtures.account()
-    fixtures.ask("UPDATE preference SET accepted_types = '{nonsense}'")
+    fixtures.run_sql("UPDATE preference SET accepted_types = '{nonsense}'")
     broken, good = fixtures.message(poisoned), fixtures.message(fixtures.account())
     fixtures.let_pass(timedelta(seconds=5))
 
@@ -154,7 +154,7 @@ def test_a_message_that_a_step_fails_on_is_postponed_and_holds_up_no_other(
         wait_until(lambda: [State.DELIVERED] == fixtures.states(good))
         wait_until(lambda: [Reason.STEP_FAILED] == fixtures.reasons(broken))
 
-    (row,) = fixtures.ask(
+    (row,) = fixtures.run_sql(
         "SELECT state, due_at - clock_timestamp() AS pause FROM recipient WHERE message_id = :id", id=broken
     )
     assert State.ACCEPTED == row.state
@@ -163,12 +163,12 @@ def test_a_message_that_a_step_fails_on_is_postponed_and_holds_up_no_other(
 
 def test_a_message_that_was_postponed_is_taken_up_again(fixtures: Fixtures, context: StepContext) -> None:
     message_id = fixtures.message(fixtures.account())
-    fixtures.ask("UPDATE preference SET accepted_types = '{nonsense}'")
+    fixtures.run_sql("UPDATE preference SET accepted_types = '{nonsense}'")
     fixtures.let_pass(timedelta(seconds=5))
 
     with sweeping(context):
         wait_until(lambda: [Reason.STEP_FAILED] == fixtures.reasons(message_id))
-        fixtures.ask("UPDATE preference SET accepted_types = NULL")
+        fixtures.run_sql("UPDATE preference SET accepted_types = NULL")
         fixtures.let_pass(timedelta(hours=1))
         wait_until(lambda: [State.DELIVERED] == fixtures.states(message_id))
 
@@ -233,7 +233,7 @@ def test_a_mail_that_takes_long_holds_up_no_other(
         wait_until(lambda: [State.CLAIMED] == fixtures.states(slow))
         other = fixtures.message(fixtures.account(Channel.EMAIL))
         decide(context, [other])
-        fixtures.ask("UPDATE recipient SET due_at = clock_timestamp() WHERE message_id = :id", id=other)
+        fixtures.run_sql("UPDATE recipient SET due_at = clock_timestamp() WHERE message_id = :id", id=other)
         wait_until(lambda: [State.DELIVERED] == fixtures.states(other))
         unfinished = fixtures.states(slow)
         may_end.set()
@@ -248,17 +248,17 @@ def test_rows_whose_bell_still_waits_are_left_to_it_however_long_the_backlog(
     account_id = fixtures.account()
     for _ in range(10):
         fixtures.accept(*(fixtures.incoming(account_id) for _ in range(300)))
-    lost = fixtures.ask("SELECT min(id) AS first FROM recipient")[0].first
+    lost = fixtures.run_sql("SELECT min(id) AS first FROM recipient")[0].first
     fixtures.let_pass(timedelta(minutes=10))
-    fixtures.ask("UPDATE recipient SET due_at = due_at - INTERVAL '1 second' WHERE id <= :id", id=lost)
-    (oldest,) = fixtures.ask("SELECT min(due_at) AS rung_at FROM recipient WHERE id > :id", id=lost)
+    fixtures.run_sql("UPDATE recipient SET due_at = due_at - INTERVAL '1 second' WHERE id <= :id", id=lost)
+    (oldest,) = fixtures.run_sql("SELECT min(due_at) AS rung_at FROM recipient WHERE id > :id", id=lost)
     backlog = FakeBacklog({QueueName.DECIDE: oldest.rung_at - timedelta(milliseconds=1)})
 
     with sweeping(context, backlog):
         wait_until(lambda: fixtures.count("inbox_letter") == 1)
         _await_rounds(fixtures, 5)
 
-        assert 2999 == len(fixtures.ask("SELECT FROM recipient WHERE state = 'accepted'"))
+        assert 2999 == len(fixtures.run_sql("SELECT FROM recipient WHERE state = 'accepted'"))
 
 
 def test_what_is_due_by_the_clock_alone_waits_for_no_bell(

@@ -95,7 +95,7 @@ def test_an_unknown_scope_is_refused(http: httpx2.Client, form: Form, scope: str
 
 
 def test_a_client_that_may_do_nothing_gets_no_token(http: httpx2.Client, form: Form, fixtures: Fixtures) -> None:
-    fixtures.ask("UPDATE client SET scopes = '{}'")
+    fixtures.run_sql("UPDATE client SET scopes = '{}'")
 
     assert_refused(http.post(PATH, data=form), 400, "invalid_scope")
 
@@ -193,7 +193,7 @@ def test_id_and_secret_in_the_query_count_for_nothing(http: httpx2.Client, form:
 def test_neither_the_secret_nor_the_token_is_stored(http: httpx2.Client, form: Form, fixtures: Fixtures) -> None:
     token = http.post(PATH, data=form).json()["access_token"]
 
-    stored = str(fixtures.ask("SELECT prefix, encode(digest, 'escape') FROM credential"))
+    stored = str(fixtures.run_sql("SELECT prefix, encode(digest, 'escape') FROM credential"))
 
     assert not [secret for secret in (token, form["client_secret"]) if secret[20:] in stored]
 

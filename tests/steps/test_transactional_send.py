@@ -23,12 +23,12 @@ from tests.support.fixtures import Fixtures
 @pytest.fixture
 def connection(settings: Settings, fixtures: Fixtures) -> Iterator[psycopg.Connection[Any]]:
     """Yield the psycopg connection of another program, which has a table of its own."""
-    fixtures.ask("CREATE TABLE business (note text)")
+    fixtures.run_sql("CREATE TABLE business (note text)")
     url = settings.database_url.get_secret_value().replace("postgresql+psycopg://", "postgresql://")
     with psycopg.connect(url) as connection:
         yield connection
         connection.rollback()
-    fixtures.ask("DROP TABLE business")
+    fixtures.run_sql("DROP TABLE business")
 
 
 def test_a_message_is_committed_with_the_callers_own_rows(
@@ -65,7 +65,7 @@ def test_a_connection_of_sqlalchemy_works_too(fixtures: Fixtures) -> None:
     with fixtures.database.connect() as rolled_back:
         send_in(rolled_back, fields(fixtures.account()), client_id=fixtures.client_id)
 
-    assert [message_id] == [row.id for row in fixtures.ask("SELECT id FROM message")]
+    assert [message_id] == [row.id for row in fixtures.run_sql("SELECT id FROM message")]
 
 
 def test_without_a_grace_the_sweep_finds_a_message_at_once(

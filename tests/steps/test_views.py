@@ -58,8 +58,8 @@ def test_only_messages_whose_delivery_waits_or_has_ended_are_settled(
 def test_retrying_and_unknown_recipients_count_as_settled(fixtures: Fixtures) -> None:
     message_id = fixtures.message(*fixtures.accounts(2))
     first, second = fixtures.recipient_ids(message_id)
-    fixtures.ask("UPDATE recipient SET state = 'retrying' WHERE id = :id", id=first)
-    fixtures.ask("UPDATE recipient SET state = 'unknown' WHERE id = :id", id=second)
+    fixtures.run_sql("UPDATE recipient SET state = 'retrying' WHERE id = :id", id=first)
+    fixtures.run_sql("UPDATE recipient SET state = 'unknown' WHERE id = :id", id=second)
 
     assert {message_id} == set(_progress(fixtures, [message_id], settled_only=True))
 
@@ -94,7 +94,7 @@ def test_pages_of_an_inbox_have_no_gap_or_overlap_even_at_one_instant(fixtures: 
     account_id = fixtures.account()
     for _ in range(3):
         decide(context, [fixtures.message(account_id) for _ in range(7)])
-    fixtures.ask("UPDATE inbox_letter SET delivered_at = date_trunc('hour', delivered_at)")
+    fixtures.run_sql("UPDATE inbox_letter SET delivered_at = date_trunc('hour', delivered_at)")
     whole = _inbox(fixtures, account_id, limit=100)
 
     pages: list[InboxView] = []

@@ -1,4 +1,4 @@
-"""The database of a test: it stores accounts and messages, reads them back, and moves what is due nearer."""
+"""The database of a test: store accounts and messages, read them, and bring due times nearer."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ from delivery.vocabulary import Channel, MessageType, Reason, Scope, State, Stat
 from tests.support.seed import add_accounts, add_client
 
 GRACE = timedelta(seconds=5)
-_EVERY_INSTANT = text("""
+_SHIFT_DUE_TIMES = text("""
     WITH due AS (UPDATE recipient SET due_at = due_at - :passed)
     UPDATE vetting_case SET expires_at = expires_at - :passed
 """)
@@ -35,20 +35,20 @@ class Fixtures:
         self.client_id = self.client()
 
     def client(self, *, scopes: Sequence[Scope] = tuple(Scope)) -> UUID:
-        """Store a client."""
+        """Store a client with these scopes; return its id."""
         client_id: UUID = uuid7()
         add_client(self.database, client_id, scopes=scopes)
         return client_id
 
     def account(self, channel: Channel = Channel.INBOX, **facts: Any) -> UUID:
-        """Store an account."""
+        """Store an account; return its id. Without an address it gets one that belongs to no other account."""
         account_id: UUID = uuid7()
         facts = {"name": "Ada", "email": f"{account_id.hex}@example.com", "channel": channel, **facts}
         self.put(AccountFacts(account_id, **facts))
         return account_id
 
     def accounts(self, number: int, channel: Channel = Channel.INBOX) -> list[UUID]:
-        """Store several accounts."""
+        """Store several accounts; return their ids. A second call uses the same addresses again."""
         facts = [AccountFacts(uuid7(), f"Nr {i}", f"nr{i}@example.com", channel=channel) for i in range(number)]
         self.put(*facts)
         return [each.account_id for each in facts]
@@ -58,7 +58,7 @@ class Fixtures:
         add_accounts(self.database, facts)
 
     def change(self, account_id: UUID, **facts: Any) -> None:
-        """Replace the facts of an account that is reached by e-mail."""
+        """Replace an account by one that is reached by e-mail, with these facts and the defaults for all others."""
         known = AccountFacts(account_id, "Ada", f"{account_id.hex}@example.com", channel=Channel.EMAIL)
         self.put(replace(known, **facts))
 
@@ -74,13 +74,13 @@ class Fixtures:
             return accept.accept(db, incoming, grace=GRACE)
 
     def message(self, *account_ids: UUID, **fields: Any) -> UUID:
-        """Store one message to these accounts."""
+        """Store one message to these accounts; return its id."""
         incoming = self.incoming(*account_ids, **fields)
         assert {incoming.message_id: Stored()} == self.accept(incoming)
         return incoming.message_id
 
     def view(self, message_id: UUID) -> MessageView:
-        """Read a message. It must exist."""
+        """Return a message, which must exist."""
         with transaction(self.database) as db:
             view = messages.message(db, message_id)
         assert view is not None
@@ -105,11 +105,11 @@ class Fixtures:
 
     def counters(self, message_id: UUID) -> tuple[int, int, Status]:
         """Return the open count, the good count and the status that are stored with a message."""
-        (row,) = self.ask("SELECT open_count, good_count, status FROM message WHERE id = :id", id=message_id)
+        (row,) = self.run_sql("SELECT open_count, good_count, status FROM message WHERE id = :id", id=message_id)
         return row.open_count, row.good_count, Status(row.status)
 
     def case(self, message_id: UUID) -> CaseView:
-        """Return the vetting case of a message."""
+        """Return the vetting case of a message, which must have one."""
         vetting_id = self.view(message_id).vetting_id
         assert vetting_id is not None
         with transaction(self.database) as db:
@@ -118,21 +118,21 @@ class Fixtures:
         return case
 
     def inbox(self, account_id: UUID) -> list[UUID]:
-        """List the messages in an inbox, newest first."""
+        """Return the ids of the messages in an inbox, newest first, 100 at most."""
         with transaction(self.database) as db:
             return [letter.message_id for letter in inbox.inbox(db, account_id, limit=100) or []]
 
     def count(self, table: str) -> int:
-        """Count the rows of a table."""
-        return int(self.ask(f"SELECT count(*) FROM {table}")[0][0])
+        """Return the number of rows in a table."""
+        return int(self.run_sql(f"SELECT count(*) FROM {table}")[0][0])
 
-    def ask(self, statement: str, **values: Any) -> list[Any]:
-        """Run any statement and return its rows."""
+    def run_sql(self, statement: str, **values: Any) -> list[Any]:
+        """Run any statement in a transaction of its own; return its rows."""
         with transaction(self.database) as db:
             result = db.execute(text(statement), values)
             return list(result) if result.returns_rows else []
 
     def let_pass(self, passed: timedelta) -> None:
-        """Move everything that is due later so much nearer."""
+        """Bring every due time, and the end of every vetting case, nearer by this duration."""
         with transaction(self.database) as db:
-            db.execute(_EVERY_INSTANT, {"passed": passed})
+            db.execute(_SHIFT_DUE_TIMES, {"passed": passed})

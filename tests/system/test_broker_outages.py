@@ -125,5 +125,5 @@ def test_messages_are_accepted_at_the_usual_speed_and_delivered_by_the_sweep(
 
 
 def _all_delivered(fixtures: Fixtures, smtp_server: SmtpServer, number: int) -> bool:
-    (row,) = fixtures.ask("SELECT count(*) FROM recipient WHERE state = 'delivered'")
+    (row,) = fixtures.run_sql("SELECT count(*) FROM recipient WHERE state = 'delivered'")
     return bool(row[0] == 2 * number and fixtures.count("inbox_letter") == len(smtp_server.mails) == number)

@@ -74,10 +74,10 @@ def test_with_a_wrong_clock_in_any_process_every_message_is_delivered_once_and_s
     # Quiet hours follow the database's clock, whatever the clocks of the processes say.
     assert {(Reason.QUIET_HOURS, len(sent))} == {
         (Reason(row[0]), row[1])
-        for row in fixtures.ask("SELECT reason, count(*) FROM recipient WHERE state <> 'delivered' GROUP BY reason")
+        for row in fixtures.run_sql("SELECT reason, count(*) FROM recipient WHERE state <> 'delivered' GROUP BY reason")
     }
-    assert [] == fixtures.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1")
-    assert [] == fixtures.ask(
+    assert [] == fixtures.run_sql("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1")
+    assert [] == fixtures.run_sql(
         "SELECT id FROM message WHERE created_at > clock_timestamp() OR sent_at > clock_timestamp()"
     )
     assert [] == failed_checks(base_settings, fixtures.database)

@@ -129,11 +129,11 @@ def test_the_api_answers_503_at_once_and_all_processes_recover_without_a_restart
     assert max(accepted_after_s, delivered_after_s) < _RECOVERED_S
     assert processes_before == {name: group.living.get(name) for name in processes_before}
     # Sent again with the same key, each is one message, whatever happened to the request that was refused.
-    assert 4 == fixtures.ask("SELECT count(*) FROM message WHERE client_id = :id", id=fixtures.client_id)[0][0]
+    assert 4 == fixtures.run_sql("SELECT count(*) FROM message WHERE client_id = :id", id=fixtures.client_id)[0][0]
     # The first mail may have been in flight when PostgreSQL stopped; the others were sent once.
     mails = [each for each in smtp_server.mails if each.recipients == [f"{accounts[1].hex}@example.com"]]
     assert 3 + (group.status_of(first) == "delivered") <= len(mails) <= 4
-    assert [] == fixtures.ask("SELECT id FROM recipient WHERE reason IN ('step_failed', 'poisoned')")
+    assert [] == fixtures.run_sql("SELECT id FROM recipient WHERE reason IN ('step_failed', 'poisoned')")
 
 
 def _timed_post(group: ProcessGroup, *account_ids: Any, **chosen: Any) -> tuple[httpx2.Response, float]:

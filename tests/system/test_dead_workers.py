@@ -44,7 +44,7 @@ def queued_mail(database: Database, broker: object, base_settings: Settings) -> 
     fixtures = Fixtures(database)
     message_id = fixtures.message(fixtures.account(Channel.EMAIL))
     decide(StepContext(base_settings, database, SilentDoorbell()), [message_id])
-    fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
+    fixtures.run_sql("UPDATE recipient SET due_at = clock_timestamp()")
     return fixtures, message_id
 
 
@@ -111,7 +111,7 @@ def test_mails_of_workers_killed_at_once_are_sent_before_their_leases_end(
 
 def kill_claimer(fixtures: Fixtures) -> None:
     """Kill the worker that claimed the one mail there is."""
-    (row,) = fixtures.ask("""
+    (row,) = fixtures.run_sql("""
         SELECT worker.pid FROM worker JOIN recipient ON left(worker.id::text, 18) = left(claim_token::text, 18)
     """)
     os.kill(row.pid, signal.SIGKILL)

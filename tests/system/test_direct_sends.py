@@ -51,7 +51,9 @@ def test_no_send_is_lost_or_stored_twice_when_workers_are_killed(
     wait_until(lambda: fixtures.count("inbox_letter") == len(sends), within_s=30)
     wait_until(lambda: not broker.llen(LISTS[0]))
 
-    assert {UUID(each["message_uuid"]) for each in sends} == {row.id for row in fixtures.ask("SELECT id FROM message")}
+    assert {UUID(each["message_uuid"]) for each in sends} == {
+        row.id for row in fixtures.run_sql("SELECT id FROM message")
+    }
     assert (1500, 0) == (fixtures.count("inbox_letter"), fixtures.count("refused_send"))
 
 

@@ -202,7 +202,7 @@ def test_on_a_full_disk_the_api_answers_503_within_seconds_and_all_processes_rec
     assert before == {name: group.living.get(name) for name in _PROCESSES}
     assert [] == [event for event in _EVENTS_OF_DEFECTS if event in _logged(group)]
     _check_stored_and_mailed(fixtures, smtp_server, messages=len(sender.accepted))
-    assert [] == fixtures.ask("SELECT id FROM message WHERE deaths > 0")
+    assert [] == fixtures.run_sql("SELECT id FROM message WHERE deaths > 0")
     assert [] == failed_checks(own_settings, fixtures.database)
 
 
@@ -226,10 +226,10 @@ def test_postroom_up_on_a_full_disk_answers_503_and_recovers_once_there_is_space
 
 def _check_stored_and_mailed(fixtures: Fixtures, smtp_server: SmtpServer, *, messages: int) -> None:
     """Check that each of these messages reached every inbox and was mailed, and that extra mails are flagged."""
-    assert (messages, _INBOX_LETTERS * messages) == tuple(fixtures.ask(_STORED, id=fixtures.client_id)[0])
+    assert (messages, _INBOX_LETTERS * messages) == tuple(fixtures.run_sql(_STORED, id=fixtures.client_id)[0])
     assert messages == len({message_from_bytes(each.wire)["Message-ID"] for each in smtp_server.mails})
     # A mail may have been in flight when PostgreSQL stopped; then its recipient is flagged.
-    possibly_duplicated = fixtures.ask("SELECT id FROM recipient WHERE possibly_duplicated")
+    possibly_duplicated = fixtures.run_sql("SELECT id FROM recipient WHERE possibly_duplicated")
     assert len(smtp_server.mails) - messages <= len(possibly_duplicated)
 
 
@@ -253,7 +253,7 @@ def _long_body(key: str) -> str:
 
 def _is_settled(fixtures: Fixtures) -> bool:
     fixtures.database.dispose()  # The test's own connections may be broken.
-    return not fixtures.ask("SELECT FROM recipient WHERE state <> 'delivered' LIMIT 1")
+    return not fixtures.run_sql("SELECT FROM recipient WHERE state <> 'delivered' LIMIT 1")
 
 
 def _logged(group: ProcessGroup) -> str:

@@ -55,7 +55,7 @@ def queue_mails(fixtures: Fixtures, settings: Settings) -> list[UUID]:
     """Queue a dozen mails, due at once, and return the ids of their messages."""
     ids = [fixtures.message(fixtures.account(Channel.EMAIL)) for _ in range(_MAILS)]
     decide(StepContext(settings, fixtures.database, SilentDoorbell()), ids)
-    fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
+    fixtures.run_sql("UPDATE recipient SET due_at = clock_timestamp()")
     return ids
 
 
@@ -68,7 +68,7 @@ def test_a_worker_stopped_while_it_sends_finishes_every_mail_that_it_began(
     wait_until(lambda: smtp_server.mails, within_s=START_S)
 
     code = group.stop(SMTP)
-    states_at_exit = dict(fixtures.ask("SELECT state, count(*) FROM recipient GROUP BY state"))
+    states_at_exit = dict(fixtures.run_sql("SELECT state, count(*) FROM recipient GROUP BY state"))
     proxy.let_flow()
     group.start(SMTP)
     wait_until(lambda: _have_state(fixtures, State.DELIVERED, _MAILS), within_s=_SETTLED_S)
@@ -78,7 +78,7 @@ def test_a_worker_stopped_while_it_sends_finishes_every_mail_that_it_began(
     assert set(states_at_exit) <= {State.DELIVERED, State.QUEUED}
     assert 0 < states_at_exit[State.DELIVERED] < _MAILS
     assert _MAILS == len({each.recipients[0] for each in smtp_server.mails}) == len(smtp_server.mails)
-    assert [] == fixtures.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1")
+    assert [] == fixtures.run_sql("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1")
 
 
 def test_a_relay_that_does_not_reply_delays_a_stop_by_one_deadline_at_most(
@@ -93,7 +93,7 @@ def test_a_relay_that_does_not_reply_delays_a_stop_by_one_deadline_at_most(
     code = group.stop(SMTP, within_s=3 + 12)
 
     assert 0 == code
-    assert [] == fixtures.ask("SELECT id FROM recipient WHERE state IN ('claimed', 'unknown')")
+    assert [] == fixtures.run_sql("SELECT id FROM recipient WHERE state IN ('claimed', 'unknown')")
 
 
 def test_a_worker_stopped_while_it_decides_omits_and_repeats_no_inbox_letter(
@@ -102,7 +102,7 @@ def test_a_worker_stopped_while_it_decides_omits_and_repeats_no_inbox_letter(
     accounts = fixtures.accounts(25)
     for _ in range(_MESSAGES):
         fixtures.message(*accounts)
-    fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
+    fixtures.run_sql("UPDATE recipient SET due_at = clock_timestamp()")
     group.start(DECIDE)
     wait_until(lambda: fixtures.count("inbox_letter"), within_s=START_S)
 
@@ -118,12 +118,12 @@ def test_a_worker_stopped_while_it_decides_omits_and_repeats_no_inbox_letter(
 
 def test_a_worker_stopped_during_a_decision_commits_it_first(fixtures: Fixtures, group: ProcessGroup) -> None:
     message_id = fixtures.message(fixtures.account())
-    fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
+    fixtures.run_sql("UPDATE recipient SET due_at = clock_timestamp()")
     group.start(DECIDE)
     with transaction(fixtures.database) as db:
         disable_idle_timeout(db)
         db.execute(text("SELECT id FROM recipient FOR UPDATE"))
-        wait_until(lambda: fixtures.ask(_WAITING_FOR_A_LOCK), within_s=START_S)
+        wait_until(lambda: fixtures.run_sql(_WAITING_FOR_A_LOCK), within_s=START_S)
 
         group.send_signal(DECIDE, signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
@@ -155,5 +155,5 @@ def test_a_request_that_waits_for_its_verdict_is_answered_when_the_api_is_stoppe
 
 
 def _have_state(fixtures: Fixtures, state: State, number: int) -> bool:
-    (row,) = fixtures.ask("SELECT count(*) FROM recipient WHERE state = :state", state=state)
+    (row,) = fixtures.run_sql("SELECT count(*) FROM recipient WHERE state = :state", state=state)
     return bool(row[0] == number)

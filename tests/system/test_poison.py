@@ -73,7 +73,7 @@ def test_poison_is_parked_after_three_crashes_and_other_messages_are_delivered( 
     others = [fixtures.message(fixtures.account(Channel.EMAIL), fixtures.account()) for _ in range(20)]
     poison = fixtures.message(fixtures.account(Channel.EMAIL, email=email), **fields)
     others += [fixtures.message(fixtures.account(Channel.EMAIL), fixtures.account()) for _ in range(20)]
-    fixtures.ask("UPDATE recipient SET due_at = clock_timestamp()")
+    fixtures.run_sql("UPDATE recipient SET due_at = clock_timestamp()")
     exit_codes: list[int] = []
     _start(group, DECIDE, SMTP)
 
@@ -114,16 +114,16 @@ def test_malformed_elements_crash_no_worker_and_delay_no_message(
 
 def _only_open(fixtures: Fixtures, poison: UUID) -> bool:
     """Make interrupted mails due at once, not in two minutes, and return whether only this message is open."""
-    fixtures.ask("UPDATE recipient SET due_at = clock_timestamp() WHERE state = 'unknown'")
+    fixtures.run_sql("UPDATE recipient SET due_at = clock_timestamp() WHERE state = 'unknown'")
     return _open_messages(fixtures) == [poison]
 
 
 def _open_messages(fixtures: Fixtures) -> list[UUID]:
-    return [row.id for row in fixtures.ask("SELECT id FROM message WHERE open_count > 0")]
+    return [row.id for row in fixtures.run_sql("SELECT id FROM message WHERE open_count > 0")]
 
 
 def _delivered(fixtures: Fixtures) -> int:
-    (row,) = fixtures.ask("SELECT count(*) FROM recipient WHERE state = 'delivered'")
+    (row,) = fixtures.run_sql("SELECT count(*) FROM recipient WHERE state = 'delivered'")
     return int(row[0])
 
 

@@ -68,7 +68,7 @@ def test_each_version_reads_the_bells_of_the_other(  # noqa: PLR0917 - pytest ha
 
     assert (1, _MAILS) == (fixtures.count("inbox_letter"), len(smtp_server.mails))
     # A worker of the old version has no lock key.
-    (row,) = fixtures.ask("SELECT lock_key IS NULL FROM worker WHERE 'decide' = ANY(queues)")
+    (row,) = fixtures.run_sql("SELECT lock_key IS NULL FROM worker WHERE 'decide' = ANY(queues)")
     assert (decider == "old") == row[0]
 
 
@@ -97,7 +97,9 @@ def test_nothing_is_lost_or_sent_twice_while_one_version_replaces_the_other(  # 
     assert all(sender.accepted_by[api] for api in (old, new))
     assert (2 * sender.sent, 4 * sender.sent) == (fixtures.count("inbox_letter"), len(smtp_server.mails))
     assert 4 * sender.sent == len({message_from_bytes(each.wire)["Message-ID"] for each in smtp_server.mails})
-    assert [] == fixtures.ask("SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1 OR reason IS NOT NULL")
+    assert [] == fixtures.run_sql(
+        "SELECT id FROM recipient WHERE possibly_duplicated OR attempt > 1 OR reason IS NOT NULL"
+    )
     assert [] == faults
 
 
@@ -160,7 +162,7 @@ def _stop_after_more_messages(group: ProcessGroup, name: str, sender: SteadySend
 
 
 def _is_settled(fixtures: Fixtures, messages: int = 1) -> bool:
-    (row,) = fixtures.ask("SELECT count(*) FILTER (WHERE state <> 'delivered') FROM recipient")
+    (row,) = fixtures.run_sql("SELECT count(*) FILTER (WHERE state <> 'delivered') FROM recipient")
     return row[0] == 0 and fixtures.count("message") == messages
 
 

@@ -34,7 +34,7 @@ def test_everything_is_delivered_without_bells_only_later(
         group.start(API, DECIDE, SMTP)
         group.await_ready(database, API)
         sent = group.post(*accounts, prefer="wait=0")
-        wait_until(lambda: not fixtures.ask(_OPEN), within_s=30)
+        wait_until(lambda: not fixtures.run_sql(_OPEN), within_s=30)
         reason = group.status_of(sent)
         exit_codes = [group.stop(name) for name in (SMTP, DECIDE)]
 

@@ -12,6 +12,7 @@ from chaos.evidence import Evidence
 from chaos.history import ClientAnswer, History
 from chaos.mail_relay import Copy
 from chaos.schedule import Ending, Fault, Planned, PlannedFault, Pool, Schedule
+from delivery.crash_points import CrashPoint
 from delivery.vocabulary import CaseState
 
 MESSAGE_ID = "0199-one"
@@ -25,6 +26,7 @@ class World:
         self.history = History(folder / "history.jsonl")
         self.ending = Ending.PLAIN
         self.fault = Fault.KILL_API
+        self.point: CrashPoint | None = None
         self.message: dict[str, Any] = {
             "id": MESSAGE_ID, "open_count": 0, "good_count": 2, "status": "sent", "case_state": None,
         }  # fmt: skip
@@ -44,7 +46,7 @@ class World:
         if not self.history.answers[0]:
             self.history.note_answer(ClientAnswer(0, 201, MESSAGE_ID))
         planned = Planned(0, 0.0, ((Pool.INBOX, 1), (Pool.EMAIL, 1)), self.ending, is_keyed=True, wait_s=0)
-        schedule = Schedule(1, (planned,), (PlannedFault(self.fault, 1.0),), 0.0)
+        schedule = Schedule(1, (planned,), (PlannedFault(self.fault, 1.0, point=self.point),), 0.0)
         recipients = {row["id"]: [self.inbox, self.mailbox] for row in self.messages}
         copies: dict[tuple[str, str], list[Copy]] = {}
         for copy in self.copies:
@@ -167,6 +169,20 @@ def test_the_api_has_to_answer_in_time_whatever_postgresql_does(
     world.history.note_answer(ClientAnswer(0, 201, MESSAGE_ID))
 
     assert (["the_api_answers_in_time"] if broken else []) == world.broken_invariants()
+
+
+@pytest.mark.parametrize(
+    ("point", "broken"),
+    [(CrashPoint.ACCEPT_WRITTEN, []), (CrashPoint.RULE_WRITTEN, ["intake_never_falters"])],
+)
+def test_a_503_is_allowed_while_the_api_crashes_and_not_while_a_command_does(
+    world: World, point: CrashPoint, broken: list[str]
+) -> None:
+    world.fault, world.point = Fault.CRASH_POINT, point
+    world.history.note_answer(ClientAnswer(0, 503, took_s=1.6))
+    world.history.note_answer(ClientAnswer(0, 201, MESSAGE_ID))
+
+    assert broken == world.broken_invariants()
 
 
 def test_a_mail_that_no_client_ordered_is_found(world: World) -> None:

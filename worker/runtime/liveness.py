@@ -1,9 +1,9 @@
 """Prove that this worker is alive and recover the work of dead ones, on a thread in every worker.
 
-A worker is suspected when its advisory lock is free at two checks in a row, a tick apart. A free lock alone is no
-proof, because a restart of PostgreSQL releases them all. On the same host the file lock beside its journal is proof,
-of life or of death. For a worker of another host, this one must first have held its own lock for some seconds: so long
-the others have to take theirs again after a restart of PostgreSQL.
+A worker whose advisory lock is free at two checks in a row, a tick apart, is recovered if it is dead. A free lock alone
+is no proof, because a restart of PostgreSQL releases them all. Where the worker's liveness file can be read here, its
+file lock proves life or death. Otherwise this worker must have held its own advisory lock for 5 s: that is how long the
+others have to take theirs again after a restart of PostgreSQL.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from worker.runtime.critical_thread import CriticalThread
 _log = structlog.get_logger()
 _SETTLED_AFTER_S = 5.0
 FILES_KEPT = timedelta(days=1)
-"""A worker that starts keeps journals of dead workers that were written within this time."""
+"""A worker that starts keeps every journal that was written within this time."""
 
 
 class LivenessMonitor(CriticalThread):
@@ -45,7 +45,7 @@ class LivenessMonitor(CriticalThread):
         self._identity = identity
         self._lock = WorkerLock(own_database, identity)
         self._folder = attempt_journal.journal_folder(context.settings.journal_folder)
-        self._suspects: set[UUID] = set()
+        self._missing_before: set[UUID] = set()
 
     def close(self) -> None:
         """Stop, deregister this worker and release its lock, once its work is done.
@@ -62,7 +62,7 @@ class LivenessMonitor(CriticalThread):
         self._lock.release()
 
     def check(self) -> None:
-        """Report that this worker is alive, and recover those that were missing at the last check and are dead.
+        """Report that this worker is alive, and recover those that were missing at the last check too and are dead.
 
         Raises one of `DATABASE_UNAVAILABLE`.
         """
@@ -71,12 +71,12 @@ class LivenessMonitor(CriticalThread):
             registry.heartbeat(db, self._identity)
             missing = locks.missing_workers(db)
         for each in missing:
-            if each.worker_id in self._suspects and self._is_dead(each, held_s):
+            if each.worker_id in self._missing_before and self._is_dead(each, held_s):
                 self._recover(each)
-        self._suspects = {each.worker_id for each in missing}
+        self._missing_before = {each.worker_id for each in missing}
 
     def remove_old_journals(self) -> None:
-        """Remove the journals on this host of workers that are no longer registered and have no attempt under way.
+        """Remove the journals here that are a day old and whose worker neither runs, is registered, nor has a claim.
 
         Raises one of `DATABASE_UNAVAILABLE`.
         """
@@ -95,11 +95,11 @@ class LivenessMonitor(CriticalThread):
         return self._context.settings.sweep_tick_s
 
     def _try(self, act: Callable[[], None]) -> None:
-        """Run `act`. While the database is away, suspect no worker: the locks of all are free then."""
+        """Run `act`. If the database is away, forget which workers were missing: the locks of all are free then."""
         try:
             act()
         except DATABASE_UNAVAILABLE as error:
-            self._suspects = set()
+            self._missing_before = set()
             _log.warning("store_unavailable", error=type(error).__name__, what_now="the next check follows in a moment")
 
     def _is_dead(self, missing: MissingWorker, held_s: float) -> bool:

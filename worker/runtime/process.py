@@ -125,10 +125,11 @@ def _direct_reader_step(context: StepContext) -> type[bootsteps.StartStopStep]:
 
 
 def _pool_of(worker: Any) -> Pool:
-    """Return what runs work on the worker's pool, so that the sweep and the bells share its configured concurrency."""
+    """Return what runs work on the worker's pool, so that on a pool of threads the sweep and the bells share them."""
 
     def run(work: Work) -> None:
-        worker.pool.apply_async(work, callback=lambda _: None)  # A solo pool runs it at once, on this thread.
+        # A solo pool runs it at once, on the calling thread.
+        worker.pool.apply_async(work, callback=lambda _: None)
 
     return run
 

@@ -1,7 +1,7 @@
-"""Find due rows and run their steps on the worker's own pool, on a thread in every worker.
+"""Find due rows, on a thread in every worker, and hand them to the worker's pool.
 
 The sweep needs only the database. While Redis is empty, wiped or down, every message is still completed: bells only
-make it fast.
+make it fast. A solo pool runs the work on the thread of the sweep itself.
 """
 
 import threading
@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
+from delivery.intake.messages import RECIPIENT_LIMIT
 from delivery.records.database import DATABASE_UNAVAILABLE, transaction
 from delivery.records.pipeline import due
 from delivery.records.workers import deaths
@@ -31,6 +32,8 @@ Pool = Callable[[Work], object]
 
 _log = structlog.get_logger()
 _ROWS_AT_ONCE = 500
+# A query for messages looks at as many recipients. So many messages they are at least.
+_MESSAGES_AT_ONCE = _ROWS_AT_ONCE // RECIPIENT_LIMIT
 _LAST_WAIT_S = 5.0
 
 
@@ -42,16 +45,24 @@ class SweepQuery:
     step: Step[Any]
     size: int = _ROWS_AT_ONCE
     has_bells: bool = False
-    """Whether bells are rung for these rows. A row whose bell still waits in Redis is not due."""
-    is_noted: bool = False
-    """Whether the worker records the rows it works on, so that a crash counts against them (`deaths.begin_trying`)."""
+    """Whether bells are rung for these rows. A row whose bell still waits in Redis is left to it."""
+    is_of_messages: bool = False
+    """Whether the rows are messages, found by their recipients, of which a query looks at a limited number.
+
+    The worker records which messages it is trying, so that a crash counts against them (`deaths.begin_trying`).
+    """
+
+    @property
+    def full_at(self) -> int:
+        """A query that returns as many rows as this may have left some behind."""
+        return _MESSAGES_AT_ONCE if self.is_of_messages else _ROWS_AT_ONCE
 
 
 SWEEP_QUERIES: dict[QueueName, tuple[SweepQuery, ...]] = {
     QueueName.ACCEPT: (),  # A direct send that waits there is no row yet.
     QueueName.DECIDE: (
-        SweepQuery(due.undecided, DECIDE, size=100, has_bells=True, is_noted=True),
-        SweepQuery(partial(due.undecided, is_suspect=True), DECIDE, size=1, has_bells=True, is_noted=True),
+        SweepQuery(due.undecided, DECIDE, size=100, has_bells=True, is_of_messages=True),
+        SweepQuery(partial(due.undecided, is_suspect=True), DECIDE, size=1, has_bells=True, is_of_messages=True),
         # The inbox needs no network and so no lane of its own. These waited for the end of quiet hours, many at once.
         SweepQuery(partial(due.expired_leases, channel=Channel.INBOX), EXPIRE_LEASES),
         SweepQuery(partial(due.waiting, channel=Channel.INBOX), DELIVER),
@@ -60,8 +71,8 @@ SWEEP_QUERIES: dict[QueueName, tuple[SweepQuery, ...]] = {
     QueueName.VETTING: (
         # Few messages are held, and each expires in a transaction of its own anyway. One at a time, a crash is never
         # counted against a neighbour.
-        SweepQuery(due.unopened, VET, size=1, has_bells=True, is_noted=True),
-        SweepQuery(due.expired, EXPIRE_REVIEWS, size=1, is_noted=True),
+        SweepQuery(due.unopened, VET, size=1, has_bells=True, is_of_messages=True),
+        SweepQuery(due.expired, EXPIRE_REVIEWS, size=1, is_of_messages=True),
     ),
     QueueName.DELIVER_SMTP: (
         SweepQuery(partial(due.expired_leases, channel=Channel.EMAIL), EXPIRE_LEASES),
@@ -73,7 +84,7 @@ SWEEP_QUERIES: dict[QueueName, tuple[SweepQuery, ...]] = {
 
 
 class Sweep(CriticalThread):
-    """Sweep every `sweep_tick_s`, and again at once while a query returns as many rows as it may."""
+    """Sweep every `sweep_tick_s`, and again at once while a query may have left due rows behind."""
 
     def __init__(self, context: StepContext, queues: Sequence[str], pool: Pool, backlog: Backlog | None = None) -> None:
         super().__init__("sweep", defect_event="sweep_broken")
@@ -82,25 +93,27 @@ class Sweep(CriticalThread):
         self._backlog = backlog or NoBacklog()
         self._queries = [(QueueName(name), each) for name in queues for each in SWEEP_QUERIES[QueueName(name)]]
         self._under_way: dict[tuple[str, Any], threading.Event] = {}
+        self._last_found: dict[SweepQuery, list[Any]] = {}
 
     def _turn(self) -> float:
-        # A query that returned as many rows as it may may have left some behind: sweep again at once.
-        return 0.0 if self._sweep_all() >= _ROWS_AT_ONCE else self._context.settings.sweep_tick_s
+        return 0.0 if self._sweep_all() else self._context.settings.sweep_tick_s
 
     def _finish(self) -> None:
         _await(list(self._under_way.values()), _LAST_WAIT_S)
 
-    def _sweep_all(self) -> int:
-        """Run every query once. Return the largest number of new rows that one of them found."""
+    def _sweep_all(self) -> bool:
+        """Run every query once. Return whether one of them may have left due rows behind."""
         try:
             oldest_bells = self._backlog.oldest_bells()
-            return max([self._sweep(query, oldest_bells.get(name)) for name, query in self._queries], default=0)
+            # A list, so that every query runs.
+            is_more_due = [self._sweep(query, oldest_bells.get(name)) for name, query in self._queries]
+            return any(is_more_due)
         except DATABASE_UNAVAILABLE as error:
             _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep tries again")
-            return 0
+            return False
 
-    def _sweep(self, query: SweepQuery, rung_at: datetime | None) -> int:
-        """Find due rows and run their step. Return how many of them were not under way already."""
+    def _sweep(self, query: SweepQuery, rung_at: datetime | None) -> bool:
+        """Find due rows and run their step on those that are not under way here. Return whether more may be due."""
         oldest_bell = {"rung_at": rung_at} if query.has_bells else {}
         with transaction(self._context.database) as db:
             found = query.find(db, limit=_ROWS_AT_ONCE, **oldest_bell)
@@ -113,7 +126,10 @@ class Sweep(CriticalThread):
         if fresh:
             crash_here(CrashPoint.SWEEP_WORKED)
             _log.info("swept", step=query.step.name, rows=len(fresh))
-        return len(fresh)
+        # Rows that come twice in a row are locked by another worker: then a pause is better than a loop.
+        is_moving = fresh != self._last_found.get(query)
+        self._last_found[query] = fresh
+        return is_moving and len(fresh) >= query.full_at
 
     def _submit(self, query: SweepQuery, piece: Sequence[Any]) -> threading.Event:
         """Submit a piece of work to the pool. Return an event that is set when it ends."""
@@ -123,7 +139,7 @@ class Sweep(CriticalThread):
 
         def work() -> None:
             try:
-                self._attempt(query, piece)
+                self._run_piece(query, piece)
             finally:
                 for key in keys:
                     self._under_way.pop(key, None)
@@ -132,12 +148,12 @@ class Sweep(CriticalThread):
         self._pool(work)
         return done
 
-    def _attempt(self, query: SweepQuery, piece: Sequence[Any]) -> None:
-        """Do one piece of work. A step that failed has logged it and postponed its rows, and the sweep continues."""
+    def _run_piece(self, query: SweepQuery, piece: Sequence[Any]) -> None:
+        """Run the step on one piece of work. When it fails, the step has logged that, and the sweep continues."""
         if self._is_stopping.is_set():
             return
         try:
-            with self._recorded(query, piece):
+            with self._trying(query, piece):
                 query.step.run(self._context, piece)
         except StepFailed:
             return
@@ -145,9 +161,9 @@ class Sweep(CriticalThread):
             _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep tries again")
 
     @contextmanager
-    def _recorded(self, query: SweepQuery, piece: Sequence[Any]) -> Iterator[None]:
-        """Record which rows are worked on, if the query asks for it, and remove the record when the work ends."""
-        if not query.is_noted:
+    def _trying(self, query: SweepQuery, piece: Sequence[Any]) -> Iterator[None]:
+        """Record which messages the worker is trying during the block. Recipients need no record: they are claimed."""
+        if not query.is_of_messages:
             yield
             return
         with transaction(self._context.database) as db:

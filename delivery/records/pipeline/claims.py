@@ -45,13 +45,13 @@ class ClaimedDelivery:
         return SenderContext(self.type, self.client_id, self.sender_email)
 
     @property
-    def attempted(self) -> Attempt:
-        """The attempt that this claim is for."""
+    def as_attempt(self) -> Attempt:
+        """The attempt that this claim is for, as the rules take it."""
         return Attempt(self.recipient_id, self.message_id, self.attempt, self.channel)
 
 
-# A row that this run has claimed already (it has the run's token) is returned again without counting another attempt.
-# So the statement is safe to repeat when the connection broke during the first COMMIT.
+# A row that has this token already is returned again without another attempt. So the statement would be safe to repeat
+# when the connection broke during its COMMIT. Today no code repeats it: each claim has a token of its own.
 _CLAIM = text(f"""
     WITH mine AS (
         SELECT id, state FROM recipient
@@ -85,8 +85,9 @@ def claim(
 ) -> list[ClaimedDelivery]:
     """Claim and return those of these recipients that may be tried now. `token` belongs to one run (`make_token`).
 
-    A recipient is left out when it is settled, not due yet, claimed by another run, or a suspect
-    (`rules/worker_deaths.py`). With `is_isolated`, for a delivery that runs alone, suspects are claimed too.
+    Left out are recipients that are not decided, held or final, locked or claimed by another run, or waiting for a
+    later attempt, and suspects (`rules/worker_deaths.py`). With `is_isolated`, for a delivery that runs alone, suspects
+    are claimed too. A queued recipient is claimed at once, although the sweep leaves it to its bell.
     """
     values = {"recipient_ids": list(recipient_ids), "token": token, "lease": lease, "is_isolated": is_isolated}
     rows = db.execute(_CLAIM, values)

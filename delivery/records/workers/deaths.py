@@ -1,4 +1,4 @@
-"""Crashed workers: mark them as dead, count the crash against what they worked on, park poison and release it."""
+"""Crashed workers: mark them as dead, count the crash against what they were trying, park poison and release it."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -20,12 +20,12 @@ _END = text("""
 
 
 def begin_trying(db: Connection, worker_id: UUID, message_ids: Sequence[UUID]) -> None:
-    """Record that the sweep of this worker begins to process these messages. Work from bells is not recorded."""
+    """Record that the sweep of this worker begins to try these messages. Work from bells is not recorded."""
     db.execute(_BEGIN, {"worker_id": worker_id, "message_ids": list(message_ids)})
 
 
 def end_trying(db: Connection, worker_id: UUID, message_ids: Sequence[UUID]) -> None:
-    """Record that the sweep of this worker has processed these messages without a crash."""
+    """Record that the sweep of this worker has tried these messages without a crash."""
     db.execute(_END, {"worker_id": worker_id, "message_ids": list(message_ids)})
 
 
@@ -57,7 +57,7 @@ _MARK = text("""
 
 
 def mark_dead(db: Connection, worker_id: UUID) -> set[UUID]:
-    """Mark this worker as dead, and count its crash against the messages that its sweep was processing.
+    """Mark this worker as dead, and count its crash against the messages that its sweep was trying.
 
     Returns the messages that are parked because of it.
     """
