@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import UUID
 
+import structlog
 from fastapi import Request
 from starlette.datastructures import Headers
 
@@ -25,6 +26,7 @@ _CHALLENGE = 'Bearer realm="Service"'
 # RFC 9110 11.4: the scheme in upper or lower case. What follows it is checked as a token, whatever it is.
 _BEARER = re.compile(r"bearer(?:[ \t]+(.*))?", re.IGNORECASE | re.DOTALL)
 _RETRY_AFTER_S = "5"
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,8 @@ async def _authenticate_by_issuer(services: Services, token: str) -> KnownClient
     try:
         identity = await services.issuer.identify(token)
     except InvalidToken as error:
+        # For the operator who sets an issuer up. The reason names claims and holds no value.
+        _log.debug("issuer_token_refused", reason=str(error))
         raise _invalid_token() from error
     except ExpiredToken as error:
         raise _expired_token() from error
@@ -127,6 +131,7 @@ async def _authenticate_by_issuer(services: Services, token: str) -> KnownClient
         raise _unreachable() from error
     known = await services.verifier.find_client(identity.client)
     if known is None:
+        _log.debug("issuer_token_refused", reason="No client has this id or name, or all its keys are revoked.")
         raise _invalid_token()
     return KnownClient(known.client_id, known.scopes & identity.scopes, known.limits)
 

@@ -1,5 +1,6 @@
 """Complete the OpenAPI document with what FastAPI cannot know: credentials, request bodies, headers and errors."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Literal
 from uuid import UUID
@@ -10,10 +11,17 @@ from pydantic import BaseModel
 
 from delivery.intake.accounts import ACCOUNT, PREFERENCES
 from delivery.intake.messages import MESSAGE
-from delivery.intake.shapes import Shape
+from delivery.intake.shapes import JsonSchema, Shape
 from delivery.vocabulary import Scope
 
 _REQUEST_SHAPES: tuple[Shape[Any], ...] = (MESSAGE, ACCOUNT, PREFERENCES)
+# Each encoding of a body has a schema of its own name. Generators make a class of each and choose the encoding by the
+# class; with one name for all, openapi-python-client sends a form with every field twice.
+_SCHEMA_SUFFIXES = {
+    "application/json": "Fields",
+    "application/x-www-form-urlencoded": "Form",
+    "multipart/form-data": "Multipart",
+}
 _SCHEMES = {
     "api_key": {
         "type": "apiKey",
@@ -96,8 +104,34 @@ GUARDED = (
 
 def body_of(shape: Shape[Any], *media_types: str) -> dict[str, Any]:
     """Describe a request body of this shape, which a client may send in any of these encodings."""
-    schema = {"$ref": f"#/components/schemas/{shape.title}"}
-    return {"required": True, "content": {media_type: {"schema": schema} for media_type in media_types}}
+    return _body(shape.title.removesuffix("Fields"), media_types)
+
+
+def _body(name: str, media_types: Iterable[str]) -> dict[str, Any]:
+    references = {each: f"#/components/schemas/{name}{_SCHEMA_SUFFIXES[each]}" for each in media_types}
+    return {"required": True, "content": {each: {"schema": {"$ref": place}} for each, place in references.items()}}
+
+
+TOKEN_BODY = _body("Token", ["application/x-www-form-urlencoded"])
+"""The body of the token route: the encoding of RFC 6749 4.4.2 alone, although multipart/form-data works too.
+
+openapi-python-client 0.29 makes a module that cannot be imported for a second encoding.
+"""
+
+_TOKEN_FORM: JsonSchema = {
+    "title": "TokenForm",
+    "type": "object",
+    "properties": {
+        "grant_type": {"type": "string", "enum": ["client_credentials"]},
+        "client_id": {"type": "string", "description": "Here, or in Basic credentials."},
+        "client_secret": {"type": "string", "description": "Here, or in Basic credentials."},
+        "scope": {
+            "type": "string",
+            "description": "Scopes, separated by blanks; without it, all scopes of the client.",
+        },
+    },
+    "required": ["grant_type"],
+}
 
 
 def header(name: str, description: str, **schema: Any) -> dict[str, Any]:
@@ -114,6 +148,9 @@ def guarded_by(scope: Scope) -> list[dict[str, list[str]]]:
     """Describe the credentials that a route requires: an API key or a token with this scope."""
     return [{"api_key": []}, {"bearer": [str(scope)]}]
 
+
+OPEN: dict[str, Any] = {"security": []}
+"""A route without credentials. Without this word, a reader cannot tell it from one whose credentials were forgotten."""
 
 BY_CLIENT: list[dict[str, list[str]]] = [{"client": []}, {}]
 """A client's id and secret as Basic credentials, or no credentials in a header: then they are in the form."""
@@ -159,10 +196,14 @@ def describe(app: FastAPI) -> None:
 
 
 def _complete(document: dict[str, Any]) -> dict[str, Any]:
+    # The paths begin at the host that served the document.
+    document["servers"] = [{"url": "/"}]
     components = document.setdefault("components", {})
     components["securitySchemes"] = _SCHEMES
     schemas = components.setdefault("schemas", {})
     schemas |= {shape.title: shape.schema for shape in _REQUEST_SHAPES}
+    schemas |= {name: {**_as_form(MESSAGE.schema), "title": name} for name in ("MessageForm", "MessageMultipart")}
+    schemas["TokenForm"] = _TOKEN_FORM
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             operation["operationId"] = _OPERATIONS[f"{method} {path}"]
@@ -171,6 +212,23 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     return document
+
+
+def _as_form(schema: JsonSchema) -> JsonSchema:
+    """Return the schema of an object as a form has it: without null, and with a list where a text may be a list."""
+    return {**schema, "properties": {name: _as_form_field(each) for name, each in schema["properties"].items()}}
+
+
+def _as_form_field(schema: JsonSchema) -> JsonSchema:
+    lists = [each for each in schema.get("anyOf", ()) if each["type"] == "array"]
+    field = {name: value for name, value in schema.items() if name != "anyOf"} | (lists[0] if lists else {})
+    if isinstance(field.get("type"), list):
+        (field["type"],) = (each for each in field["type"] if each != "null")
+    if "enum" in field:
+        field["enum"] = [each for each in field["enum"] if each is not None]
+    if field.get("default", "") is None:
+        del field["default"]
+    return field
 
 
 def _add_headers(responses: dict[str, dict[str, Any]]) -> None:

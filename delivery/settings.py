@@ -134,8 +134,16 @@ class Settings(BaseSettings):
     issuer_audience: str = Field(
         default="", description="Name of this Postroom that the trusted issuer's tokens must carry in `aud`."
     )
+    issuer_audience_required: bool = Field(
+        default=True,
+        description="If off, tokens may lack `aud`; one that is there must still be ours. Needs a scope prefix.",
+    )
     issuer_jwks_url: str = Field(
         default="", description="URL of the trusted issuer's public keys, if its tokens are JWTs (RFC 9068)."
+    )
+    issuer_token_type: Literal["at+jwt", "JWT"] = Field(
+        default="at+jwt",
+        description="Header `typ` of its JWTs. `JWT` also accepts none, if the claims show an access token.",
     )
     issuer_algorithms: str = Field(
         default="RS256",
@@ -148,9 +156,18 @@ class Settings(BaseSettings):
     issuer_introspection_client_secret: SecretStr = Field(
         default=SecretStr(""), description="Our client secret at the introspection URL."
     )
-    issuer_client_claim: Literal["client_id", "azp", "sub"] = Field(
+    issuer_client_claim: Literal["client_id", "azp", "cid", "appid", "sub"] = Field(
         default="client_id",
         description="Claim of the issuer's tokens that holds the id or the unique name of one of our clients.",
+    )
+    issuer_scope_claim: Literal["scope", "scp", "roles"] = Field(
+        default="scope",
+        description="Claim that holds the scopes, as text or as a list. `roles` counts for clients, not for users.",
+    )
+    issuer_scope_prefix: str = Field(
+        default="",
+        pattern=r"^[!#-\[\]-~]*$",
+        description="What stands before our scopes there, such as `postroom/`. Scopes without it do not count.",
     )
     issuer_timeout_s: float = Field(
         default=3.0, gt=0, description="Seconds that one response of the trusted issuer may take."
@@ -211,11 +228,19 @@ class Settings(BaseSettings):
     @field_validator("issuer")
     @classmethod
     def _is_whole(cls, issuer: str, info: ValidationInfo) -> str:
-        urls = [name for name in ("issuer_jwks_url", "issuer_introspection_url") if info.data.get(name)]
-        if issuer and (len(urls) != 1 or not info.data.get("issuer_audience")):
-            raise ValueError("an issuer needs an audience, and the URL either of its keys or of its introspection")
+        given = info.data
+        urls = [name for name in ("issuer_jwks_url", "issuer_introspection_url") if given.get(name)]
         if urls and not issuer:
             raise ValueError("name the issuer that the URL of keys or introspection belongs to")
+        if not issuer:
+            return issuer
+        audience, is_required = given.get("issuer_audience"), given.get("issuer_audience_required", True)
+        if len(urls) != 1 or (is_required and not audience):
+            raise ValueError("an issuer needs an audience, and the URL either of its keys or of its introspection")
+        if not is_required and not given.get("issuer_scope_prefix"):
+            raise ValueError("without a required audience, only a prefix of scopes shows that a token is meant for us")
+        if given.get("issuer_scope_claim") == "roles" and given.get("issuer_client_claim") not in {"azp", "appid"}:
+            raise ValueError("with roles as scopes, the client must be in azp or appid: ID tokens have roles too")
         return issuer
 
     @property

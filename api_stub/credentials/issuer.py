@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from time import monotonic, time
 from typing import Protocol
 from urllib.parse import quote_plus
@@ -17,6 +18,7 @@ from api_stub.credentials.issuer_claims import (
     TokenIdentity,
     TokenRequirements,
     read_claims,
+    refuse_other_tokens,
 )
 from api_stub.credentials.issuer_client import IssuerClient
 from api_stub.credentials.issuer_jwks import IssuerKeys
@@ -27,7 +29,9 @@ INTROSPECTION_KEPT_S = 60.0
 
 _KEPT_LIMIT = 10_000
 # RFC 9068 2.1: an ID token, which every application of a user gets, must not be accepted as an access token.
-_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+_ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+# RFC 9068 2.2, without `client_id`: a setting names the claim of the client.
+_ACCESS_TOKEN_CLAIMS = ("iss", "iat", "jti", "sub")
 
 
 class TrustedIssuer(Protocol):
@@ -55,24 +59,33 @@ def open_issuer(settings: Settings) -> TrustedIssuer | None:
 
 
 class JwtIssuer:
-    """Verifies signed tokens (RFC 9068). Only keys and algorithms of one asymmetric family are accepted."""
+    """Verifies signed tokens (RFC 9068). Only keys and algorithms of one asymmetric family are accepted.
+
+    By setting it also accepts tokens whose header does not call them access tokens. Then their claims must show it.
+    """
 
     def __init__(self, settings: Settings, client: IssuerClient, clock: Callable[[], float] = time) -> None:
-        self._expected = TokenRequirements(settings.issuer, settings.issuer_audience, settings.issuer_client_claim)
+        self._expected = TokenRequirements.of(settings)
         self._algorithms = settings.algorithms
+        # RFC 7515 4.1.9 makes `typ` optional; Okta and Cognito write none.
+        other_types = {"jwt", ""} if settings.issuer_token_type == "JWT" else set()  # noqa: S105 - the name of a type
+        self._types = _ACCESS_TOKEN_TYPES | other_types
         self._client = client
         self._keys = IssuerKeys(lambda: client.get(settings.issuer_jwks_url), settings.key_type)
         self._clock = clock
 
     async def identify(self, token: str) -> TokenIdentity:
         """Check the signature with the issuer's keys, then the claims."""
-        key_id = _read_key_id(token, self._algorithms)
-        keys = await self._keys.find(key_id)
+        header = _read_header(token, self._algorithms, self._types)
+        keys = await self._keys.find(header.key_id)
         try:
             decoded = jwt.decode(token, keys, algorithms=self._algorithms)
         except (JoseError, ValueError, RecursionError) as error:
-            raise InvalidToken from error
-        return read_claims(decoded.claims, self._expected, self._clock())
+            raise InvalidToken("The signature is not valid.") from error
+        refuse_other_tokens(decoded.claims, is_access_token=header.is_access_token)
+        # ID tokens have no scopes: a token must have some to be taken for an access token without its type.
+        required = _ACCESS_TOKEN_CLAIMS if header.is_access_token else ("iss", "iat", self._expected.scope_claim)
+        return read_claims(decoded.claims, self._expected, self._clock(), required=required)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -90,14 +103,7 @@ class IntrospectionIssuer:
         clock: Callable[[], float] = time,
         memory_clock: Callable[[], float] = monotonic,
     ) -> None:
-        # RFC 7662 makes these claims optional. The issuer is the one that we ask; `aud` and `exp` must be there anyway.
-        self._expected = TokenRequirements(
-            settings.issuer,
-            settings.issuer_audience,
-            settings.issuer_client_claim,
-            is_issuer_required=False,
-            required=(),
-        )
+        self._expected = TokenRequirements.of(settings)
         self._url = settings.issuer_introspection_url
         self._client = client
         self._clock = clock
@@ -108,7 +114,7 @@ class IntrospectionIssuer:
     async def identify(self, token: str) -> TokenIdentity:
         """Return the identity that was kept for a token, or ask the issuer. Raises what `TrustedIssuer` raises."""
         if not 0 < len(token) <= TOKEN_LIMIT_BYTES or not token.isascii() or not token.isprintable():
-            raise InvalidToken
+            raise InvalidToken("The token is too long or has other characters than a token.")
         digest = hashlib.sha256(token.encode()).digest()
         kept_until, identity = self._kept.get(digest, (0.0, None))
         if identity is not None and self._memory_clock() < kept_until:
@@ -136,7 +142,9 @@ class IntrospectionIssuer:
     async def _introspect(self, digest: bytes, token: str) -> TokenIdentity:
         answer = await self._client.post(self._url, {"token": token, "token_type_hint": "access_token"})
         if answer.get("active") is not True:
-            raise InvalidToken
+            raise InvalidToken("The issuer calls the token inactive.")
+        refuse_other_tokens(answer)
+        # RFC 7662 makes all claims optional. The issuer is the one that we ask; `exp` must be there anyway.
         identity = read_claims(answer, self._expected, self._clock())
         kept_s = min(INTROSPECTION_KEPT_S, identity.expires_at - self._clock())
         while len(self._kept) >= _KEPT_LIMIT:
@@ -145,16 +153,24 @@ class IntrospectionIssuer:
         return identity
 
 
-def _read_key_id(token: str, algorithms: Collection[str]) -> str | None:
-    """Return the key id in a token, without any request. Raises `InvalidToken`."""
+@dataclass(frozen=True, slots=True)
+class _Header:
+    key_id: str | None
+    is_access_token: bool
+    """Whether the type says so. Other types leave that to the claims."""
+
+
+def _read_header(token: str, algorithms: Collection[str], types: Collection[str]) -> _Header:
+    """Read the header of a token, without any request. Raises `InvalidToken`."""
     if len(token) > TOKEN_LIMIT_BYTES:
-        raise InvalidToken
+        raise InvalidToken("The token is too long.")
     try:
         header = jws.extract_compact(token.encode()).headers()
     except (JoseError, ValueError, RecursionError) as error:
-        raise InvalidToken from error
-    key_id = header.get("kid")
-    is_ours = header.get("alg") in algorithms and str(header.get("typ")).lower() in _TYPES
-    if not is_ours or not isinstance(key_id, str | None):
-        raise InvalidToken
-    return key_id
+        raise InvalidToken("The token is no JWT.") from error
+    key_id, type_ = header.get("kid"), str(header.get("typ", "")).lower()
+    if header.get("alg") not in algorithms or not isinstance(key_id, str | None):
+        raise InvalidToken("The header alg or kid is not one that is accepted.")
+    if type_ not in types:
+        raise InvalidToken("The header typ is not one that is accepted.")
+    return _Header(key_id, type_ in _ACCESS_TOKEN_TYPES)

@@ -46,7 +46,7 @@ class IssuerKeys:
         if (keys := self._known(key_id)) is not None:
             return keys
         if self._is_reachable:
-            raise InvalidToken("unknown key")
+            raise InvalidToken("The issuer publishes no key of this id.")
         raise IssuerUnreachable
 
     def _known(self, key_id: str | None) -> KeySet | None:

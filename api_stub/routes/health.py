@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from api_stub import openapi
 from api_stub.services import services_of
 from delivery.records.database import DATABASE_UNAVAILABLE
 from delivery.records.migrate import is_current
@@ -23,13 +24,18 @@ class Health(BaseModel):
     broker: str
 
 
-@router.get("/healthz")
+@router.get("/healthz", openapi_extra=openapi.OPEN)
 async def alive() -> dict[str, str]:
     """Return 200 as long as the event loop of this process runs. Restart the process if this route does not respond."""
     return {"status": "alive"}
 
 
-@router.get("/readyz", response_model=Health, responses={503: {"model": Health, "description": "Not now."}})
+@router.get(
+    "/readyz",
+    response_model=Health,
+    responses={503: {"model": Health, "description": "Not now."}},
+    openapi_extra=openapi.OPEN,
+)
 async def ready(request: Request) -> JSONResponse:
     """Return 200 if messages can be stored: the database is reachable and has this version's schema, or a later one.
 

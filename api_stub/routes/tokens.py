@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import unquote_plus
 
 from fastapi import APIRouter, Request
@@ -14,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from api_stub.authentication import TOKEN_HEADER, address_of
-from api_stub.openapi import BY_CLIENT, errors
+from api_stub.openapi import BY_CLIENT, TOKEN_BODY, errors
 from api_stub.requests.body import read_form, refuse_declared_length
 from api_stub.server.errors import ApiError
 from api_stub.services import Services, services_of
@@ -40,29 +39,6 @@ _REFUSALS = (
     HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
-_FORM = {
-    "type": "object",
-    "properties": {
-        "grant_type": {"type": "string", "enum": [GRANT]},
-        "client_id": {"type": "string", "description": "Here, or in Basic credentials."},
-        "client_secret": {"type": "string", "description": "Here, or in Basic credentials."},
-        "scope": {
-            "type": "string",
-            "description": "Scopes, separated by blanks; without it, all scopes of the client.",
-        },
-    },
-    "required": ["grant_type"],
-}
-_REQUEST_BODY: dict[str, Any] = {
-    "security": BY_CLIENT,
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/x-www-form-urlencoded": {"schema": _FORM},
-            "multipart/form-data": {"schema": _FORM},
-        },
-    },
-}
 
 
 class TokenAnswer(BaseModel):
@@ -80,7 +56,12 @@ class _Proof:
     secret: str
 
 
-@router.post("/oauth/token", response_model=TokenAnswer, openapi_extra=_REQUEST_BODY, responses=errors(*_REFUSALS))
+@router.post(
+    "/oauth/token",
+    response_model=TokenAnswer,
+    openapi_extra={"security": BY_CLIENT, "requestBody": TOKEN_BODY},
+    responses=errors(*_REFUSALS),
+)
 async def grant_token(request: Request) -> JSONResponse:
     """Issue a bearer token for a client's id and secret, sent as a form or as Basic credentials."""
     refuse_declared_length(request)

@@ -146,6 +146,25 @@ def test_a_token_for_a_client_that_is_not_ours_or_is_shut_out_is_invalid(
         wait_until(lambda: ask(http, token(fixtures)).status_code == 401, within_s=2)
 
 
+def test_two_programs_of_one_issuer_have_each_what_their_client_here_has(
+    settings: Settings, fixtures: Fixtures, real: RealIssuer
+) -> None:
+    with transaction(fixtures.database) as db:
+        clients.put(db, fixtures.client_id, "0oa1reader", scopes=[Scope.MESSAGE_READ])
+        clients.put(db, fixtures.client(), "0oa1sender", scopes=[Scope.MESSAGE_SEND])
+    okta = by_keys(settings, real).model_copy(
+        update={"issuer_token_type": "JWT", "issuer_client_claim": "cid", "issuer_scope_claim": "scp"}
+    )
+    shape = {"header": {"typ": None}, "client_id": None, "scope": None, "scp": ["message.read", "account.write"]}
+
+    with open_door(okta) as http:
+        answers = [ask(http, token(fixtures, cid=name, **shape)) for name in ("0oa1reader", "0oa1sender", "0oa1other")]
+        id_token = ask(http, token(fixtures, **{**shape, "scp": None}, aud="0oa1reader", nonce="n", cid=None))
+
+    assert [200, 403, 401] == [answer.status_code for answer in answers]
+    assert (401, "invalid_token") == (id_token.status_code, id_token.json()["error"])
+
+
 def test_an_expired_token_says_so_and_a_forged_one_does_not(
     settings: Settings, fixtures: Fixtures, real: RealIssuer
 ) -> None:

@@ -88,7 +88,7 @@ def test_the_document_lists_every_encoding_and_every_status_of_sending_a_message
 
     forms = ["application/x-www-form-urlencoded", "multipart/form-data"]
     assert ["application/json", *forms] == list(send["requestBody"]["content"])
-    assert forms == list(token["requestBody"]["content"])
+    assert forms[:1] == list(token["requestBody"]["content"])
     assert "201 400 401 403 409 413 415 422 429 500 503" == " ".join(sorted(send["responses"]))
     assert [{"api_key": []}, {"bearer": ["message.send"]}] == send["security"]
 
