@@ -1,6 +1,5 @@
 """Read a file of accounts, CSV or JSON lines, a row at a time: into an account or every fault in the row."""
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -8,6 +7,7 @@ from typing import BinaryIO
 from uuid import UUID
 
 from delivery.intake.accounts import AccountDraft, Preferences, parse_account, parse_preferences
+from delivery.intake.csv_records import BrokenCsv, read_records
 from delivery.intake.errors import FieldError, InvalidInput
 from delivery.intake.strict_json import read_object
 from delivery.intake.uuids import read_uuid
@@ -78,7 +78,7 @@ class NumberedLines:
     def note_names(self, names: Iterable[str]) -> None:
         """Remember which of these names are unknown."""
         for name in names:
-            if name not in _KNOWN and len(self.ignored) < _IGNORED_KEPT:
+            if name and name not in _KNOWN and len(self.ignored) < _IGNORED_KEPT:
                 self.ignored[name] = None
 
     def _decode(self, raw: bytes) -> str:
@@ -148,17 +148,17 @@ def _json_row(line: int, text: str) -> Mapping[str, object] | RefusedRow:
 
 
 def _csv_rows(lines: NumberedLines) -> Iterator[tuple[int, Mapping[str, object] | RefusedRow]]:
-    reader = csv.reader(lines, strict=True)
+    records = read_records(lines)
     try:
-        columns = _columns(next(reader, []))
+        _, header = next(records, (1, []))
+        columns = _columns(header)
         lines.note_names(columns)
-        begin = lines.number + 1
-        for cells in reader:
-            if cells:
-                yield begin, _csv_row(begin, columns, cells)
-            begin = lines.number + 1
-    except csv.Error as error:
-        raise NotReadable(f"line {lines.number} is not CSV: {error}.") from error
+        for line, cells in records:
+            # Spreadsheets leave rows of empty cells below the others.
+            if any(cell.strip() for cell in cells):
+                yield line, _csv_row(line, columns, cells)
+    except BrokenCsv as error:
+        raise NotReadable(str(error)) from error
 
 
 def _columns(header: list[str]) -> list[str]:
