@@ -233,3 +233,16 @@ def test_what_an_import_set_the_next_one_may_change(fixtures: Fixtures, import_r
 
     assert {"channel": "inbox", "closed": False, "accepted_types": (MessageType.RFQ,)} == stored(fixtures, account_id)
     assert "kept" not in result.stdout
+
+
+def test_an_import_that_keeps_every_choice_does_not_write_the_preferences(
+    fixtures: Fixtures, http: httpx2.Client, settings: Settings, import_row: Import
+) -> None:
+    account_id = fixtures.account(Channel.EMAIL)
+    unsubscribe(http, settings, account_id)
+    # The transaction that wrote the row last.
+    before = fixtures.ask("SELECT CAST(xmin AS text) FROM preference")
+
+    import_row(account_id, channel=EMAIL, closed="false")
+
+    assert before == fixtures.ask("SELECT CAST(xmin AS text) FROM preference")

@@ -57,7 +57,8 @@ _ADD_PREFERENCES = text(f"""
     ORDER BY id
     ON CONFLICT (account_id) DO UPDATE SET channel = preference.channel WHERE false
 """)
-# Types in another order are the same types. A preference that was replaced is the file's, so it is no longer chosen.
+# Types in another order are the same types. A preference that was replaced is the file's, so it is no longer chosen. A
+# row that keeps all is not written at all, and the last statement counts it.
 _CHANGE_PREFERENCES = text(f"""
     WITH judged AS (
         SELECT account_id, given.channel, given.is_closed, CAST(given.types AS text[]) AS accepted_types,
@@ -75,19 +76,20 @@ _CHANGE_PREFERENCES = text(f"""
                is_closed_other AND (:is_forced OR NOT is_closed_chosen) AS sets_closed,
                are_types_other AND (:is_forced OR NOT are_types_chosen) AS sets_types
         FROM judged
+    ), changed AS (
+        UPDATE preference
+        SET channel = CASE WHEN sets_channel THEN applied.channel ELSE preference.channel END,
+            is_closed = CASE WHEN sets_closed THEN applied.is_closed ELSE preference.is_closed END,
+            accepted_types = CASE WHEN sets_types THEN applied.accepted_types ELSE preference.accepted_types END,
+            is_channel_chosen = applied.is_channel_chosen AND NOT sets_channel,
+            is_closed_chosen = applied.is_closed_chosen AND NOT sets_closed,
+            are_types_chosen = applied.are_types_chosen AND NOT sets_types
+        FROM applied
+        WHERE preference.account_id = applied.account_id AND (sets_channel OR sets_closed OR sets_types)
     )
-    UPDATE preference
-    SET channel = CASE WHEN sets_channel THEN applied.channel ELSE preference.channel END,
-        is_closed = CASE WHEN sets_closed THEN applied.is_closed ELSE preference.is_closed END,
-        accepted_types = CASE WHEN sets_types THEN applied.accepted_types ELSE preference.accepted_types END,
-        is_channel_chosen = applied.is_channel_chosen AND NOT sets_channel,
-        is_closed_chosen = applied.is_closed_chosen AND NOT sets_closed,
-        are_types_chosen = applied.are_types_chosen AND NOT sets_types
-    FROM applied
-    WHERE preference.account_id = applied.account_id
-        AND (is_channel_other OR is_closed_other OR are_types_other)
-    RETURNING is_channel_other AND NOT sets_channel OR is_closed_other AND NOT sets_closed
-              OR are_types_other AND NOT sets_types AS is_kept
+    SELECT count(*) FROM applied
+    WHERE is_channel_other AND NOT sets_channel OR is_closed_other AND NOT sets_closed
+        OR are_types_other AND NOT sets_types
 """)
 _PREFERENCES = {"channel", "closed", "accepted_types"}
 
@@ -115,7 +117,7 @@ def _store_preferences(db: Connection, rows: Sequence[AccountRow], *, is_forced:
     values = _preference_values(rows)
     if db.execute(_ADD_PREFERENCES, values).rowcount == len(rows):
         return 0
-    return sum(row.is_kept for row in db.execute(_CHANGE_PREFERENCES, {**values, "is_forced": is_forced}))
+    return int(db.scalar(_CHANGE_PREFERENCES, {**values, "is_forced": is_forced}) or 0)
 
 
 def _account_values(rows: Sequence[AccountRow]) -> dict[str, object]:
