@@ -106,6 +106,8 @@ class PreferenceRow(Base):
     muted_until: Mapped[datetime | None]
     quiet_from: Mapped[time | None]
     quiet_until: Mapped[time | None]
+    # The transaction in which the link of an e-mail set the channel to inbox (records/identities/unsubscriptions.py).
+    unsubscribed_in: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Client(Base):

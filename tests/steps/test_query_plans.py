@@ -15,7 +15,7 @@ from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from delivery.records.database import Database, open_database, transaction
-from delivery.records.identities import accounts
+from delivery.records.identities import accounts, unsubscriptions
 from delivery.records.pipeline import claims, due, transitions, vetting_cases
 from delivery.records.pipeline.vetting_cases import CaseDecision
 from delivery.records.views import inbox, messages
@@ -238,7 +238,9 @@ def test_reading_and_storing_accounts_find_their_rows_by_key(large_fixtures: Fix
         facts = accounts.find(db, account_ids)
         accounts.put(db, facts)
         accounts.bring_in(db, [(each.account_id, each.draft, each) for each in facts])
-        accounts.move_to(db, account_ids[0], Channel.EMAIL)
+        unsubscriptions.find_subscription(db, account_ids[0])
+        unsubscriptions.stop_emails(db, account_ids[0])
+        unsubscriptions.undo_stop(db, account_ids[0])
 
     assert_by_key(large_fixtures.database, statements)
 

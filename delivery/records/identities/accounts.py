@@ -129,18 +129,6 @@ def bring_in(db: Connection, described: Sequence[Described]) -> int:
     return len(new)
 
 
-_MOVE = text("""
-    INSERT INTO preference (account_id, channel) SELECT id, :channel FROM account WHERE id = :account_id
-    ON CONFLICT (account_id) DO UPDATE SET channel = excluded.channel
-    RETURNING account_id
-""")
-
-
-def move_to(db: Connection, account_id: UUID, channel: Channel) -> bool:
-    """Set this account's channel and change no other preference; False when there is no such account."""
-    return db.scalar(_MOVE, {"account_id": account_id, "channel": channel}) is not None
-
-
 _FIND = text("""
     SELECT account.id, name, email, status, time_zone, preference.*
     FROM account LEFT JOIN preference ON preference.account_id = account.id
