@@ -113,6 +113,8 @@ class PreferenceRow(Base):
     is_channel_chosen: Mapped[bool | None]
     is_closed_chosen: Mapped[bool | None]
     are_types_chosen: Mapped[bool | None]
+    # The transaction in which the link of an e-mail set the channel to inbox (records/identities/unsubscriptions.py).
+    unsubscribed_in: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Client(Base):

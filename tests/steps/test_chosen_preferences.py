@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from delivery.records.database import transaction
-from delivery.records.identities import accounts
+from delivery.records.identities import accounts, unsubscriptions
 from delivery.records.identities.accounts import AccountFacts
 from delivery.settings import Settings
 from delivery.unsubscribe_tokens import LIFETIME, Permit, write_token
@@ -131,13 +131,25 @@ def test_who_unsubscribed_stays_unsubscribed_and_the_rest_of_the_row_is_stored(
 def test_who_subscribed_again_on_the_page_stays_subscribed(
     http: httpx2.Client, settings: Settings, fixtures: Fixtures, import_row: Import
 ) -> None:
-    account_id = fixtures.account()
+    account_id = fixtures.account(Channel.EMAIL)
     unsubscribe(http, settings, account_id)
     unsubscribe(http, settings, account_id, action="undo")
 
     import_row(account_id, channel="inbox")
 
     assert EMAIL == stored(fixtures, account_id)["channel"]
+
+
+def test_who_unsubscribes_while_the_channel_is_the_inbox_stays_unsubscribed_too(
+    http: httpx2.Client, settings: Settings, fixtures: Fixtures, import_row: Import
+) -> None:
+    account_id = fixtures.account(Channel.EMAIL)
+    import_row(account_id, channel="inbox")
+    unsubscribe(http, settings, account_id)
+
+    import_row(account_id, channel=EMAIL)
+
+    assert "inbox" == stored(fixtures, account_id)["channel"]
 
 
 def test_an_account_that_had_no_preferences_can_unsubscribe_too(
@@ -178,7 +190,7 @@ def test_choices_are_counted_over_all_accounts_and_only_when_they_are_stored(
     account_ids = fixtures.accounts(3, Channel.EMAIL)
     with transaction(fixtures.database) as db:
         for account_id in account_ids[:2]:
-            accounts.move_to(db, account_id, Channel.INBOX)
+            unsubscriptions.stop_emails(db, account_id)
     rows = [f"{account_id},Ada,ada@example.com,email" for account_id in account_ids]
     content = "\n".join(["uuid,name,email,channel", *rows, "7,,,"])
 

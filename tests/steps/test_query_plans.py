@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 
 from delivery.intake.account_files import AccountRow
 from delivery.records.database import Database, open_database, transaction
-from delivery.records.identities import account_batches, accounts
+from delivery.records.identities import account_batches, accounts, unsubscriptions
 from delivery.records.pipeline import claims, due, transitions, vetting_cases
 from delivery.records.pipeline.vetting_cases import CaseDecision
 from delivery.records.views import inbox, messages
@@ -240,7 +240,9 @@ def test_reading_and_storing_accounts_find_their_rows_by_key(large_fixtures: Fix
         facts = accounts.find(db, account_ids)
         accounts.put(db, facts)
         account_batches.bring_in(db, [AccountRow(1, each.account_id, each.draft, each, named) for each in facts])
-        accounts.move_to(db, account_ids[0], Channel.EMAIL)
+        unsubscriptions.find_subscription(db, account_ids[0])
+        unsubscriptions.stop_emails(db, account_ids[0])
+        unsubscriptions.undo_stop(db, account_ids[0])
 
     assert_by_key(large_fixtures.database, statements)
 

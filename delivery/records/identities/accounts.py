@@ -122,22 +122,6 @@ def _to_json(rows: Sequence[Mapping[str, object]]) -> str:
     return json.dumps(rows, default=lambda value: str(value) if isinstance(value, UUID | time) else value.isoformat())
 
 
-_MOVE = text("""
-    INSERT INTO preference (account_id, channel, is_channel_chosen, is_closed_chosen, are_types_chosen)
-    SELECT id, :channel, true, false, false FROM account WHERE id = :account_id
-    ON CONFLICT (account_id) DO UPDATE SET channel = excluded.channel, is_channel_chosen = true
-    RETURNING account_id
-""")
-
-
-def move_to(db: Connection, account_id: UUID, channel: Channel) -> bool:
-    """Set this account's channel, as its holder chose; False when there is no such account.
-
-    No other preference changes.
-    """
-    return db.scalar(_MOVE, {"account_id": account_id, "channel": channel}) is not None
-
-
 _FIND = text("""
     SELECT account.id, name, email, status, time_zone, preference.*
     FROM account LEFT JOIN preference ON preference.account_id = account.id
