@@ -15,6 +15,7 @@ from api_stub.server.route_guard import RouteGuard, methods_of
 from api_stub.server.unexpected_errors import UnexpectedErrors
 from api_stub.services import install_services, open_services
 from delivery.settings import Settings
+from delivery.unsubscribe_tokens import PATH
 
 _CONTRACT = (messages.router, accounts.router, inbox.router, tokens.router)
 _OTHERS = (unsubscribe.router, health.router)
@@ -50,7 +51,7 @@ def make_http_app(settings: Settings) -> FastAPI:
         routes += methods_of(router.routes, prefix)
     openapi.describe(app)
     install_error_handlers(app)
-    app.add_middleware(RouteGuard, routes=routes)
+    app.add_middleware(RouteGuard, routes=routes, pages=PATH)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(RequestIds)
     return app

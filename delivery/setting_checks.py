@@ -12,6 +12,13 @@ _RELAY_SCHEMES = frozenset({"smtp", "smtp+starttls", "smtps"})
 _RELAY_FORM = "write smtp://HOST, smtp+starttls://HOST or smtps://HOST, with :PORT if needed"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _ESCAPES = "in user and password, write other characters than letters and digits as %XX"
+KEY_TYPES = {
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RSA"),
+    **dict.fromkeys(("ES256", "ES384", "ES512"), "EC"),
+    "EdDSA": "OKP",
+}
+"""The `kty` of the keys of each signature algorithm that an issuer may use (RFC 7518 6.1)."""
+
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _DOMAIN_LIMIT = (
     190  # Its longest use, `bounces+r9223372036854775807@DOMAIN`, stays within 254 bytes (RFC 5321 4.5.3.1).
@@ -156,6 +163,24 @@ def check_proxies(proxies: str) -> str:
     return proxies
 
 
+def check_algorithms(algorithms: str) -> str:
+    """Return the list. Raises `ValueError` unless they are asymmetric and of one family."""
+    # No symmetric algorithms: they would accept a token that was signed with the public key as its secret.
+    families = {KEY_TYPES.get(each) for each in algorithms.split()}
+    if len(families) != 1 or None in families:
+        raise ValueError(f"name algorithms of one family, out of {', '.join(KEY_TYPES)}")
+    return algorithms
+
+
+def check_issuer_url(url: str) -> str:
+    """Return the URL. Raises `ValueError` where it is not encrypted, except on this machine; empty means none."""
+    parts = urlsplit(url)
+    is_loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK
+    if url and not (parts.hostname and (parts.scheme == "https" or is_loopback)):
+        raise ValueError("use an https:// URL, or http:// for this machine")
+    return url
+
+
 class UnusableSetting(Exception):  # noqa: N818 - a fact about the setting
     """A setting that is well-formed and does not work in this process; the text names the variable."""
 
@@ -164,6 +189,9 @@ CHECKS: Mapping[str, Callable[[str], str]] = {
     "api_key_header": check_header_name,
     "broker_url": check_broker_url,
     "database_url": database_url,
+    "issuer_algorithms": check_algorithms,
+    "issuer_introspection_url": check_issuer_url,
+    "issuer_jwks_url": check_issuer_url,
     "mail_domain": check_mail_domain,
     "smtp_url": check_relay_url,
     "trusted_proxies": check_proxies,

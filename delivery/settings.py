@@ -5,7 +5,6 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -194,25 +193,7 @@ class Settings(BaseSettings):
     @property
     def key_type(self) -> str:
         """The `kty` of the keys that fit `issuer_algorithms` (RFC 7518 6.1)."""
-        return _KEY_TYPES[self.algorithms[0]]
-
-    @field_validator("issuer_algorithms")
-    @classmethod
-    def _is_one_family(cls, algorithms: str) -> str:
-        # No symmetric algorithms: they would accept a token that was signed with the public key as its secret.
-        families = {_KEY_TYPES.get(each) for each in algorithms.split()}
-        if len(families) != 1 or None in families:
-            raise ValueError(f"name algorithms of one family, out of {', '.join(_KEY_TYPES)}")
-        return algorithms
-
-    @field_validator("issuer_jwks_url", "issuer_introspection_url")
-    @classmethod
-    def _is_safe_url(cls, url: str) -> str:
-        parts = urlsplit(url)
-        is_loopback = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
-        if url and not (parts.hostname and (parts.scheme == "https" or is_loopback)):
-            raise ValueError("use an https:// URL, or http:// for this machine")
-        return url
+        return setting_checks.KEY_TYPES[self.algorithms[0]]
 
     @field_validator("*", mode="before")
     @classmethod
@@ -266,12 +247,6 @@ class Settings(BaseSettings):
 
 LEASE_MARGIN_S = 15.0
 """How much longer the lease of an attempt is than its deadline."""
-
-_KEY_TYPES = {
-    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RSA"),
-    **dict.fromkeys(("ES256", "ES384", "ES512"), "EC"),
-    "EdDSA": "OKP",
-}
 
 DEMO_ENVIRONMENT_FILE = Path("var/postroom.env")
 """Where `postroom up` writes the settings of its embedded system, relative to the checkout."""

@@ -5,7 +5,7 @@ GET changes nothing, because mail scanners open every link.
 
 import base64
 import hashlib
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from uuid import UUID
@@ -14,14 +14,14 @@ import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
-from api_stub.requests.body import read_form
+from api_stub.pages.unsubscribe_request import BODY_LIMIT_BYTES, BUTTON, STOP, UNDO, Wish, read_wish
+from api_stub.requests.body import read_body
 from api_stub.server.errors import ApiError
 from api_stub.server.request_ids import request_id_of
 from api_stub.services import Services, services_of
-from delivery.intake.errors import InvalidInput
 from delivery.records.database import DATABASE_UNAVAILABLE, LockTimeout
-from delivery.records.identities import accounts
-from delivery.unsubscribe_tokens import PATH, read_token
+from delivery.records.identities.unsubscriptions import Subscription, find_subscription, stop_emails, undo_stop
+from delivery.unsubscribe_tokens import PATH, digest_address, read_token
 from delivery.vocabulary import Channel
 
 router = APIRouter(include_in_schema=False)
@@ -43,8 +43,6 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
 }
-_ONE_CLICK = ("List-Unsubscribe", "One-Click")
-_BUTTON, _STOP, _UNDO = "action", "stop", "undo"
 
 
 class _OtherPage(Exception):  # noqa: N818 - a response, not a defect
@@ -55,13 +53,13 @@ class _OtherPage(Exception):  # noqa: N818 - a response, not a defect
         super().__init__(page.status_code)
 
 
-@router.get(PATH + "/{token}")
+@router.get(PATH + "/{token:path}")
 async def show(request: Request, token: str) -> HTMLResponse:
     """Show what the button will do."""
     return await _answer(request, _show(services_of(request), token))
 
 
-@router.post(PATH + "/{token}")
+@router.post(PATH + "/{token:path}")
 async def change(request: Request, token: str) -> HTMLResponse:
     """Stop e-mails, or undo that. A repetition changes nothing."""
     return await _answer(request, _change(services_of(request), token, request))
@@ -78,43 +76,50 @@ async def _answer(request: Request, page: Awaitable[HTMLResponse]) -> HTMLRespon
 
 
 async def _show(services: Services, token: str) -> HTMLResponse:
-    account = await services.database.run(accounts.find_one, _permitted(services, token))
-    if account is None:
-        raise _OtherPage(_wrong_link())
-    return _offer_undo() if account.channel is Channel.INBOX else _offer_stop()
+    _, found = await _find(services, token)
+    if found.channel is Channel.EMAIL:
+        return _offer_stop()
+    return _offer_undo() if found.can_undo else _choose_on_platform()
 
 
 async def _change(services: Services, token: str, request: Request) -> HTMLResponse:
-    account_id = _permitted(services, token)
-    channel = await _read_channel(request)
-    if not await services.database.run(accounts.move_to, account_id, channel):
-        raise _OtherPage(_wrong_link())
-    _log.info("account_moved", account_id=str(account_id), channel=channel)
-    return _stopped() if channel is Channel.INBOX else _undone()
+    account_id, _ = await _find(services, token)
+    wish = await _read_wish(request)
+    await services.database.run(undo_stop if wish is Wish.UNDO else stop_emails, account_id)
+    _, found = await _find(services, token)
+    _log.info("account_moved", account_id=str(account_id), channel=found.channel)
+    if wish is Wish.UNDO:
+        return _undone() if found.channel is Channel.EMAIL else _choose_on_platform(HTTPStatus.CONFLICT)
+    return _stopped() if found.can_undo else _stopped_before()
 
 
-def _permitted(services: Services, token: str) -> UUID:
-    permit = read_token(token, services.settings.pepper)
+async def _find(services: Services, token: str) -> tuple[UUID, Subscription]:
+    """Return the account that this token permits to change. Raises `_OtherPage` when it permits none any more."""
+    pepper = services.settings.pepper
+    permit = read_token(token, pepper)
     if permit is None:
         raise _OtherPage(_wrong_link())
     if permit.expires_at <= datetime.now(UTC):
         text = "This link worked for a year and has expired. Use the link in a newer e-mail."
         raise _OtherPage(_page("This link has expired", text, status=HTTPStatus.GONE))
-    return permit.account_id
+    found = await services.database.run(find_subscription, permit.account_id)
+    if found is None:
+        raise _OtherPage(_wrong_link())
+    if permit.address_digest not in {None, digest_address(found.address, pepper)}:
+        raise _OtherPage(_other_address())
+    return permit.account_id, found
 
 
-async def _read_channel(request: Request) -> Channel:
-    """Return the channel that the button or the mail program asks for."""
+async def _read_wish(request: Request) -> Wish:
+    """Return what the button or the mail program asks for. Raises `_OtherPage` when that is unclear."""
     try:
-        fields: Mapping[str, object] = await read_form(request)
-    except (ApiError, InvalidInput) as error:
-        raise _OtherPage(_unclear()) from error
-    name, value = _ONE_CLICK
-    if fields.get(_BUTTON) == _UNDO:
-        return Channel.EMAIL
-    if fields.get(_BUTTON) == _STOP or fields.get(name) == value:
-        return Channel.INBOX
-    raise _OtherPage(_unclear())
+        body = await read_body(request, BODY_LIMIT_BYTES)
+    except ApiError as error:
+        raise _OtherPage(_unclear(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)) from error
+    wish = read_wish(body, request.headers.get("content-type", ""))
+    if wish is Wish.UNCLEAR:
+        raise _OtherPage(_unclear())
+    return wish
 
 
 def _offer_stop() -> HTMLResponse:
@@ -122,7 +127,7 @@ def _offer_stop() -> HTMLResponse:
         "Press the button, and messages for you will no longer come by e-mail. They will wait in your inbox on the "
         "platform instead. Nothing has been changed yet, and you can undo it later on this page."
     )
-    return _page("Stop e-mails?", text, button=(_STOP, "Stop e-mails"))
+    return _page("Stop e-mails?", text, button=(STOP, "Stop e-mails"))
 
 
 def _offer_undo() -> HTMLResponse:
@@ -130,7 +135,7 @@ def _offer_undo() -> HTMLResponse:
         "Messages for you do not come by e-mail; they wait in your inbox on the platform. "
         "Press the button to get them by e-mail."
     )
-    return _page("You get no e-mails", text, button=(_UNDO, "Get e-mails again"))
+    return _page("You get no e-mails", text, button=(UNDO, "Get e-mails again"))
 
 
 def _stopped() -> HTMLResponse:
@@ -139,22 +144,46 @@ def _stopped() -> HTMLResponse:
         "An e-mail that is on its way may still arrive. To undo this, press the button, now or any time within a year "
         "of the e-mail that brought you here."
     )
-    return _page("E-mails are stopped", text, button=(_UNDO, "Undo: get e-mails again"))
+    return _page("E-mails are stopped", text, button=(UNDO, "Undo: get e-mails again"))
+
+
+def _stopped_before() -> HTMLResponse:
+    text = (
+        "Messages for you do not come by e-mail; they wait in your inbox on the platform. "
+        "An e-mail that is on its way may still arrive."
+    )
+    return _page("E-mails are stopped", text)
+
+
+def _choose_on_platform(status: HTTPStatus = HTTPStatus.OK) -> HTMLResponse:
+    text = (
+        "Messages for you do not come by e-mail; they wait in your inbox on the platform. That is what your settings "
+        "on the platform say, and this page does not change them. To get e-mails, change your settings there."
+    )
+    return _page("You get no e-mails", text, status=status)
 
 
 def _undone() -> HTMLResponse:
     text = "Messages for you will come by e-mail again."
-    return _page("E-mails are back", text, button=(_STOP, "Stop e-mails"))
+    return _page("E-mails are back", text, button=(STOP, "Stop e-mails"))
 
 
-def _unclear() -> HTMLResponse:
+def _unclear(status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> HTMLResponse:
     text = "That request did not say what to do, so nothing was changed. Press the button to stop e-mails."
-    return _page("Nothing was changed", text, button=(_STOP, "Stop e-mails"), status=HTTPStatus.BAD_REQUEST)
+    return _page("Nothing was changed", text, button=(STOP, "Stop e-mails"), status=status)
 
 
 def _wrong_link() -> HTMLResponse:
     text = "Nothing was changed. Copy the whole link from the e-mail, or use the link in another e-mail."
     return _page("This link does not work", text, status=HTTPStatus.BAD_REQUEST)
+
+
+def _other_address() -> HTMLResponse:
+    text = (
+        "Nothing was changed. Your e-mail address on the platform has changed since that e-mail was sent. Use the link "
+        "in a newer e-mail, or change your settings on the platform."
+    )
+    return _page("This link has expired", text, status=HTTPStatus.GONE)
 
 
 def _try_later(request: Request, error: Exception) -> HTMLResponse:
@@ -171,7 +200,7 @@ def _page(
     if button:
         action, label = button
         # Without an action, the browser sends a form to the address of the page.
-        form = f'<form method="post"><button name="{_BUTTON}" value="{action}">{label}</button></form>'
+        form = f'<form method="post"><button name="{BUTTON}" value="{action}">{label}</button></form>'
     content = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'

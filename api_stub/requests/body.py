@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from fastapi import Request
+from python_multipart.multipart import parse_options_header
 
 from api_stub.server.errors import ApiError
+from delivery.intake.charsets import UTF_8, read_charset
+from delivery.intake.errors import body_fault
 from delivery.intake.forms import read_multipart, read_urlencoded
 from delivery.intake.strict_json import read_object
 
@@ -24,18 +27,33 @@ def refuse_declared_length(request: Request) -> None:
         raise _too_large()
 
 
+async def read_body(request: Request, limit_bytes: int = BODY_LIMIT_BYTES) -> bytes:
+    """Read a body of any type. Raises `ApiError` (413)."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit_bytes:
+            raise _too_large()
+    return bytes(body)
+
+
 async def read_fields(request: Request) -> Mapping[str, object]:
     """Read the fields of a JSON object or of a form.
 
     Raises `ApiError` (413, 415) or `InvalidInput`.
     """
     media_type = _media_type(request)
-    body = await _read(request)
-    if media_type == _JSON:
-        return read_object(body)
+    body = await read_body(request)
+    content_type = request.headers["content-type"].encode("latin-1")
+    if media_type == _MULTIPART:
+        return read_multipart(body, content_type)
+    _, options = parse_options_header(content_type)
+    charset = options.get(b"charset")
     if media_type == _URLENCODED:
-        return read_urlencoded(body)
-    return read_multipart(body, request.headers["content-type"].encode("latin-1"))
+        return read_urlencoded(body, charset)
+    if read_charset(charset) != UTF_8:
+        raise body_fault("invalid_encoding", "JSON is sent in UTF-8, and the Content-Type names another charset.")
+    return read_object(body)
 
 
 async def read_form(request: Request) -> Mapping[str, object]:
@@ -53,15 +71,6 @@ def _media_type(request: Request) -> str:
     if "content-encoding" in request.headers:
         raise _unsupported("Send the body as it is, without a Content-Encoding.")
     return media_type
-
-
-async def _read(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_LIMIT_BYTES:
-            raise _too_large()
-    return bytes(body)
 
 
 def _too_large() -> ApiError:

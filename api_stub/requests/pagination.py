@@ -43,7 +43,7 @@ def read_page(parameters: Parameters, read_id: Callable[[str], Id | None]) -> Pa
 
 def write_cursor(at: datetime, entry_id: object) -> str:
     """Return the cursor of the page after this entry."""
-    return base64.urlsafe_b64encode(f"{at.isoformat()} {entry_id}".encode()).decode()
+    return base64.urlsafe_b64encode(f"{at.isoformat()} {entry_id}".encode()).decode().rstrip("=")
 
 
 def _read_limit(text: str) -> int | None:
@@ -51,8 +51,11 @@ def _read_limit(text: str) -> int | None:
 
 
 def _read_cursor(text: str, *, read_id: Callable[[str], Id | None]) -> tuple[datetime, Id] | None:
+    # Cursors are written without padding, because some programs lose it (RFC 4648 3.2); those of before have it.
+    bare = text.rstrip("=")
     try:
-        at, _, entry = base64.b64decode(text, altchars=b"-_", validate=True).decode("ascii").rpartition(" ")
+        content = base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_", validate=True)
+        at, _, entry = content.decode("ascii").rpartition(" ")
     except (ValueError, binascii.Error):
         return None
     instant, entry_id = read_instant(at), read_id(entry)

@@ -72,8 +72,10 @@ async def read_preferences(request: Request, account_uuid: str, client: Reader) 
 async def put_preferences(request: Request, account_uuid: str, client: Writer) -> PreferencesDetail:  # noqa: ARG001 - only its scope matters
     """Replace all preferences of an account holder: an absent field returns to its default."""
     account_id = _read_id(account_uuid)
-    preferences = parse_preferences(await read_fields(request))
-    if not await services_of(request).database.run(accounts.put_preferences, {account_id: preferences}):
+    fields = await read_fields(request)
+    preferences = parse_preferences(fields)
+    named = [name for name, value in fields.items() if value is not None]
+    if not await services_of(request).database.run(accounts.put_preferences, {account_id: preferences}, named):
         raise not_found()
     return PreferencesDetail(data=_build_preferences(preferences))
 

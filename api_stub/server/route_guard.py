@@ -17,9 +17,11 @@ RouteMethods = tuple[re.Pattern[str], frozenset[str]]
 class RouteGuard:
     """ASGI middleware that passes on only requests whose path and method have a route."""
 
-    def __init__(self, app: ASGIApp, *, routes: Sequence[RouteMethods]) -> None:
+    def __init__(self, app: ASGIApp, *, routes: Sequence[RouteMethods], pages: str) -> None:
+        """Guard these routes. Below the path `pages` are pages for people, whose links may arrive with escapes."""
         self._app = app
         self._routes = routes
+        self._pages = f"{pages}/"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI defines it
         if scope["type"] != "http":
@@ -34,8 +36,9 @@ class RouteGuard:
             await self._app(scope, receive, send)
 
     def _refuse(self, scope: Scope) -> Response | None:
-        # Paths are exact. None of ours needs an escape, so one with an escape is another path.
-        is_escaped = b"%" in scope.get("raw_path", b"")
+        # Paths are exact. None of ours needs an escape, so one with an escape is another path. Links in e-mails pass
+        # through programs that escape them.
+        is_escaped = b"%" in scope.get("raw_path", b"") and not scope["path"].startswith(self._pages)
         allowed = set() if is_escaped else self._allowed(scope["path"])
         if not allowed:
             return respond(scope, not_found())

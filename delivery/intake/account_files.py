@@ -1,6 +1,5 @@
 """Read a file of accounts, CSV or JSON lines, a row at a time: into an account or every fault in the row."""
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -8,6 +7,7 @@ from typing import BinaryIO
 from uuid import UUID
 
 from delivery.intake.accounts import AccountDraft, Preferences, parse_account, parse_preferences
+from delivery.intake.csv_records import BrokenCsv, read_records
 from delivery.intake.errors import FieldError, InvalidInput
 from delivery.intake.strict_json import read_object
 from delivery.intake.uuids import read_uuid
@@ -17,9 +17,10 @@ ROW_LIMIT = 1_000_000
 
 _REQUIRED = ("uuid", "name", "email")
 _PREFERENCES = ("channel", "closed", "accepted_types")
-_KNOWN = (*_REQUIRED, "status", "time_zone", *_PREFERENCES)
+_OPTIONAL = ("status", "time_zone", *_PREFERENCES)
+_KNOWN = (*_REQUIRED, *_OPTIONAL)
 _IGNORED_KEPT = 20
-_BOOLEANS = {"true": True, "false": False, "": None}
+_BOOLEANS = {"true": True, "false": False}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -36,12 +37,16 @@ class NotReadable(Exception):  # noqa: N818 - the file is at fault, not this pro
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """An account of a file, and the line on which it begins (from 1). `preferences` is None if the row has none."""
+    """An account of a file, and the line on which it begins (from 1).
+
+    `named` has the optional columns or keys in which the row has a value. The others have their default here.
+    """
 
     line: int
     account_id: UUID
     draft: AccountDraft
-    preferences: Preferences | None
+    preferences: Preferences
+    named: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class NumberedLines:
     def note_names(self, names: Iterable[str]) -> None:
         """Remember which of these names are unknown."""
         for name in names:
-            if name not in _KNOWN and len(self.ignored) < _IGNORED_KEPT:
+            if name and name not in _KNOWN and len(self.ignored) < _IGNORED_KEPT:
                 self.ignored[name] = None
 
     def _decode(self, raw: bytes) -> str:
@@ -106,19 +111,20 @@ def read_rows(lines: NumberedLines, form: Form) -> Iterator[AccountRow | Refused
 
 def _read_row(line: int, fields: Mapping[str, object]) -> AccountRow | RefusedRow:
     faults = list(_faults_of_id(fields.get("uuid")))
-    draft, preferences = None, None
+    draft, preferences = None, Preferences()
     try:
         draft = parse_account(fields)
     except InvalidInput as error:
         faults += error.faults
-    has_preferences = any(fields.get(name) is not None for name in _PREFERENCES)
+    named = frozenset(name for name in _OPTIONAL if fields.get(name) not in (None, ""))
     try:
-        preferences = parse_preferences({name: fields.get(name) for name in _PREFERENCES}) if has_preferences else None
+        if any(fields.get(name) is not None for name in _PREFERENCES):
+            preferences = parse_preferences({name: fields.get(name) for name in _PREFERENCES})
     except InvalidInput as error:
         faults += error.faults
     if faults or draft is None:
         return RefusedRow(line, tuple(InvalidInput(faults).faults))
-    return AccountRow(line, UUID(str(fields["uuid"])), draft, preferences)
+    return AccountRow(line, UUID(str(fields["uuid"])), draft, preferences, named)
 
 
 def _faults_of_id(value: object) -> Iterator[FieldError]:
@@ -148,17 +154,17 @@ def _json_row(line: int, text: str) -> Mapping[str, object] | RefusedRow:
 
 
 def _csv_rows(lines: NumberedLines) -> Iterator[tuple[int, Mapping[str, object] | RefusedRow]]:
-    reader = csv.reader(lines, strict=True)
+    records = read_records(lines)
     try:
-        columns = _columns(next(reader, []))
+        _, header = next(records, (1, []))
+        columns = _columns(header)
         lines.note_names(columns)
-        begin = lines.number + 1
-        for cells in reader:
-            if cells:
-                yield begin, _csv_row(begin, columns, cells)
-            begin = lines.number + 1
-    except csv.Error as error:
-        raise NotReadable(f"line {lines.number} is not CSV: {error}.") from error
+        for line, cells in records:
+            # Spreadsheets leave rows of empty cells below the others.
+            if any(cell.strip() for cell in cells):
+                yield line, _csv_row(line, columns, cells)
+    except BrokenCsv as error:
+        raise NotReadable(str(error)) from error
 
 
 def _columns(header: list[str]) -> list[str]:
@@ -175,13 +181,14 @@ def _csv_row(line: int, columns: list[str], cells: list[str]) -> Mapping[str, ob
     if len(cells) != len(columns):
         return _refused(line, "", "invalid_value", f"it has {len(cells)} cells, but line 1 has {len(columns)}.")
     row = dict(zip(columns, cells, strict=True))
-    fields: dict[str, object] = {name: row[name] for name in _KNOWN if name in row}
-    for name in _PREFERENCES:
-        fields[name] = row.get(name) or None
-    # Every other word stays text, and `parse_preferences` refuses it.
-    closed = row.get("closed", "")
-    fields["closed"] = _BOOLEANS.get(closed.lower(), closed)
-    if fields["accepted_types"] is not None:
+    # An empty cell of an optional column is the same as no column.
+    fields: dict[str, object] = {
+        name: row[name] for name in _KNOWN if name in row and (name in _REQUIRED or row[name].strip())
+    }
+    if "closed" in fields:
+        # Every other word stays text, and `parse_preferences` refuses it.
+        fields["closed"] = _BOOLEANS.get(row["closed"].lower(), row["closed"])
+    if "accepted_types" in fields:
         fields["accepted_types"] = [word.strip() for word in row["accepted_types"].split("|")]
     return fields
 

@@ -5,6 +5,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 
 from delivery.intake.errors import InvalidInput, body_fault
+from delivery.intake.kombu_types import read_kombu_types
 from delivery.intake.strict_json import DEPTH_LIMIT, read_object, read_value
 from delivery.vocabulary import StepName
 
@@ -64,7 +65,7 @@ def _keywords(arguments: object) -> Mapping[str, object]:
         raise _no_celery_task("Give every field by its name (kwargs) and none by position (args).")
     if not isinstance(keywords, dict):
         raise _no_celery_task("Its kwargs are not an object.")
-    return keywords
+    return read_kombu_types(keywords)
 
 
 def _no_celery_task(reason: str) -> InvalidInput:

@@ -1,109 +1,59 @@
 """Read forms, urlencoded and multipart. Each field may occur once, except for the list of recipients."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 
-from python_multipart import MultipartParser
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import parse_options_header
-
+from delivery.intake.charsets import UTF_8, decode_text, read_charset
 from delivery.intake.errors import body_fault
+from delivery.intake.multipart import Part, split_parts
 from delivery.intake.strict_json import decode
+from delivery.intake.transfer_encodings import decode_transfer
 
 LIST_FIELD = "recipient_uuids"
 FIELD_LIMIT = 1000
 """No message has more fields than this. The limit keeps hostile forms cheap to refuse."""
 
 _LIST_MEMBER = re.compile(rf"{LIST_FIELD}(\[\d{{0,4}}\])?", re.ASCII)
-_BOUNDARY_LIMIT = 70  # RFC 2046 5.1.1
+# A field of this name has the charset of all fields that name none themselves (RFC 7578 4.6).
+_CHARSET_FIELD = b"_charset_"
 _Pair = tuple[str, str | bytes]
 
 
-def read_urlencoded(body: bytes) -> Mapping[str, object]:
-    """Read an `application/x-www-form-urlencoded` body. Raises `InvalidInput`."""
-    return _gather(_pairs(body))
+def read_urlencoded(body: bytes, charset: bytes | None = None) -> Mapping[str, object]:
+    """Read an `application/x-www-form-urlencoded` body, in this charset. Raises `InvalidInput`."""
+    return _gather(_pairs(body, charset))
 
 
 def read_multipart(body: bytes, content_type: bytes) -> Mapping[str, object]:
     """Read a `multipart/form-data` body; `content_type` is the whole header's value. Raises `InvalidInput`."""
-    _, options = parse_options_header(content_type)
-    boundary = options.get(b"boundary", b"")
-    if not 0 < len(boundary) <= _BOUNDARY_LIMIT:
-        raise body_fault("invalid_encoding", "The Content-Type multipart/form-data needs a boundary.")
-    reader = _PartReader()
-    parser = MultipartParser(boundary, cast("Any", reader.callbacks()))
-    try:
-        parser.write(body)
-    except FormParserError as error:
-        raise _malformed() from error
-    if not reader.is_complete:
-        raise _malformed()
-    return _gather(reader.fields)
+    parts = list(split_parts(body, content_type))
+    codec = _default_codec([(each.name, each.data) for each in parts], None)
+    return _gather((decode_text(each.name, UTF_8), _value_of(each, codec)) for each in parts)
 
 
-class _PartReader:
-    """Collects the parts of a multipart body from the callbacks of the parser."""
-
-    def __init__(self) -> None:
-        self.fields: list[_Pair] = []
-        self.is_complete = False
-        self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
-        self._name: bytes | None = None
-        self._is_file = False
-        self._data = bytearray()
-
-    def callbacks(self) -> dict[str, object]:
-        """Return the callbacks by the parser's names for them."""
-        return {
-            "on_part_begin": self._begin,
-            "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
-            "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
-            "on_header_end": self._end_header,
-            "on_part_data": lambda data, start, end: self._data.extend(data[start:end]),
-            "on_part_end": self._end_part,
-            "on_end": self._end,
-        }
-
-    def _begin(self) -> None:
-        self._name, self._is_file = None, False
-        self._data = bytearray()
-
-    def _end_header(self) -> None:
-        field, value = self._header
-        self._header = (bytearray(), bytearray())
-        if field.lower() == b"content-disposition":
-            _, options = parse_options_header(bytes(value))
-            self._name, self._is_file = options.get(b"name"), b"filename" in options
-
-    def _end_part(self) -> None:
-        if self._name is None:
-            raise _malformed()
-        if len(self.fields) >= FIELD_LIMIT:
-            raise _too_many()
-        data = bytes(self._data)  # A file stays bytes, which no text field accepts.
-        self.fields.append((decode_field(self._name), data if self._is_file else decode_field(data)))
-
-    def _end(self) -> None:
-        self.is_complete = True
+def _value_of(part: Part, codec: str) -> str | bytes:
+    if part.is_file:
+        return part.data  # A file stays bytes, which no text field accepts.
+    data = decode_transfer(part.data, part.transfer_encoding)
+    return decode_text(data, codec if part.charset is None else read_charset(part.charset))
 
 
-def _pairs(body: bytes) -> Iterator[_Pair]:
+def _pairs(body: bytes, charset: bytes | None) -> Iterator[_Pair]:
     if body.count(b"&") >= FIELD_LIMIT:
         raise _too_many()
-    for piece in decode(body).encode().split(b"&"):
-        name, _, value = piece.replace(b"+", b" ").partition(b"=")
-        if piece:
-            yield decode_field(unquote_to_bytes(name)), decode_field(unquote_to_bytes(value))
+    pieces = [piece.replace(b"+", b" ").partition(b"=") for piece in body.split(b"&") if piece]
+    pairs = [(unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in pieces]
+    codec = _default_codec(pairs, charset)
+    if codec == UTF_8:
+        decode(body)  # Refuses a byte order mark too.
+    for name, value in pairs:
+        yield decode_text(name, codec), decode_text(value, codec)
 
 
-def decode_field(raw: bytes) -> str:
-    """Decode a field's name or value as UTF-8. Raises `InvalidInput`."""
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise body_fault("invalid_encoding", "A field of the form is not valid UTF-8.") from error
+def _default_codec(pairs: Sequence[tuple[bytes, bytes]], charset: bytes | None) -> str:
+    named = [value for name, value in pairs if name == _CHARSET_FIELD and value]
+    return read_charset(named[0] if named else charset)
 
 
 def _gather(pairs: Iterable[_Pair]) -> Mapping[str, object]:
@@ -118,10 +68,6 @@ def _gather(pairs: Iterable[_Pair]) -> Mapping[str, object]:
         else:
             fields[name] = value
     return {**fields, LIST_FIELD: members} if members else fields
-
-
-def _malformed() -> Exception:
-    return body_fault("invalid_encoding", "The body is not well-formed multipart/form-data.")
 
 
 def _too_many() -> Exception:

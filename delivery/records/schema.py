@@ -88,7 +88,11 @@ class Account(Base):
 
 
 class PreferenceRow(Base):
-    """An account's preferences. An account without a row has the defaults of `rules/preferences.py`."""
+    """An account's preferences. An account without a row has the defaults of `rules/preferences.py`.
+
+    The last three columns are whether the account holder chose that preference. NULL means unknown: the row is of a
+    version before 0004. `identities/accounts.py` then takes what limits messages for a choice.
+    """
 
     __tablename__ = "preference"
     __table_args__ = (
@@ -106,6 +110,11 @@ class PreferenceRow(Base):
     muted_until: Mapped[datetime | None]
     quiet_from: Mapped[time | None]
     quiet_until: Mapped[time | None]
+    is_channel_chosen: Mapped[bool | None]
+    is_closed_chosen: Mapped[bool | None]
+    are_types_chosen: Mapped[bool | None]
+    # The transaction in which the link of an e-mail set the channel to inbox (records/identities/unsubscriptions.py).
+    unsubscribed_in: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Client(Base):

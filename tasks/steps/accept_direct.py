@@ -12,6 +12,7 @@ from delivery.credentials import is_match, parse_credential
 from delivery.intake.celery_task import read_celery_task
 from delivery.intake.direct_sends import DirectSend, find_message_id, read_direct_send
 from delivery.intake.errors import FieldError, InvalidInput, body_fault
+from delivery.intake.unreadable_tasks import find_sender
 from delivery.logs import place_of
 from delivery.records.database import DATABASE_UNAVAILABLE, transaction
 from delivery.records.identities import clients
@@ -27,6 +28,14 @@ from tasks.context import StepContext
 _log = structlog.get_logger()
 _KIND = CredentialKind.ACCESS_TOKEN
 _Known = Mapping[tuple[str, CredentialKind], StoredCredential]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The fields of a Celery task; of one that cannot be read, why, and the fields that name its sender."""
+
+    fields: Mapping[str, object]
+    faults: tuple[FieldError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +90,15 @@ def accept_or_refuse(context: StepContext, tasks: Sequence[bytes]) -> list[bytes
         return _give_up(context, tasks[0], error)
 
 
-def _read(task: bytes) -> Mapping[str, object] | InvalidInput:
+def _read(task: bytes) -> _Reading:
     try:
-        return read_celery_task(task)
+        return _Reading(read_celery_task(task))
     except InvalidInput as invalid:
-        return invalid
+        return _Reading(find_sender(task), tuple(invalid.faults))
 
 
-def _credential_key(reading: Mapping[str, object] | InvalidInput) -> tuple[str, CredentialKind] | None:
-    parts = None if isinstance(reading, InvalidInput) else _split_token(reading)
+def _credential_key(reading: _Reading) -> tuple[str, CredentialKind] | None:
+    parts = _split_token(reading.fields)
     return (parts[0], _KIND) if parts else None
 
 
@@ -98,18 +107,19 @@ def _split_token(fields: Mapping[str, object]) -> tuple[str, str] | None:
     return parse_credential(token, _KIND) if isinstance(token, str) else None
 
 
-def _validate(task: bytes, reading: Mapping[str, object] | InvalidInput, known: _Known, pepper: SecretStr) -> _Send:
+def _validate(task: bytes, reading: _Reading, known: _Known, pepper: SecretStr) -> _Send:
     """Check one stage after the other, as the API does: credentials, scope, shape."""
-    if isinstance(reading, InvalidInput):
-        return _Send(task, faults=tuple(reading.faults))
-    message_id = find_message_id(reading)
-    credential = _verify(_split_token(reading), known, pepper)
+    fields = reading.fields
+    message_id = find_message_id(fields)
+    credential = _verify(_split_token(fields), known, pepper)
     client_id = credential.client_id if credential else None
-    fault = _fault_of(credential, is_shown=reading.get("token") is not None)
+    if reading.faults:
+        return _Send(task, message_id, client_id, faults=reading.faults)
+    fault = _fault_of(credential, is_shown=fields.get("token") is not None)
     if fault:
         return _Send(task, message_id, client_id, faults=(fault,))
     try:
-        return _Send(task, message_id, client_id, read_direct_send(reading))
+        return _Send(task, message_id, client_id, read_direct_send(fields))
     except InvalidInput as invalid:
         return _Send(task, message_id, client_id, faults=tuple(invalid.faults))
 
@@ -122,14 +132,14 @@ def _verify(parts: tuple[str, str] | None, known: _Known, pepper: SecretStr) -> 
     return found if found is not None and is_match(secret, found.digest, pepper) else None
 
 
-def _client_of(context: StepContext, reading: Mapping[str, object] | InvalidInput) -> UUID | None:
+def _client_of(context: StepContext, reading: _Reading) -> UUID | None:
     """Return the client of a send whose token is genuine, so that the refusal is recorded for that client."""
     key = _credential_key(reading)
-    if key is None or isinstance(reading, InvalidInput):
+    if key is None:
         return None
     with transaction(context.database) as db:
         known = clients.find_credentials(db, [key])
-    credential = _verify(_split_token(reading), known, context.settings.pepper)
+    credential = _verify(_split_token(reading.fields), known, context.settings.pepper)
     return credential.client_id if credential else None
 
 
@@ -186,7 +196,7 @@ def _give_up(context: StepContext, task: bytes, error: Exception) -> list[bytes]
     """Refuse a task that our own code failed on: if it stayed in the queue, the step would fail on it forever."""
     _log.error("step_failed", step="accept", error=type(error).__name__, where=place_of(error))
     reading = _read(task)
-    message_id = None if isinstance(reading, InvalidInput) else find_message_id(reading)
+    message_id = find_message_id(reading.fields)
     failure = body_fault("internal_error", "Taking this in failed for a reason of our own. It is in the worker's log.")
     client_id = _client_of(context, reading)
     with transaction(context.database) as db:

@@ -23,6 +23,7 @@ from tests.support.api_server import open_door
 from tests.support.direct_sends import credential
 from tests.support.fixtures import Fixtures
 from tests.support.step_driver import RecordingDoorbell, RecordingSender, StepDriver
+from worker.cli.app import app
 from worker.runtime.sweep import SWEEP_QUERIES, Sweep
 
 HELD_PHRASE = "wire the money"
@@ -137,3 +138,14 @@ def command(
     settings_from_environment.cache_clear()
     yield lambda application, *words: CliRunner().invoke(application, [str(word) for word in words], env=environment)
     settings_from_environment.cache_clear()
+
+
+@pytest.fixture
+def import_file(command: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    """Return a function that imports accounts from a file with this content."""
+
+    def write_and_import(content: str | bytes, *options: str, name: str = "accounts.csv") -> Any:
+        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return command(app, "accounts", "import", name, *options)
+
+    return write_and_import

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, time
+from datetime import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -28,17 +27,6 @@ ANNA, BO = f"{ONE},Anna,anna@example.com", f"{TWO},Bo,bo@example.com"
 def run(command: Run) -> Run:
     """Return the command `postroom accounts`."""
     return partial(command, app, "accounts")
-
-
-@pytest.fixture
-def import_file(run: Run, tmp_path: Path) -> Run:
-    """Return a function that imports a file with this content."""
-
-    def write_and_import(content: str | bytes, *options: str, name: str = "accounts.csv") -> Any:
-        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        return run("import", name, *options)
-
-    return write_and_import
 
 
 def stored_accounts(fixtures: Fixtures, *account_ids: str) -> list[AccountFacts]:
@@ -95,29 +83,36 @@ def test_a_file_of_json_lines_is_stored(fixtures: Fixtures, import_file: Run) ->
     assert [FULL, PLAIN] == stored_accounts(fixtures, ONE, TWO)
 
 
-def test_importing_again_replaces_accounts_and_keeps_preferences_that_the_file_does_not_have(
-    fixtures: Fixtures, import_file: Run
+@pytest.mark.parametrize("options", [[], ["--per-row"]])
+@pytest.mark.parametrize("blank", [",,", "", ' ,"",\t', ",,,,,", '"\n",,', "\u00a0,\u3000,"])
+def test_a_row_with_nothing_in_any_cell_is_no_row(
+    fixtures: Fixtures, import_file: Run, blank: str, options: list[str]
 ) -> None:
-    preferences: dict[str, Any] = {
-        "sender_rule": SenderRule.BLOCK,
-        "senders": ("x@example.com",),
-        "muted_until": datetime(2999, 1, 1, tzinfo=UTC),
-        "quiet_hours": (time(22), time(7)),
-    }
-    fixtures.put(
-        AccountFacts(UUID(ONE), "Old", "old@example.com", channel=Channel.EMAIL, is_closed=True, **preferences)
-    )
-    fixtures.put(
-        AccountFacts(UUID(TWO), "Old", "old@example.com", channel=Channel.EMAIL, is_closed=True, **preferences)
-    )
+    result = import_file(join_lines(HEAD, blank, ANNA, blank, blank), *options)
 
-    result = import_file(join_lines(f"{HEAD},channel", f"{ANNA},", f"{BO},inbox"))
+    assert (0, "postroom: 1 account stored (1 new, 0 replaced), 0 rows refused\n") == (result.exit_code, result.stdout)
+    assert ["Anna"] == [each.name for each in stored_accounts(fixtures, ONE)]
 
-    assert "2 accounts stored (0 new, 2 replaced)" in result.stdout
-    assert [
-        AccountFacts(UUID(ONE), "Anna", "anna@example.com", channel=Channel.EMAIL, is_closed=True, **preferences),
-        AccountFacts(UUID(TWO), "Bo", "bo@example.com", **preferences),
-    ] == stored_accounts(fixtures, ONE, TWO)
+
+def test_a_blank_row_counts_as_a_line(import_file: Run) -> None:
+    result = import_file(join_lines(HEAD, ",,", '" \n",,', "7,Anna,anna@example.com"))
+
+    assert result.stderr.startswith("line 5: uuid: invalid_uuid")
+
+
+def test_a_column_without_a_name_is_not_reported(import_file: Run) -> None:
+    result = import_file(join_lines(f"{HEAD},,", f"{ANNA},,"))
+
+    assert (0, "") == (result.exit_code, result.stderr)
+
+
+def test_a_quote_that_never_closes_is_reported_where_it_opens(fixtures: Fixtures, import_file: Run) -> None:
+    rows = [f"{uuid7()},Nr {number},nr{number}@example.com" for number in range(4000)]
+
+    result = import_file(join_lines(HEAD, f'{ONE},"Jane,jane@example.com', *rows))
+
+    assert "line 2 is not CSV: a quote opens there and does not close within 128 KiB." in result.stderr
+    assert 0 == fixtures.count("account")
 
 
 BROKEN = join_lines(
@@ -127,7 +122,7 @@ BROKEN = join_lines(
     "7,Cy,cy@example.com,,,",
     f"{ONE.upper()},Anna again,anna@example.com,,,",
     f"{THREE},Di,di@example.com",
-    ",,,,,",
+    ",,,,maybe,",
 )
 SPAM = "Entry 1 (counted from 0) of accepted_types"
 ERRORS = [
@@ -139,6 +134,7 @@ ERRORS = [
     "line 5: uuid: invalid_uuid: uuid is not of the form 8-4-4-4-12 hexadecimal digits.",
     "line 6: uuid: duplicate_key: line 2 has the same uuid.",
     "line 7: invalid_value: it has 3 cells, but line 1 has 6.",
+    "line 8: closed: wrong_type: closed must be true or false.",
     "line 8: email: blank: email has no visible text.",
     "line 8: name: blank: name has no visible text.",
     "line 8: uuid: required: uuid is missing.",

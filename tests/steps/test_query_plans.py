@@ -14,8 +14,9 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
+from delivery.intake.account_files import AccountRow
 from delivery.records.database import Database, open_database, transaction
-from delivery.records.identities import accounts
+from delivery.records.identities import account_batches, accounts, unsubscriptions
 from delivery.records.pipeline import claims, due, transitions, vetting_cases
 from delivery.records.pipeline.vetting_cases import CaseDecision
 from delivery.records.views import inbox, messages
@@ -235,12 +236,15 @@ def test_the_queries_of_the_sweep_find_their_rows_by_index(large_fixtures: Fixtu
 
 def test_reading_and_storing_accounts_find_their_rows_by_key(large_fixtures: Fixtures) -> None:
     account_ids = large_fixtures.accounts(5)
+    named = frozenset({"status", "channel"})
 
     with counted(large_fixtures.database) as statements, transaction(large_fixtures.database) as db:
         facts = accounts.find(db, account_ids)
         accounts.put(db, facts)
-        accounts.bring_in(db, [(each.account_id, each.draft, each) for each in facts])
-        accounts.move_to(db, account_ids[0], Channel.EMAIL)
+        account_batches.bring_in(db, [AccountRow(1, each.account_id, each.draft, each, named) for each in facts])
+        unsubscriptions.find_subscription(db, account_ids[0])
+        unsubscriptions.stop_emails(db, account_ids[0])
+        unsubscriptions.undo_stop(db, account_ids[0])
 
     assert_by_key(large_fixtures.database, statements)
 

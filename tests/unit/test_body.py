@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from api_stub.requests.body import BODY_LIMIT_BYTES, read_fields, refuse_declared_length
 from api_stub.server.errors import ApiError
+from delivery.intake.errors import InvalidInput
 from tests.support.leaping_loop import run
 
 JSON = "application/json"
@@ -27,6 +28,18 @@ def read(body: bytes, media_type: str | None = JSON, *more: tuple[bytes, bytes])
 @pytest.mark.parametrize("media_type", [JSON, "Application/JSON", "application/json; charset=utf-8"])
 def test_an_object_of_json_is_read(media_type: str) -> None:
     assert {"body": "\u00fc"} == read('{"body": "\u00fc"}'.encode(), media_type)
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16", "us-ascii", "zanzibar", ""])
+def test_json_in_another_charset_is_refused(charset: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read(b"{}", f"application/json; charset={charset}")
+
+    assert [("", "invalid_encoding")] == [(each.field, each.code) for each in refused.value.faults]
+
+
+def test_a_form_is_read_in_its_charset() -> None:
+    assert {"body": "\u00e4"} == read(b"body=%e4", "application/x-www-form-urlencoded; charset=Latin1")
 
 
 @pytest.mark.parametrize("media_type", [None, "", "text/plain", "application/jsonx", "text/json"])

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -35,18 +36,23 @@ def import_file(
     per_row: Annotated[
         bool, typer.Option("--per-row", help="Store the valid rows even if others are refused.")
     ] = False,
+    force_preferences: Annotated[
+        bool, typer.Option("--force-preferences", help="Also replace what account holders have chosen themselves.")
+    ] = False,
 ) -> None:
-    """Create or replace accounts from a file: all of them, or none when a row is refused.
+    """Create or change accounts from a file: all of them, or none when a row is refused.
 
     Columns or keys: uuid, name, email; optional: status, time_zone, channel, closed (true or false) and
-    accepted_types (in CSV separated by |). Other preferences of an account stay as they are.
+    accepted_types (in CSV separated by |). What the file does not have or leaves empty stays as it is, and so do
+    preferences that account holders have chosen themselves.
     """
     form = _FORMS.get(file.suffix.lower())
     if form is None:
         raise typer.BadParameter("The file's name must end in .csv or .jsonl, which tells its format.")
     report = Report()
     try:
-        _import(file, form, report, import_each if per_row else import_all)
+        store_rows = partial(import_each if per_row else import_all, is_forced=force_preferences)
+        _import(file, form, report, store_rows)
     except NotReadable as error:
         _show(report)
         raise missing(f"{file} cannot be read: {error}") from error
@@ -99,6 +105,11 @@ def _show(report: Report) -> None:
         f"postroom: {count(report.stored_count, 'account')} stored ({report.new_count:,} new, {replaced:,} replaced), "
         f"{count(report.refused_count, 'row')} refused"
     )
+    if report.kept_count:
+        typer.echo(
+            f"postroom: {count(report.kept_count, 'account')} kept what the holder has chosen against the file "
+            "(channel, closed or accepted types). To replace that too: --force-preferences."
+        )
 
 
 def _lines(row: RefusedRow) -> Iterator[str]:

@@ -9,9 +9,10 @@ import os
 import socket
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from delivery.logs import configure_logs
 from tasks.lanes import LaneName
@@ -24,8 +25,19 @@ from worker.cli.refused import refused
 from worker.cli.vetting import vetting
 from worker.runtime.process import run_worker
 
+
+class _AnyLocale(TyperGroup):
+    """The commands, of which none fails on a character that the terminal cannot show, not even a usage error."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Prepare standard output, and run a command."""
+        console.accept_any_locale()
+        return super().main(*args, **kwargs)
+
+
 app = typer.Typer(
     name="postroom",
+    cls=_AnyLocale,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

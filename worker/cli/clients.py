@@ -17,13 +17,13 @@ from delivery.records.identities import credentials
 from delivery.records.identities.clients import RateLimits
 from delivery.records.identities.credentials import ClientView, KeyView, NotRotated
 from delivery.vocabulary import CredentialKind, Scope
-from worker.cli.console import AsJson, missing, opened, printable, settings, show_json, show_table
+from worker.cli.console import AsJson, check_encoding, missing, opened, printable, settings, show_json, show_table
 
 clients = typer.Typer(help="Manage clients, the programs that may send, and their keys.", no_args_is_help=True)
 
 _SETTING = "that of the settings"
 
-ClientName = Annotated[str, typer.Argument(metavar="CLIENT", help="Id or name of a client.")]
+ClientName = Annotated[str, typer.Argument(metavar="CLIENT", help="Id or name of a client.", callback=check_encoding)]
 Kind = Annotated[
     Literal["api_key", "client_secret"], typer.Option(help="A key for a header, or a secret for /oauth/token.")
 ]
@@ -43,7 +43,7 @@ _NAMES = {
 
 @clients.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="Name of the client.")],
+    name: Annotated[str, typer.Argument(help="Name of the client.", callback=check_encoding)],
     scope: Annotated[list[Scope], typer.Option(help="Scope of the client; repeat the option for several.")],
     *,
     requests_per_minute: PerMinute = None,
@@ -126,7 +126,11 @@ def rotate(
 def revoke(
     what: Annotated[
         str,
-        typer.Argument(metavar="PREFIX|CLIENT", help="Prefix of a credential, or id or name of a client."),
+        typer.Argument(
+            metavar="PREFIX|CLIENT",
+            help="Prefix of a credential, or id or name of a client.",
+            callback=check_encoding,
+        ),
     ],
 ) -> None:
     """Revoke one key, secret or token, or all credentials of a client.

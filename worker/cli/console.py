@@ -1,6 +1,8 @@
 """Read settings and ids, open the database for one command, and print for people or programs."""
 
+import io
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated
@@ -20,6 +22,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 
 _NOT_FOUND = 1
 _UNAVAILABLE = 3
+
+
+def accept_any_locale() -> None:
+    """Replace what standard output cannot encode: a name that a client sent must not end a command.
+
+    Standard error does so by itself.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def settings() -> Settings:
@@ -48,6 +59,15 @@ def read_id(text: str, what: str) -> UUID:
     if found is None:
         raise typer.BadParameter(f"{text!r} is not the id of a {what}. An id looks like 0199a1b2-0000-7000-8000-...")
     return found
+
+
+def check_encoding(text: str | None) -> str | None:
+    """Return a text that an operator typed, as a callback of typer. Raises `typer.BadParameter` when it is none."""
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("This has bytes that are no text in the encoding of this terminal.") from None
+    return text
 
 
 def missing(sentence: str) -> typer.Exit:

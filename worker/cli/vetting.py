@@ -15,16 +15,20 @@ from delivery.vocabulary import CaseState
 from tasks.broker.doorbell import BrokerDoorbell, SilentDoorbell
 from tasks.context import StepContext
 from tasks.steps.review import CaseNotOpen, close_case
-from worker.cli.console import AsJson, missing, opened, printable, read_id, settings, show_json
+from worker.cli.console import AsJson, check_encoding, missing, opened, printable, read_id, settings, show_json
 
 vetting = typer.Typer(help="Review held messages.", no_args_is_help=True)
 
 CaseId = Annotated[str, typer.Argument(help="Id of a vetting case, in the API message_vetting_id.")]
-Note = Annotated[str | None, typer.Option(help="Note to store with the decision.")]
+Note = Annotated[str | None, typer.Option(help="Note to store with the decision.", callback=check_encoding)]
 Actor = Annotated[
     str,
     typer.Option(
-        "--as", help="Name of the person who decides.", default_factory=getpass.getuser, show_default="your user name"
+        "--as",
+        help="Name of the person who decides.",
+        callback=check_encoding,
+        default_factory=getpass.getuser,
+        show_default="your user name",
     ),
 ]
 

@@ -93,7 +93,7 @@ class SmtpSender:
         return self._finish(pooled, connection, mail)
 
     def _page_of(self, claimed: ClaimedDelivery) -> str | None:
-        return unsubscribe_address(self._public_url, claimed.account_id, claimed.read_at, self._pepper)
+        return unsubscribe_address(self._public_url, claimed.account_id, claimed.read_at, self._pepper, claimed.address)
 
     def _send_envelope(self, pooled: PooledConnection, mail: _Mail) -> Connection:
         """Send the SMTP envelope. If a kept connection was closed by the relay meanwhile, use a new one."""

@@ -1,10 +1,9 @@
 """Accounts and their preferences."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
-from typing import TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
@@ -29,8 +28,10 @@ class AccountFacts(Preferences):
         return AccountDraft(self.name, self.email, self.status, self.time_zone)
 
 
-Described: TypeAlias = tuple[UUID, AccountDraft, Preferences | None]
-"""An account from a file. None leaves its preferences as they are."""
+# Whether the account holder chose a preference. Where that is unknown, what limits messages counts as chosen.
+CHANNEL_CHOSEN = f"coalesce(preference.is_channel_chosen, preference.channel = '{Channel.INBOX}')"
+CLOSED_CHOSEN = "coalesce(preference.is_closed_chosen, preference.is_closed)"
+TYPES_CHOSEN = "coalesce(preference.are_types_chosen, preference.accepted_types IS NOT NULL)"
 
 
 def put(db: Connection, accounts: Sequence[AccountFacts]) -> None:
@@ -65,36 +66,41 @@ def put_accounts(db: Connection, drafts: Mapping[UUID, AccountDraft]) -> set[UUI
 
 
 # The join leaves out accounts that do not exist, so nothing is stored for them.
-_PUT_PREFERENCES = """
+# A preference that the holder's client named or that it has changed is chosen, and stays so.
+_PUT_PREFERENCES = text(f"""
     INSERT INTO preference (account_id, channel, is_closed, accepted_types,
-                            sender_rule, senders, muted_until, quiet_from, quiet_until)
-    SELECT account.id, channel, is_closed, accepted_types, sender_rule, senders, muted_until, quiet_from, quiet_until
+                            sender_rule, senders, muted_until, quiet_from, quiet_until,
+                            is_channel_chosen, is_closed_chosen, are_types_chosen)
+    SELECT account.id, channel, is_closed, accepted_types, sender_rule, senders, muted_until, quiet_from, quiet_until,
+           'channel' = ANY(CAST(:named AS text[])), 'closed' = ANY(CAST(:named AS text[])),
+           'accepted_types' = ANY(CAST(:named AS text[]))
     FROM json_to_recordset(CAST(:rows AS json))
         AS given (account_id uuid, channel text, is_closed boolean, accepted_types text[], sender_rule text,
                   senders text[], muted_until timestamptz, quiet_from time, quiet_until time)
     JOIN account ON account.id = given.account_id AND account.id = ANY(CAST(:account_ids AS uuid[]))
     ORDER BY account.id
     ON CONFLICT (account_id) DO UPDATE
-    SET channel = excluded.channel, is_closed = excluded.is_closed, accepted_types = excluded.accepted_types
-"""
-_PUT_ALL_PREFERENCES = text(f"""
-    {_PUT_PREFERENCES}, sender_rule = excluded.sender_rule, senders = excluded.senders,
-        muted_until = excluded.muted_until, quiet_from = excluded.quiet_from, quiet_until = excluded.quiet_until
+    SET channel = excluded.channel, is_closed = excluded.is_closed, accepted_types = excluded.accepted_types,
+        sender_rule = excluded.sender_rule, senders = excluded.senders,
+        muted_until = excluded.muted_until, quiet_from = excluded.quiet_from, quiet_until = excluded.quiet_until,
+        is_channel_chosen = {CHANNEL_CHOSEN} OR excluded.is_channel_chosen OR excluded.channel <> preference.channel,
+        is_closed_chosen = {CLOSED_CHOSEN} OR excluded.is_closed_chosen OR excluded.is_closed <> preference.is_closed,
+        are_types_chosen = {TYPES_CHOSEN} OR excluded.are_types_chosen
+                           OR excluded.accepted_types IS DISTINCT FROM preference.accepted_types
     RETURNING account_id
 """)
-_PUT_BASIC_PREFERENCES = text(f"{_PUT_PREFERENCES} RETURNING account_id")
 
 
-def put_preferences(db: Connection, preferences: Mapping[UUID, Preferences], *, basic_only: bool = False) -> set[UUID]:
+def put_preferences(db: Connection, preferences: Mapping[UUID, Preferences], named: Collection[str] = ()) -> set[UUID]:
     """Replace all preferences of these accounts. Return the ids of the accounts that exist.
 
-    With `basic_only`, stored preferences keep all but their channel, closed and accepted types.
+    `named` are the API's names of the fields that the holder chose. Later imports keep them, and what is changed here.
     """
     if not preferences:
         return set()
     rows = [_preference_row(account_id, each) for account_id, each in preferences.items()]
-    values = {"rows": _to_json(rows), "account_ids": list(preferences)}
-    return set(db.scalars(_PUT_BASIC_PREFERENCES if basic_only else _PUT_ALL_PREFERENCES, values))
+    values = {"rows": _to_json(rows), "account_ids": list(preferences), "named": list(named)}
+    return set(db.scalars(_PUT_PREFERENCES, values))
 
 
 def _preference_row(account_id: UUID, preferences: Preferences) -> dict[str, object]:
@@ -114,31 +120,6 @@ def _preference_row(account_id: UUID, preferences: Preferences) -> dict[str, obj
 
 def _to_json(rows: Sequence[Mapping[str, object]]) -> str:
     return json.dumps(rows, default=lambda value: str(value) if isinstance(value, UUID | time) else value.isoformat())
-
-
-def bring_in(db: Connection, described: Sequence[Described]) -> int:
-    """Create or replace these accounts, and the preferences that come with them. Return how many accounts are new.
-
-    Of stored preferences only channel, closed and accepted types are replaced: account holders choose the others.
-    Each account may occur only once.
-    """
-    new = put_accounts(db, {account_id: draft for account_id, draft, _ in described})
-    put_preferences(
-        db, {account_id: preferences for account_id, _, preferences in described if preferences}, basic_only=True
-    )
-    return len(new)
-
-
-_MOVE = text("""
-    INSERT INTO preference (account_id, channel) SELECT id, :channel FROM account WHERE id = :account_id
-    ON CONFLICT (account_id) DO UPDATE SET channel = excluded.channel
-    RETURNING account_id
-""")
-
-
-def move_to(db: Connection, account_id: UUID, channel: Channel) -> bool:
-    """Set this account's channel and change no other preference; False when there is no such account."""
-    return db.scalar(_MOVE, {"account_id": account_id, "channel": channel}) is not None
 
 
 _FIND = text("""

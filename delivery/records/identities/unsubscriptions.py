@@ -1,0 +1,58 @@
+"""Stop an account's e-mails by the link in one of them, and undo that as long as no later choice was stored."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from delivery.vocabulary import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """The address and channel of an account, and whether an undo may set the channel to `email` again."""
+
+    address: str
+    channel: Channel
+    can_undo: bool
+
+
+# PostgreSQL's xmin is the transaction that wrote a row last: any later choice, even of the same values, changes it.
+_IS_UNCHANGED = "unsubscribed_in = CAST(CAST(preference.xmin AS text) AS bigint)"
+_THIS_TRANSACTION = "CAST(CAST(pg_current_xact_id() AS text) AS bigint) & 4294967295"  # As xmin, 32 bits.
+
+_FIND = text(f"""
+    SELECT email, channel, {_IS_UNCHANGED} AS is_unchanged
+    FROM account LEFT JOIN preference ON preference.account_id = account.id
+    WHERE account.id = :account_id
+""")
+# A row that has this channel by the holder's choice is left alone, also if the choice was made by this link before.
+_STOP = text(f"""
+    INSERT INTO preference (account_id, channel, is_channel_chosen, is_closed_chosen, are_types_chosen)
+    SELECT id, '{Channel.INBOX}', true, false, false FROM account WHERE id = :account_id
+    ON CONFLICT (account_id) DO UPDATE SET channel = excluded.channel, is_channel_chosen = true,
+        unsubscribed_in = CASE WHEN preference.channel <> excluded.channel THEN {_THIS_TRANSACTION} END
+    WHERE preference.channel <> excluded.channel OR preference.is_channel_chosen IS NOT TRUE
+""")
+_UNDO = text(f"""
+    UPDATE preference SET channel = '{Channel.EMAIL}', is_channel_chosen = true, unsubscribed_in = NULL
+    WHERE account_id = :account_id AND {_IS_UNCHANGED}
+""")
+
+
+def find_subscription(db: Connection, account_id: UUID) -> Subscription | None:
+    """Return what the unsubscribe page shows and changes; None when there is no such account."""
+    row = db.execute(_FIND, {"account_id": account_id}).first()
+    if row is None:
+        return None
+    return Subscription(row.email, Channel(row.channel or Channel.INBOX), can_undo=bool(row.is_unchanged))
+
+
+def stop_emails(db: Connection, account_id: UUID) -> None:
+    """Set this account's channel to `inbox`, and change no other preference. Safe to repeat."""
+    db.execute(_STOP, {"account_id": account_id})
+
+
+def undo_stop(db: Connection, account_id: UUID) -> None:
+    """Set the channel to `email` again, if nothing has written the preferences since `stop_emails` did."""
+    db.execute(_UNDO, {"account_id": account_id})
