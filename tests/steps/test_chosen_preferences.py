@@ -51,7 +51,7 @@ def unsubscribe(http: httpx2.Client, settings: Settings, account_id: UUID, **for
 
 def chosen(fixtures: Fixtures, account_id: UUID) -> list[object]:
     """Return what is recorded about who chose the three preferences."""
-    (row,) = fixtures.ask(
+    (row,) = fixtures.run_sql(
         "SELECT is_channel_chosen, is_closed_chosen, are_types_chosen FROM preference WHERE account_id = :id",
         id=account_id,
     )
@@ -156,7 +156,7 @@ def test_an_account_that_had_no_preferences_can_unsubscribe_too(
     http: httpx2.Client, settings: Settings, fixtures: Fixtures, import_row: Import
 ) -> None:
     account_id = fixtures.account()
-    fixtures.ask("DELETE FROM preference RETURNING account_id")
+    fixtures.run_sql("DELETE FROM preference RETURNING account_id")
     unsubscribe(http, settings, account_id)
 
     import_row(account_id, channel=EMAIL, closed="true")
@@ -215,7 +215,7 @@ def test_of_rows_of_an_earlier_version_what_limits_messages_is_kept(
     fixtures: Fixtures, import_row: Import, before: dict[str, Any], cells: dict[str, str], expected: Facts
 ) -> None:
     account_id = fixtures.account(**before)
-    fixtures.ask(
+    fixtures.run_sql(
         "UPDATE preference SET is_channel_chosen = NULL, is_closed_chosen = NULL, are_types_chosen = NULL "
         "RETURNING account_id"
     )
@@ -253,8 +253,8 @@ def test_an_import_that_keeps_every_choice_does_not_write_the_preferences(
     account_id = fixtures.account(Channel.EMAIL)
     unsubscribe(http, settings, account_id)
     # The transaction that wrote the row last.
-    before = fixtures.ask("SELECT CAST(xmin AS text) FROM preference")
+    before = fixtures.run_sql("SELECT CAST(xmin AS text) FROM preference")
 
     import_row(account_id, channel=EMAIL, closed="false")
 
-    assert before == fixtures.ask("SELECT CAST(xmin AS text) FROM preference")
+    assert before == fixtures.run_sql("SELECT CAST(xmin AS text) FROM preference")
