@@ -30,7 +30,7 @@ _SETTLED_S = 60.0
 # The time of an API process from SIGTERM to SIGKILL in docker-compose.yml.
 _API_STOP_GRACE_S = 15.0
 _MAILS = 12
-_MESSAGES = 600
+_MESSAGES = 3_000
 _INBOX_LETTERS = 25 * _MESSAGES
 _WAITING_FOR_A_LOCK = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
