@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import redis
+import structlog
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -81,6 +82,14 @@ def _migrate(url: str) -> None:
 
 def _settings(**changes: Any) -> Settings:
     return Settings(**{"pepper": PEPPER, "step_pause_s": 3600.0, **_UNLIMITED, **changes})
+
+
+@pytest.fixture(autouse=True)
+def _restored_log_configuration() -> Iterator[None]:
+    """Restore the configuration of logs: a command in this process sets one, to a stream that is closed afterwards."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")
