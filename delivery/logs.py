@@ -12,6 +12,10 @@ import structlog
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
+# What a full disk raises, and a stream that has been closed.
+_UNWRITABLE = (OSError, ValueError)
+
+
 class _LossyStream:
     """A stream that drops what it cannot write, so that a full disk under the log does not break the work."""
 
@@ -19,11 +23,11 @@ class _LossyStream:
         self._stream = stream
 
     def write(self, line: str) -> None:
-        with suppress(OSError):
+        with suppress(*_UNWRITABLE):
             self._stream.write(line)
 
     def flush(self) -> None:
-        with suppress(OSError):
+        with suppress(*_UNWRITABLE):
             self._stream.flush()
 
 
