@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 _DATABASE_SCHEMES = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
 _DATABASE_FORM = "write postgresql://USER:PASSWORD@HOST:PORT/NAME, with several HOST:PORT separated by commas"
@@ -82,16 +82,23 @@ def _host_and_port(place: str) -> tuple[str, str]:
     return host, port
 
 
+def _split(url: str, form: str) -> SplitResult:
+    """Split an address. Raises `ValueError` where it or its port cannot be read; `form` says how to write it."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # It is read on access.
+    except ValueError:
+        # The library's message quotes what it could not read, which may be a part of the password.
+        raise ValueError(f"is no address; {form}; {_ESCAPES}") from None
+    return parts
+
+
 def check_broker_url(url: str) -> str:
     """Return the address. Raises `ValueError` with a sentence where neither we nor Celery could use it."""
     place = url.partition("://")[2].partition("/")[0]
     if url.startswith("sentinel") or any(mark in place.rpartition("@")[2] for mark in ",;"):
         raise ValueError(f"names several servers or a Sentinel, and takes one address; {_BROKER_FORM}")
-    try:
-        parts = urlsplit(url)
-        has_port_fault = parts.port == 0
-    except ValueError:
-        raise ValueError(f"is no address; {_BROKER_FORM}; {_ESCAPES}") from None
+    parts = _split(url, _BROKER_FORM)
     if parts.scheme in {"valkey", "valkeys"}:
         raise ValueError(
             f"is spelled {'redis' if parts.scheme == 'valkey' else 'rediss'}:// for Valkey too; {_BROKER_FORM}"
@@ -100,7 +107,7 @@ def check_broker_url(url: str) -> str:
         if not parts.path.strip("/"):
             raise ValueError(f"names no socket; {_BROKER_FORM}")
         return url
-    if parts.scheme not in {"redis", "rediss"} or not parts.hostname or has_port_fault:
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname or parts.port == 0:
         raise ValueError(f"is no address of Redis or Valkey; {_BROKER_FORM}")
     number = parts.path.strip("/")
     if number and not (number.isascii() and number.isdecimal()):
@@ -110,13 +117,8 @@ def check_broker_url(url: str) -> str:
 
 def check_relay_url(url: str) -> str:
     """Return the address. Raises `ValueError` with a sentence that shows nothing of it: it may hold a password."""
-    try:
-        parts = urlsplit(url)
-        has_port_fault = parts.port == 0
-    except ValueError:
-        # The library's message quotes what it could not read, which may be a part of the password.
-        raise ValueError(f"is no address; {_RELAY_FORM}; {_ESCAPES}") from None
-    if parts.scheme not in _RELAY_SCHEMES or not parts.hostname or has_port_fault:
+    parts = _split(url, _RELAY_FORM)
+    if parts.scheme not in _RELAY_SCHEMES or not parts.hostname or parts.port == 0:
         raise ValueError(f"is no address of a mail relay; {_RELAY_FORM}; {_ESCAPES}")
     if bool(parts.username) != bool(parts.password):
         raise ValueError("needs both a user and a password, or neither")
