@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from urllib.parse import SplitResult, urlsplit
 
+from delivery.detection.folding import fold
+from delivery.detection.sender_names import misleading_name
+
 _DATABASE_SCHEMES = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
 _DATABASE_FORM = "write postgresql://USER:PASSWORD@HOST:PORT/NAME, with several HOST:PORT separated by commas"
 _BROKER_FORM = "write redis://HOST:PORT/0, rediss://HOST:PORT/0 or unix:///PATH?db=0"
@@ -19,6 +22,7 @@ KEY_TYPES = {
 }
 """The `kty` of the keys of each signature algorithm that an issuer may use (RFC 7518 6.1)."""
 
+_PLATFORM_NAME_LIMIT = 60  # So that it fits into a line of a header beside a sender's name.
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _DOMAIN_LIMIT = (
     190  # Its longest use, `bounces+r9223372036854775807@DOMAIN`, stays within 254 bytes (RFC 5321 4.5.3.1).
@@ -51,6 +55,26 @@ def check_no_line_end(value: str) -> str:
     if "\r" in value or "\n" in value:
         raise ValueError("holds a line end; was the file saved with Windows line ends (CRLF)? Save it with LF")
     return value
+
+
+def split_list(values: str) -> tuple[str, ...]:
+    """Return the parts of a setting whose values are separated by `|`, without blank ones."""
+    return tuple(value for value in values.split("|") if value.strip())
+
+
+def check_phrases(phrases: str) -> str:
+    """Return the list. Raises `ValueError` where a part has no letter or digit: no text would ever be found by it."""
+    if not all(fold(phrase).letters for phrase in split_list(phrases)):
+        raise ValueError("has a part without a letter or digit between two |, which would be found in no text")
+    return phrases
+
+
+def check_platform_names(names: str) -> str:
+    """Return the list. Raises `ValueError` where a part could not be read in a From header."""
+    check_phrases(names)
+    if any(misleading_name(name, ()) or len(name) > _PLATFORM_NAME_LIMIT for name in split_list(names)):
+        raise ValueError("must be plain names such as Lingua Square, separated by |; no address, no hidden character")
+    return names
 
 
 def database_url(url: str) -> str:
@@ -191,10 +215,12 @@ CHECKS: Mapping[str, Callable[[str], str]] = {
     "api_key_header": check_header_name,
     "broker_url": check_broker_url,
     "database_url": database_url,
+    "hold_phrases": check_phrases,
     "issuer_algorithms": check_algorithms,
     "issuer_introspection_url": check_issuer_url,
     "issuer_jwks_url": check_issuer_url,
     "mail_domain": check_mail_domain,
+    "platform_names": check_platform_names,
     "smtp_url": check_relay_url,
     "trusted_proxies": check_proxies,
 }

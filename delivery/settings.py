@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from delivery import setting_checks
+from delivery.issuer_settings import IssuerSettings
+from delivery.limit_settings import LimitSettings
+from delivery.mail_settings import MailSettings
+from delivery.rules.vetting import HoldRule
+from delivery.setting_checks import split_list
 
 
-class Settings(BaseSettings):
+class Settings(IssuerSettings, MailSettings, LimitSettings):
     """All settings. Their variables begin with POSTROOM_, except DATABASE_URL, BROKER_URL and SMTP_URL.
 
     Names that end in `_s` are seconds.
@@ -32,18 +37,9 @@ class Settings(BaseSettings):
         validation_alias="BROKER_URL",
         description="URL of Redis or Valkey, which carries the bells: `redis://`, `rediss://` or `unix:///path?db=0`.",
     )
-    smtp_url: SecretStr = Field(
-        default=SecretStr("smtp://localhost:25"),
-        validation_alias="SMTP_URL",
-        description="URL of the mail relay: `smtp://`, `smtp+starttls://` or `smtps://`, `user:password@` if needed.",
-    )
     pepper: SecretStr = Field(
         min_length=32,
         description="Secret key of all digests and signatures; 32 characters or more. A new one voids all credentials.",
-    )
-    mail_domain: str = Field(
-        default="postroom.localhost",
-        description="Our own domain, in the From address, the envelope sender and the Message-ID of every mail.",
     )
     public_url: str = Field(
         default="",
@@ -74,23 +70,13 @@ class Settings(BaseSettings):
         ge=0,
         description="POSTs that may wait for verdicts at the same time in one API process. Others do not wait.",
     )
-    requests_per_minute: int = Field(
-        default=600, ge=1, description="Requests per minute for each client that has no limit of its own."
-    )
-    recipients_per_minute: int = Field(
-        default=6000, ge=25, description="Recipients per minute for each client that has no limit of its own."
-    )
-    refused_credentials_per_minute: int = Field(
-        default=30,
-        ge=1,
-        description="Refused credentials per minute from one address (IPv6: one /64) before it gets 429.",
-    )
-    unknown_recipients_per_hour: int = Field(
-        default=500, ge=1, description="Unknown recipients a client may submit per hour before it gets 429."
-    )
     hold_phrases: str = Field(
         default="",
-        description="Phrases that send a message to staff, separated by `|`. Case, width and spacing do not matter.",
+        description="Phrases that send a message to staff, separated by `|`. They are found as a person reads them.",
+    )
+    misleading_names: Literal["via", "hold"] = Field(
+        default="via",
+        description="For sender names that are addresses, hide characters or have a platform name: `via` or `hold`.",
     )
     hold_days: float = Field(default=7.0, gt=0, description="Days after which a held message expires undecided.")
     bell: bool = Field(
@@ -103,79 +89,8 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds that a row is postponed after a step failed on it for a reason of our own.",
     )
-    smtp_ca_file: str = Field(
-        default="",
-        description="A PEM file with the authority that signed the relay's certificate. Empty: those of the machine.",
-    )
-    smtp_concurrency: int = Field(
-        default=32, ge=1, description="Mails that one SMTP worker process sends at the same time."
-    )
-    smtp_mails_per_connection: int = Field(
-        default=100, ge=1, le=10_000, description="Mails sent over one connection to the relay before it is closed."
-    )
-    smtp_timeout_s: float = Field(default=30.0, gt=0, description="Seconds that one reply of the mail relay may take.")
-    send_deadline_s: float = Field(
-        default=300.0,
-        gt=0,
-        description="Seconds that one attempt may take; its lease is 15 s longer. Unknown outcomes wait as long.",
-    )
-    unknown_policy: Literal["resend", "hold"] = Field(
-        default="resend",
-        description="For mails of unknown outcome: `resend` them later, flagged, or `hold` them until released.",
-    )
-    journal_folder: str = Field(
-        default="",
-        description="Folder of the workers' journals. Empty means a folder among the machine's temporary files.",
-    )
     token_lifetime_s: int = Field(
         default=3600, ge=60, le=86400, description="Seconds that an access token of `/oauth/token` is valid."
-    )
-    issuer_audience: str = Field(
-        default="", description="Name of this Postroom that the trusted issuer's tokens must carry in `aud`."
-    )
-    issuer_audience_required: bool = Field(
-        default=True,
-        description="If off, tokens may lack `aud`; one that is there must still be ours. Needs a scope prefix.",
-    )
-    issuer_jwks_url: str = Field(
-        default="", description="URL of the trusted issuer's public keys, if its tokens are JWTs (RFC 9068)."
-    )
-    issuer_token_type: Literal["at+jwt", "JWT"] = Field(
-        default="at+jwt",
-        description="Header `typ` of its JWTs. `JWT` also accepts none, if the claims show an access token.",
-    )
-    issuer_algorithms: str = Field(
-        default="RS256",
-        description="Accepted JWT signature algorithms, separated by spaces, all of one family: RS/PS, ES or EdDSA.",
-    )
-    issuer_introspection_url: str = Field(
-        default="", description="URL of the trusted issuer's token introspection, if its tokens are opaque (RFC 7662)."
-    )
-    issuer_introspection_client_id: str = Field(default="", description="Our client id at the introspection URL.")
-    issuer_introspection_client_secret: SecretStr = Field(
-        default=SecretStr(""), description="Our client secret at the introspection URL."
-    )
-    issuer_client_claim: Literal["client_id", "azp", "cid", "appid", "sub"] = Field(
-        default="client_id",
-        description="Claim of the issuer's tokens that holds the id or the unique name of one of our clients.",
-    )
-    issuer_scope_claim: Literal["scope", "scp", "roles"] = Field(
-        default="scope",
-        description="Claim that holds the scopes, as text or as a list. `roles` counts for clients, not for users.",
-    )
-    issuer_scope_prefix: str = Field(
-        default="",
-        pattern=r"^[!#-\[\]-~]*$",
-        description="What stands before our scopes there, such as `postroom/`. Scopes without it do not count.",
-    )
-    issuer_timeout_s: float = Field(
-        default=3.0, gt=0, description="Seconds that one response of the trusted issuer may take."
-    )
-    # Last of its group: its validator reads the other fields, and pydantic validates in this order.
-    issuer: str = Field(
-        default="",
-        validate_default=True,
-        description="Exact `iss` of the one external issuer whose access tokens are accepted too. Empty means none.",
     )
     crash_at: str = Field(
         default="",
@@ -184,16 +99,6 @@ class Settings(BaseSettings):
     log_level: str = Field(
         default="INFO", description="Lowest level to log: DEBUG, INFO, WARNING or ERROR. Logs are JSON lines on stderr."
     )
-
-    @property
-    def algorithms(self) -> tuple[str, ...]:
-        """The single algorithms of `issuer_algorithms`."""
-        return tuple(self.issuer_algorithms.split())
-
-    @property
-    def key_type(self) -> str:
-        """The `kty` of the keys that fit `issuer_algorithms` (RFC 7518 6.1)."""
-        return setting_checks.KEY_TYPES[self.algorithms[0]]
 
     @field_validator("*", mode="before")
     @classmethod
@@ -206,47 +111,16 @@ class Settings(BaseSettings):
         check = setting_checks.CHECKS[str(info.field_name)]
         return SecretStr(check(value.get_secret_value())) if isinstance(value, SecretStr) else check(value)
 
-    @field_validator("issuer")
-    @classmethod
-    def _is_whole(cls, issuer: str, info: ValidationInfo) -> str:
-        given = info.data
-        urls = [name for name in ("issuer_jwks_url", "issuer_introspection_url") if given.get(name)]
-        if urls and not issuer:
-            raise ValueError("name the issuer that the URL of keys or introspection belongs to")
-        if not issuer:
-            return issuer
-        audience, is_required = given.get("issuer_audience"), given.get("issuer_audience_required", True)
-        if len(urls) != 1 or (is_required and not audience):
-            raise ValueError("an issuer needs an audience, and the URL either of its keys or of its introspection")
-        if not is_required and not given.get("issuer_scope_prefix"):
-            raise ValueError("without a required audience, only a prefix of scopes shows that a token is meant for us")
-        if given.get("issuer_scope_claim") == "roles" and given.get("issuer_client_claim") not in {"azp", "appid"}:
-            raise ValueError("with roles as scopes, the client must be in azp or appid: ID tokens have roles too")
-        return issuer
-
     @property
-    def phrases(self) -> tuple[str, ...]:
-        """The single phrases of `hold_phrases`, without blank ones."""
-        return tuple(phrase for phrase in self.hold_phrases.split("|") if phrase.strip())
+    def hold_rule(self) -> HoldRule:
+        """What `hold_phrases`, `misleading_names` and `platform_names` say."""
+        return HoldRule(split_list(self.hold_phrases), self.misleading_names == "hold", self.own_names)
 
     @property
     def grace(self) -> timedelta:
         """`bell_grace_s` as a duration."""
         return timedelta(seconds=self.bell_grace_s)
 
-    @property
-    def send_deadline(self) -> timedelta:
-        """`send_deadline_s` as a duration."""
-        return timedelta(seconds=self.send_deadline_s)
-
-    @property
-    def lease(self) -> timedelta:
-        """How long a claim holds: longer than the send deadline, so that no attempt outlives its lease."""
-        return timedelta(seconds=self.send_deadline_s + LEASE_MARGIN_S)
-
-
-LEASE_MARGIN_S = 15.0
-"""How much longer the lease of an attempt is than its deadline."""
 
 DEMO_ENVIRONMENT_FILE = Path("var/postroom.env")
 """Where `postroom up` writes the settings of its embedded system, relative to the checkout."""

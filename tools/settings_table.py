@@ -22,10 +22,8 @@ def main() -> None:
 
 def table() -> str:
     """Return a Markdown table with a row for each setting."""
-    rows = [
-        f"| `{environment_name(name)}` | {_default(field)} | {field.description} |"
-        for name, field in Settings.model_fields.items()
-    ]
+    own_first = sorted(Settings.model_fields.items(), key=lambda each: each[0] not in Settings.__annotations__)
+    rows = [f"| `{environment_name(name)}` | {_default(field)} | {field.description} |" for name, field in own_first]
     return "\n".join(
         ["| Variable | Default | Meaning |", "|---|---|---|", *(row.replace("`|`", "`\\|`") for row in rows)]
     )

@@ -1,33 +1,39 @@
-"""The vetting rule: phrases that hold a message for staff before any recipient gets it."""
+"""The vetting rule: phrases and names that hold a message for staff before any recipient gets it."""
 
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from delivery.detection.folding import fold
+from delivery.detection.phrases import phrase_list
+from delivery.detection.sender_names import misleading_name
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRule:
+    """What holds a message: a phrase in one of its texts and, if `holds_names`, a sender's name that misleads."""
+
+    phrases: tuple[str, ...] = ()
+    holds_names: bool = False
+    platform_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A phrase that was found, and the field that it is in: `subject`, `body` or `sender_name`."""
+    """What was found, and the field that it is in: `subject`, `body`, `sender_name` or `sender_email`."""
 
     phrase: str
     field: str
 
 
-def fold(text: str) -> str:
-    """Make texts comparable: remove differences of compatibility forms (Unicode NFKC), case and white space."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+def find_reasons(texts: Mapping[str, str], rule: HoldRule) -> tuple[Finding, ...]:
+    """Return each phrase with each text in which a person would read it, and what misleads in the sender's name.
 
-
-def find_phrases(texts: dict[str, str], phrases: Iterable[str]) -> tuple[Finding, ...]:
-    """Return each phrase with each text that contains it; `texts` maps field names to texts.
-
-    A blank phrase is in no text.
+    `texts` maps field names to texts. What reads alike is what `detection.folding` says.
     """
-    folded = {field: fold(text) for field, text in texts.items()}
-    wanted = [(phrase, fold(phrase)) for phrase in phrases]
-    return tuple(
-        Finding(phrase, field)
-        for field, text in folded.items()
-        for phrase, needle in wanted
-        if needle and needle in text
-    )
+    found: list[Finding] = []
+    if rule.phrases:
+        wanted = phrase_list(rule.phrases)
+        found = [Finding(phrase, field) for field, text in texts.items() for phrase in wanted.find(fold(text))]
+    if rule.holds_names and (kind := misleading_name(texts["sender_name"], rule.platform_names)):
+        found.append(Finding(kind, "sender_name"))
+    return tuple(found)

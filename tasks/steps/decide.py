@@ -9,7 +9,7 @@ from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import transaction
 from delivery.records.pipeline import candidates, transitions
 from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient
-from delivery.rules.vetting import find_phrases
+from delivery.rules.vetting import find_reasons
 from delivery.vocabulary import QueueName, State, StepName
 from tasks.broker.doorbell import ring_for_deliveries
 from tasks.context import StepContext
@@ -53,8 +53,8 @@ def apply_rules(
     context: StepContext, contents: Sequence[candidates.Content], waiting: Sequence[PendingRecipient]
 ) -> list[Transition]:
     """Return where each of these waiting recipients goes, by the rules and its preferences."""
-    phrases, grace = context.settings.phrases, context.settings.grace
-    flagged = {content.message_id for content in contents if find_phrases(content.texts, phrases)}
+    rule, grace = context.settings.hold_rule, context.settings.grace
+    flagged = {content.message_id for content in contents if find_reasons(content.texts, rule)}
     return [decide_recipient(pending, hold=pending.message_id in flagged, grace=grace) for pending in waiting]
 
 

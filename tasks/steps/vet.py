@@ -9,7 +9,7 @@ import structlog
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import transaction
 from delivery.records.pipeline import vetting_cases
-from delivery.rules.vetting import find_phrases
+from delivery.rules.vetting import find_reasons
 from tasks.context import StepContext
 
 _log = structlog.get_logger()
@@ -21,7 +21,7 @@ def vet(context: StepContext, message_ids: Sequence[UUID]) -> None:
     with transaction(context.database) as db:
         unopened = vetting_cases.lock_unopened(db, message_ids)
         for held in unopened:
-            vetting_cases.open_case(db, held, find_phrases(held.texts, context.settings.phrases), hold=hold)
+            vetting_cases.open_case(db, held, find_reasons(held.texts, context.settings.hold_rule), hold=hold)
         crash_here(CrashPoint.VET_WRITTEN)
     crash_here(CrashPoint.VET_COMMITTED)
     for held in unopened:

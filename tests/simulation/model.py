@@ -13,7 +13,7 @@ from delivery.records.pipeline.accept import Acceptance, IncomingMessage
 from delivery.rules.outcomes import Attempt, Outcome
 from delivery.rules.states import WAITING_STATES
 from delivery.rules.transitions import refuse
-from delivery.rules.vetting import find_phrases
+from delivery.rules.vetting import find_reasons
 from delivery.rules.worker_deaths import DEATHS_LIMIT, JournalEntry, after_lease, blame
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, Reason, State, StepName
@@ -83,7 +83,7 @@ class Model(Tables):
             if message.is_decided or message.deaths >= DEATHS_LIMIT:
                 continue
             body = self.incoming[message_id].draft.body
-            hold = bool(find_phrases({"body": body}, self.settings.phrases))
+            hold = bool(find_reasons({"body": body}, self.settings.hold_rule))
             decided = self.decide_recipients(message_id, State.ACCEPTED, hold=hold)
             is_held = any(transition.after is State.HELD for transition in decided)
             self.update_message(message_id, is_decided=True, has_vetting_id=is_held)

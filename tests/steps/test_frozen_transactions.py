@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from delivery.mail_settings import LEASE_MARGIN_S
 from delivery.records.database import DATABASE_UNAVAILABLE, Database, open_database, transaction
-from delivery.settings import LEASE_MARGIN_S, Settings
+from delivery.settings import Settings
 from tests.support.fixtures import Fixtures
 
 _LOCK = text("SELECT id FROM message WHERE id = :id FOR NO KEY UPDATE")

@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
+from delivery.detection.sender_names import misleading_name, without_hidden
 from tests.support.platform import Platform
 from tests.support.waiting import wait_until
 
@@ -67,9 +68,10 @@ def test_a_hostile_text_arrives_unchanged(platform: Platform, text: str) -> None
     assert set(mail.keys()) <= _HEADERS
     assert len(mail.keys()) == len(set(mail.keys()))
     assert text == _read(mail["Subject"])
-    assert (text, "messages@postroom.localhost") == _read_address(mail["From"])
+    shown = f'"{without_hidden(text)}" via Postroom' if misleading_name(text, ("Postroom",)) else text
+    assert (shown, "messages@postroom.localhost") == _read_address(mail["From"])
     assert (text, f"{account_id}@example.com") == _read_address(mail["To"])
-    assert (text, "=?utf-8?q?a?=@example.com") == _read_address(mail["Reply-To"])
+    assert (f"{shown} (unverified address)", "=?utf-8?q?a?=@example.com") == _read_address(mail["Reply-To"])
     assert f".\n{text}" == _body(mail).rstrip("\n")
 
 

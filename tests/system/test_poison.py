@@ -62,7 +62,7 @@ def _start(group: ProcessGroup, *names: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "email", "state"),
     [
-        ({"subject": "A poison"}, "ada@example.com", State.ACCEPTED),
+        ({"subject": "A ☠"}, "ada@example.com", State.ACCEPTED),
         ({}, "poison@example.com", State.RETRYING),
     ],
     ids=["a message", "a recipient"],

@@ -50,7 +50,7 @@ def test_a_mail_has_all_recommended_headers(platform: Platform) -> None:
     mail = message_from_string(raw, policy=policy.default)
     assert subject == mail["subject"]
     assert "Zoë Ångström <messages@postroom.localhost>" == mail["from"]
-    assert "Zoë Ångström <zoe@example.com>" == mail["reply-to"]
+    assert '"Zoë Ångström (unverified address)" <zoe@example.com>' == mail["reply-to"]
     assert "ß\n" == mail.get_content().replace("\r\n", "\n")
     assert 1 == len(mail.get_all("message-id", []))
     assert {"Date", "List-Unsubscribe"} <= set(mail.keys())

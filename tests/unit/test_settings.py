@@ -76,7 +76,7 @@ def test_a_lease_is_longer_than_the_attempt_that_it_covers() -> None:
     [("", ()), ("gift card", ("gift card",)), ("gift card|wire money", ("gift card", "wire money")), ("| |a|", ("a",))],
 )
 def test_phrases_are_separated_by_bars_and_empty_ones_are_ignored(written: str, phrases: tuple[str, ...]) -> None:
-    assert phrases == build.settings(hold_phrases=written).phrases
+    assert phrases == build.settings(hold_phrases=written).hold_rule.phrases
 
 
 @pytest.mark.parametrize(

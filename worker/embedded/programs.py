@@ -29,6 +29,7 @@ _SEEN_WITHIN = timedelta(seconds=10)
 _DEMO_SETTINGS: Mapping[str, Any] = {
     "send_deadline_s": 45.0,
     "smtp_timeout_s": 20.0,
+    "platform_names": "Postroom",
     "hold_phrases": "western union|wire transfer|advance fee",
     # A suite of a few thousand requests can run against the demo. The defaults are for production.
     "requests_per_minute": 10_000,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email import message_from_bytes, policy, quoprimime
 from email.header import Header, decode_header, make_header
 from email.message import Message
@@ -10,6 +11,7 @@ from typing import TypeAlias
 
 import idna
 
+from delivery.detection.sender_names import misleading_name, without_hidden
 from delivery.records.pipeline.claims import ClaimedDelivery
 
 # Printable ASCII words separated by single spaces. Any other text, and one that looks like an encoded word, is encoded.
@@ -19,7 +21,7 @@ _ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*@[\w-
 _FOLDED_LINE_LIMIT = 76  # RFC 2047 2 for lines with encoded words; RFC 5322 2.1.1 recommends 78.
 _LINE_LIMIT = 998  # RFC 5322 2.1.1
 # Some mail programs join the encoded words of a long name with spaces, so an ASCII name is not encoded at any length.
-_NAME_LIMIT = 120
+_NAME_LIMIT = 210  # A name of 120 characters with what `_mailboxes` adds.
 _CONTENT_TYPE = 'text/plain; charset="utf-8"'
 
 Mailboxes: TypeAlias = dict[str, tuple[str, str]]
@@ -30,15 +32,25 @@ class CannotEncode(Exception):  # noqa: N818 - a fact about the message, not an 
     """No e-mail can carry this message unchanged; the error text says which part of it."""
 
 
-def compose(claimed: ClaimedDelivery, mail_domain: str, *, unsubscribe_url: str | None = None) -> bytes:
+@dataclass(frozen=True, slots=True)
+class MailOrigin:
+    """The platform that a mail comes from: its domain, the name that readers know, and all its names."""
+
+    mail_domain: str
+    public_name: str
+    names: tuple[str, ...] = ()
+
+
+def compose(claimed: ClaimedDelivery, platform: MailOrigin, *, unsubscribe_url: str | None = None) -> bytes:
     """Return the bytes of the e-mail. Every attempt at a recipient has the same Message-ID.
 
     With the URL of the recipient's unsubscribe page, mail programs offer to unsubscribe with one click (RFC 8058).
+    A sender's name that misleads (`detection.sender_names`) is shown as `"NAME" via PLATFORM`.
 
     Raises `CannotEncode` when a header or the body, parsed back, differs from what was put in.
     """
-    mailboxes = _mailboxes(claimed, mail_domain)
-    headers = _headers(claimed, mailboxes, mail_domain, unsubscribe_url)
+    mailboxes = _mailboxes(claimed, platform)
+    headers = _headers(claimed, mailboxes, platform.mail_domain, unsubscribe_url)
     content = _write(headers, claimed.body)
     _compare(message_from_bytes(content), headers, mailboxes, claimed)
     return content
@@ -107,15 +119,25 @@ def ascii_address(address: str) -> str:
     return encoded
 
 
-def _mailboxes(claimed: ClaimedDelivery, mail_domain: str) -> Mailboxes:
-    """Return the mailboxes of the address headers. From has the sender's name, but an address of our own domain."""
+def _mailboxes(claimed: ClaimedDelivery, platform: MailOrigin) -> Mailboxes:
+    """Return the mailboxes of the address headers. From has the sender's name, but an address of our own domain.
+
+    Postroom does not check whose address the replies go to, and the name of Reply-To says so.
+    """
+    shown = _shown_name(claimed.sender_name, platform)
     mailboxes = {
-        "From": (claimed.sender_name, f"messages@{mail_domain}"),
+        "From": (shown, f"messages@{platform.mail_domain}"),
         "To": (claimed.account_name, ascii_address(claimed.address)),
     }
     if claimed.sender_email:
-        mailboxes["Reply-To"] = (claimed.sender_name, ascii_address(claimed.sender_email))
+        mailboxes["Reply-To"] = (f"{shown} (unverified address)", ascii_address(claimed.sender_email))
     return mailboxes
+
+
+def _shown_name(name: str, platform: MailOrigin) -> str:
+    if misleading_name(name, platform.names) is None:
+        return name
+    return f'"{without_hidden(name)}" via {platform.public_name}'
 
 
 def _unsubscribe_headers(claimed: ClaimedDelivery, mail_domain: str, url: str | None) -> dict[str, str]:

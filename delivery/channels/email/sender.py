@@ -10,7 +10,7 @@ from time import monotonic
 
 from delivery.attempt_journal import AttemptJournal, AttemptKey, NoJournal
 from delivery.channels.email.connection import CLOSING, Connection, RefusedByRelay, reply_text, storable
-from delivery.channels.email.message import CannotEncode, ascii_address, compose, envelope_sender
+from delivery.channels.email.message import CannotEncode, MailOrigin, ascii_address, compose, envelope_sender
 from delivery.channels.email.pool import PooledConnection, PoolTimeout, SmtpPool
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.pipeline.claims import ClaimedDelivery
@@ -21,7 +21,7 @@ from delivery.unsubscribe_tokens import unsubscribe_address
 from delivery.vocabulary import Reason
 
 # How long an attempt may wait past its deadline for the reply to a final dot that was sent at the last moment. With the
-# time to reset the connection it is less than settings.LEASE_MARGIN_S, so that no attempt outlives its lease.
+# time to reset the connection it is less than mail_settings.LEASE_MARGIN_S, so that no attempt outlives its lease.
 _LAST_REPLY_S = 8.0
 _LINE_WITH_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 
@@ -49,7 +49,7 @@ class SmtpSender:
     ) -> None:
         self._journal = journal or NoJournal()
         self._pool = SmtpPool(settings)
-        self._domain = settings.mail_domain
+        self._platform = MailOrigin(settings.mail_domain, settings.public_name, settings.own_names)
         self._public_url = settings.public_url
         self._pepper = settings.pepper
         self._timeout_s = settings.smtp_timeout_s
@@ -61,7 +61,7 @@ class SmtpSender:
         until = self._now() + self._deadline_s
         crash_here(CrashPoint.CONNECT_AHEAD)
         try:
-            content = _end_line(compose(claimed, self._domain, unsubscribe_url=self._page_of(claimed)))
+            content = _end_line(compose(claimed, self._platform, unsubscribe_url=self._page_of(claimed)))
             address = ascii_address(claimed.address)
         except CannotEncode as error:
             return Outcome(OutcomeKind.PERMANENT, Reason.NOT_EXPRESSIBLE, str(error))
@@ -99,7 +99,7 @@ class SmtpSender:
         """Send the SMTP envelope. If a kept connection was closed by the relay meanwhile, use a new one."""
         left_s = partial(self._remaining, mail.until)
         connection, is_kept = pooled.connect(left_s())
-        mail_command = f"MAIL FROM:<{envelope_sender(mail.claimed.recipient_id, self._domain)}>"
+        mail_command = f"MAIL FROM:<{envelope_sender(mail.claimed.recipient_id, self._platform.mail_domain)}>"
         try:
             connection.send_envelope(_sized(mail_command, connection, mail), mail.rcpt_command, left_s)
         except (smtplib.SMTPServerDisconnected, ConnectionError, RefusedByRelay) as error:

@@ -29,7 +29,7 @@ class Content:
 # SKIP LOCKED: the transaction that holds the lock decides the message, so a bell that was rung twice finds nothing to
 # do. The limit on deaths keeps a replayed bell from processing a poison message again.
 _UNDECIDED = text(f"""
-    SELECT id, sender_name, subject, body FROM message
+    SELECT id, sender_name, sender_email, subject, body FROM message
     WHERE id = ANY(CAST(:message_ids AS uuid[])) AND decided_at IS NULL AND deaths < {DEATHS_LIMIT}
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """)
@@ -45,7 +45,12 @@ def lock_undecided(db: Connection, message_ids: Sequence[UUID]) -> list[Content]
 
 def texts_of(row: Row[tuple[object, ...]]) -> dict[str, str]:
     """Return the texts of a message that the rules check: field name to text."""
-    return {"sender_name": row.sender_name, "subject": row.subject, "body": row.body}
+    return {
+        "sender_name": row.sender_name,
+        "sender_email": row.sender_email or "",
+        "subject": row.subject,
+        "body": row.body,
+    }
 
 
 # What `preference_of` and the rules read, in statements that join message, account and preference.

@@ -25,7 +25,7 @@ class HeldMessage:
 
 
 _UNOPENED = text(f"""
-    SELECT id, vetting_id, sender_name, subject, body FROM message
+    SELECT id, vetting_id, sender_name, sender_email, subject, body FROM message
     WHERE id = ANY(CAST(:message_ids AS uuid[])) AND vetting_id IS NOT NULL AND deaths < {DEATHS_LIMIT}
       AND NOT EXISTS (SELECT FROM vetting_case WHERE vetting_case.message_id = message.id)
       AND EXISTS (SELECT FROM recipient WHERE recipient.message_id = message.id AND {STATE_APART} = '{State.HELD}')

@@ -1,6 +1,7 @@
 """Kill the process on a certain text, as a library with a bug in C would: it ends as by `kill -9`.
 
-The word `poison` in a text kills the worker that decides the message; in an address, the worker that sends the mail.
+The character `☠` in a text kills the worker that decides the message: it is normalized as it is folded. The word
+`poison` in an address kills the worker that sends the mail.
 """
 
 import os
@@ -16,7 +17,7 @@ _normalize, _send = unicodedata.normalize, smtplib.SMTP.send
 
 
 def _crash_on(text: str) -> None:
-    if "poison" in text:
+    if "poison" in text or "☠" in text:
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -1,0 +1,92 @@
+"""Folding: the words of a text as a person reads them, whatever characters they are written with.
+
+Two texts that look alike fold alike. These make no difference: compatibility forms (Unicode NFKD), case, marks,
+invisible characters (Default_Ignorable and other format characters), digits of any script, letters of other scripts
+that look Latin (UTS 39), and digits in place of letters (`g1ft`).
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from itertools import accumulate
+
+from delivery.detection.look_alikes import LOOK_ALIKES, READ_AS_LETTERS
+
+_BREAK = " "
+
+_NAMED_AFTER_LETTER = re.compile(
+    r"(?:LATIN (?:CAPITAL|SMALL) LETTER(?: DOTLESS)?|LATIN LETTER SMALL CAPITAL|SYMBOL LETTER) ([A-Z])(?: WITH .*)?$"
+)
+"""Letters that Unicode does not decompose: with a stroke, small capitals, regional indicators, in negative squares."""
+
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Unicode's Default_Ignorable_Code_Point, interlinear annotation marks and the empty braille pattern."""
+
+_WITHOUT_BLANKS = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    r"\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Scripts that put no blank between words (Thai, Lao, Myanmar, Khmer, kana, ideographs): each character is a word."""
+
+_LATIN_FOR = {ord(character): letter for letter, characters in LOOK_ALIKES.items() for character in characters} | {
+    ord(character): letter for character, letter in READ_AS_LETTERS.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedText:
+    """The letters and digits of a text without anything between them, and where its words begin.
+
+    Texts of equal `letters` look alike. `word_starts` are offsets into them, with their length as the last.
+    """
+
+    letters: str
+    word_starts: frozenset[int]
+
+
+def fold(text: str) -> FoldedText:
+    """Fold a text of any length. A text without a letter or digit folds to none.
+
+    A thousand characters take about 13 us in ASCII and 60 us in other scripts.
+    """
+    words = text.translate(_FOLDS).split()
+    return FoldedText("".join(words), frozenset(accumulate(map(len, words), initial=0)))
+
+
+def is_invisible(character: str) -> bool:
+    """Whether readers see nothing of this character: not a blank, but no character at all."""
+    return bool(_INVISIBLE.match(character)) or unicodedata.category(character) == "Cf"
+
+
+class _Folds(dict[int, str]):
+    """What each code point folds to: letters, nothing, or a break between words. Filled as characters occur."""
+
+    def __missing__(self, code_point: int) -> str:
+        folded = self[code_point] = _fold_character(chr(code_point))
+        return folded
+
+
+def _fold_character(character: str) -> str:
+    if is_invisible(character) or unicodedata.combining(character):
+        return ""
+    parts = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
+    letters = "".join(_fold_part(part) for part in parts)
+    if not letters:
+        return _BREAK if any(unicodedata.category(part)[0] != "M" for part in parts) else ""
+    return f"{_BREAK}{letters}{_BREAK}" if _WITHOUT_BLANKS.match(character) else letters
+
+
+def _fold_part(part: str) -> str:
+    if named := _NAMED_AFTER_LETTER.search(unicodedata.name(part, "")):
+        part = named[1].lower()
+    part = _LATIN_FOR.get(ord(part), part)
+    if (digit := unicodedata.digit(part, None)) is not None:
+        part = READ_AS_LETTERS.get(str(digit), str(digit))
+    part = READ_AS_LETTERS.get(part, part)
+    return part if part.isalnum() else ""
+
+
+_FOLDS = _Folds()

@@ -1,0 +1,23 @@
+"""Settings of the limits on clients, their addresses and recipients."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+
+class LimitSettings(BaseSettings):
+    """The part of `Settings` about limits."""
+
+    requests_per_minute: int = Field(
+        default=600, ge=1, description="Requests per minute for each client that has no limit of its own."
+    )
+    recipients_per_minute: int = Field(
+        default=6000, ge=25, description="Recipients per minute for each client that has no limit of its own."
+    )
+    refused_credentials_per_minute: int = Field(
+        default=30,
+        ge=1,
+        description="Refused credentials per minute from one address (IPv6: one /64) before it gets 429.",
+    )
+    unknown_recipients_per_hour: int = Field(
+        default=500, ge=1, description="Unknown recipients a client may submit per hour before it gets 429."
+    )
