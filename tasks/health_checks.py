@@ -1,63 +1,60 @@
-"""Check a live system: every invariant of its rows, then its workers and its broker."""
+"""Check a live system: every invariant of its rows, then its workers, its broker and its database.
 
-from collections.abc import Iterator, Sequence
+To add a check, write a function that takes `Facts` and yields results, and add it to `PARTS`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from uuid import UUID
 
 from delivery.records.database import Database, snapshot
 from delivery.records.views import invariants
+from delivery.records.views.connection_use import ConnectionUse, connection_use
 from delivery.records.views.invariants import CheckScope, Violation
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerView
 from delivery.settings import Settings
+from tasks.broker.broker_memory import BrokerMemory, read_memory
 from tasks.broker.queue_depth import read_queues
+from tasks.check_results import CheckResult, Severity, fault, ok, warning
 from tasks.lanes import LANES
 
 _SEEN_WITHIN = timedelta(seconds=15)
-
-
-class Severity(StrEnum):
-    """The result of one check: it holds, an operator should look at it, or it is violated."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAULT = "FAULT"
+# From here on a limit is near: there is time left to raise it before work is refused.
+_NEAR_PERCENT = 80
 
 
 @dataclass(frozen=True, slots=True)
-class CheckResult:
-    """What one check found: what must hold; where it does not, the rows at fault and what to do.
+class Facts:
+    """What the database said at one instant, and the settings to ask other services with."""
 
-    `count` is None when the check was not finished, or when it is about no rows.
-    """
-
-    severity: Severity
-    name: str
-    count: int | None = 0
-    rows: tuple[str, ...] = ()
-    advice: str = ""
+    settings: Settings
+    workers: Sequence[WorkerView]
+    parked: Sequence[UUID]
+    connections: ConnectionUse
 
 
 def check(settings: Settings, database: Database, scope: CheckScope, *, timeout: timedelta) -> list[CheckResult]:
     """Check everything, read-only. Raises one of `DATABASE_UNAVAILABLE` when the database does not answer."""
     with snapshot(database, timeout=timeout) as db:
         workers = registry.workers(db, within=_SEEN_WITHIN)
+        connections = connection_use(db)
         violations = list(invariants.ask(db, scope))
         parked = deaths.parked(db, scope.limit)
-    lanes = list(_lanes(workers))
-    broker = _broker(settings)
-    return [*(_result(each, [*lanes, broker]) for each in violations), _parked(parked), *lanes, broker]
+    facts = Facts(settings, workers, parked, connections)
+    parts = [result for part in PARTS for result in part(facts)]
+    return [*(_result(each, parts) for each in violations), *parts]
 
 
 def _result(violation: Violation, parts: Sequence[CheckResult]) -> CheckResult:
     invariant = violation.invariant
     if violation.count == 0:
-        return CheckResult(Severity.OK, invariant.name)
+        return ok(invariant.name)
     if violation.count is None:
-        advice = "The query took too long: raise --timeout, or check when the database is less busy."
-        return CheckResult(Severity.FAULT, invariant.name, None, (), advice)
+        return fault(
+            invariant.name, "The query took too long: raise --timeout, or check when the database is less busy."
+        )
     return CheckResult(Severity.FAULT, invariant.name, violation.count, violation.rows, _advice(invariant, parts))
 
 
@@ -65,7 +62,7 @@ def _advice(invariant: invariants.Invariant, parts: Sequence[CheckResult]) -> st
     """Return what to do. Where work is stuck, the likely reason comes first: a worker or broker that is not there."""
     if not invariant.is_about_stuck_work:
         return invariant.advice
-    missing = [each.name for each in parts if each.severity is not Severity.OK]
+    missing = [each.name for each in parts if each.severity is not Severity.OK and not each.rows]
     likely = (
         f"Likely because this does not hold: {'; '.join(missing)}."
         if missing
@@ -74,35 +71,56 @@ def _advice(invariant: invariants.Invariant, parts: Sequence[CheckResult]) -> st
     return f"{likely} {invariant.advice}"
 
 
-def _parked(message_ids: Sequence[UUID]) -> CheckResult:
+def _parked(facts: Facts) -> Iterator[CheckResult]:
     sentence = "nothing is parked"
-    if not message_ids:
-        return CheckResult(Severity.OK, sentence)
+    if not facts.parked:
+        yield ok(sentence)
+        return
     advice = "Remove the cause that `postroom why MESSAGE` shows, then run `postroom release MESSAGE`."
-    return CheckResult(Severity.WARNING, sentence, len(message_ids), tuple(map(str, message_ids)), advice)
+    yield CheckResult(Severity.WARNING, sentence, len(facts.parked), tuple(map(str, facts.parked)), advice)
 
 
-def _lanes(workers: Sequence[WorkerView]) -> Iterator[CheckResult]:
+def _lanes(facts: Facts) -> Iterator[CheckResult]:
     for name, lane in LANES.items():
-        is_alive = any(set(lane.queues) <= set(worker.queues) for worker in workers)
+        is_alive = any(set(lane.queues) <= set(worker.queues) for worker in facts.workers)
         sentence = f"a worker of the lane {name} is alive"
-        yield (
-            CheckResult(Severity.OK, sentence)
-            if is_alive
-            else CheckResult(
-                Severity.FAULT,
-                sentence,
-                None,
-                (),
-                f"Start one: `postroom worker {name}`. The log of the last one shows why it stopped.",
-            )
-        )
+        advice = f"Start one: `postroom worker {name}`. The log of the last one shows why it stopped."
+        yield ok(sentence) if is_alive else fault(sentence, advice)
 
 
-def _broker(settings: Settings) -> CheckResult:
-    sentence = "the broker answers"
-    if not settings.bell or read_queues(settings) is not None:
-        return CheckResult(Severity.OK, sentence)
-    return CheckResult(
-        Severity.WARNING, sentence, None, (), "Without it everything is delivered, only later. Check BROKER_URL."
+def _broker(facts: Facts) -> Iterator[CheckResult]:
+    answers = "the broker answers"
+    if facts.settings.bell and read_queues(facts.settings) is None:
+        yield warning(answers, "Without it everything is delivered, only later. Check BROKER_URL.")
+        return
+    yield ok(answers)
+    yield broker_memory_left(read_memory(facts.settings) if facts.settings.bell else None)
+
+
+def broker_memory_left(memory: BrokerMemory | None) -> CheckResult:
+    """Return whether the broker has memory left; None is a broker that is not used or does not tell."""
+    sentence = "the broker has memory left"
+    if memory is None or not _is_near(memory.used_bytes, memory.limit_bytes):
+        return ok(sentence)
+    return warning(
+        sentence,
+        f"It uses {memory.used_bytes >> 20} of {memory.limit_bytes >> 20} MiB. When it is full it refuses bells and "
+        "direct sends: `postroom queues` shows what waits. Raise its maxmemory.",
     )
+
+
+def _connections(facts: Facts) -> Iterator[CheckResult]:
+    sentence, use = "the database has connections left", facts.connections
+    advice = (
+        f"{use.used} of {use.limit} are open. When none is left, the API and starting workers are refused. Raise "
+        "max_connections, or end other programs: the view pg_stat_activity shows them."
+    )
+    yield warning(sentence, advice) if _is_near(use.used, use.limit) else ok(sentence)
+
+
+def _is_near(used: int, limit: int) -> bool:
+    return limit > 0 and used * 100 >= limit * _NEAR_PERCENT
+
+
+PARTS: tuple[Callable[[Facts], Iterable[CheckResult]], ...] = (_parked, _lanes, _broker, _connections)
+"""The checks that are about no invariant, in the order in which they are shown."""

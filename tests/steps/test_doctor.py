@@ -21,8 +21,8 @@ from delivery.records.workers import registry
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.settings import Settings, settings_from_environment
 from delivery.vocabulary import Channel
+from tasks.check_results import Severity
 from tasks.context import StepContext
-from tasks.health_checks import Severity
 from tasks.lanes import LANES
 from tasks.steps.decide import decide
 from tasks.steps.vet import vet
@@ -194,7 +194,7 @@ def test_without_a_violation_the_command_exits_with_0_and_prints_one_line_for_ea
 
     lines = result.output.splitlines()
     assert (0, {"ok"}) == (result.exit_code, {line.split()[0] for line in lines})
-    assert len(INVARIANTS) + len(LANES) + 2 == len(lines)
+    assert len(INVARIANTS) + len(LANES) + 4 == len(lines)
 
 
 @pytest.mark.usefixtures("live_workers", "broker")
@@ -232,7 +232,7 @@ def test_a_parked_message_is_a_warning_that_names_the_release_command(
 
     result = doctor()
 
-    assert 0 == result.exit_code
+    assert 4 == result.exit_code
     assert (True, True) == (str(message_id) in result.output, "postroom release" in result.output)
 
 
@@ -247,10 +247,24 @@ def test_late_work_is_reported_with_its_likely_cause(doctor: Callable[..., Any],
 
 
 @pytest.mark.usefixtures("live_workers", "database")
-def test_an_unreachable_broker_is_only_a_warning(doctor: Callable[..., Any]) -> None:
-    result = doctor(BROKER_URL="redis://127.0.0.1:1/0")
+def test_an_unreachable_broker_is_a_warning_and_the_exit_code_says_degraded(doctor: Callable[..., Any]) -> None:
+    away = "redis://127.0.0.1:1/0"
 
-    assert (0, 1) == (result.exit_code, result.output.count("warning"))
+    text_result, json_result = doctor(BROKER_URL=away), doctor("--json", BROKER_URL=away)
+
+    assert (4, 4, 1) == (text_result.exit_code, json_result.exit_code, text_result.output.count("warning"))
+    answer = json.loads(json_result.output)
+    assert (True, True) == (answer["is_well"], answer["is_degraded"])
+
+
+@pytest.mark.usefixtures("live_workers", "database")
+def test_a_fault_outweighs_a_warning(doctor: Callable[..., Any], fixtures: Fixtures, settled: UUID) -> None:
+    del settled
+    fixtures.run_sql("UPDATE message SET open_count = 4")
+
+    result = doctor("--json", BROKER_URL="redis://127.0.0.1:1/0")
+
+    assert (1, False) == (result.exit_code, json.loads(result.output)["is_degraded"])
 
 
 def test_the_command_exits_with_3_when_the_database_is_unreachable(doctor: Callable[..., Any]) -> None:

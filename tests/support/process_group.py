@@ -14,7 +14,8 @@ from sqlalchemy import text
 from delivery.records.database import DATABASE_UNAVAILABLE, Database, transaction
 from delivery.records.views.invariants import CheckScope
 from delivery.settings import Settings
-from tasks.health_checks import Severity, check
+from tasks.check_results import Severity
+from tasks.health_checks import check
 from tests.support.api_client import Headers
 from tests.support.api_client import post as post_to
 from tests.support.ports import free_port, is_page_served

@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from delivery.records.views.invariants import CheckScope
-from tasks.health_checks import CheckResult, Severity, check
+from tasks.check_results import CheckResult, Severity, worst
+from tasks.health_checks import check
 from worker.cli.console import AsJson, opened, settings, show_json
 
-_VIOLATED = 1
+# A command that cannot reach the database exits with 3, so a degraded system has the next number.
+_EXIT_CODES = {Severity.OK: 0, Severity.WARNING: 4, Severity.FAULT: 1}
 
 
 def doctor(
@@ -24,19 +26,20 @@ def doctor(
 ) -> None:
     """Check every invariant on the live system, read-only.
 
-    Exit with 0 when all hold, 1 when one does not, 3 when the database does not answer.
+    Exit with 0 when all hold, 1 when a promise is broken or work stands still, 4 when Postroom works but is degraded,
+    3 when the database does not answer.
     """
     scope = CheckScope(is_everything=everything, patience=timedelta(minutes=patience_min))
     config = settings()
     with opened(config) as database:
         results = check(config, database, scope, timeout=timedelta(seconds=timeout_s))
-    is_well = all(each.severity is not Severity.FAULT for each in results)
+    verdict = worst(results)
     if as_json:
-        show_json({"is_well": is_well, "checks": list(map(_as_json, results))})
+        found = {"is_well": verdict is not Severity.FAULT, "is_degraded": verdict is Severity.WARNING}
+        show_json({**found, "checks": list(map(_as_json, results))})
     else:
         typer.echo("\n".join(map(_describe, results)))
-    if not is_well:
-        raise typer.Exit(_VIOLATED)
+    raise typer.Exit(_EXIT_CODES[verdict])
 
 
 def _as_json(result: CheckResult) -> dict[str, object]:
