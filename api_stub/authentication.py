@@ -131,7 +131,7 @@ async def _authenticate_by_issuer(services: Services, token: str) -> KnownClient
         raise _unreachable() from error
     known = await services.verifier.find_client(identity.client)
     if known is None:
-        _log.debug("issuer_token_refused", reason="No client has this id or name, or all its keys are revoked.")
+        _log.debug("issuer_token_refused", reason="No client is linked to it, or all keys of that client are revoked.")
         raise _invalid_token()
     return KnownClient(known.client_id, known.scopes & identity.scopes, known.limits)
 

@@ -7,6 +7,7 @@ from typing import Any
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
+from delivery.records.identities.issuer_links import is_issuer_id
 from delivery.settings import Settings
 from delivery.vocabulary import Scope
 
@@ -14,7 +15,6 @@ TOKEN_LIMIT_BYTES = 8 * 1024
 CLOCK_SKEW_S = 30
 """How far the issuer's clock may be ahead of ours, for `nbf` and `iat`. `exp` has no such margin."""
 
-_NAME_LIMIT = 200
 _LATEST = 2**53
 # What issuers call their access tokens in claims: Keycloak in `typ`, Cognito and others in `token_use`.
 _ACCESS_TOKEN_WORDS = {"typ": {"bearer", "at+jwt"}, "token_use": {"access", "access_token"}}
@@ -112,7 +112,7 @@ def refuse_other_tokens(claims: Mapping[str, Any], *, is_access_token: bool = Fa
 def _client(claims: Mapping[str, Any], expected: TokenRequirements) -> str:
     name = claims.get(expected.client_claim)
     # The name is looked up in the database, which takes no NUL.
-    if not isinstance(name, str) or not 0 < len(name) <= _NAME_LIMIT or not name.isprintable():
+    if not isinstance(name, str) or not is_issuer_id(name):
         raise InvalidToken(f"The claim {expected.client_claim} names no client.")
     return name
 

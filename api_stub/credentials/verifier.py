@@ -46,7 +46,7 @@ class CredentialVerifier:
         return stored
 
     async def find_client(self, name: str) -> KnownClient | None:
-        """Return the client that a trusted issuer calls by this name. Raises what `AsyncDatabase.run` raises."""
+        """Return the client that is linked to this id of the trusted issuer. Raises what `AsyncDatabase.run` raises."""
         return await self._clients.get(name)
 
     async def close(self) -> None:

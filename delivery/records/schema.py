@@ -151,6 +151,16 @@ class Credential(Base):
     revoked_at: Mapped[datetime | None]
 
 
+class IssuerLink(Base):
+    """What the trusted issuer calls a client. A token that names no linked client opens nothing."""
+
+    __tablename__ = "issuer_link"
+
+    issuer_client: Mapped[str] = mapped_column(primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("client.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
 class Message(Base):
     """A message, and the counters that its status is computed from."""
 

@@ -173,3 +173,27 @@ def test_one_credential_is_counted_in_the_singular(run: Run) -> None:
     secret_in(run("create", "shop", "--scope", "message.send"))
 
     assert "revoked 1 credential of client" in run("revoke", "shop").output
+
+
+def test_a_client_trusts_the_issuer_only_after_the_command_and_until_its_end(run: Run) -> None:
+    secret_in(run("create", "shop", "--scope", "message.send"))
+    secret_in(run("create", "other", "--scope", "message.send"))
+    assert [[], []] == [each["issuer_clients"] for each in list_clients(run)]
+
+    done = [run("trust-issuer", "shop"), run("trust-issuer", "shop", "--issuer-client", "0oa1")]
+    taken = run("trust-issuer", "other", "--issuer-client", "0oa1")
+
+    shop = list_clients(run)[0]
+    assert [0, 0, 1] == [each.exit_code for each in (*done, taken)]
+    assert sorted([shop["client_id"], "0oa1"]) == shop["issuer_clients"]
+    assert f"work as client {shop['client_id']} already" in taken.output
+    assert "tokens of the trusted issuer: for " in run("list").output
+    assert "ended 1 link" in run("trust-issuer", "shop", "--issuer-client", "0oa1", "--stop").output
+    assert [0, 1] == [run("trust-issuer", "shop", "--stop").exit_code for _ in range(2)]
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "x" * 201])
+def test_an_id_that_no_token_can_have_is_refused(run: Run, name: str) -> None:
+    secret_in(run("create", "shop", "--scope", "message.send"))
+
+    assert 2 == run("trust-issuer", "shop", "--issuer-client", name).exit_code

@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from delivery.credentials import NewCredential, generate_credential
 from delivery.records.database import transaction
-from delivery.records.identities import clients, credentials
+from delivery.records.identities import clients, credentials, issuer_links
 from delivery.records.identities.credentials import NotRotated
 from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind, Scope
@@ -199,29 +200,53 @@ def test_issuing_a_token_deletes_tokens_of_the_client_that_expired_more_than_a_d
     assert long_past.prefix not in kept
 
 
-def test_a_client_is_found_by_its_id_or_a_name_that_only_it_has(fixtures: Fixtures, settings: Settings) -> None:
-    revoked_client = fixtures.client()
-    minted(fixtures, settings, client_id=revoked_client)
+def test_a_client_is_found_by_the_ids_that_it_is_linked_to_and_by_nothing_else(
+    fixtures: Fixtures, settings: Settings
+) -> None:
+    revoked_client, shop, entra = fixtures.client(), fixtures.client(scopes=[Scope.MESSAGE_SEND]), str(uuid4())
+    key = minted(fixtures, settings, client_id=revoked_client)
     with transaction(fixtures.database) as db:
-        for number in (0, 1):
-            clients.put(db, fixtures.client(), f"shop {number}", scopes=[Scope.MESSAGE_SEND])
-        clients.put(db, fixtures.client(), "twin", scopes=[])
-        clients.put(db, fixtures.client(), "twin", scopes=[])
-        credentials.revoke_all(db, revoked_client)
+        clients.put(db, fixtures.client_id, "named", scopes=[])
+        for client_id, name in ((shop, "shop-1"), (shop, entra.upper()), (revoked_client, "revoked")):
+            issuer_links.link(db, client_id, name)
+        credentials.revoke(db, key.prefix)
 
-        names = ["shop 1", "twin", "unknown", str(fixtures.client_id).upper(), str(revoked_client)]
+        names = ["shop-1", "SHOP-1", entra, "named", str(fixtures.client_id), "revoked", "unknown"]
         found = clients.find_clients(db, names)
 
-    assert {"shop 1", str(fixtures.client_id).upper()} == set(found)
-    assert {Scope.MESSAGE_SEND} == found["shop 1"].scopes
+    assert {"shop-1", entra} == set(found)
+    assert (shop, {Scope.MESSAGE_SEND}) == (found["shop-1"].client_id, found["shop-1"].scopes)
 
 
 def test_a_client_with_one_valid_key_is_still_found(fixtures: Fixtures, settings: Settings) -> None:
     first, _ = minted(fixtures, settings), minted(fixtures, settings)
 
     with transaction(fixtures.database) as db:
+        issuer_links.link(db, fixtures.client_id, "shop")
         credentials.revoke(db, first.prefix)
-        assert str(fixtures.client_id) in clients.find_clients(db, [str(fixtures.client_id)])
+        assert "shop" in clients.find_clients(db, ["shop"])
+
+
+def test_an_id_at_the_issuer_belongs_to_one_client_until_it_is_unlinked(fixtures: Fixtures) -> None:
+    second = fixtures.client()
+
+    with transaction(fixtures.database) as db:
+        issuer_links.link(db, fixtures.client_id, "shop")
+        issuer_links.link(db, fixtures.client_id, "shop")
+        with pytest.raises(issuer_links.LinkedElsewhere, match=str(fixtures.client_id)):
+            issuer_links.link(db, second, "shop")
+
+        assert (0, 1) == (issuer_links.unlink(db, second), issuer_links.unlink(db, fixtures.client_id, "shop"))
+        issuer_links.link(db, second, "shop")
+        assert {second: ["shop"]} == issuer_links.links_by_client(db)
+
+
+def test_revoking_all_of_a_client_ends_its_links(fixtures: Fixtures) -> None:
+    with transaction(fixtures.database) as db:
+        issuer_links.link(db, fixtures.client_id, "shop")
+        credentials.revoke_all(db, fixtures.client_id)
+
+        assert {} == clients.find_clients(db, ["shop"])
 
 
 def test_the_overview_lists_keys_of_a_client_and_only_counts_its_tokens(fixtures: Fixtures, settings: Settings) -> None:

@@ -16,6 +16,26 @@ from delivery.records.schema import Base
 from delivery.settings import Settings
 from tests.support.servers import Servers
 
+_CLIENTS_OF_0005 = """
+    INSERT INTO client (id, name, scopes)
+    SELECT ('00000000-0000-7000-8000-00000000000' || number)::uuid, name, '{}'
+    FROM unnest(ARRAY['shop', 'both', 'by key', 'twin', 'twin', 'revoked', 'by token'])
+    WITH ORDINALITY AS c (name, number);
+    INSERT INTO credential (prefix, client_id, kind, digest, last_used_at, expires_at, revoked_at)
+    SELECT kind || client, ('00000000-0000-7000-8000-00000000000' || client)::uuid, kind, '', used, ends, revoked
+    FROM (VALUES
+        ('api_key', 1, NULL, NULL, NULL),
+        ('api_key', 2, now() - interval '2 hours', NULL, NULL),
+        ('api_key', 3, now() - interval '1 hour', NULL, NULL),
+        ('api_key', 6, NULL, NULL, now()),
+        ('client_secret', 7, now() - interval '2 hours', NULL, NULL),
+        ('access_token', 7, NULL, now() - interval '1 hour', NULL)
+    ) AS c (kind, client, used, ends, revoked);
+    INSERT INTO message (id, client_id, sender_name, subject, body, type, created_at, open_count, good_count)
+    SELECT gen_random_uuid(), ('00000000-0000-7000-8000-00000000000' || client)::uuid, '', '', '', 'other', at, 0, 1
+    FROM (VALUES (2, now()), (3, now() - interval '59 minutes'), (7, now() - interval '90 minutes')) AS m (client, at)
+"""
+
 
 @pytest.fixture
 def bare_database(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[Database]:
@@ -83,6 +103,23 @@ def test_concurrent_migrations_run_one_after_the_other(bare_database: Database) 
 def test_a_database_without_tables_is_not_current(bare_database: Database) -> None:
     with transaction(bare_database) as db:
         assert not is_current(db)
+
+
+def test_clients_that_foreign_tokens_may_have_used_are_linked_by_the_upgrade(bare_database: Database) -> None:
+    migrate(bare_database)
+    with transaction(bare_database) as db:
+        command.downgrade(configuration(db), "0005")
+        db.exec_driver_sql(_CLIENTS_OF_0005)
+
+    migrate(bare_database)
+
+    with transaction(bare_database) as db:
+        links = db.exec_driver_sql("SELECT right(client_id::text, 1), issuer_client FROM issuer_link ORDER BY 1, 2")
+        linked: dict[str, list[str]] = {}
+        for last, name in links:
+            linked.setdefault(last, []).append(name)
+    ids = {last: f"00000000-0000-7000-8000-00000000000{last}" for last in "1245"}
+    assert {"1": [ids["1"], "shop"], "2": [ids["2"], "both"], "4": [ids["4"]], "5": [ids["5"]]} == linked
 
 
 def _tables(database: Database) -> set[str]:

@@ -9,12 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import time
 from typing import Any
 from urllib.parse import parse_qs
+from uuid import UUID
 
 import httpx2
 import pytest
 
 from delivery.records.database import transaction
-from delivery.records.identities import clients, credentials
+from delivery.records.identities import clients, credentials, issuer_links
 from delivery.settings import Settings
 from delivery.vocabulary import Scope
 from tests.support import issuer
@@ -69,6 +70,18 @@ def listening() -> Iterator[RealIssuer]:
     server.server_close()
 
 
+@pytest.fixture(autouse=True)
+def _linked(fixtures: Fixtures) -> None:
+    """Let the issuer's tokens work as the client of the fixtures, under its id."""
+    link(fixtures, str(fixtures.client_id))
+
+
+def link(fixtures: Fixtures, issuer_client: str, client_id: UUID | None = None) -> None:
+    """Let tokens for this client of the issuer work as a client: by default, that of the fixtures."""
+    with transaction(fixtures.database) as db:
+        issuer_links.link(db, client_id or fixtures.client_id, issuer_client)
+
+
 @pytest.fixture
 def real() -> Iterator[RealIssuer]:
     """Yield an issuer that publishes one key."""
@@ -119,6 +132,7 @@ def test_a_signed_token_gets_in_and_its_keys_are_fetched_once(
 def test_a_token_may_do_no_more_than_its_client(settings: Settings, fixtures: Fixtures, real: RealIssuer) -> None:
     with transaction(fixtures.database) as db:
         clients.put(db, fixtures.client_id, "shop", scopes=[Scope.MESSAGE_SEND])
+    link(fixtures, "shop")
 
     with open_door(by_keys(settings, real)) as http:
         answer = ask(http, token(fixtures, client_id="shop"))
@@ -146,12 +160,27 @@ def test_a_token_for_a_client_that_is_not_ours_or_is_shut_out_is_invalid(
         wait_until(lambda: ask(http, token(fixtures)).status_code == 401, within_s=2)
 
 
+def test_a_token_opens_no_client_by_its_name_or_by_an_id_that_is_not_linked(
+    settings: Settings, fixtures: Fixtures, real: RealIssuer
+) -> None:
+    not_linked = fixtures.client()
+    minted(fixtures, settings, client_id=not_linked)
+    with transaction(fixtures.database) as db:
+        clients.put(db, fixtures.client_id, "Demo platform", scopes=tuple(Scope))
+
+    with open_door(by_keys(settings, real)) as http:
+        answers = [ask(http, token(fixtures, client_id=name)) for name in ("Demo platform", str(not_linked))]
+
+    assert [(401, "invalid_token")] * 2 == [(answer.status_code, answer.json()["error"]) for answer in answers]
+
+
 def test_two_programs_of_one_issuer_have_each_what_their_client_here_has(
     settings: Settings, fixtures: Fixtures, real: RealIssuer
 ) -> None:
     with transaction(fixtures.database) as db:
-        clients.put(db, fixtures.client_id, "0oa1reader", scopes=[Scope.MESSAGE_READ])
-        clients.put(db, fixtures.client(), "0oa1sender", scopes=[Scope.MESSAGE_SEND])
+        clients.put(db, fixtures.client_id, "reader", scopes=[Scope.MESSAGE_READ])
+    link(fixtures, "0oa1reader")
+    link(fixtures, "0oa1sender", fixtures.client(scopes=[Scope.MESSAGE_SEND]))
     okta = by_keys(settings, real).model_copy(
         update={"issuer_token_type": "JWT", "issuer_client_claim": "cid", "issuer_scope_claim": "scp"}
     )

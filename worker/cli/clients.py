@@ -18,12 +18,14 @@ from delivery.records.identities.clients import RateLimits
 from delivery.records.identities.credentials import ClientView, KeyView, NotRotated
 from delivery.vocabulary import CredentialKind, Scope
 from worker.cli.console import AsJson, check_encoding, missing, opened, printable, settings, show_json, show_table
+from worker.cli.named_clients import ClientName, identify_client
+from worker.cli.trusted_clients import trust_issuer
 
 clients = typer.Typer(help="Manage clients, the programs that may send, and their keys.", no_args_is_help=True)
+clients.command("trust-issuer")(trust_issuer)
 
 _SETTING = "that of the settings"
 
-ClientName = Annotated[str, typer.Argument(metavar="CLIENT", help="Id or name of a client.", callback=check_encoding)]
 Kind = Annotated[
     Literal["api_key", "client_secret"], typer.Option(help="A key for a header, or a secret for /oauth/token.")
 ]
@@ -91,7 +93,7 @@ def add_key(
     config = settings()
     credential = generate_credential(CredentialKind(kind), config.pepper)
     with opened(config) as database:
-        client_id = _identify(database, client)
+        client_id = identify_client(database, client)
         with transaction(database) as db:
             records.add_credentials(db, client_id, [credential], scopes=scope or None, lifetime=_days(expires_in_days))
     _show_secret(client_id, credential)
@@ -110,7 +112,7 @@ def rotate(
     credential = generate_credential(CredentialKind(kind), config.pepper)
     overlap = timedelta(hours=overlap_hours)
     with opened(config) as database:
-        client_id = _identify(database, client)
+        client_id = identify_client(database, client)
         try:
             with transaction(database) as db:
                 replaced = credentials.rotate(
@@ -140,7 +142,7 @@ def revoke(
     prefix = _read_prefix(what)
     with opened(settings()) as database:
         if prefix is None:
-            _revoke_all(database, _identify(database, what))
+            _revoke_all(database, identify_client(database, what))
         else:
             _revoke(database, prefix)
 
@@ -157,16 +159,6 @@ def _revoke(database: Database, prefix: str) -> None:
     if not is_done:
         raise missing(f"there is no {prefix} that is not revoked already. `postroom clients list` shows them.")
     typer.echo(f"postroom: revoked {prefix}; it gives no access any more")
-
-
-def _identify(database: Database, text: str) -> UUID:
-    with transaction(database) as db:
-        found = records.identify(db, text.strip())
-    if not found:
-        raise missing("there is no client with this id or name. `postroom clients list` shows them.")
-    if len(found) > 1:
-        raise missing(f"{len(found)} clients have this name. Give the id: {', '.join(map(str, found))}")
-    return found[0]
 
 
 def _read_prefix(text: str) -> str | None:
@@ -201,6 +193,8 @@ def _show_client(client: ClientView, now: datetime) -> None:
     typer.echo(f"{client.client_id}  {printable(client.name)}")
     typer.echo(f"    may: {', '.join(client.scopes) or 'nothing'}")
     typer.echo(f"    access tokens that work: {client.live_tokens}")
+    called = ", ".join(map(printable, client.issuer_clients))
+    typer.echo(f"    tokens of the trusted issuer: {f'for {called}' if called else 'none'}")
     rows = [_row(each, now) for each in client.credentials]
     show_table("", ("prefix", "kind", "may", "last used", "ends"), rows)
 

@@ -1,4 +1,4 @@
-"""Clients: their scopes and limits, and how to find one by its credential, id or name."""
+"""Clients: their scopes and limits, and how to find one by its credential, id, name or id at the issuer."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, false, func, insert, or_, select
+from sqlalchemy import Connection, Row, false, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from delivery.credentials import NewCredential
 from delivery.intake.uuids import read_uuid
-from delivery.records.schema import Client, Credential
+from delivery.records.schema import Client, Credential, IssuerLink
 from delivery.vocabulary import CredentialKind, Scope
 
 # The database's clock decides this, because the clocks of our processes may differ.
@@ -130,23 +130,22 @@ def find_credentials(
 
 
 def find_clients(db: Connection, names: Sequence[str]) -> dict[str, KnownClient]:
-    """Return the clients that these names of the trusted issuer mean: an id, or a name that only one client has.
+    """Return the clients that are linked to these ids of the trusted issuer (`identities/issuer_links.py`).
 
     A client is left out when it has keys or secrets and all of them were revoked.
     """
-    ids = {text: client_id for text in names if (client_id := read_uuid(text))}
     rows = db.execute(
-        select(*_CLIENT_COLUMNS, Client.name, _IS_SHUT_OUT.label("is_shut_out")).where(
-            or_(Client.id.in_(ids.values()), Client.name.in_(names))
-        )
+        select(*_CLIENT_COLUMNS, IssuerLink.issuer_client)
+        .join(IssuerLink, IssuerLink.client_id == Client.id)
+        .where(IssuerLink.issuer_client.in_([issuer_id(name) for name in names]), ~_IS_SHUT_OUT)
     ).all()
-    chosen = {text: _choose(rows, text, ids.get(text)) for text in names}
-    return {text: _client(row) for text, row in chosen.items() if row is not None and not row.is_shut_out}
+    found = {row.issuer_client: _client(row) for row in rows}
+    return {name: found[issuer_id(name)] for name in names if issuer_id(name) in found}
 
 
-def _choose(rows: Sequence[_AnyRow], name: str, client_id: UUID | None) -> _AnyRow | None:
-    matches = [row for row in rows if row.client_id == client_id] or [row for row in rows if row.name == name]
-    return matches[0] if len(matches) == 1 else None
+def issuer_id(text: str) -> str:
+    """Return an id at the issuer as it is stored: UUIDs, which may be written in either case, in lower case."""
+    return str(read_uuid(text) or text)
 
 
 def _client(row: _AnyRow) -> KnownClient:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from delivery.credentials import NewCredential
 from delivery.records.identities.clients import add_credentials
+from delivery.records.identities.issuer_links import links_by_client, unlink
 from delivery.vocabulary import CredentialKind, Scope
 
 USE_NOTED_EVERY = timedelta(minutes=1)
@@ -84,7 +85,10 @@ class KeyView:
 
 @dataclass(frozen=True, slots=True)
 class ClientView:
-    """A client with its keys and secrets. `live_tokens` counts its access tokens that still work."""
+    """A client with its keys and secrets.
+
+    `live_tokens` counts its access tokens that still work, `issuer_clients` are its ids at the trusted issuer.
+    """
 
     client_id: UUID
     name: str
@@ -94,6 +98,7 @@ class ClientView:
     created_at: datetime
     live_tokens: int
     credentials: list[KeyView]
+    issuer_clients: list[str]
 
 
 class NotRotated(Exception):  # noqa: N818 - a fact about a client
@@ -106,7 +111,11 @@ def overview(db: Connection) -> list[ClientView]:
     for row in db.execute(_KEYS).mappings():
         facts = {**row, "kind": CredentialKind(row["kind"])}
         keys.setdefault(facts.pop("client_id"), []).append(KeyView(**facts))
-    return [ClientView(**row, credentials=keys.get(row["client_id"], [])) for row in db.execute(_CLIENTS).mappings()]
+    links = links_by_client(db)
+    return [
+        ClientView(**row, credentials=keys.get(row["client_id"], []), issuer_clients=links.get(row["client_id"], []))
+        for row in db.execute(_CLIENTS).mappings()
+    ]
 
 
 def rotate(
@@ -135,7 +144,11 @@ def revoke(db: Connection, prefix: str) -> bool:
 
 
 def revoke_all(db: Connection, client_id: UUID) -> int:
-    """Revoke all credentials of a client, access tokens too. Return how many were revoked."""
+    """Revoke all credentials of a client, access tokens too, and its links to the trusted issuer.
+
+    Returns how many credentials were revoked.
+    """
+    unlink(db, client_id)
     return db.execute(_REVOKE_ALL, {"client_id": client_id}).rowcount
 
 
