@@ -215,7 +215,7 @@ def test_a_client_is_found_by_the_ids_that_it_is_linked_to_and_by_nothing_else(
         found = clients.find_clients(db, names)
 
     assert {"shop-1", entra} == set(found)
-    assert (shop, {Scope.MESSAGE_SEND}) == (found["shop-1"].client_id, found["shop-1"].scopes)
+    assert (shop, frozenset({Scope.MESSAGE_SEND})) == (found["shop-1"].client_id, found["shop-1"].scopes)
 
 
 def test_a_client_with_one_valid_key_is_still_found(fixtures: Fixtures, settings: Settings) -> None:

@@ -13,7 +13,9 @@ from worker.cli.named_clients import ClientName, identify_client
 
 
 def _check_issuer_id(text: str | None) -> str | None:
-    if text is not None and not is_issuer_id(check_encoding(text)):
+    if text is not None:
+        check_encoding(text)
+    if text is not None and not is_issuer_id(text):
         raise typer.BadParameter(f"An id at the issuer has 1 to {ISSUER_ID_LIMIT} visible characters.")
     return text
 
