@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from delivery.records.database import Database, open_database, transaction
 from delivery.records.migrate import migrate
-from delivery.records.schema import Base
+from delivery.records.schema import METADATA
 from delivery.settings import Settings
 from tests.support.servers import Guardian, NotAvailable, Servers, prepare_template
 
@@ -24,7 +24,7 @@ _GUARDIAN = pytest.StashKey[Guardian]()
 _SERVERS = pytest.StashKey[Servers | str]()
 _CONNECTIONS = 8
 # On tables with a handful of rows DELETE takes a tenth of the time of TRUNCATE.
-_EMPTY = text("; ".join(f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables)))
+_EMPTY = text("; ".join(f"DELETE FROM {table.name}" for table in reversed(METADATA.sorted_tables)))
 # All tests come from one address.
 _UNLIMITED = {"refused_credentials_per_minute": 1_000_000, "unknown_recipients_per_hour": 1_000_000}
 PEPPER = SecretStr("pepper of the tests, thirty-two characters")

@@ -4,9 +4,7 @@ States, reasons and other words of the vocabulary are text with a CHECK, so that
 running older version continues to work.
 """
 
-from collections.abc import Iterable
 from datetime import datetime, time
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -15,20 +13,18 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Computed,
-    DateTime,
     ForeignKey,
     Identity,
     Index,
     Integer,
-    MetaData,
-    SmallInteger,
     Text,
     Uuid,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
+from delivery.records.schema_base import NOW, Base, one_of
 from delivery.rules.states import OPEN_STATES, WAITING_STATES
 from delivery.vocabulary import (
     AccountStatus,
@@ -42,34 +38,14 @@ from delivery.vocabulary import (
     Status,
 )
 
-NOW = text("clock_timestamp()")
+METADATA = Base.metadata
+"""All tables of this module."""
 
 STATE_APART = "recipient.state || ''"
 """A recipient's state, for statements that find recipients by something else, such as their message.
 
 With the plain column, PostgreSQL may use the sweep's index of all rows in that state. Statistics from a time without
 open rows make that index look short, and then each batch reads a whole backlog (measured)."""
-
-
-def one_of(column: str, words: Iterable[StrEnum]) -> str:
-    """Return the SQL condition that a column holds one of these words."""
-    quoted = ", ".join(f"'{word}'" for word in words)
-    return f"{column} IN ({quoted})"
-
-
-class Base(DeclarativeBase):
-    """What all tables share: the SQL types of Python annotations and the names of constraints."""
-
-    metadata = MetaData(
-        naming_convention={
-            "pk": "%(table_name)s_pkey",
-            "fk": "%(table_name)s_%(column_0_name)s_fkey",
-            "uq": "%(table_name)s_%(column_0_N_name)s_key",
-            "ck": "%(table_name)s_%(constraint_name)s_check",
-            "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-        }
-    )
-    type_annotation_map = {datetime: DateTime(timezone=True), str: Text, int: SmallInteger}  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
 
 
 class Account(Base):

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import CheckConstraint
 
 from delivery.records.database import Database
-from delivery.records.schema import Base
+from delivery.records.schema import METADATA
 from delivery.vocabulary import (
     AccountStatus,
     CaseState,
@@ -120,7 +120,7 @@ def test_the_health_check_of_a_service_checks_its_own_lane() -> None:
 def test_a_column_allows_exactly_the_words_of_the_vocabulary(column: str, words: type[StrEnum]) -> None:
     table, name = column.split(".")
     conditions = [
-        str(check.sqltext) for check in Base.metadata.tables[table].constraints if isinstance(check, CheckConstraint)
+        str(check.sqltext) for check in METADATA.tables[table].constraints if isinstance(check, CheckConstraint)
     ]
 
     allowed = [set(re.findall(r"'([^']+)'", each)) for each in conditions if each.startswith(f"{name} IN")]

@@ -12,7 +12,7 @@ from sqlalchemy import inspect
 
 from delivery.records.database import Database, open_database, transaction
 from delivery.records.migrate import UnsupportedServer, check_server, configuration, is_current, migrate
-from delivery.records.schema import Base
+from delivery.records.schema import METADATA
 from delivery.settings import Settings
 from tests.support.servers import Servers
 
@@ -51,7 +51,7 @@ def test_migrated_tables_equal_those_of_the_schema(bare_database: Database) -> N
 
     with transaction(bare_database) as db:
         context = MigrationContext.configure(db, opts={"compare_server_default": True})
-        assert [] == compare_metadata(context, Base.metadata)
+        assert [] == compare_metadata(context, METADATA)
 
 
 @pytest.mark.parametrize("version_number", [90_624, 150_018, 159_999])
@@ -73,8 +73,8 @@ def test_partial_indexes_and_checks_equal_those_of_the_schema(bare_database: Dat
     migrated = _definitions(bare_database)
 
     with transaction(bare_database) as db:
-        Base.metadata.drop_all(db)
-        Base.metadata.create_all(db)
+        METADATA.drop_all(db)
+        METADATA.create_all(db)
 
     assert _definitions(bare_database) == migrated
 

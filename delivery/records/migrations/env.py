@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from delivery.records.schema import Base
+from delivery.records.schema import METADATA
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
+context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
 context.run_migrations()

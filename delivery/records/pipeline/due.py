@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from delivery.records.schema import one_of
+from delivery.records.schema_base import one_of
 from delivery.rules.states import WAITING_STATES
 from delivery.rules.worker_deaths import SUSPECT_FROM
 from delivery.vocabulary import CaseState, Channel, Reason, State

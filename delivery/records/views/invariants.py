@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from delivery.records.schema import one_of
+from delivery.records.schema_base import one_of
 from delivery.rules.retry import SCHEDULE
 from delivery.rules.states import OPEN_STATES, STATE_CLASSES, WAITING_STATES, StateClass
 from delivery.vocabulary import CaseState, Channel, Reason, State

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-from delivery.records.schema import one_of
+from delivery.records.schema_base import one_of
 from delivery.rules.retry import PARKED
 from delivery.rules.states import MOVING_STATES
 from delivery.rules.status import RecipientStatus

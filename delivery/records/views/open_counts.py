@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from delivery.records.schema import one_of
+from delivery.records.schema_base import one_of
 from delivery.rules.retry import PARKED
 from delivery.rules.states import OPEN_STATES
 from delivery.vocabulary import Channel, State

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from delivery.records.schema import one_of
+from delivery.records.schema_base import one_of
 from delivery.rules.retry import PARKED
 from delivery.rules.worker_deaths import DEATHS_LIMIT
 from delivery.vocabulary import CaseState, Reason, State
