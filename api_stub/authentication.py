@@ -11,6 +11,7 @@ from fastapi import Request
 from starlette.datastructures import Headers
 
 from api_stub.credentials.issuer_claims import ExpiredToken, InvalidToken, IssuerUnreachable
+from api_stub.ratelimit.refusals import count_refusal
 from api_stub.requests.body import refuse_declared_length
 from api_stub.server.errors import ApiError
 from api_stub.services import Services, services_of
@@ -51,19 +52,19 @@ def require_scope(scope: Scope) -> Callable[[Request], Awaitable[AuthenticatedCl
     """Make the dependency that authenticates a client, checks its scope, and counts the request."""
 
     async def client_with_scope(request: Request) -> AuthenticatedClient:
-        refuse_declared_length(request)
-        client = await _authenticate(request, services_of(request))
+        services = services_of(request)
+        try:
+            refuse_declared_length(request)
+            client = await _authenticate(request, services)
+        except ApiError as error:
+            await count_refusal(services.limiter, request, error.status)
+            raise
         if scope not in client.scopes:
             raise _out_of_scope(scope)
-        await services_of(request).limiter.check_request(client.client_id, client.requests_per_minute)
+        await services.limiter.check_request(client.client_id, client.requests_per_minute)
         return client
 
     return client_with_scope
-
-
-def address_of(request: Request) -> str:
-    """Return the address of the client; empty for a socket without addresses."""
-    return request.client.host if request.client else ""
 
 
 def read_credential(headers: Headers, key_header: str) -> PresentedCredential:
@@ -86,14 +87,8 @@ def read_credential(headers: Headers, key_header: str) -> PresentedCredential:
 
 async def _authenticate(request: Request, services: Services) -> AuthenticatedClient:
     presented = read_credential(request.headers, services.settings.api_key_header)
-    try:
-        known = await (_authenticate_by_key if presented.kind is CredentialKind.API_KEY else _authenticate_by_token)(
-            services, presented.text
-        )
-    except ApiError as error:
-        if error.status is HTTPStatus.UNAUTHORIZED:
-            await services.limiter.count_refused_credential(address_of(request))
-        raise
+    authenticate = _authenticate_by_key if presented.kind is CredentialKind.API_KEY else _authenticate_by_token
+    known = await authenticate(services, presented.text)
     limits = known.limits
     return AuthenticatedClient(known.client_id, known.scopes, limits.requests_per_minute, limits.recipients_per_minute)
 

@@ -14,8 +14,9 @@ import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
-from api_stub.pages.unsubscribe_request import BODY_LIMIT_BYTES, BUTTON, STOP, UNDO, Wish, read_wish
-from api_stub.requests.body import read_body
+from api_stub.pages.unsubscribe_request import BUTTON, STOP, UNDO, Wish, read_wish
+from api_stub.ratelimit.refusals import count_refusal
+from api_stub.requests.body import ANONYMOUS_LIMIT_BYTES, read_body
 from api_stub.server.errors import ApiError
 from api_stub.server.request_ids import request_id_of
 from api_stub.services import Services, services_of
@@ -70,9 +71,18 @@ async def _answer(request: Request, page: Awaitable[HTMLResponse]) -> HTMLRespon
     try:
         return await page
     except _OtherPage as other:
-        return other.page
+        return await _count(request, other.page)
     except (*DATABASE_UNAVAILABLE, TimeoutError, LockTimeout) as error:
         return _try_later(request, error)
+
+
+async def _count(request: Request, page: HTMLResponse) -> HTMLResponse:
+    """Count a refusal, and return its page, or another one after too many."""
+    try:
+        await count_refusal(services_of(request).limiter, request, page.status_code)
+    except ApiError as error:
+        return _too_often(error.headers["Retry-After"])
+    return page
 
 
 async def _show(services: Services, token: str) -> HTMLResponse:
@@ -113,7 +123,7 @@ async def _find(services: Services, token: str) -> tuple[UUID, Subscription]:
 async def _read_wish(request: Request) -> Wish:
     """Return what the button or the mail program asks for. Raises `_OtherPage` when that is unclear."""
     try:
-        body = await read_body(request, BODY_LIMIT_BYTES)
+        body = await read_body(request, ANONYMOUS_LIMIT_BYTES)
     except ApiError as error:
         raise _OtherPage(_unclear(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)) from error
     wish = read_wish(body, request.headers.get("content-type", ""))
@@ -184,6 +194,13 @@ def _other_address() -> HTMLResponse:
         "in a newer e-mail, or change your settings on the platform."
     )
     return _page("This link has expired", text, status=HTTPStatus.GONE)
+
+
+def _too_often(retry_after: str) -> HTMLResponse:
+    text = "Too many links that do not work were opened from your network. Links that work still do. Try again later."
+    page = _page("Please try again", text, status=HTTPStatus.TOO_MANY_REQUESTS)
+    page.headers["Retry-After"] = retry_after
+    return page
 
 
 def _try_later(request: Request, error: Exception) -> HTMLResponse:

@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl
 from delivery.intake.errors import InvalidInput
 from delivery.intake.forms import read_multipart
 
-BODY_LIMIT_BYTES = 8 * 1024
 ONE_CLICK = ("List-Unsubscribe", "One-Click")
 BUTTON = "action"
 

@@ -74,7 +74,7 @@ async def put_preferences(request: Request, account_uuid: str, client: Writer) -
     account_id = _read_id(account_uuid)
     fields = await read_fields(request)
     preferences = parse_preferences(fields)
-    named = [name for name, value in fields.items() if value is not None]
+    named = PREFERENCES.given(fields)
     if not await services_of(request).database.run(accounts.put_preferences, {account_id: preferences}, named):
         raise not_found()
     return PreferencesDetail(data=_build_preferences(preferences))

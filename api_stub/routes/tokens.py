@@ -12,9 +12,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from api_stub.authentication import TOKEN_HEADER, address_of
+from api_stub.authentication import TOKEN_HEADER
 from api_stub.openapi import BY_CLIENT, TOKEN_BODY, errors
-from api_stub.requests.body import read_form, refuse_declared_length
+from api_stub.ratelimit.refusals import count_refusal
+from api_stub.requests.body import ANONYMOUS_LIMIT_BYTES, read_form, refuse_declared_length
 from api_stub.server.errors import ApiError
 from api_stub.services import Services, services_of
 from delivery.credentials import generate_credential
@@ -64,12 +65,16 @@ class _Proof:
 )
 async def grant_token(request: Request) -> JSONResponse:
     """Issue a bearer token for a client's id and secret, sent as a form or as Basic credentials."""
-    refuse_declared_length(request)
     services = services_of(request)
-    parameters = await _read_parameters(request)
-    proof = _read_proof(request.headers.getlist(TOKEN_HEADER), parameters)
-    _check_grant(parameters.get("grant_type"))
-    client = await _authenticate(request, proof)
+    try:
+        refuse_declared_length(request, ANONYMOUS_LIMIT_BYTES)
+        parameters = await _read_parameters(request)
+        proof = _read_proof(request.headers.getlist(TOKEN_HEADER), parameters)
+        _check_grant(parameters.get("grant_type"))
+        client = await _authenticate(services, proof)
+    except ApiError as error:
+        await count_refusal(services.limiter, request, error.status)
+        raise
     await services.limiter.check_request(client.client_id, client.limits.requests_per_minute)
     scopes = _choose_scopes(parameters.get("scope"), client.scopes)
     return await _issue(services, client, scopes)
@@ -78,7 +83,7 @@ async def grant_token(request: Request) -> JSONResponse:
 async def _read_parameters(request: Request) -> Mapping[str, str]:
     """Read the parameters of this endpoint. Empty means absent, and unknown ones are ignored (RFC 6749 3.2)."""
     try:
-        fields = await read_form(request)
+        fields = await read_form(request, ANONYMOUS_LIMIT_BYTES)
     except InvalidInput as error:
         raise _refused("invalid_request", error.faults[0].message) from error
     known = {name: fields[name] for name in _FIELDS if fields.get(name)}
@@ -126,11 +131,9 @@ def _check_grant(grant: str | None) -> None:
         raise _refused("unsupported_grant_type", f"The only grant_type here is {GRANT}.")
 
 
-async def _authenticate(request: Request, proof: _Proof | None) -> StoredCredential:
-    services = services_of(request)
+async def _authenticate(services: Services, proof: _Proof | None) -> StoredCredential:
     stored = await services.verifier.verify(proof.secret, CredentialKind.CLIENT_SECRET) if proof else None
     if proof is None or stored is None or stored.is_expired or stored.client_id != read_uuid(proof.client_id):
-        await services.limiter.count_refused_credential(address_of(request))
         # RFC 9110 15.5.2 requires a challenge in every 401, whichever way the client used.
         headers = {"WWW-Authenticate": 'Basic realm="Service"'}
         description = "The client is not known, or its secret is not valid."

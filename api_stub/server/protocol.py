@@ -13,6 +13,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_LIMIT_BYTES = 64 * 1024
 REQUEST_TIMEOUT_S = 30.0
+PIPELINE_LIMIT = 64
+"""Requests that wait for the response to one before them. With as many, the rest is not parsed yet."""
+
+_PIECE_BYTES = 16 * 1024
+
 _VERSIONS = {"1.0", "1.1"}
 _DESCRIPTION = "This is not a well-formed HTTP/1.1 request."
 
@@ -49,6 +54,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_bytes: int | None = 0
         self._trailer_bytes = 0
+        self._unparsed = b""
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
@@ -62,17 +68,40 @@ class StrictHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, and refuse a head that is too long."""
+        """Parse what was received, piece by piece. What is behind a long pipeline waits.
+
+        One read may bring 9,000 requests: 200 ms of CPU.
+        """
+        self._unset_keepalive_if_required()
+        data = self._unparsed + data
+        self._unparsed = b""
+        for start in range(0, len(data), _PIECE_BYTES):
+            if len(self.pipeline) >= PIPELINE_LIMIT:
+                self._unparsed = data[start:]
+                self.flow.pause_reading()
+                return
+            if not self._parse(data[start : start + _PIECE_BYTES]):
+                return
+
+    def on_response_complete(self) -> None:
+        """Go on with the pipeline, and with what waits behind it."""
+        super().on_response_complete()
+        if self._unparsed and not self.transport.is_closing():
+            self.data_received(b"")
+
+    def _parse(self, data: bytes) -> bool:
+        """Feed the parser, and refuse a head that is too long. Return whether the connection goes on."""
         if self._head_bytes is not None:
             self._head_bytes += len(data)
-        self._unset_keepalive_if_required()
         try:
             while data:
                 data = self._feed(data)
         except httptools.HttpParserError:
             self.send_400_response(_DESCRIPTION)
+            return False
         if self._head_bytes is not None and self._head_bytes > HEAD_LIMIT_BYTES and not self.transport.is_closing():
             self.send_400_response(_DESCRIPTION)
+        return not self.transport.is_closing()
 
     def on_message_begin(self) -> None:
         """Start the time limit of a request."""

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from urllib.parse import unquote_to_bytes
 
 from delivery.intake.charsets import UTF_8, decode_text, read_charset
 from delivery.intake.errors import body_fault
 from delivery.intake.multipart import Part, split_parts
+from delivery.intake.percent_escapes import undo_escapes
 from delivery.intake.strict_json import decode
 from delivery.intake.transfer_encodings import decode_transfer
 
@@ -43,7 +43,7 @@ def _pairs(body: bytes, charset: bytes | None) -> Iterator[_Pair]:
     if body.count(b"&") >= FIELD_LIMIT:
         raise _too_many()
     pieces = [piece.replace(b"+", b" ").partition(b"=") for piece in body.split(b"&") if piece]
-    pairs = [(unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in pieces]
+    pairs = [(undo_escapes(name), undo_escapes(value)) for name, _, value in pieces]
     codec = _default_codec(pairs, charset)
     if codec == UTF_8:
         decode(body)  # Refuses a byte order mark too.

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from python_multipart.multipart import parse_options_header
-
 from delivery.intake.errors import InvalidInput, body_fault
+from delivery.intake.header_options import read_options
 
 PART_LIMIT = 64
 HEADERS_LIMIT_BYTES = 4096
@@ -42,8 +41,7 @@ class Part:
     @property
     def charset(self) -> bytes | None:
         """The charset that the part itself names."""
-        _, options = parse_options_header(self.headers.get(b"content-type", b""))
-        return options.get(b"charset")
+        return read_options(self.headers.get(b"content-type", b"")).get(b"charset")
 
     @property
     def transfer_encoding(self) -> bytes:
@@ -52,8 +50,7 @@ class Part:
 
     @cached_property
     def _disposition(self) -> Mapping[bytes, bytes]:
-        _, options = parse_options_header(self.headers.get(b"content-disposition", b""))
-        return options
+        return read_options(self.headers.get(b"content-disposition", b""))
 
 
 def split_parts(body: bytes, content_type: bytes) -> Iterator[Part]:
@@ -61,8 +58,7 @@ def split_parts(body: bytes, content_type: bytes) -> Iterator[Part]:
 
     Text before the first delimiter and after the last one is ignored, and so are blanks at the end of a delimiter.
     """
-    _, options = parse_options_header(content_type)
-    boundary = options.get(b"boundary", b"")
+    boundary = read_options(content_type).get(b"boundary", b"")
     if not 0 < len(boundary) <= _BOUNDARY_LIMIT:
         raise body_fault("invalid_encoding", "The Content-Type multipart/form-data needs a boundary.")
     # The last delimiter is `--boundary--`; after it, any line break or none is taken. A line with more text after the

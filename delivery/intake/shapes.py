@@ -62,8 +62,11 @@ class Shape(Generic[T]):
 
     def validate(self, fields: Mapping[str, object]) -> T:
         """Read the fields. Raises `ValidationError`, so that a shape can be a field of another one."""
-        given = {name: value for name in self._names if (value := fields.get(name)) is not None}
-        return self._adapter.validate_python(self._required | given)
+        return self._adapter.validate_python(self._required | self.given(fields))
+
+    def given(self, fields: Mapping[str, object]) -> dict[str, object]:
+        """Return the fields of this shape that are there."""
+        return {name: value for name in self._names if (value := fields.get(name)) is not None}
 
     @cached_property
     def schema(self) -> JsonSchema:

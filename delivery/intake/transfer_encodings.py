@@ -7,6 +7,10 @@ from delivery.intake.errors import InvalidInput, body_fault
 
 _IDENTITIES = frozenset({b"7bit", b"8bit", b"binary"})
 _BLANKS = b" \t"
+# No text of a message has more lines.
+_LINE_LIMIT = 65_536
+# Each run of blanks is looked at once: the match is possessive, and does not begin within a run.
+_BLANKS_AT_END = re.compile(rb"(?<![ \t])[ \t]++(?=\r\n|\Z)")
 _WHITE_SPACE = b" \t\r\n"
 # Printable ASCII, TAB and line breaks, where each `=` begins an escape or ends a line.
 _QUOTED_PRINTABLE = re.compile(rb"(?:[\t\r\n -<>-~]|=(?:[0-9A-Fa-f]{2}|\r?\n|\Z))*+")
@@ -35,8 +39,8 @@ def _decode_base64(data: bytes) -> bytes:
 
 def _decode_quoted_printable(data: bytes) -> bytes:
     # Blanks at the end of a line were added on the way (RFC 2045 6.7, rule 3).
-    lines = b"\r\n".join(line.rstrip(_BLANKS) for line in data.split(b"\r\n"))
-    if not _QUOTED_PRINTABLE.fullmatch(lines):
+    lines, stripped = _BLANKS_AT_END.subn(b"", data, count=_LINE_LIMIT + 1)
+    if stripped > _LINE_LIMIT or not _QUOTED_PRINTABLE.fullmatch(lines):
         raise _malformed("quoted-printable")
     return binascii.a2b_qp(lines)
 

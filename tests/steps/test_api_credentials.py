@@ -1,5 +1,6 @@
 """Credentials over HTTP: which requests are accepted, and the errors of the others."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import httpx2
@@ -189,6 +190,36 @@ def test_an_address_with_too_many_refused_credentials_is_asked_to_wait_at_every_
 
     assert [401, 401, 429, 429, 200] == [answer.status_code for answer in [*refused, *late, good]]
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in late)
+
+
+FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded"}
+REFUSALS: dict[str, Callable[[httpx2.Client], httpx2.Response]] = {
+    "a missing grant": lambda http: http.post("/oauth/token", data={"a": "1"}),
+    "another grant": lambda http: http.post("/oauth/token", data={"grant_type": "password"}),
+    "no form": lambda http: http.post("/oauth/token", json={}),
+    "a malformed form": lambda http: http.post("/oauth/token", content=b"a=1&a=2", headers=FORM_TYPE),
+    "a long form": lambda http: http.post("/oauth/token", content=b"a" * 8193, headers=FORM_TYPE),
+    "two keys": lambda http: http.get("/messages", headers=[("X-API-Key", "x"), ("X-API-Key", "y")]),
+    "no credential": lambda http: http.get("/messages"),
+    "a declared length": lambda http: http.post("/messages", content=b" " * (1024 * 1024 + 1)),
+    "a wrong link": lambda http: http.get("/unsubscribe/x"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+def test_every_refusal_of_an_unknown_client_counts_against_its_address(
+    settings: Settings, fixtures: Fixtures, broker: Redis, what: str
+) -> None:
+    del broker
+    strict = settings.model_copy(update={"refused_credentials_per_minute": 2})
+
+    with open_door(strict) as http:
+        answers = [REFUSALS[what](http) for _ in range(3)]
+        good = ask(http, X_API_Key=text_of(minted(fixtures, settings)))
+
+    assert 400 <= answers[0].status_code < 429
+    assert [answers[0].status_code, 429, 200] == [answers[1].status_code, answers[2].status_code, good.status_code]
+    assert int(answers[2].headers["Retry-After"]) > 0
 
 
 def test_a_client_with_limits_of_its_own_is_held_to_them(

@@ -1,5 +1,6 @@
 """Reading the body of a request."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,6 @@ from starlette.requests import Request
 from api_stub.requests.body import BODY_LIMIT_BYTES, read_fields, refuse_declared_length
 from api_stub.server.errors import ApiError
 from delivery.intake.errors import InvalidInput
-from tests.support.leaping_loop import run
 
 JSON = "application/json"
 
@@ -22,7 +22,7 @@ def read(body: bytes, media_type: str | None = JSON, *more: tuple[bytes, bytes])
         return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
 
     headers = [*more] if media_type is None else [(b"content-type", media_type.encode()), *more]
-    return run(read_fields(Request({"type": "http", "method": "POST", "headers": headers}, receive)))
+    return asyncio.run(read_fields(Request({"type": "http", "method": "POST", "headers": headers}, receive)))
 
 
 @pytest.mark.parametrize("media_type", [JSON, "Application/JSON", "application/json; charset=utf-8"])

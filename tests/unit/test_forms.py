@@ -1,11 +1,14 @@
 """Forms, urlencoded and multipart, as real and as hostile clients send them."""
 
+import random
 from collections.abc import Mapping
+from urllib.parse import unquote_to_bytes
 
 import pytest
 
 from delivery.intake.errors import InvalidInput
 from delivery.intake.forms import read_multipart, read_urlencoded
+from delivery.intake.percent_escapes import undo_escapes
 
 BOUNDARY = "frontier"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}".encode()
@@ -239,3 +242,35 @@ def test_a_multipart_body_that_is_wrong_as_a_whole_is_refused(code: str, body: b
         read_multipart(body, content_type)
 
     assert code == code_of(caught)
+
+
+@pytest.mark.parametrize(("count", "is_taken"), [(1000, True), (1001, False)])
+def test_a_field_has_at_most_1000_bare_percent_signs(count: int, *, is_taken: bool) -> None:
+    body = b"subject=" + b"%%41z" * count
+
+    if is_taken:
+        assert {"subject": "%Az" * count} == read_urlencoded(body)
+    else:
+        with pytest.raises(InvalidInput) as caught:
+            read_urlencoded(body)
+        assert "invalid_encoding" == code_of(caught)
+
+
+def test_escapes_are_undone_as_the_standard_library_does() -> None:
+    pieces = [b"%", b"4", b"a", b"F", b"z", b"=", b"\r\n", b" ", b"_", b"\t", b".", b"\xff", b"%41", b"%3d", b"%0D%0A"]
+    chance = random.Random(14)
+    texts = [b"".join(chance.choices(pieces, k=chance.randrange(12))) for _ in range(2000)]
+
+    assert [unquote_to_bytes(each) for each in texts] == [undo_escapes(each) for each in texts]
+
+
+@pytest.mark.parametrize(("count", "is_taken"), [(48, True), (49, False)])
+def test_a_header_has_at_most_50_options(count: int, *, is_taken: bool) -> None:
+    body = multipart((f'name=a; x="{";" * count}"', b"1"))
+
+    if is_taken:
+        assert {"a": "1"} == read_multipart(body, TYPE)
+    else:
+        with pytest.raises(InvalidInput) as caught:
+            read_multipart(body, TYPE)
+        assert "too_long" == code_of(caught)

@@ -1,0 +1,29 @@
+"""Count refusals of requests whose client is not known, by the address they came from."""
+
+from http import HTTPStatus
+
+from fastapi import Request
+
+from api_stub.ratelimit.limiter import Limiter
+
+# What the client got wrong. Overload and outages are not its fault, and 429 was counted before.
+_COUNTED = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.GONE,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    }
+)
+
+
+async def count_refusal(limiter: Limiter, request: Request, status: int) -> None:
+    """Count a refusal before its response is sent. Raises `ApiError` (429) for one too many."""
+    if status in _COUNTED:
+        await limiter.count_refused_credential(address_of(request))
+
+
+def address_of(request: Request) -> str:
+    """Return the address of the client; empty for a socket without addresses."""
+    return request.client.host if request.client else ""
