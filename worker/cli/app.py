@@ -20,7 +20,8 @@ from worker.cli import console
 from worker.cli.accounts import accounts
 from worker.cli.clients import clients
 from worker.cli.doctor import doctor
-from worker.cli.inspection import alive, queues, release_message, why
+from worker.cli.inspection import alive, release_message, why
+from worker.cli.queues import queues
 from worker.cli.refused import refused
 from worker.cli.vetting import vetting
 from worker.runtime.process import run_worker

@@ -83,9 +83,10 @@ def printable(text: str) -> str:
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table that fits the terminal. The first column is never cut."""
+    """Print a table that fits the terminal. The first column is never broken; what the others have no room for is."""
     first = Column(columns[0], no_wrap=True, overflow="ignore")
-    table = Table(first, *columns[1:], title=title, title_justify="left", box=box.SIMPLE)
+    others = (Column(each, overflow="fold") for each in columns[1:])
+    table = Table(first, *others, title=title, title_justify="left", box=box.SIMPLE)
     for row in rows:
         table.add_row(*row)
     Console().print(table)

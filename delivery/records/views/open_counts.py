@@ -11,17 +11,20 @@ from delivery.rules.states import OPEN_STATES
 from delivery.vocabulary import Channel, State
 
 _OPEN_ROWS = text(f"""
-    SELECT state, channel, count(*) AS recipients, min(changed_at) AS oldest_at,
+    SELECT state, channel, count(*) AS recipients, min(message.created_at) AS oldest_at,
            count(*) FILTER (WHERE due_at <= clock_timestamp()) AS overdue, min(due_at) AS next_due_at,
            count(*) FILTER (WHERE due_at > clock_timestamp() + CAST(:far AS interval)) AS parked
-    FROM recipient WHERE {one_of("state", OPEN_STATES)}
+    FROM recipient JOIN message ON message.id = recipient.message_id WHERE {one_of("state", OPEN_STATES)}
     GROUP BY state, channel ORDER BY state, channel
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRows:
-    """Counts of the recipients in one open state on one channel; the channel is None before the decision."""
+    """Counts of the recipients in one open state on one channel; the channel is None before the decision.
+
+    `oldest_at` is when the message of the oldest was accepted: an attempt does not make a recipient younger.
+    """
 
     state: State
     channel: Channel | None

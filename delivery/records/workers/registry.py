@@ -18,6 +18,8 @@ _ALIVE = text("""
     WHERE seen_at > clock_timestamp() - :within AND died_at IS NULL ORDER BY started_at
 """)
 
+_LAST = text("SELECT queues, max(seen_at) AS seen_at FROM worker GROUP BY queues")
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerIdentity:
@@ -45,6 +47,14 @@ class WorkerView:
     seen_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class LastWorker:
+    """When a worker of these queues was seen last, alive or dead."""
+
+    queues: tuple[str, ...]
+    seen_at: datetime
+
+
 def heartbeat(db: Connection, worker: WorkerIdentity) -> None:
     """Register this worker, or record that it is alive now."""
     values = {"worker_id": worker.worker_id, "host": worker.host, "pid": worker.pid, "queues": list(worker.queues)}
@@ -65,3 +75,8 @@ def workers(db: Connection, *, within: timedelta) -> list[WorkerView]:
     """Return the workers that sent a heartbeat within this time and are not marked as dead, oldest first."""
     rows = db.execute(_ALIVE, {"within": within})
     return [WorkerView(row.host, row.pid, tuple(row.queues), row.started_at, row.seen_at) for row in rows]
+
+
+def last_workers(db: Connection) -> list[LastWorker]:
+    """Return when a worker of each set of queues was seen last. A worker that stopped orderly is not among them."""
+    return [LastWorker(tuple(row.queues), row.seen_at) for row in db.execute(_LAST)]
