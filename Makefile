@@ -36,6 +36,7 @@ check: dev ## Check format, lint, types, import contracts, locks and generated d
 	$(BIN)/lint-imports
 	$(BIN)/python tools/locks.py --check
 	$(BIN)/python -m tools.settings_table --check
+	$(BIN)/python -m tools.facts_table --check
 	$(BIN)/python -m tools.decisions_index --check
 	$(BIN)/python -m tools.state_diagram --check
 	$(BIN)/python -m tools.import_layers --check
@@ -44,6 +45,7 @@ format: dev ## Format the code, apply safe lint fixes and regenerate docs
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 	$(BIN)/python -m tools.settings_table
+	$(BIN)/python -m tools.facts_table
 	$(BIN)/python -m tools.decisions_index
 	$(BIN)/python -m tools.state_diagram
 	$(BIN)/python -m tools.import_layers

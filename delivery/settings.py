@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -115,6 +116,12 @@ class Settings(IssuerSettings, MailSettings, LimitSettings):
     def hold_rule(self) -> HoldRule:
         """What `hold_phrases`, `misleading_names` and `platform_names` say."""
         return HoldRule(split_list(self.hold_phrases), self.misleading_names == "hold", self.own_names)
+
+    @property
+    def own_domains(self) -> tuple[str, ...]:
+        """The domains of the platform: that of its mails, and the host of its public URL."""
+        host = urlsplit(self.public_url).hostname or ""
+        return tuple(domain for domain in dict.fromkeys((self.mail_domain, host)) if domain)
 
     @property
     def grace(self) -> timedelta:

@@ -150,6 +150,22 @@ class SenderRule(StrEnum):
     """Listed senders may not write."""
 
 
+class RuleVerdict(StrEnum):
+    """What happens to a message after rules and policy."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    HOLD = "hold"
+    REFUSE = "refuse"
+
+
+class Trust(StrEnum):
+    """How far staff trust a client."""
+
+    NORMAL = "normal"
+    TRUSTED = "trusted"
+    WATCHED = "watched"
+
+
 class CaseState(StrEnum):
     """Where a vetting case is."""
 

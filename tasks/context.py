@@ -17,6 +17,7 @@ from tasks.broker.doorbell import Doorbell
 from tasks.concurrency.fan_out import FanOut
 from tasks.concurrency.group_commit import GroupCommit
 from tasks.concurrency.isolation_gate import IsolationGate
+from tasks.rule_keeper import RuleKeeper
 
 
 def apply_unknown_policy(outcome: Outcome, settings: Settings) -> Outcome:
@@ -52,5 +53,7 @@ class StepContext:
     outcome_commits: GroupCommit[Sequence[Transition], set[int]] = field(default_factory=GroupCommit)
     """Commits their outcomes together."""
     fan_out: FanOut = field(default_factory=FanOut)
+    rules: RuleKeeper = field(default_factory=RuleKeeper)
+    """The rule set that messages are judged by."""
     isolation_gate: IsolationGate = field(default_factory=IsolationGate)
     """Lets runs of `deliver` work concurrently, or one of `deliver_isolated` alone."""

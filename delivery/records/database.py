@@ -17,6 +17,9 @@ from delivery.settings import Settings
 Database: TypeAlias = Engine
 """The database of this process, for modules that only pass it on."""
 
+Transaction: TypeAlias = Connection
+"""An open transaction, for modules that only pass it on."""
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 

@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import Database
+from delivery.records.rule_sets import first_set
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK_KEY = 0x706F7374726F6F6D  # "postroom" in ASCII: of two migrations at the same time, one waits.
@@ -29,7 +30,9 @@ class NewerSchema(Exception):  # noqa: N818 - a fact about the database
 
 
 def migrate(database: Database) -> None:
-    """Run the migrations that this database lacks, in one transaction. Several processes may run it at the same time.
+    """Run the migrations that this database lacks and store a first rule set, in one transaction.
+
+    Several processes may run it at the same time.
 
     Raises `UnsupportedServer` or `NewerSchema`; then nothing was changed.
     """
@@ -41,6 +44,7 @@ def migrate(database: Database) -> None:
         if revision is not None and revision not in _known_revisions():
             raise NewerSchema(f"the database is at revision {revision}, which a later version made. Run that version.")
         command.upgrade(configuration(db), "head")
+        first_set.install(db)
         crash_here(CrashPoint.MIGRATION_WRITTEN)
     crash_here(CrashPoint.MIGRATION_COMMITTED)
 

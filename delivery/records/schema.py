@@ -25,10 +25,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from delivery.records.schema_base import NOW, Base, one_of
+from delivery.records.vetting_tables import VettingCase
 from delivery.rules.states import OPEN_STATES, WAITING_STATES
 from delivery.vocabulary import (
     AccountStatus,
-    CaseState,
     Channel,
     CredentialKind,
     MessageType,
@@ -36,10 +36,11 @@ from delivery.vocabulary import (
     SenderRule,
     State,
     Status,
+    Trust,
 )
 
-METADATA = Base.metadata
-"""All tables of this module."""
+METADATA = VettingCase.metadata
+"""All tables: those of this module and of `vetting_tables.py`."""
 
 STATE_APART = "recipient.state || ''"
 """A recipient's state, for statements that find recipients by something else, such as their message.
@@ -97,6 +98,7 @@ class Client(Base):
     """A program that sends or reads messages, with its scopes and limits."""
 
     __tablename__ = "client"
+    __table_args__ = (CheckConstraint(one_of("trust", Trust), name="trust"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str]
@@ -104,6 +106,8 @@ class Client(Base):
     # NULL means the limit of the settings.
     requests_per_minute: Mapped[int | None] = mapped_column(Integer)
     recipients_per_minute: Mapped[int | None] = mapped_column(Integer)
+    # How far staff trust it; the policy of a rule set asks for it.
+    trust: Mapped[str] = mapped_column(server_default=Trust.NORMAL)
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
@@ -145,12 +149,30 @@ class Message(Base):
         CheckConstraint(one_of("type", MessageType), name="type"),
         Index(None, "client_id", "idempotency_key", unique=True, postgresql_where=text("idempotency_key IS NOT NULL")),
         Index(None, "client_id", "created_at", "id"),
+        # What the rules ask about the past: earlier messages of a sender, by attested account or claimed address, and
+        # messages that read the same.
+        Index(
+            "message_sender_account_idx",
+            "sender_account_id",
+            "id",
+            postgresql_where=text("sender_account_id IS NOT NULL"),
+        ),
+        Index(
+            "message_sender_address_idx",
+            "client_id",
+            text("lower(sender_email)"),
+            "id",
+            postgresql_where=text("sender_email IS NOT NULL"),
+        ),
+        Index("message_text_key_idx", "text_key", "created_at", postgresql_where=text("text_key IS NOT NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     client_id: Mapped[UUID] = mapped_column(ForeignKey("client.id"))
     sender_name: Mapped[str]
     sender_email: Mapped[str | None]
+    # The sender's own account, if the client attests it.
+    sender_account_id: Mapped[UUID | None]
     subject: Mapped[str]
     body: Mapped[str]
     type: Mapped[str]
@@ -158,6 +180,10 @@ class Message(Base):
     decided_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     vetting_id: Mapped[UUID | None]
+    # The number of the rule set that judged it. NULL when it was judged without one.
+    rule_set: Mapped[int | None] = mapped_column(Integer)
+    # A hash of its folded text: messages that read alike have the same. NULL when no rule asked for repetitions.
+    text_key: Mapped[int | None] = mapped_column(BigInteger)
     idempotency_key: Mapped[str | None]
     # SHA-256 over the content in canonical form. NULL when no repetition needs to be recognised.
     content_hash: Mapped[bytes | None]
@@ -227,23 +253,6 @@ class InboxLetter(Base):
     account_id: Mapped[UUID]
     message_id: Mapped[UUID]
     delivered_at: Mapped[datetime] = mapped_column(server_default=NOW)
-
-
-class VettingCase(Base):
-    """The review of a held message: what flagged it, until when staff can decide, and what they decided."""
-
-    __tablename__ = "vetting_case"
-    __table_args__ = (CheckConstraint(one_of("state", CaseState), name="state"),)
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    message_id: Mapped[UUID] = mapped_column(ForeignKey("message.id"), unique=True)
-    state: Mapped[str] = mapped_column(server_default=CaseState.OPEN)
-    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
-    opened_at: Mapped[datetime] = mapped_column(server_default=NOW)
-    expires_at: Mapped[datetime]
-    decided_at: Mapped[datetime | None]
-    decided_by: Mapped[str | None]
-    note: Mapped[str | None]
 
 
 class RefusedSend(Base):

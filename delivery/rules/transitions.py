@@ -7,7 +7,7 @@ from uuid import UUID
 
 from delivery.rules.preferences import DeliveryPreferences, SenderContext, choose_channel
 from delivery.rules.states import is_legal
-from delivery.vocabulary import Channel, Reason, State
+from delivery.vocabulary import Channel, Reason, RuleVerdict, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Transition:
             raise ValueError(f"Recipient {self.recipient_id} may not go from {self.before} to {self.after}.")
 
 
-def decide_recipient(pending: PendingRecipient, *, hold: bool, grace: timedelta) -> Transition:
-    """Return this recipient's transition: blocked or failed, held, deferred, delivered to the inbox, or queued.
+def decide_recipient(pending: PendingRecipient, *, verdict: RuleVerdict, grace: timedelta) -> Transition:
+    """Return this recipient's transition: blocked, failed, held, refused, deferred, delivered to the inbox, or queued.
 
     Preferences come before vetting, so that staff do not review for recipients that cannot be reached. Quiet hours
     come after it, so that a review need not wait for their end. `grace` is how long the sweep leaves a queued or held
@@ -57,7 +57,9 @@ def decide_recipient(pending: PendingRecipient, *, hold: bool, grace: timedelta)
     decision = choose_channel(pending.sender, pending.preference, now=pending.read_at)
     if decision.channel is None and decision.state is not None:
         return _transition(pending, decision.state, reason=decision.reason)
-    if hold:
+    if verdict is RuleVerdict.REFUSE:
+        return _transition(pending, State.REFUSED, reason=Reason.REFUSED_BY_RULE)
+    if verdict is RuleVerdict.HOLD:
         return _transition(pending, State.HELD, reason=Reason.FLAGGED, due_in=grace)
     if decision.state is not None:
         return _transition(

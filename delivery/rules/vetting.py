@@ -23,6 +23,8 @@ class Finding:
 
     phrase: str
     field: str
+    rule: str = ""
+    """The rule that found it; empty for the phrases and names of the settings."""
 
 
 def find_reasons(texts: Mapping[str, str], rule: HoldRule) -> tuple[Finding, ...]:

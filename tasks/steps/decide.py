@@ -1,6 +1,6 @@
 """Apply the vetting rules and every recipient's preferences to fresh messages, and record where each recipient goes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -9,10 +9,10 @@ from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import transaction
 from delivery.records.pipeline import candidates, transitions
 from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient
-from delivery.rules.vetting import find_reasons
 from delivery.vocabulary import QueueName, State, StepName
 from tasks.broker.doorbell import ring_for_deliveries
 from tasks.context import StepContext
+from tasks.rule_application import MessageVerdict, apply_rules
 
 # A bell may bring 500 messages with 25 recipients each. The recipients of so many messages are in memory at once: with
 # all of them a worker grew by 8 MiB more. PostgreSQL searches a list of ids linearly, so shorter lists cost less.
@@ -29,14 +29,16 @@ def decide(context: StepContext, message_ids: Sequence[UUID]) -> None:
     with transaction(context.database) as db:
         contents = candidates.lock_undecided(db, message_ids)
         crash_here(CrashPoint.DECIDE_LOCKED)
+        judged: dict[UUID, MessageVerdict] = {}
         for portion in _portions(contents):
             waiting = candidates.candidates(db, [content.message_id for content in portion], State.ACCEPTED)
-            decided = apply_rules(context, portion, waiting)
+            judged |= apply_rules(context, db, portion)
+            decided = apply_verdicts(context, judged, waiting)
             transitions.apply_transitions(db, decided)
             onward += [each for each in decided if each.after in _ONWARD]
         vetting_ids = _vetting_ids(contents, onward)
         crash_here(CrashPoint.DECIDE_MOVED)
-        candidates.mark_decided(db, vetting_ids)
+        candidates.mark_decided(db, [_decided(each, vetting_ids[each.message_id]) for each in judged.values()])
         crash_here(CrashPoint.DECIDE_WRITTEN)
     crash_here(CrashPoint.DECIDE_COMMITTED)
     ring_for_deliveries(context.doorbell, onward)
@@ -49,13 +51,16 @@ def _portions(contents: Sequence[candidates.Content]) -> Iterator[Sequence[candi
     return (contents[start : start + AT_ONCE] for start in range(0, len(contents), AT_ONCE))
 
 
-def apply_rules(
-    context: StepContext, contents: Sequence[candidates.Content], waiting: Sequence[PendingRecipient]
+def apply_verdicts(
+    context: StepContext, judged: Mapping[UUID, MessageVerdict], waiting: Sequence[PendingRecipient]
 ) -> list[Transition]:
-    """Return where each of these waiting recipients goes, by the rules and its preferences."""
-    rule, grace = context.settings.hold_rule, context.settings.grace
-    flagged = {content.message_id for content in contents if find_reasons(content.texts, rule)}
-    return [decide_recipient(pending, hold=pending.message_id in flagged, grace=grace) for pending in waiting]
+    """Return where each of these waiting recipients goes, by the verdict on its message and its preferences."""
+    grace = context.settings.grace
+    return [decide_recipient(pending, verdict=judged[pending.message_id].verdict, grace=grace) for pending in waiting]
+
+
+def _decided(judged: MessageVerdict, vetting_id: UUID | None) -> candidates.DecidedMessage:
+    return candidates.DecidedMessage(judged.message_id, vetting_id, judged.rule_set, judged.text_key)
 
 
 def _vetting_ids(contents: Sequence[candidates.Content], onward: Sequence[Transition]) -> dict[UUID, UUID | None]:

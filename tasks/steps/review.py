@@ -13,7 +13,7 @@ from delivery.records.database import transaction
 from delivery.records.pipeline import candidates, transitions, vetting_cases
 from delivery.records.pipeline.vetting_cases import CaseDecision
 from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient, refuse
-from delivery.vocabulary import CaseState, Reason, State
+from delivery.vocabulary import CaseState, Reason, RuleVerdict, State
 from tasks.broker.doorbell import ring_for_deliveries
 from tasks.context import StepContext
 
@@ -62,7 +62,7 @@ def expire_reviews(context: StepContext, message_ids: Sequence[UUID]) -> None:
 def _decide(context: StepContext, held: Sequence[PendingRecipient], state: CaseState) -> list[Transition]:
     if state is CaseState.APPROVED:
         grace = context.settings.grace
-        return [decide_recipient(pending, hold=False, grace=grace) for pending in held]
+        return [decide_recipient(pending, verdict=RuleVerdict.PASS, grace=grace) for pending in held]
     return refuse(held, _REFUSALS[state])
 
 

@@ -9,6 +9,7 @@ import structlog
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import transaction
 from delivery.records.pipeline import vetting_cases
+from delivery.records.rule_sets import hits
 from delivery.rules.vetting import find_reasons
 from tasks.context import StepContext
 
@@ -20,8 +21,10 @@ def vet(context: StepContext, message_ids: Sequence[UUID]) -> None:
     hold = timedelta(days=context.settings.hold_days)
     with transaction(context.database) as db:
         unopened = vetting_cases.lock_unopened(db, message_ids)
+        found = hits.findings(db, [held.message_id for held in unopened])
         for held in unopened:
-            vetting_cases.open_case(db, held, find_reasons(held.texts, context.settings.hold_rule), hold=hold)
+            reasons = (*find_reasons(held.texts, context.settings.hold_rule), *found.get(held.message_id, ()))
+            vetting_cases.open_case(db, held, reasons, hold=hold)
         crash_here(CrashPoint.VET_WRITTEN)
     crash_here(CrashPoint.VET_COMMITTED)
     for held in unopened:

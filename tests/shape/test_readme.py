@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from delivery.rules.retry import SCHEDULE
 from delivery.vocabulary import State, Status
 from tests.shape.codebase import ROOT, read_text
-from tools import import_layers, settings_table, state_diagram
+from tools import facts_table, import_layers, settings_table, state_diagram
 from tools.generated import read_part
 from worker.cli.app import app
 
@@ -38,6 +38,10 @@ def spelled(wait: timedelta) -> str:
 
 def test_the_table_of_settings_is_the_one_of_the_code() -> None:
     assert settings_table.table() == read_part(settings_table.DOCUMENT, settings_table.PART)
+
+
+def test_the_tables_of_facts_are_those_of_the_code() -> None:
+    assert facts_table.table() == read_part(facts_table.DOCUMENT, facts_table.PART)
 
 
 def test_the_diagram_of_states_is_the_one_of_the_legal_transitions() -> None:

@@ -16,7 +16,7 @@ from delivery.rules.transitions import refuse
 from delivery.rules.vetting import find_reasons
 from delivery.rules.worker_deaths import DEATHS_LIMIT, JournalEntry, after_lease, blame
 from delivery.settings import Settings
-from delivery.vocabulary import CaseState, Channel, Reason, State, StepName
+from delivery.vocabulary import CaseState, Channel, Reason, RuleVerdict, State, StepName
 from tests.simulation.store import (
     CHOSEN,
     ClaimedRow,
@@ -84,7 +84,9 @@ class Model(Tables):
                 continue
             body = self.incoming[message_id].draft.body
             hold = bool(find_reasons({"body": body}, self.settings.hold_rule))
-            decided = self.decide_recipients(message_id, State.ACCEPTED, hold=hold)
+            decided = self.decide_recipients(
+                message_id, State.ACCEPTED, verdict=RuleVerdict.HOLD if hold else RuleVerdict.PASS
+            )
             is_held = any(transition.after is State.HELD for transition in decided)
             self.update_message(message_id, is_decided=True, has_vetting_id=is_held)
             if is_held:
@@ -106,7 +108,7 @@ class Model(Tables):
             return False
         self.update_message(message_id, case=state)
         if state is CaseState.APPROVED:
-            self.decide_recipients(message_id, State.HELD, hold=False)
+            self.decide_recipients(message_id, State.HELD, verdict=RuleVerdict.PASS)
         else:
             self.apply_transitions(refuse(self.pending_recipients(message_id, State.HELD), _REFUSALS[state]))
         return True

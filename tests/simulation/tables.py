@@ -18,7 +18,7 @@ from delivery.rules.status import RecipientStatus, reduce_status
 from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient
 from delivery.rules.worker_deaths import DEATHS_LIMIT, SUSPECT_FROM, JournalEntry, after_death
 from delivery.settings import Settings
-from delivery.vocabulary import AccountStatus, CaseState, Channel, MessageType, Reason, State, StepName
+from delivery.vocabulary import AccountStatus, CaseState, Channel, MessageType, Reason, RuleVerdict, State, StepName
 from tasks.context import apply_unknown_policy
 from tests.simulation.store import MACHINES, ClaimedRow, MessageRow, PendingBell, Row, SimulatedAccount, StepRun, ticks
 from tests.support import build
@@ -109,11 +109,11 @@ class Tables:
             for number in self.in_state(message_id, state)
         ]
 
-    def decide_recipients(self, message_id: UUID, state: State, *, hold: bool) -> list[Transition]:
+    def decide_recipients(self, message_id: UUID, state: State, *, verdict: RuleVerdict) -> list[Transition]:
         """Decide the recipients of this message that are in this state, and ring for those that are queued."""
         grace = self.settings.grace
         decided = [
-            decide_recipient(each, hold=hold, grace=grace) for each in self.pending_recipients(message_id, state)
+            decide_recipient(each, verdict=verdict, grace=grace) for each in self.pending_recipients(message_id, state)
         ]
         self.apply_transitions(decided)
         queued = [

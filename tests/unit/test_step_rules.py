@@ -4,16 +4,19 @@ from datetime import time, timedelta
 from typing import cast
 
 import pytest
+from sqlalchemy import Connection
 
 from delivery.records.database import Database
 from delivery.records.pipeline.candidates import Content
 from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.rules.preferences import DeliveryPreferences, SenderContext
 from delivery.rules.quiet_hours import QuietHours
+from delivery.rules.transitions import PendingRecipient, Transition
 from delivery.vocabulary import AccountStatus, Channel, MessageType, Reason, SenderRule, State
 from tasks.broker.doorbell import SilentDoorbell
 from tasks.context import StepContext
-from tasks.steps.decide import apply_rules
+from tasks.rule_application import apply_rules
+from tasks.steps.decide import apply_verdicts
 from tasks.steps.deliver import check_preferences
 from tests.support import build
 
@@ -23,6 +26,12 @@ JOB = SenderContext(MessageType.JOB, build.CLIENT_ID)
 def context(hold_phrases: str) -> StepContext:
     """Make a step context that has no database."""
     return StepContext(build.settings(hold_phrases=hold_phrases), cast(Database, None), SilentDoorbell())
+
+
+def decided(contents: list[Content], pending: list[PendingRecipient]) -> list[Transition]:
+    """Decide these recipients where one phrase is held and no rule set is stored."""
+    there = context(hold_phrases="gift card")
+    return apply_verdicts(there, apply_rules(there, cast(Connection, None), contents), pending)
 
 
 def test_a_delivery_uses_the_channel_that_its_recipient_wants() -> None:
@@ -66,7 +75,7 @@ def test_a_phrase_in_any_text_that_a_recipient_sees_holds_the_message(field_name
     texts = dict.fromkeys(["subject", "body", "sender_name"], "harmless") | {field_name: "a GIFT  card"}
     content = Content(build.MESSAGE_ID, texts)
 
-    transitions = apply_rules(context(hold_phrases="gift card"), [content], [build.pending(), build.pending()])
+    transitions = decided([content], [build.pending(), build.pending()])
 
     assert [State.HELD, State.HELD] == [each.after for each in transitions]
 
@@ -84,6 +93,6 @@ def test_a_flagged_message_does_not_hold_the_others_of_its_bell() -> None:
         build.pending(message_id=other_id, sender=JOB, preference=no_jobs),
     ]
 
-    transitions = apply_rules(context(hold_phrases="gift card"), contents, pending)
+    transitions = decided(contents, pending)
 
     assert [State.HELD, State.DELIVERED, State.BLOCKED] == [each.after for each in transitions]

@@ -7,7 +7,7 @@ import pytest
 from delivery.rules.preferences import DeliveryPreferences
 from delivery.rules.quiet_hours import QuietHours
 from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient, refuse
-from delivery.vocabulary import AccountStatus, Channel, Reason, State
+from delivery.vocabulary import AccountStatus, Channel, Reason, RuleVerdict, State
 from tests.support import build
 
 GRACE = timedelta(seconds=5)
@@ -47,7 +47,7 @@ def test_preferences_come_before_vetting_and_vetting_before_delivery(  # noqa: P
 ) -> None:
     pending = build.pending(preference=preference)
 
-    transition = decide_recipient(pending, hold=hold, grace=GRACE)
+    transition = decide_recipient(pending, verdict=RuleVerdict.HOLD if hold else RuleVerdict.PASS, grace=GRACE)
 
     assert expected_transition(pending, after, channel=channel, reason=reason, due_in=due_in) == transition
 
@@ -55,7 +55,7 @@ def test_preferences_come_before_vetting_and_vetting_before_delivery(  # noqa: P
 def test_an_approved_recipient_has_its_preferences_checked_again() -> None:
     pending = build.pending(State.HELD, preference=CLOSED)
 
-    transition = decide_recipient(pending, hold=False, grace=GRACE)
+    transition = decide_recipient(pending, verdict=RuleVerdict.PASS, grace=GRACE)
 
     assert expected_transition(pending, State.BLOCKED, reason=Reason.CLOSED_TO_EVERYBODY) == transition
 
@@ -63,7 +63,7 @@ def test_an_approved_recipient_has_its_preferences_checked_again() -> None:
 def test_an_approved_recipient_in_its_quiet_hours_waits_for_their_end() -> None:
     pending = build.pending(State.HELD, preference=ASLEEP)
 
-    transition = decide_recipient(pending, hold=False, grace=GRACE)
+    transition = decide_recipient(pending, verdict=RuleVerdict.PASS, grace=GRACE)
 
     due_in = timedelta(hours=2)
     expected = expected_transition(pending, State.RETRYING, channel=Channel.INBOX, reason=QUIET, due_in=due_in)
@@ -72,7 +72,7 @@ def test_an_approved_recipient_in_its_quiet_hours_waits_for_their_end() -> None:
 
 def test_a_held_recipient_cannot_be_held_again() -> None:
     with pytest.raises(ValueError, match="may not go from held to held"):
-        decide_recipient(build.pending(State.HELD), hold=True, grace=GRACE)
+        decide_recipient(build.pending(State.HELD), verdict=RuleVerdict.HOLD, grace=GRACE)
 
 
 def test_a_refusal_refuses_all_recipients_for_one_reason() -> None:

@@ -23,6 +23,7 @@ from worker.cli.doctor import doctor
 from worker.cli.inspection import alive, release_message, why
 from worker.cli.queues import queues
 from worker.cli.refused import refused
+from worker.cli.rules import lists, policy, rules
 from worker.cli.vetting import vetting
 from worker.runtime.process import run_worker
 
@@ -44,6 +45,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(vetting, name="vetting")
+app.add_typer(rules, name="rules")
+app.add_typer(lists, name="lists")
+app.add_typer(policy, name="policy")
 app.add_typer(clients, name="clients")
 app.add_typer(accounts, name="accounts")
 app.command("why")(why)

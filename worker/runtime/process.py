@@ -23,6 +23,7 @@ from tasks.broker.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
 from tasks.context import StepContext
 from tasks.lanes import LANES, THREADS, Lane, LaneName
 from tasks.queues import DIRECT_SENDS
+from tasks.rule_keeper import RuleKeeper
 from tasks.runner import register
 from worker.runtime.direct_reader import DirectSendReader
 from worker.runtime.liveness import LivenessMonitor
@@ -80,6 +81,7 @@ def _make_context(settings: Settings, lane: Lane, worker_id: UUID, journal: File
         senders={Channel.EMAIL: SmtpSender(settings, journal=journal)},
         worker_id=worker_id,
         journal=journal,
+        rules=RuleKeeper(settings.own_names, settings.own_domains),
     )
 
 

@@ -9,12 +9,15 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Row, text
 
+from delivery.detection.facts import UNKNOWN
+from delivery.detection.text_facts import MessageText
+from delivery.records.rule_sets.store import NEWEST
 from delivery.records.schema import STATE_APART
 from delivery.rules.preferences import DeliveryPreferences, SenderContext, fold_sender
 from delivery.rules.quiet_hours import QuietHours
 from delivery.rules.transitions import PendingRecipient
 from delivery.rules.worker_deaths import DEATHS_LIMIT
-from delivery.vocabulary import AccountStatus, Channel, MessageType, SenderRule, State
+from delivery.vocabulary import AccountStatus, Channel, MessageType, SenderRule, State, Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,34 @@ class Content:
     message_id: UUID
     texts: dict[str, str]
     """Field name to text, for every text that a recipient will see."""
+    type: MessageType = MessageType.OTHER
+    trust: Trust = Trust.NORMAL
+    recipient_count: int = 1
+    created_at: datetime | None = None
+    newest_rule_set: int | None = None
+    """The number of the rule set in force when this was read, by which it is judged."""
+
+    @property
+    def message(self) -> MessageText:
+        """What rules read of the message."""
+        return MessageText(
+            subject=self.texts["subject"],
+            body=self.texts["body"],
+            sender_name=self.texts["sender_name"],
+            sender_email=self.texts["sender_email"],
+            type=self.type,
+            recipients=self.recipient_count,
+            client_trust=self.trust,
+            hour=self.created_at.astimezone(UTC).hour if self.created_at else UNKNOWN,
+        )
 
 
 # SKIP LOCKED: the transaction that holds the lock decides the message, so a bell that was rung twice finds nothing to
 # do. The limit on deaths keeps a replayed bell from processing a poison message again.
 _UNDECIDED = text(f"""
-    SELECT id, sender_name, sender_email, subject, body FROM message
+    SELECT id, sender_name, sender_email, subject, body, type, open_count, created_at,
+           (SELECT trust FROM client WHERE client.id = message.client_id) AS trust, {NEWEST} AS newest_rule_set
+    FROM message
     WHERE id = ANY(CAST(:message_ids AS uuid[])) AND decided_at IS NULL AND deaths < {DEATHS_LIMIT}
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """)
@@ -40,7 +65,18 @@ def lock_undecided(db: Connection, message_ids: Sequence[UUID]) -> list[Content]
 
     Messages that another transaction has locked, and parked ones, are left out.
     """
-    return [Content(row.id, texts_of(row)) for row in db.execute(_UNDECIDED, {"message_ids": list(message_ids)}).all()]
+    return [
+        Content(
+            message_id=row.id,
+            texts=texts_of(row),
+            type=MessageType(row.type),
+            trust=Trust(row.trust),
+            recipient_count=row.open_count,
+            created_at=row.created_at,
+            newest_rule_set=row.newest_rule_set,
+        )
+        for row in db.execute(_UNDECIDED, {"message_ids": list(message_ids)}).all()
+    ]
 
 
 def texts_of(row: Row[tuple[object, ...]]) -> dict[str, str]:
@@ -146,12 +182,30 @@ def _zone(name: str) -> tzinfo:
 
 
 _MARK_DECIDED = text("""
-    UPDATE message SET decided_at = clock_timestamp(), vetting_id = decision.vetting_id
-    FROM unnest(CAST(:message_ids AS uuid[]), CAST(:vetting_ids AS uuid[])) AS decision (message_id, vetting_id)
+    UPDATE message SET decided_at = clock_timestamp(), vetting_id = decision.vetting_id, rule_set = decision.rule_set,
+                       text_key = decision.text_key
+    FROM unnest(CAST(:message_ids AS uuid[]), CAST(:vetting_ids AS uuid[]), CAST(:rule_sets AS integer[]),
+                CAST(:text_keys AS bigint[])) AS decision (message_id, vetting_id, rule_set, text_key)
     WHERE message.id = decision.message_id AND message.id = ANY(CAST(:message_ids AS uuid[]))
 """)
 
 
-def mark_decided(db: Connection, vetting_ids: dict[UUID, UUID | None]) -> None:
-    """Record that these messages were decided. A held message has the id of its future vetting case, others None."""
-    db.execute(_MARK_DECIDED, {"message_ids": list(vetting_ids), "vetting_ids": list(vetting_ids.values())})
+@dataclass(frozen=True, slots=True)
+class DecidedMessage:
+    """What is recorded of a decided message. A held one has the id of its future vetting case."""
+
+    message_id: UUID
+    vetting_id: UUID | None = None
+    rule_set: int | None = None
+    text_key: int | None = None
+
+
+def mark_decided(db: Connection, decided: Sequence[DecidedMessage]) -> None:
+    """Record that these messages were decided."""
+    values = {
+        "message_ids": [each.message_id for each in decided],
+        "vetting_ids": [each.vetting_id for each in decided],
+        "rule_sets": [each.rule_set for each in decided],
+        "text_keys": [each.text_key for each in decided],
+    }
+    db.execute(_MARK_DECIDED, values)

@@ -1,0 +1,1 @@
+"""Rule sets in the database: the sets themselves, what their rules hit, and what rules ask about the past."""
