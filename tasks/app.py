@@ -5,7 +5,7 @@ from kombu.entity import Queue
 
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
-from tasks.broker.client import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S
+from tasks.broker.client import CONNECT_TIMEOUT_S, KEEPALIVES, SOCKET_TIMEOUT_S
 
 
 def make_app(settings: Settings) -> Celery:
@@ -43,7 +43,7 @@ _CONFIGURATION = {
         "socket_timeout": SOCKET_TIMEOUT_S,  # More than the second for which BRPOP blocks.
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "health_check_interval": 5,
-        "socket_keepalive": True,
+        **KEEPALIVES,
         # A push fails at once while the broker is away. kombu would retry for 6 s, and every bell would wait behind it.
         "max_retries": 0,
         "priority_steps": [0],

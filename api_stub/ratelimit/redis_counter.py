@@ -13,6 +13,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.exceptions import RedisError
 
 from api_stub.ratelimit.window import RateLimit, WindowUsage
+from tasks.broker.client import keepalives
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -49,7 +50,7 @@ class RedisSlidingWindow:
     """A `Storage` in Redis or Valkey. What is kept there expires two periods after its last use."""
 
     def __init__(self, url: str) -> None:
-        pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS)
+        pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, **keepalives(url))
         # Our own pool, because `limits` does not accept every URL that redis-py accepts (the port is optional there).
         options: dict[str, Any] = {"connection_pool": pool}
         self._storage = RedisStorage("async+redis://", implementation="redispy", key_prefix=KEY_PREFIX, **options)

@@ -1,7 +1,7 @@
 """Connections and transactions: one engine for each process, opened by its entry point."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
@@ -12,6 +12,7 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from delivery.keepalives import IDLE_S, INTERVAL_S, PROBES, UNACKNOWLEDGED_MS
 from delivery.settings import Settings
 
 Database: TypeAlias = Engine
@@ -31,6 +32,26 @@ _CONNECT_TIMEOUT_S = 2
 _POOL_TIMEOUT_S = 2
 # Between two statements of a transaction we need milliseconds. It is less than the margin of every lease.
 _IDLE_TIMEOUT_MS = 10_000
+
+SESSION_SETTINGS: Mapping[str, str | int] = {
+    # It costs more than it gains in statements of a few milliseconds.
+    "jit": "off",
+    # A plan made while a table is empty reads the whole table, and is kept while the table grows: the first 100,000
+    # recipients cost PostgreSQL five times as much.
+    "enable_seqscan": "off",
+    "timezone": "UTC",
+    # A process that is frozen in a transaction (SIGSTOP, swap, a paused machine) would hold its rows, and block all
+    # others, until it continues.
+    "idle_in_transaction_session_timeout": _IDLE_TIMEOUT_MS,
+    # PostgreSQL's end of the connection: the sessions of a host that vanished end with their locks, so that another
+    # worker may take over. libpq's keepalives are our end only.
+    "tcp_keepalives_idle": IDLE_S,
+    "tcp_keepalives_interval": INTERVAL_S,
+    "tcp_keepalives_count": PROBES,
+    "tcp_user_timeout": UNACKNOWLEDGED_MS,
+}
+"""The settings of every session in PostgreSQL. A pooler that ignores `options` needs them at the role."""
+
 # The API replies within two seconds that it cannot store anything (docs/contract.md, "Errors").
 _RUN_TIMEOUT_S = 1.5
 # Less than that, so that a request learns in time that another one holds the row it waits for.
@@ -63,17 +84,12 @@ def _options(connections: int) -> dict[str, Any]:
         "connect_args": {
             "connect_timeout": _CONNECT_TIMEOUT_S,
             "application_name": "postroom",
-            # A broken network is detected in about 15 s instead of hours (libpq's keepalives and tcp_user_timeout).
-            "keepalives_idle": 5,
-            "keepalives_interval": 5,
-            "keepalives_count": 2,
-            "tcp_user_timeout": 15_000,
-            # jit: it costs more than it gains in statements of a few milliseconds. enable_seqscan: a plan made while a
-            # table is empty reads the whole table, and is kept while the table grows: the first 100,000 recipients
-            # cost PostgreSQL five times as much. Idle timeout: a process that is frozen in a transaction (SIGSTOP,
-            # swap, a paused machine) would hold its rows, and block all others, until it continues.
-            "options": "-c jit=off -c enable_seqscan=off -c timezone=UTC"
-            f" -c idle_in_transaction_session_timeout={_IDLE_TIMEOUT_MS}",
+            # Our end of the connection: libpq notices a broken network in about 15 s instead of hours.
+            "keepalives_idle": IDLE_S,
+            "keepalives_interval": INTERVAL_S,
+            "keepalives_count": PROBES,
+            "tcp_user_timeout": UNACKNOWLEDGED_MS,
+            "options": " ".join(f"-c {name}={value}" for name, value in SESSION_SETTINGS.items()),
         },
     }
 

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any
 
 from delivery.channels.email.relay import Relay
+from delivery.channels.socket_keepalives import enable_keepalives
 from delivery.rules.smtp_replies import Stage, is_final
 
 CLOSING = 421
@@ -94,6 +95,7 @@ class Connection:
         if self.smtp.sock is not None:
             # Without this the final dot waits 40 ms for the acknowledgement of the mail before it (measured).
             self.smtp.sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            enable_keepalives(self.smtp.sock)
         self.smtp.ehlo_or_helo_if_needed()
         if relay.scheme == "smtp+starttls":
             self.smtp.starttls(context=context)
