@@ -8,7 +8,8 @@ import uvicorn
 
 from api_stub.app import make_http_app
 from api_stub.requests.prefer import LONGEST_WAIT_S
-from api_stub.server.protocol import serving
+from api_stub.server.connections import raise_descriptor_limit
+from api_stub.server.protocol import Timeouts, serving
 from delivery.crash_points import arm
 from delivery.logs import configure_logs
 from delivery.settings import settings_from_environment
@@ -27,13 +28,14 @@ def main() -> None:
     settings = settings_from_environment()
     configure_logs(settings.log_level)
     arm(settings.crash_at)
+    raise_descriptor_limit()
     config = serving(
         make_http_app(settings),
+        settings,
         host=arguments.host,
         port=arguments.port,
-        proxies=settings.trusted_proxies,
         # At SIGTERM, clients that wait still get their response: the longest wait, then a last query of 1.5 s.
-        stop_timeout_s=LONGEST_WAIT_S + 2,
+        timeouts=Timeouts(stop_s=LONGEST_WAIT_S + 2),
     )
     # What lives as long as the process is never garbage. Frozen, the collector does not walk it at every collection.
     gc.collect()

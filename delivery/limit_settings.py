@@ -21,3 +21,13 @@ class LimitSettings(BaseSettings):
     unknown_recipients_per_hour: int = Field(
         default=500, ge=1, description="Unknown recipients a client may submit per hour before it gets 429."
     )
+    connections: int = Field(
+        default=4000,
+        ge=1,
+        description="Connections to one API process. Where the system permits fewer files, fewer.",
+    )
+    connections_per_address: int = Field(
+        default=500,
+        ge=1,
+        description="Connections to one API process from one address (IPv6: one /64) that is no trusted proxy.",
+    )

@@ -9,7 +9,6 @@ import hmac
 import math
 from collections.abc import Callable
 from http import HTTPStatus
-from ipaddress import IPv6Address
 from time import monotonic
 from uuid import UUID
 
@@ -19,13 +18,13 @@ from api_stub.ratelimit.redis_counter import RedisCounter, RedisSlidingWindow
 from api_stub.ratelimit.shared_limit import SharedLimit
 from api_stub.ratelimit.window import RateLimit
 from api_stub.server.errors import ApiError
+from api_stub.server.peers import network_of
 from delivery.settings import Settings
 
 _MINUTE_S = 60
 _HOUR_S = 3600
 # About 12 MB for each of the four limits, when that many addresses or clients make requests within a minute.
 _CAPACITY = 20_000
-_NETWORK_BYTES = 8
 _DIGEST_BYTES = 16
 
 
@@ -102,22 +101,10 @@ def open_limiter(settings: Settings) -> Limiter:
 def hide_address(address: str, pepper: SecretStr) -> str:
     """Return a keyed digest of the network of an address: addresses are personal data, and none is stored anywhere.
 
-    An IPv6 address counts as its /64, the least that one customer gets (RFC 6177).
+    An IPv6 address counts as its /64.
     """
-    digest = hmac.digest(pepper.get_secret_value().encode(), _network(address).encode(), hashlib.sha256)
+    digest = hmac.digest(pepper.get_secret_value().encode(), network_of(address).encode(), hashlib.sha256)
     return digest[:_DIGEST_BYTES].hex()
-
-
-def _network(address: str) -> str:
-    if ":" not in address:
-        return address
-    try:
-        parsed = IPv6Address(address)
-    except ValueError:
-        return address
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return parsed.packed[:_NETWORK_BYTES].hex()
 
 
 def _refuse_lookups(rate_limit: RateLimit, wait_s: float) -> None:

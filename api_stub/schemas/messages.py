@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from api_stub.requests.pagination import Page, write_cursor
-from delivery.records.views.inbox import InboxView
+from delivery.records.views.inbox import PAGE_LIMIT_BYTES, InboxView
 from delivery.records.views.message_list import ListedMessage
 from delivery.records.views.messages import MessageView, Progress, RecipientView
 from delivery.rules.status import reduce_status
@@ -138,14 +138,15 @@ def build_detail(view: MessageView) -> MessageDetail:
 
 def build_list(found: list[ListedMessage], page: Page[UUID]) -> MessageList:
     """Build a page of a client's messages."""
-    data = [_summary(each) for each in found[: page.limit]]
-    return MessageList(
-        success=1, meta=_page_meta(page, [(each.created_at, each.message_id) for each in found]), data=data
-    )
+    shown = found[: _fitting(page, [each.bytes_until for each in found])]
+    places = [(each.created_at, each.message_id) for each in shown]
+    meta = _page_meta(places, is_last=len(shown) == len(found))
+    return MessageList(success=1, meta=meta, data=[_summary(each) for each in shown])
 
 
 def build_inbox(entries: list[InboxView], page: Page[int]) -> Inbox:
     """Build a page of an inbox."""
+    shown = entries[: _fitting(page, [each.bytes_until for each in entries])]
     data = [
         InboxItem(
             message_uuid=entry.message_id,
@@ -154,15 +155,20 @@ def build_inbox(entries: list[InboxView], page: Page[int]) -> Inbox:
             sender_name=entry.sender_name,
             time=entry.delivered_at,
         )
-        for entry in entries[: page.limit]
+        for entry in shown
     ]
-    places = [(entry.delivered_at, entry.recipient_id) for entry in entries]
-    return Inbox(success=1, meta=_page_meta(page, places), data=data)
+    places = [(entry.delivered_at, entry.recipient_id) for entry in shown]
+    return Inbox(success=1, meta=_page_meta(places, is_last=len(shown) == len(entries)), data=data)
 
 
-def _page_meta(page: Page[Any], places: list[tuple[datetime, Any]]) -> PageMeta:
-    """Make the cursor after the last entry of the page, if one more entry was found than the page holds."""
-    return PageMeta(next_cursor=write_cursor(*places[page.limit - 1])) if len(places) > page.limit else PageMeta()
+def _fitting(page: Page[Any], bytes_until: list[int]) -> int:
+    """Return how many entries fit on the page: its limit, and 1 MiB of bodies; at least one."""
+    return max(1, min(page.limit, sum(size <= PAGE_LIMIT_BYTES for size in bytes_until)))
+
+
+def _page_meta(places: list[tuple[datetime, Any]], *, is_last: bool) -> PageMeta:
+    """Make the cursor after the last entry of the page, if there are more."""
+    return PageMeta() if is_last else PageMeta(next_cursor=write_cursor(*places[-1]))
 
 
 def _summary(found: ListedMessage) -> MessageSummary:

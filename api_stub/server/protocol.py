@@ -1,45 +1,63 @@
 """uvicorn's HTTP protocol, stricter: malformed requests get errors in our form, and slow ones are closed."""
 
 import asyncio
-import json
+from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import httptools
 import uvicorn
 from starlette.types import ASGIApp
-from uuid_utils.compat import uuid7
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from api_stub.server.connections import ConnectionLimits
+from api_stub.server.peers import FORWARDED_HEADER, TrustedProxies
+from api_stub.server.raw_responses import write_error
+from api_stub.server.repeated_events import RepeatedEvents
+from delivery.settings import Settings
 
 HEAD_LIMIT_BYTES = 64 * 1024
 REQUEST_TIMEOUT_S = 30.0
+WRITE_TIMEOUT_S = 30.0
 PIPELINE_LIMIT = 64
 """Requests that wait for the response to one before them. With as many, the rest is not parsed yet."""
 
-_PIECE_BYTES = 16 * 1024
+_PIECE_BYTES = 8 * 1024
+_LOOKS = 6  # Within the time limit of writing.
 
 _VERSIONS = {"1.0", "1.1"}
 _DESCRIPTION = "This is not a well-formed HTTP/1.1 request."
+_CROWDED = "There are too many connections. Close some, and try again in a moment."
+_unread = RepeatedEvents("response_not_read")
 
 
-def serving(app: ASGIApp, *, host: str, port: int, proxies: str, stop_timeout_s: int) -> uvicorn.Config:
-    """Make uvicorn's configuration: our protocol, no web sockets, no logs of uvicorn's own.
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long requests under way have to finish after SIGTERM, and a client may take nothing of its response."""
 
-    `proxies` are those whose header about the client's address is trusted (setting `trusted_proxies`).
-    `stop_timeout_s` is how long requests under way have to finish after SIGTERM.
-    """
+    stop_s: int
+    write_s: float = WRITE_TIMEOUT_S
+
+
+def serving(app: ASGIApp, settings: Settings, *, host: str, port: int, timeouts: Timeouts) -> uvicorn.Config:
+    """Make uvicorn's configuration: our protocol, no web sockets, no logs of uvicorn's own."""
+    proxies = TrustedProxies(settings.trusted_proxies)
+    limits = ConnectionLimits(
+        in_all=settings.connections, per_address=settings.connections_per_address, proxies=proxies
+    )
+    protocol = partial(StrictHttpProtocol, limits=limits, proxies=proxies, write_timeout_s=timeouts.write_s)
     return uvicorn.Config(
         app,
         host=host,
         port=port,
-        http=StrictHttpProtocol,
+        http=protocol,  # type: ignore[arg-type] # uvicorn only calls it, as it would call the class
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=bool(proxies),
-        forwarded_allow_ips=proxies,
-        timeout_graceful_shutdown=stop_timeout_s,
+        proxy_headers=False,  # The protocol reads them itself.
+        timeout_graceful_shutdown=timeouts.stop_s,
     )
 
 
@@ -48,24 +66,67 @@ class MalformedRequest(Exception):  # noqa: N818 - the parser turns what its cal
 
 
 class StrictHttpProtocol(HttpToolsProtocol):
-    """One connection. A request must arrive whole within 30 s, its head within 64 KiB."""
+    """One connection. A request must arrive whole within 30 s, its head within 64 KiB.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    A client that takes nothing of its response for 30 s is disconnected.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        limits: ConnectionLimits,
+        proxies: TrustedProxies,
+        write_timeout_s: float,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._write_timeout_s = write_timeout_s
+        self._limits = limits
+        self._proxies = proxies
+        self._peer = ""
+        self._is_behind_proxy = self._is_admitted = False
         self._head_bytes: int | None = 0
         self._trailer_bytes = 0
         self._unparsed = b""
         self._timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._answered: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
-        """Start the time limit of the first request."""
+        """Admit the connection, and start the time limit of its first request."""
         super().connection_made(transport)
+        self._peer = self.client[0] if self.client else ""
+        self._is_admitted = self._limits.admit(self._peer)
+        if not self._is_admitted:
+            transport.write(write_error(HTTPStatus.SERVICE_UNAVAILABLE, "too_many_connections", _CROWDED))
+            transport.close()
+            return
+        self._is_behind_proxy = self._proxies.trust(self._peer)
+        # Then `pause_writing` is called as soon as a response waits for its client.
+        transport.set_write_buffer_limits(high=0)
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the time limit."""
+        """Stop the time limits."""
         self._stop_timer()
+        self._stop_write_timer()
+        if self._is_admitted:
+            self._limits.release(self._peer)
+        # uvicorn marks the latest request, and the one that is being answered may be before it.
+        if self._answered is not None:
+            self._answered.disconnected = True
+        self.pipeline.clear()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Start to watch whether the client takes what waits for it."""
+        super().pause_writing()
+        self._watch_writing(self.transport.get_write_buffer_size(), self._write_timeout_s)
+
+    def resume_writing(self) -> None:
+        """Stop that: everything was taken."""
+        self._stop_write_timer()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Parse what was received, piece by piece. What is behind a long pipeline waits.
@@ -88,6 +149,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._unparsed and not self.transport.is_closing():
             self.data_received(b"")
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _parse(self, data: bytes) -> bool:
         """Feed the parser, and refuse a head that is too long. Return whether the connection goes on."""
@@ -134,6 +199,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
             raise MalformedRequest("head")
         if hosts > 1 or (hosts == 0 and version == "1.1"):
             raise MalformedRequest("Host")
+        if self._is_behind_proxy:
+            self._read_forwarded()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -156,7 +223,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         if cycle is None or not cycle.more_body or not (cycle.response_started or self.pipeline):
-            self.transport.write(_malformed())
+            self.transport.write(write_error(HTTPStatus.BAD_REQUEST, "bad_request", _DESCRIPTION))
         self.transport.close()
 
     def _feed(self, data: bytes) -> bytes:
@@ -177,6 +244,32 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # As in uvicorn.
         return b"\r\n".join([*head, b"", rest])
 
+    def _read_forwarded(self) -> None:
+        forwarded = [value for name, value in self.headers if name == FORWARDED_HEADER]
+        if forwarded:
+            self.scope["client"] = (self._proxies.client_of(self._peer, forwarded), 0)
+
+    def _watch_writing(self, waiting_bytes: int, left_s: float) -> None:
+        self._stop_write_timer()
+        pause_s = self._write_timeout_s / _LOOKS
+        self._write_timer = self.loop.call_later(pause_s, self._check_writing, waiting_bytes, left_s - pause_s)
+
+    def _check_writing(self, before_bytes: int, left_s: float) -> None:
+        """Disconnect a client that took nothing for too long. Nothing is added while writing is paused."""
+        waiting_bytes = self.transport.get_write_buffer_size()
+        if waiting_bytes < before_bytes:
+            self._watch_writing(waiting_bytes, self._write_timeout_s)
+        elif left_s > self._write_timeout_s / _LOOKS / 2:  # A rounding error is no time left.
+            self._watch_writing(waiting_bytes, left_s)
+        else:
+            _unread.log(waiting_bytes=waiting_bytes)
+            self.transport.abort()
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
     def _start_timer(self) -> None:
         self._stop_timer()
         self._timer = self.loop.call_later(REQUEST_TIMEOUT_S, self._give_up)
@@ -189,22 +282,3 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         if self.transport is not None and not self.transport.is_closing():
             self.transport.close()
-
-
-def _malformed() -> bytes:
-    """Return the response to what is not HTTP."""
-    request_id = str(uuid7())
-    content = {
-        "success": 0,
-        "error": "bad_request",
-        "error_description": _DESCRIPTION,
-        "error_messages": [_DESCRIPTION],
-        "request_id": request_id,
-    }
-    body = json.dumps(content).encode()
-    head = (
-        f"HTTP/1.1 {HTTPStatus.BAD_REQUEST.value} {HTTPStatus.BAD_REQUEST.phrase}\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-        f"x-request-id: {request_id}\r\nconnection: close\r\n\r\n"
-    )
-    return head.encode() + body

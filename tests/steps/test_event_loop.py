@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 
 import httpx2
@@ -30,7 +31,7 @@ def measured(base_settings: Settings) -> Iterator[Measured]:
         yield served
 
 
-def longest_s(measured: Measured, send: Callable[[httpx2.Client], object]) -> float:
+def longest_s(measured: Measured, send: Callable[[httpx2.Client], object], *, limit_s: float) -> float:
     """Return the longest round while this is sent, in the best of several tries."""
     http, selector = measured
     rounds = []
@@ -40,7 +41,7 @@ def longest_s(measured: Measured, send: Callable[[httpx2.Client], object]) -> fl
         send(http)
         http.get("/healthz")
         rounds.append(selector.longest_s)
-        if rounds[-1] < BODY_LIMIT_S:
+        if rounds[-1] < limit_s:
             break
     return min(rounds)
 
@@ -62,7 +63,7 @@ def test_no_body_holds_the_event_loop(
         assert http.request(method, path, content=body, headers=headers).status_code < 500
 
     held = {
-        name: longest_s(measured, partial(send, body=body, media_type=kind))
+        name: longest_s(measured, partial(send, body=body, media_type=kind), limit_s=BODY_LIMIT_S)
         for name, (kind, body) in hostile_bodies.BODIES.items()
     }
 
@@ -73,23 +74,20 @@ def exchange(http: httpx2.Client, sent: bytes) -> None:
     """Send bytes on a connection of their own, and read until it closes."""
     with socket.create_connection((http.base_url.host, http.base_url.port or 0), timeout=10) as connection:
         threading.Thread(target=_send, args=(connection, sent), daemon=True).start()
-        try:
+        with suppress(ConnectionError):
             while connection.recv(65_536):
                 pass
-        except ConnectionError:
-            return
 
 
 def _send(connection: socket.socket, sent: bytes) -> None:
-    try:
+    with suppress(OSError):
         connection.sendall(sent)
-    except OSError:
-        return
 
 
 HEAD = b"Host: a\r\nConnection: close\r\n"
 REQUESTS = {
-    "9,000 pipelined requests": b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 9000,
+    "2,500 pipelined requests": b"GET /healthz HTTP/1.1\r\nHost:a\r\n\r\n" * 2500
+    + b"GET /healthz HTTP/1.1\r\n%b\r\n" % HEAD,
     "chunks of one byte": b"POST /messages HTTP/1.1\r\n%bTransfer-Encoding: chunked\r\n\r\n" % HEAD
     + b"1\r\na\r\n" * 99_999,
     "12,000 headers": b"GET /messages HTTP/1.1\r\n%b" % HEAD + b"a:\r\n" * 12_000 + b"\r\n",
@@ -106,7 +104,7 @@ def test_no_head_holds_the_event_loop(measured: Measured, key: Headers, name: st
     credential = "".join(f"{header}: {value}\r\n" for header, value in key.items()).encode()
     request = REQUESTS[name].replace(b"Host: a\r\n", b"Host: a\r\n" + credential)
 
-    assert longest_s(measured, lambda http: exchange(http, request)) < HEAD_LIMIT_S
+    assert longest_s(measured, lambda http: exchange(http, request), limit_s=HEAD_LIMIT_S) < HEAD_LIMIT_S
 
 
 @pytest.mark.usefixtures("broker")

@@ -9,15 +9,17 @@ import httpx2
 import uvicorn
 
 from api_stub.app import make_http_app
-from api_stub.server.protocol import serving
+from api_stub.server.protocol import Timeouts, serving
 from delivery.settings import Settings
 from tests.support.waiting import wait_until
 
+_TIMEOUTS = Timeouts(stop_s=12)
+
 
 @contextmanager
-def open_door(settings: Settings) -> Iterator[httpx2.Client]:
+def open_door(settings: Settings, timeouts: Timeouts = _TIMEOUTS) -> Iterator[httpx2.Client]:
     """Serve the API until the block ends, and yield a client that keeps its connections."""
-    config = serving(make_http_app(settings), host="127.0.0.1", port=0, proxies="", stop_timeout_s=12)
+    config = serving(make_http_app(settings), settings, host="127.0.0.1", port=0, timeouts=timeouts)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="API")
     thread.start()

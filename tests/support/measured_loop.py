@@ -12,7 +12,7 @@ import httpx2
 import uvicorn
 
 from api_stub.app import make_http_app
-from api_stub.server.protocol import serving
+from api_stub.server.protocol import Timeouts, serving
 from delivery.settings import Settings
 from tests.support.waiting import wait_until
 
@@ -37,7 +37,7 @@ class MeasuringSelector(selectors.DefaultSelector):
 @contextmanager
 def serve_measured(settings: Settings) -> Iterator[tuple[httpx2.Client, MeasuringSelector]]:
     """Serve the API until the block ends; yield a client, and what measures."""
-    config = serving(make_http_app(settings), host="127.0.0.1", port=0, proxies="", stop_timeout_s=12)
+    config = serving(make_http_app(settings), settings, host="127.0.0.1", port=0, timeouts=Timeouts(stop_s=12))
     server = uvicorn.Server(config)
     selector = MeasuringSelector()
 

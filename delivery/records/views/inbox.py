@@ -1,10 +1,13 @@
 """The letters in an account's in-app inbox."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, text
+
+PAGE_LIMIT_BYTES = 1024 * 1024
+"""A page ends with the body that would exceed this, unless it is the first one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,23 +20,34 @@ class InboxView:
     body: str
     sender_name: str
     delivered_at: datetime
+    bytes_until: int = field(compare=False)
+    """Of its body, and of those before it on the page."""
 
 
 _ACCOUNT_EXISTS = text("SELECT EXISTS (SELECT FROM account WHERE id = :account_id)")
-_INBOX = text("""
-    SELECT inbox_letter.recipient_id, message_id, subject, body, sender_name, delivered_at
-    FROM inbox_letter JOIN message ON message.id = inbox_letter.message_id
-    WHERE account_id = :account_id
-      AND (CAST(:before_at AS timestamptz) IS NULL
-           OR (delivered_at, inbox_letter.recipient_id) < (CAST(:before_at AS timestamptz), :before_id))
-    ORDER BY delivered_at DESC, inbox_letter.recipient_id DESC LIMIT :limit
+_INBOX = text(f"""
+    WITH newest AS (
+        SELECT inbox_letter.recipient_id, message_id, subject, body, sender_name, delivered_at
+        FROM inbox_letter JOIN message ON message.id = inbox_letter.message_id
+        WHERE account_id = :account_id
+          AND (CAST(:before_at AS timestamptz) IS NULL
+               OR (delivered_at, inbox_letter.recipient_id) < (CAST(:before_at AS timestamptz), :before_id))
+        ORDER BY delivered_at DESC, inbox_letter.recipient_id DESC LIMIT :limit
+    ), summed AS (
+        SELECT *, CAST(sum(octet_length(body)) OVER (ORDER BY delivered_at DESC, recipient_id DESC) AS bigint)
+               AS bytes_until FROM newest
+    )
+    SELECT * FROM summed WHERE bytes_until - octet_length(body) <= {PAGE_LIMIT_BYTES}
+    ORDER BY delivered_at DESC, recipient_id DESC
 """)
 
 
 def inbox(
     db: Connection, account_id: UUID, *, limit: int, before: tuple[datetime, int] | None = None
 ) -> list[InboxView] | None:
-    """Return at most `limit` letters of an inbox, newest first; None when there is no such account.
+    """Return at most `limit` letters of an inbox, newest first, and no more once their bodies exceed a page.
+
+    None when there is no such account.
 
     With `before`, return only letters before that position (`delivered_at`, `recipient_id`).
     """
