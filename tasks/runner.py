@@ -11,6 +11,7 @@ from celery import Celery
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.intake.uuids import read_uuid
+from delivery.outage_log import log_outage
 from delivery.records.database import DATABASE_UNAVAILABLE, transaction
 from delivery.records.pipeline import due
 from delivery.vocabulary import QueueName, StepName
@@ -88,7 +89,7 @@ class Step(Generic[Id]):
         except StepFailed:
             return  # It is logged, and the rows are postponed.
         except DATABASE_UNAVAILABLE as error:
-            _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep tries again")
+            log_outage(error, what_now="the sweep tries again")
 
     def _run_one_by_one(self, context: StepContext, ids: Sequence[Id]) -> None:
         failed = 0

@@ -7,13 +7,11 @@ import asyncio
 from functools import partial
 from uuid import UUID
 
-import structlog
-
 from api_stub.batching.batcher import Batcher, Pending
+from delivery.outage_log import log_outage
 from delivery.records.database import DATABASE_UNAVAILABLE, AsyncDatabase
 from delivery.records.views.messages import Progress, progress
 
-_log = structlog.get_logger()
 _NO_ANSWER = (*DATABASE_UNAVAILABLE, TimeoutError)
 
 
@@ -88,5 +86,5 @@ class VerdictWaiter:
         try:
             return await self._database.run(partial(progress, settled_only=settled_only), message_ids)
         except _NO_ANSWER as error:
-            _log.warning("store_unavailable", error=type(error).__name__, what_now="answers come without a verdict")
+            log_outage(error, what_now="answers come without a verdict")
             raise

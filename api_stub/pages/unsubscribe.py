@@ -20,6 +20,7 @@ from api_stub.requests.body import ANONYMOUS_LIMIT_BYTES, read_body
 from api_stub.server.errors import ApiError
 from api_stub.server.request_ids import request_id_of
 from api_stub.services import Services, services_of
+from delivery.outage_log import log_outage
 from delivery.records.database import DATABASE_UNAVAILABLE, LockTimeout
 from delivery.records.identities.unsubscriptions import Subscription, find_subscription, stop_emails, undo_stop
 from delivery.unsubscribe_tokens import PATH, digest_address, read_token
@@ -204,7 +205,7 @@ def _too_often(retry_after: str) -> HTMLResponse:
 
 
 def _try_later(request: Request, error: Exception) -> HTMLResponse:
-    _log.warning("store_unavailable", error=type(error).__name__, request_id=request_id_of(request.scope))
+    log_outage(error, request_id=request_id_of(request.scope))
     text = "Something on our side does not answer right now. Please try again in a minute."
     return _page("Please try again", text, status=HTTPStatus.SERVICE_UNAVAILABLE)
 

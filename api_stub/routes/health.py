@@ -8,8 +8,10 @@ from pydantic import BaseModel
 
 from api_stub import openapi
 from api_stub.services import services_of
+from delivery.outage_log import log_outage
 from delivery.records.database import DATABASE_UNAVAILABLE
 from delivery.records.migrate import is_current
+from delivery.records.outages import OutageCause
 
 router = APIRouter(tags=["health"])
 
@@ -17,11 +19,12 @@ _RETRY_AFTER_S = "2"
 
 
 class Health(BaseModel):
-    """Whether messages can be stored, and the state of the database and the broker."""
+    """Whether messages can be stored, the state of database and broker, and why the database cannot be used."""
 
     status: str
     database: str
     broker: str
+    cause: OutageCause | None = None
 
 
 @router.get("/healthz", openapi_extra=openapi.OPEN)
@@ -42,14 +45,16 @@ async def ready(request: Request) -> JSONResponse:
     An unreachable broker is reported and does not count: messages are stored and delivered without it.
     """
     services = services_of(request)
+    cause: OutageCause | None = None
     try:
         database = "ok" if await services.database.run(is_current) else "schema_not_current"
-    except (*DATABASE_UNAVAILABLE, TimeoutError):
-        database = "unreachable"
+    except (*DATABASE_UNAVAILABLE, TimeoutError) as error:
+        database, cause = "unreachable", log_outage(error, asked="readyz").cause
     is_ready = database == "ok"
     content = {
         "status": "ready" if is_ready else "not_ready",
         "database": database,
+        **({"cause": cause} if cause else {}),
         "broker": "ok" if services.doorbell.is_ringing else "unreachable",
     }
     if is_ready:

@@ -14,6 +14,7 @@ from starlette.types import Scope
 from api_stub.server.request_ids import request_id_of
 from delivery.intake.errors import FieldError, InvalidInput
 from delivery.logs import place_of
+from delivery.outage_log import log_outage
 from delivery.records.database import DATABASE_UNAVAILABLE, LockTimeout
 
 _log = structlog.get_logger()
@@ -109,7 +110,7 @@ async def _answer_disconnected(request: Request, error: Exception) -> JSONRespon
 
 
 async def _answer_unavailable(request: Request, error: Exception) -> JSONResponse:
-    _log.warning("store_unavailable", error=type(error).__name__, request_id=request_id_of(request.scope))
+    log_outage(error, request_id=request_id_of(request.scope))
     # An interrupted COMMIT may have succeeded, so the sentence does not claim that nothing was stored.
     description = (
         "Postroom's store does not answer right now. Send the same again in a moment, with the same Idempotency-Key "

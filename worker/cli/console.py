@@ -16,7 +16,9 @@ from rich.table import Column, Table
 from delivery.crash_points import arm
 from delivery.intake.uuids import read_uuid
 from delivery.records.database import DATABASE_UNAVAILABLE, Database, open_database
+from delivery.records.outages import explain_outage
 from delivery.settings import DEMO_ENVIRONMENT_FILE, Settings, settings_from_environment
+from worker.cli.outage_sentences import outage_sentence
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -42,12 +44,12 @@ def settings() -> Settings:
 
 @contextmanager
 def opened(config: Settings) -> Iterator[Database]:
-    """Open the database for one command. When it does not answer, report that and exit with code 3."""
+    """Open the database for one command. When it cannot be used, print why and exit with code 3."""
     database = open_database(config, connections=1)
     try:
         yield database
     except DATABASE_UNAVAILABLE as error:
-        typer.echo("postroom: the database does not answer. Check that it runs, and DATABASE_URL.", err=True)
+        typer.echo(f"postroom: {outage_sentence(explain_outage(error))}", err=True)
         raise typer.Exit(_UNAVAILABLE) from error
     finally:
         database.dispose()

@@ -4,6 +4,7 @@ import redis
 import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
+from delivery.outage_log import log_outage
 from delivery.records.database import DATABASE_UNAVAILABLE
 from tasks.broker.direct_queue import LISTS, DirectSendQueue
 from tasks.context import StepContext
@@ -43,7 +44,7 @@ class DirectSendReader(CriticalThread):
             self._is_broker_down = True
             return _ERROR_PAUSE_S
         except (*DATABASE_UNAVAILABLE, ConnectionError) as error:
-            _log.warning("store_unavailable", error=type(error).__name__, what_now="direct sends wait in Redis")
+            log_outage(error, what_now="direct sends wait in Redis")
             return _ERROR_PAUSE_S
         self._is_broker_down = False
         is_locked = any(seen and not done for seen, done in batches)

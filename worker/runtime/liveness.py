@@ -10,9 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import structlog
-
 from delivery import attempt_journal
+from delivery.outage_log import log_outage
 from delivery.records.database import DATABASE_UNAVAILABLE, Database, transaction
 from delivery.records.pipeline import claims
 from delivery.records.workers import deaths, locks, registry
@@ -22,7 +21,6 @@ from tasks.context import StepContext
 from tasks.steps.recover_worker import recover_worker
 from worker.runtime.critical_thread import CriticalThread
 
-_log = structlog.get_logger()
 _SETTLED_AFTER_S = 5.0
 FILES_KEPT = timedelta(days=1)
 """A worker that starts keeps every journal that was written within this time."""
@@ -57,8 +55,8 @@ class LivenessMonitor(CriticalThread):
             with transaction(self._context.database) as db:
                 if not claims.under_way(db, self._identity.worker_id):
                     registry.deregister(db, self._identity)
-        except DATABASE_UNAVAILABLE:
-            _log.warning("store_unavailable", what_now="the other workers find that this one is gone")
+        except DATABASE_UNAVAILABLE as error:
+            log_outage(error, what_now="the other workers find that this one is gone")
         self._lock.release()
 
     def check(self) -> None:
@@ -100,7 +98,7 @@ class LivenessMonitor(CriticalThread):
             act()
         except DATABASE_UNAVAILABLE as error:
             self._missing_before = set()
-            _log.warning("store_unavailable", error=type(error).__name__, what_now="the next check follows in a moment")
+            log_outage(error, what_now="the next check follows in a moment")
 
     def _is_dead(self, missing: MissingWorker, held_s: float) -> bool:
         if missing.worker_id == self._identity.worker_id:

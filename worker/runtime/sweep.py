@@ -17,6 +17,7 @@ import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.intake.messages import RECIPIENT_LIMIT
+from delivery.outage_log import log_outage
 from delivery.records.database import DATABASE_UNAVAILABLE, transaction
 from delivery.records.pipeline import due
 from delivery.records.workers import deaths
@@ -109,7 +110,7 @@ class Sweep(CriticalThread):
             is_more_due = [self._sweep(query, oldest_bells.get(name)) for name, query in self._queries]
             return any(is_more_due)
         except DATABASE_UNAVAILABLE as error:
-            _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep tries again")
+            log_outage(error, what_now="the sweep tries again")
             return False
 
     def _sweep(self, query: SweepQuery, rung_at: datetime | None) -> bool:
@@ -158,7 +159,7 @@ class Sweep(CriticalThread):
         except StepFailed:
             return
         except DATABASE_UNAVAILABLE as error:
-            _log.warning("store_unavailable", error=type(error).__name__, what_now="the sweep tries again")
+            log_outage(error, what_now="the sweep tries again")
 
     @contextmanager
     def _trying(self, query: SweepQuery, piece: Sequence[Any]) -> Iterator[None]:
