@@ -41,6 +41,9 @@ class AttemptJournal(Protocol):
     def record_reply(self, entry: AttemptKey, code: int) -> None:
         """Record the code of the relay's reply to the final dot. Raises `OSError`."""
 
+    def may_have_ended(self, entry: AttemptKey) -> bool:
+        """Return whether the final dot of this attempt may have been sent."""
+
     def forget(self, entry: AttemptKey) -> None:
         """Drop the entry of this attempt, because its outcome is committed in the database."""
 
@@ -53,6 +56,11 @@ class NoJournal:
 
     def record_reply(self, entry: AttemptKey, code: int) -> None:
         """Record nothing."""
+
+    def may_have_ended(self, entry: AttemptKey) -> bool:
+        """Return that it may have been sent: nothing is known."""
+        del entry
+        return True
 
     def forget(self, entry: AttemptKey) -> None:
         """Drop nothing."""
@@ -83,6 +91,11 @@ class FileJournal:
     def record_reply(self, entry: AttemptKey, code: int) -> None:
         """Record the code of the relay's reply to the final dot. Raises `OSError`."""
         self._write(entry, f"{entry[0]} {entry[1]} answer {code} {_END}")
+
+    def may_have_ended(self, entry: AttemptKey) -> bool:
+        """Return whether the final dot of this attempt may have been sent."""
+        with self._lock:
+            return entry in self._open
 
     def forget(self, entry: AttemptKey) -> None:
         """Drop the entry of this attempt, because its outcome is committed in the database."""

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -10,6 +11,7 @@ from delivery.attempt_journal import AttemptJournal, NoJournal
 from delivery.records.database import Database
 from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Outcome, OutcomeKind
+from delivery.rules.relay_trouble import RelayTrouble
 from delivery.rules.transitions import Transition
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
@@ -30,7 +32,24 @@ class Sender(Protocol):
     """A channel that needs a network."""
 
     def send(self, claimed: ClaimedDelivery) -> Outcome:
-        """Try once to deliver to this recipient. Never raises for what the relay does."""
+        """Try once to deliver to this recipient. Never raises for what the relay does.
+
+        What it raises is a defect of ours. The journal says whether the relay may have the mail all the same.
+        """
+
+    def turn(self) -> AbstractContextManager[bool]:
+        """Wait until a recipient that is claimed in the block can be sent to soon.
+
+        The block gets False, and claims nothing, while this channel `is_away`.
+        """
+
+    @property
+    def is_away(self) -> bool:
+        """Whether nothing can be sent now, to any recipient."""
+
+    @property
+    def trouble(self) -> RelayTrouble | None:
+        """Since when this channel refuses us, and in which words; None while it works."""
 
     def close(self) -> None:
         """Close idle connections. The worker has ended its work."""

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
 
+from delivery.mail_settings import THREADS_PER_CONNECTION
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
 from tasks.queues import DIRECT_SENDS
 
 THREADS = "threads"
-# While some threads talk to the relay, others claim recipients or record outcomes, and hold no SMTP connection. With
-# one thread per connection, a sixth of the connections were idle at a relay that takes 50 ms for a mail (measured).
-_THREADS_PER_CONNECTION = 1.25
 
 
 class LaneName(StrEnum):
@@ -40,7 +38,7 @@ class Lane:
 
     def concurrency(self, settings: Settings) -> int:
         """Return how many pieces of work the pool of one process runs at once."""
-        return ceil(settings.smtp_concurrency * _THREADS_PER_CONNECTION) if self.pool == THREADS else 1
+        return ceil(settings.smtp_concurrency * THREADS_PER_CONNECTION) if self.pool == THREADS else 1
 
 
 LANES: Mapping[LaneName, Lane] = {

@@ -26,6 +26,10 @@ class OutcomeKind(Enum):
     """Nothing was sent, because the recipient's preferences changed."""
     DEFERRED = "deferred"
     """Nothing was tried: not now, or not by this channel. The recipient is due again after `due_in`, however often."""
+    UNTRIED = "untried"
+    """Nothing was tried, for a reason that is not the recipient's: no relay, or a defect of ours. It is no attempt.
+
+    Only the worker that made the claim may return this, and only before the final dot: the number is used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Outcome:
     channel: Channel | None = None
     """The channel of the recipient from now on; None leaves it as it is."""
     due_in: timedelta = timedelta()
-    """When a deferred recipient is due again; at most a day. After failures the waits are those of `rules/retry.py`."""
+    """When a deferred or untried recipient is due again; at most a day. After failures: `rules/retry.py`."""
     is_parked: bool = False
     """Whether the recipient is parked, so that there is no other attempt until an operator releases it."""
 
@@ -97,6 +101,7 @@ def next_transition(
         reason=reason,
         detail=outcome.detail,
         due_in=due_in,
+        is_attempt=outcome.kind is not OutcomeKind.UNTRIED,
     )
 
 
@@ -106,7 +111,7 @@ def _follow(outcome: Outcome, number: int, jitter: float) -> tuple[State, Reason
     after = State.UNKNOWN if outcome.kind is OutcomeKind.UNKNOWN else State.RETRYING
     if outcome.is_parked:
         return after, outcome.reason, PARKED
-    if outcome.kind is OutcomeKind.DEFERRED:
+    if outcome.kind in {OutcomeKind.DEFERRED, OutcomeKind.UNTRIED}:
         return State.RETRYING, outcome.reason, min(outcome.due_in, LONGEST_WAIT)
     wait = next_try(number, jitter)
     if wait is None:

@@ -41,6 +41,8 @@ class Transition:
     reason: Reason | None = None
     detail: str | None = None
     due_in: timedelta | None = None
+    is_attempt: bool = True
+    """Whether the claim that ends was an attempt. If not, its number is given back, for the next attempt."""
 
     def __post_init__(self) -> None:
         if not is_legal(self.before, self.after):

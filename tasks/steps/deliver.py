@@ -1,18 +1,20 @@
 """Try each recipient once, over its network channel or into its inbox, and record the outcome."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from functools import partial
 
 import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
-from delivery.records.database import transaction
+from delivery.records.database import DATABASE_UNAVAILABLE, transaction
 from delivery.records.pipeline import claims, transitions
 from delivery.records.pipeline.claims import ClaimedDelivery
-from delivery.rules.outcomes import Outcome, next_transition, resolve_without_network
+from delivery.rules.outcomes import Outcome, OutcomeKind, next_transition, resolve_without_network
 from delivery.rules.preferences import choose_channel
 from delivery.rules.transitions import Transition
-from delivery.vocabulary import Channel
+from delivery.vocabulary import Channel, Reason
 from tasks.context import StepContext, apply_unknown_policy
 
 _log = structlog.get_logger()
@@ -21,26 +23,50 @@ _log = structlog.get_logger()
 def deliver(context: StepContext, recipient_ids: Sequence[int]) -> None:
     """Try each of these recipients once, if it can be claimed now. No transaction is open during a network call.
 
+    While a channel is away none is claimed: the sweep takes them when it is back.
     Safe to run twice: a recipient that cannot be claimed (`claims.claim`) is skipped.
     """
-    with context.isolation_gate.shared():
-        _deliver_claimed(context, context.claim_commits.submit(recipient_ids, partial(_claim, context)))
+    with _turn(context) as is_granted:
+        if not is_granted:
+            return
+        with context.isolation_gate.shared():
+            _deliver_claimed(context, context.claim_commits.submit(recipient_ids, partial(_claim, context)))
 
 
 def deliver_isolated(context: StepContext, recipient_ids: Sequence[int]) -> None:
     """Try each of these once, while this worker delivers to no other recipient, because workers have crashed on them.
 
-    Once the worker stops, the rest stays due. Safe to run twice, as `deliver` is.
+    Once the worker stops or a channel is away, the rest stays due. Safe to run twice, as `deliver` is.
     """
     for recipient_id in recipient_ids:
-        if context.fan_out.is_stopping:
-            return
-        with context.isolation_gate.exclusive():
-            (deliveries,) = _claim(context, [[recipient_id]], is_isolated=True)
-            _deliver_claimed(context, deliveries)
+        with _turn(context) as is_granted:
+            if not is_granted:
+                return
+            with context.isolation_gate.exclusive():
+                (deliveries,) = _claim(context, [[recipient_id]], is_isolated=True)
+                _deliver_claimed(context, deliveries)
+
+
+@contextmanager
+def _turn(context: StepContext) -> Iterator[bool]:
+    """Wait for a turn at every channel. Yields False when one is away or the worker stops: then claim nothing."""
+    with ExitStack() as turns:
+        is_granted = all(turns.enter_context(each.turn()) for each in context.senders.values())
+        yield is_granted and not context.fan_out.is_stopping
 
 
 def _deliver_claimed(context: StepContext, deliveries: Sequence[ClaimedDelivery]) -> None:
+    """Deliver to these. If a defect of ours breaks that, give back the claims of those that nothing was sent to."""
+    try:
+        _deliver_each(context, deliveries)
+    except DATABASE_UNAVAILABLE:  # No claim can be given back now.
+        raise
+    except Exception:
+        _give_back(context, deliveries)
+        raise
+
+
+def _deliver_each(context: StepContext, deliveries: Sequence[ClaimedDelivery]) -> None:
     """Check the preferences of all first, and record together the attempts that end without a network."""
     crash_here(CrashPoint.CLAIM_COMMITTED)
     checked = [(claimed, check_preferences(claimed)) for claimed in deliveries]
@@ -48,6 +74,22 @@ def _deliver_claimed(context: StepContext, deliveries: Sequence[ClaimedDelivery]
     for claimed, channel in checked:
         if isinstance(channel, Channel):
             _record(context, [(claimed, context.senders[channel].send(claimed))])
+
+
+def _give_back(context: StepContext, deliveries: Sequence[ClaimedDelivery]) -> None:
+    """Give back the claims that are still open and whose mail cannot be at the relay, as if they had not been made.
+
+    Until the final dot the relay has taken nothing (RFC 5321 4.1.1.4), and no other thread works on these claims.
+    """
+    pause = timedelta(seconds=context.settings.step_pause_s)
+    untried = Outcome(OutcomeKind.UNTRIED, Reason.STEP_FAILED, due_in=pause)
+    ends = [
+        _next_transition(context, each, untried)
+        for each in deliveries
+        if each.channel is Channel.INBOX or not context.journal.may_have_ended((each.recipient_id, each.attempt))
+    ]
+    with transaction(context.database) as db:
+        transitions.apply_transitions(db, ends)
 
 
 def check_preferences(claimed: ClaimedDelivery) -> Outcome | Channel:

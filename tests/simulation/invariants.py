@@ -62,8 +62,12 @@ def _broken_by_changes(before: View, after: View) -> Iterator[tuple[str, object]
             continue
         if row is None or not (row.state is was.state or is_legal(was.state, row.state)):
             yield "a recipient makes only legal transitions, one at a time", (number, was, row)
-        elif row.attempt < was.attempt or row.possibly_duplicated < was.possibly_duplicated:
-            yield "attempts only grow and a flag stays", (number, was, row)
+        elif row.attempt < was.attempt - _may_return(was, row) or row.possibly_duplicated < was.possibly_duplicated:
+            yield "attempts only grow, but for the number of a claim that is given back, and a flag stays", (was, row)
+
+
+def _may_return(was: Row, row: Row) -> bool:
+    return was.state is State.CLAIMED and row.state is State.RETRYING
 
 
 def _broken_by_messages(view: View, observed: Observations) -> Iterator[tuple[str, object]]:

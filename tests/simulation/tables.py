@@ -144,6 +144,7 @@ class Tables:
             state=transition.after,
             channel=transition.channel or row.channel,
             reason=transition.reason,
+            attempt=row.attempt - (not transition.is_attempt),
             due=None if transition.due_in is None else self.now + ticks(transition.due_in),
         )
         self.update_counters(transition)

@@ -42,7 +42,7 @@ class Reply:
 
 REPLIES = (Reply(250, is_kept=True), Reply(550, is_kept=False), Reply(451, is_kept=False))
 CUTS = (Reply(-1, is_kept=True), Reply(-1, is_kept=False))
-UNREACHABLE = Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER)
+UNREACHABLE = Outcome(OutcomeKind.UNTRIED, Reason.TRY_LATER)
 
 
 @dataclass(slots=True)
@@ -172,6 +172,8 @@ class SimulatedWorld:
         assert passes_fence == is_recorded, "An outcome counts if and only if its attempt is under way."
         if not is_recorded:
             assert self.view == self.read_view(), "A late outcome changes nothing."
+        elif outcome.kind is OutcomeKind.UNTRIED:  # Its number is given back, so another run may use it.
+            del self.observed.claims[attempt.recipient_id, attempt.number]
 
     def sweep(self, query: DueQuery, worker: int, *, crashes: str = "") -> None:
         """Let the sweep of a worker run one query and the step of what it finds."""

@@ -69,7 +69,7 @@ def test_a_mail_without_a_free_connection_in_time_is_tried_later(
     with sender._pool.borrow(1):
         outcome = sender.send(build.claimed())
 
-    assert (OutcomeKind.TEMPORARY, Reason.TRY_LATER) == (outcome.kind, outcome.reason)
+    assert (OutcomeKind.UNTRIED, Reason.TRY_LATER) == (outcome.kind, outcome.reason)
     assert [] == smtp_server.commands
     assert Outcome(OutcomeKind.SENT) == sender.send(build.claimed())
 

@@ -103,13 +103,14 @@ def test_only_the_recipient_is_in_the_smtp_envelope(smtp_server: SmtpServer, sen
         # About us, not about the mailbox: a wrong setting must not fail a recipient permanently.
         ("MAIL", "550 Who are you?", OutcomeKind.TEMPORARY),
         ("MAIL", "451 Later", OutcomeKind.TEMPORARY),
-        ("MAIL", "421 Closing", OutcomeKind.TEMPORARY),
+        ("MAIL", "421 Closing", OutcomeKind.UNTRIED),
         ("DATA", "554 Not you", OutcomeKind.TEMPORARY),
         ("DATA", "451 Later", OutcomeKind.TEMPORARY),
         ("DATA", "421 Closing", OutcomeKind.TEMPORARY),
-        ("CONNECT", "554 No", OutcomeKind.TEMPORARY),
-        ("CONNECT", "421 Busy", OutcomeKind.TEMPORARY),
-        ("EHLO", "421 Busy", OutcomeKind.TEMPORARY),
+        # Before it heard of the mail: no attempt at all.
+        ("CONNECT", "554 No", OutcomeKind.UNTRIED),
+        ("CONNECT", "421 Busy", OutcomeKind.UNTRIED),
+        ("EHLO", "421 Busy", OutcomeKind.UNTRIED),
         # About the mailbox.
         ("RCPT", "550 No such user", OutcomeKind.PERMANENT),
         ("RCPT", "553 Not a name", OutcomeKind.PERMANENT),
@@ -199,7 +200,8 @@ def test_an_attempt_that_lost_its_connection_before_the_end_of_data_is_repeated(
 
     outcome = sender.send(build.claimed())
 
-    assert (OutcomeKind.TEMPORARY, Reason.TRY_LATER) == (outcome.kind, outcome.reason)
+    kind = OutcomeKind.UNTRIED if stage in {"CONNECT", "EHLO"} else OutcomeKind.TEMPORARY
+    assert (kind, Reason.TRY_LATER) == (outcome.kind, outcome.reason)
     assert [] == smtp_server.mails
 
 
@@ -229,11 +231,12 @@ def test_a_relay_that_replies_very_slowly_does_not_hold_a_thread_past_the_deadli
     assert monotonic() - started_at < 2.5
 
 
-def test_an_unreachable_relay_is_tried_again() -> None:
+def test_a_relay_that_cannot_be_reached_costs_no_attempt() -> None:
     with open_smtp_server() as stopped_server:
         sender = make_sender(stopped_server)
 
-    assert OutcomeKind.TEMPORARY is sender.send(build.claimed()).kind
+    assert OutcomeKind.UNTRIED is sender.send(build.claimed()).kind
+    hang_up(sender)
 
 
 @pytest.mark.parametrize("farewell", [b"", b"421 4.4.2 timeout exceeded\r\n"])

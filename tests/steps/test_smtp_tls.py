@@ -158,7 +158,7 @@ def test_a_relay_whose_certificate_is_not_trusted_gets_neither_login_nor_mail(
     ):
         outcome = smtp.send(build.claimed())
 
-    assert OutcomeKind.TEMPORARY is outcome.kind
+    assert OutcomeKind.UNTRIED is outcome.kind
     assert ([], []) == (handler.mails, handler.logins)
 
 
@@ -203,5 +203,5 @@ def plain_relay(request: pytest.FixtureRequest) -> Iterator[SmtpServer]:
 def test_nothing_is_sent_in_the_clear_to_a_relay_without_tls(plain_relay: SmtpServer) -> None:
     sender = make_sender(plain_relay, scheme="smtp+starttls")
 
-    assert OutcomeKind.TEMPORARY is sender.send(build.claimed()).kind
+    assert OutcomeKind.UNTRIED is sender.send(build.claimed()).kind
     assert {"ehlo"} == {command[:4] for command in plain_relay.commands}

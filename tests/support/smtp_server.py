@@ -147,7 +147,8 @@ def open_smtp_server() -> Iterator[SmtpServer]:
 
 
 def hang_up(sender: SmtpSender) -> None:
-    """Close every connection that this sender keeps."""
+    """Close every connection that this sender keeps, and let it open no other."""
+    sender._pool._is_closed.set()
     for connection in sender._pool._kept:
         connection.drop()
 

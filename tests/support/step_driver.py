@@ -2,12 +2,14 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Outcome, OutcomeKind
+from delivery.rules.relay_trouble import RelayTrouble
 from delivery.vocabulary import QueueName, StepName
 from tasks.context import StepContext
 from tasks.runner import STEPS
@@ -53,6 +55,13 @@ class RecordingSender:
 
     answer: Callable[[ClaimedDelivery], Outcome] = _sent
     letters: list[ClaimedDelivery] = field(default_factory=list)
+    is_away: bool = False
+    trouble: RelayTrouble | None = None
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Let everything be claimed at once, unless the test set `is_away`."""
+        yield not self.is_away
 
     def send(self, claimed: ClaimedDelivery) -> Outcome:
         """Record the delivery and return its outcome."""

@@ -53,6 +53,9 @@ class SweepQuery:
     The worker records which messages it is trying, so that a crash counts against them (`deaths.begin_trying`).
     """
 
+    is_sent: bool = False
+    """Whether the step sends over a channel: while that is away, nothing is looked for."""
+
     @property
     def full_at(self) -> int:
         """A query that returns as many rows as this may have left some behind."""
@@ -77,8 +80,8 @@ SWEEP_QUERIES: dict[QueueName, tuple[SweepQuery, ...]] = {
     ),
     QueueName.DELIVER_SMTP: (
         SweepQuery(partial(due.expired_leases, channel=Channel.EMAIL), EXPIRE_LEASES),
-        SweepQuery(partial(due.waiting, channel=Channel.EMAIL), DELIVER, size=1, has_bells=True),
-        SweepQuery(partial(due.waiting, channel=Channel.EMAIL, is_suspect=True), DELIVER_ISOLATED),
+        SweepQuery(partial(due.waiting, channel=Channel.EMAIL), DELIVER, size=1, has_bells=True, is_sent=True),
+        SweepQuery(partial(due.waiting, channel=Channel.EMAIL, is_suspect=True), DELIVER_ISOLATED, is_sent=True),
     ),
 }
 """What the sweep of a worker does for each queue that the worker serves."""
@@ -115,6 +118,8 @@ class Sweep(CriticalThread):
 
     def _sweep(self, query: SweepQuery, rung_at: datetime | None) -> bool:
         """Find due rows and run their step on those that are not under way here. Return whether more may be due."""
+        if query.is_sent and any(each.is_away for each in self._context.senders.values()):
+            return False
         oldest_bell = {"rung_at": rung_at} if query.has_bells else {}
         with transaction(self._context.database) as db:
             found = query.find(db, limit=_ROWS_AT_ONCE, **oldest_bell)

@@ -32,6 +32,7 @@ class RefusedByRelay(Exception):  # noqa: N818 - it is the relay's answer
     """
 
     def __init__(self, stage: Stage, code: int, reply: bytes) -> None:
+        self.stage = stage
         self.code = code
         self.detail = reply_text(code, reply)
         self.is_final = is_final(stage, code, self.detail)
@@ -203,6 +204,14 @@ class Connection:
 def reply_text(code: int, reply: bytes) -> str:
     """Return a reply's code and text in a form that can be stored."""
     return storable(f"{code} {reply.decode('utf-8', 'replace')}")
+
+
+def error_text(error: Exception) -> str:
+    """Return what a network error or smtplib says, as a reply where it holds one."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        reply = error.smtp_error
+        return reply_text(error.smtp_code, reply if isinstance(reply, bytes) else str(reply).encode())
+    return storable(f"{type(error).__name__}: {error}")
 
 
 def storable(text: str) -> str:

@@ -3,18 +3,21 @@
 import re
 import smtplib
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
 from delivery.attempt_journal import AttemptJournal, AttemptKey, NoJournal
-from delivery.channels.email.connection import CLOSING, Connection, RefusedByRelay, reply_text, storable
+from delivery.channels.email.connection import CLOSING, Connection, RefusedByRelay, error_text, reply_text
 from delivery.channels.email.message import CannotEncode, MailOrigin, ascii_address, compose, envelope_sender
-from delivery.channels.email.pool import PooledConnection, PoolTimeout, SmtpPool
+from delivery.channels.email.pool import PoolTimeout, SmtpPool
+from delivery.channels.email.pooled_connection import NoConnection, PooledConnection, is_crowded
+from delivery.channels.email.relay_health import RelayHealth
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Outcome, OutcomeKind
+from delivery.rules.relay_trouble import RelayTrouble
 from delivery.rules.smtp_replies import Stage, classify_reply
 from delivery.settings import Settings
 from delivery.unsubscribe_tokens import unsubscribe_address
@@ -48,7 +51,8 @@ class SmtpSender:
         self, settings: Settings, now: Callable[[], float] = monotonic, *, journal: AttemptJournal | None = None
     ) -> None:
         self._journal = journal or NoJournal()
-        self._pool = SmtpPool(settings)
+        self._health = RelayHealth()
+        self._pool = SmtpPool(settings, self._health)
         self._platform = MailOrigin(settings.mail_domain, settings.public_name, settings.own_names)
         self._public_url = settings.public_url
         self._pepper = settings.pepper
@@ -65,17 +69,37 @@ class SmtpSender:
             address = ascii_address(claimed.address)
         except CannotEncode as error:
             return Outcome(OutcomeKind.PERMANENT, Reason.NOT_EXPRESSIBLE, str(error))
-        try:
-            with self._pool.borrow(until - self._now()) as pooled:
-                return self._send(pooled, _Mail(claimed, f"RCPT TO:<{address}>", content, until))
-        except PoolTimeout:
-            return Outcome(
-                OutcomeKind.TEMPORARY, Reason.TRY_LATER, "all connections to the relay were busy with other mails"
-            )
+        return self._send_over_any(_Mail(claimed, f"RCPT TO:<{address}>", content, until))
+
+    def turn(self) -> AbstractContextManager[bool]:
+        """Wait until a mail that is claimed now gets a connection soon. Yields False while the relay is away."""
+        return self._pool.turn()
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the relay lets us in over no connection, so that no mail can be sent now."""
+        return self._pool.is_away
+
+    @property
+    def trouble(self) -> RelayTrouble | None:
+        """Since when the relay takes no mail, and its words; None while it takes mail."""
+        return self._health.trouble
 
     def close(self) -> None:
         """Send QUIT on every idle connection. Mails under way keep theirs."""
         self._pool.close()
+
+    def _send_over_any(self, mail: _Mail) -> Outcome:
+        """Send the mail over a connection that works. A connection that is refused is no attempt at the recipient."""
+        while True:
+            try:
+                with self._pool.borrow(mail.until - self._now()) as pooled:
+                    return self._send(pooled, mail)
+            except PoolTimeout:
+                return _untried("all connections to the relay were busy with other mails")
+            except NoConnection as refusal:
+                if self._pool.is_away:
+                    return _untried(refusal.words)
 
     def _send(self, pooled: PooledConnection, mail: _Mail) -> Outcome:
         try:
@@ -86,10 +110,10 @@ class SmtpSender:
             self._journal.record_data_end(mail.entry)
             crash_here(CrashPoint.DATA_END_AHEAD)
         except RefusedByRelay as refusal:
-            return _refused(pooled, refusal)
+            return self._refused(pooled, refusal)
         except (OSError, smtplib.SMTPException) as error:
             pooled.drop()
-            return Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER, _describe(error))
+            return Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER, error_text(error))
         return self._finish(pooled, connection, mail)
 
     def _page_of(self, claimed: ClaimedDelivery) -> str | None:
@@ -109,6 +133,7 @@ class SmtpSender:
             pooled.drop()
             connection, _ = pooled.connect(left_s())
             connection.send_envelope(_sized(mail_command, connection, mail), mail.rcpt_command, left_s)
+        self._pool.grow()
         return connection
 
     def _finish(self, pooled: PooledConnection, connection: Connection, mail: _Mail) -> Outcome:
@@ -122,16 +147,39 @@ class SmtpSender:
             crash_here(CrashPoint.DATA_END_ANSWERED)
         except (OSError, smtplib.SMTPException) as error:
             pooled.drop()
-            return Outcome(OutcomeKind.UNKNOWN, Reason.INTERRUPTED, _describe(error))
+            return Outcome(OutcomeKind.UNKNOWN, Reason.INTERRUPTED, error_text(error))
         self._record_reply(mail, code)
         outcome = classify_reply(code, reply_text(code, reply))
         if outcome.kind is OutcomeKind.SENT:
             connection.count()
+            self._health.took_mail()
         elif outcome.kind is OutcomeKind.UNKNOWN:
             pooled.drop()
         else:
             pooled.reset(code)
+            self._note(outcome, code)
         return outcome
+
+    def _refused(self, pooled: PooledConnection, refusal: RefusedByRelay) -> Outcome:
+        """Make the connection ready for the next mail, and return the outcome that follows from the refusal.
+
+        Raises `NoConnection` when the relay closes the connection before it heard of the recipient.
+        """
+        if refusal.code == CLOSING and refusal.stage is Stage.MAIL:
+            raise NoConnection(refusal.detail, refusal.code)
+        if is_crowded(refusal):
+            self._pool.shrink()
+        pooled.reset(refusal.code)
+        if refusal.is_final:
+            return Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED, refusal.detail)
+        outcome = Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER, refusal.detail)
+        self._note(outcome, refusal.code)
+        return outcome
+
+    def _note(self, outcome: Outcome, code: int) -> None:
+        """Note for operators a refusal that would be final if it were about the recipient: it is about us."""
+        if outcome.kind is OutcomeKind.TEMPORARY and code >= 500:
+            self._health.refused(outcome.detail or str(code))
 
     def _record_reply(self, mail: _Mail, code: int) -> None:
         # If this fails and the worker crashes before it commits the outcome, the mail is sent again, flagged.
@@ -160,13 +208,5 @@ def _sized(mail_command: str, connection: Connection, mail: _Mail) -> str:
     return mail_command if limit is None else f"{mail_command} SIZE={size}"
 
 
-def _refused(pooled: PooledConnection, refusal: RefusedByRelay) -> Outcome:
-    """Make the connection ready for the next mail, and return the outcome that follows from the refusal."""
-    pooled.reset(refusal.code)
-    if refusal.is_final:
-        return Outcome(OutcomeKind.PERMANENT, Reason.MAILBOX_REFUSED, refusal.detail)
-    return Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER, refusal.detail)
-
-
-def _describe(error: Exception) -> str:
-    return storable(f"{type(error).__name__}: {error}")
+def _untried(detail: str) -> Outcome:
+    return Outcome(OutcomeKind.UNTRIED, Reason.TRY_LATER, detail)

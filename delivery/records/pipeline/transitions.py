@@ -25,6 +25,7 @@ _RECORD = text(f"""
             (CAST(:attempts AS smallint[]))[kind] AS attempt, (CAST(:afters AS text[]))[kind] AS after,
             (CAST(:channels AS text[]))[kind] AS channel, (CAST(:reasons AS text[]))[kind] AS reason,
             (CAST(:details AS text[]))[kind] AS detail, (CAST(:due_ins AS interval[]))[kind] AS due_in,
+            (CAST(:returneds AS smallint[]))[kind] AS returned,
             (CAST(:opens AS smallint[]))[kind] AS opened, (CAST(:goods AS smallint[]))[kind] AS gained
         FROM unnest(CAST(:recipient_ids AS bigint[]), CAST(:kinds AS integer[])) AS one (recipient_id, kind)
     ), locked AS MATERIALIZED (
@@ -32,7 +33,8 @@ _RECORD = text(f"""
     ), moved AS (
         UPDATE recipient
         SET state = move.after, channel = coalesce(move.channel, recipient.channel), reason = move.reason,
-            detail = move.detail, due_at = clock_timestamp() + move.due_in, changed_at = clock_timestamp()
+            attempt = recipient.attempt - move.returned, detail = move.detail,
+            due_at = clock_timestamp() + move.due_in, changed_at = clock_timestamp()
         FROM move
         WHERE recipient.id = move.recipient_id AND recipient.id = ANY(CAST(:recipient_ids AS bigint[]))
           AND recipient.state = move.before AND recipient.attempt = move.attempt
@@ -93,6 +95,7 @@ def _values(transitions: Sequence[Transition]) -> dict[str, object]:
         "reasons": [each.reason and str(each.reason) for each in examples],
         "details": [each.detail for each in examples],
         "due_ins": [each.due_in for each in examples],
+        "returneds": [int(not each.is_attempt) for each in examples],
         "opens": [_gain(each, StateClass.OPEN) for each in examples],
         "goods": [_gain(each, StateClass.GOOD) for each in examples],
     }
@@ -107,6 +110,7 @@ def _kind(transition: Transition) -> tuple[object, ...]:
         transition.reason,
         transition.detail,
         transition.due_in,
+        transition.is_attempt,
     )
 
 
