@@ -59,10 +59,12 @@ class ReceivedMail:
 class SmtpServer:
     """A server on a port of its own, from its construction until `close`; it records commands and mails.
 
+    Above `connection_limit` connections it refuses another one with 421, as Postfix does.
     Stages are CONNECT, EHLO, STARTTLS, MAIL, RCPT, DATA, DOT (after the mail), RSET and QUIT.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        self.connection_limit = 10_000
         self.commands: list[str] = []
         self.mails: list[ReceivedMail] = []
         self.connections = 0
@@ -71,7 +73,7 @@ class SmtpServer:
         self._always: dict[str, Reply] = {}
         self._next: dict[str, deque[Reply]] = defaultdict(deque)
         self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, name="SMTP server", daemon=True)
         self._thread.start()
@@ -93,6 +95,8 @@ class SmtpServer:
         """Choose the reply to a stage, and record the command line that led to it ("" for CONNECT and DOT)."""
         if line:
             self.commands.append(line)
+        if stage == "CONNECT" and len(self._open) > self.connection_limit:
+            return FinalReply("421 4.7.0 mailbox Error: too many connections from 127.0.0.1")
         waiting = self._next[stage]
         return waiting.popleft() if waiting else self._always.get(stage, REPLIES.get(stage, "502 Not here"))
 
@@ -140,9 +144,9 @@ class SmtpServer:
 
 
 @contextmanager
-def open_smtp_server() -> Iterator[SmtpServer]:
-    """Run an SMTP server until the block ends."""
-    with closing(SmtpServer()) as smtp_server:
+def open_smtp_server(port: int = 0) -> Iterator[SmtpServer]:
+    """Run an SMTP server until the block ends, on any free port or on this one."""
+    with closing(SmtpServer(port)) as smtp_server:
         yield smtp_server
 
 
