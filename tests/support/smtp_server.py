@@ -34,6 +34,7 @@ class FinalReply(str):
     __slots__ = ()
 
 
+_TOO_MANY = FinalReply("421 4.7.0 mailbox Error: too many connections from 127.0.0.1")
 Reply = str | Trouble
 REPLIES: dict[str, Reply] = {
     "CONNECT": "220 mailbox",
@@ -65,6 +66,8 @@ class SmtpServer:
 
     def __init__(self, port: int = 0) -> None:
         self.connection_limit = 10_000
+        self._admitted = 0
+        self._lock = threading.Lock()
         self.commands: list[str] = []
         self.mails: list[ReceivedMail] = []
         self.connections = 0
@@ -95,10 +98,20 @@ class SmtpServer:
         """Choose the reply to a stage, and record the command line that led to it ("" for CONNECT and DOT)."""
         if line:
             self.commands.append(line)
-        if stage == "CONNECT" and len(self._open) > self.connection_limit:
-            return FinalReply("421 4.7.0 mailbox Error: too many connections from 127.0.0.1")
         waiting = self._next[stage]
         return waiting.popleft() if waiting else self._always.get(stage, REPLIES.get(stage, "502 Not here"))
+
+    @contextmanager
+    def admit(self) -> Iterator[bool]:
+        """Admit a connection for the block, or return that there are as many as `connection_limit` already."""
+        with self._lock:
+            is_admitted = self._admitted < self.connection_limit
+            self._admitted += is_admitted
+        try:
+            yield is_admitted
+        finally:
+            with self._lock:
+                self._admitted -= is_admitted
 
     def keep(self, mail: ReceivedMail, reply: Reply) -> None:
         """Record a mail that this reply is about to be sent for."""
@@ -178,7 +191,11 @@ class _Conversation:
 
     def run(self) -> None:
         """Greet the client and follow its commands. Raises `_ConversationOver`."""
-        self._send(self._server.reply_to("CONNECT", ""))
+        with self._server.admit() as is_admitted:
+            self._send(self._server.reply_to("CONNECT", "") if is_admitted else _TOO_MANY)
+            self._converse()
+
+    def _converse(self) -> None:
         while line := self._lines.readline().decode().rstrip("\r\n"):
             verb = line[:4].upper()
             if self._send(self._server.reply_to("STARTTLS" if verb == "STAR" else verb, line)):
