@@ -53,6 +53,7 @@ class SmtpPool:
         self._failures = 0
         self.is_away = False
         """Whether no connection works, so that no mail can be sent now."""
+        self._words = ""
         self._is_closed = threading.Event()
 
     def close(self) -> None:
@@ -82,7 +83,7 @@ class SmtpPool:
 
     @contextmanager
     def borrow(self, timeout_s: float) -> Iterator[PooledConnection]:
-        """Wait for a free connection and lend it for the `with` block. Raises `PoolTimeout`.
+        """Wait for a free connection and lend it for the `with` block. Raises `PoolTimeout` or `NoConnection`.
 
         When the block raises `NoConnection`, the pool is reduced; the caller may borrow again unless it `is_away`.
         """
@@ -115,8 +116,10 @@ class SmtpPool:
     def _take(self, timeout_s: float) -> PooledConnection:
         """Take the connection that was used last, so that in quiet times a few connections are used and stay fresh."""
         with self._lock:
-            if not self._freed.wait_for(lambda: len(self._lent) < self.limit, max(timeout_s, 0.0)):
+            if not self._freed.wait_for(lambda: self.is_away or len(self._lent) < self.limit, max(timeout_s, 0.0)):
                 raise PoolTimeout
+            if self.is_away:
+                raise NoConnection(self._words)
             pooled = self._kept.pop() if self._kept else PooledConnection(self._settings, self._context)
             pooled.generation = self._generation
             self._lent.add(pooled)
@@ -138,8 +141,11 @@ class SmtpPool:
         with self._lock:
             if pooled.generation == self._generation:
                 self._shrink()
-            is_lost = not self._open_count() and not self.is_away
+            # Those that are connecting now may be the ones that a crowded relay takes.
+            others = len(self._kept) + len(self._lent) - 1 if refusal.is_crowded else self._open_count()
+            is_lost = not others and not self.is_away
             self.is_away = self.is_away or is_lost
+            self._words = refusal.words
             self._notify_all()
         if self.is_away:
             self._health.refused(refusal.words)

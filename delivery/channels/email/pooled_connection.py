@@ -19,6 +19,7 @@ class NoConnection(Exception):  # noqa: N818 - a fact about the relay, not an er
     def __init__(self, words: str, code: int | None = None) -> None:
         self.words = words
         self.is_lasting = code is not None and code >= 500
+        self.is_crowded = code == CLOSING
         super().__init__(words)
 
 
