@@ -77,7 +77,7 @@ def _deliver_each(context: StepContext, deliveries: Sequence[ClaimedDelivery]) -
 
 
 def _give_back(context: StepContext, deliveries: Sequence[ClaimedDelivery]) -> None:
-    """Give back the claims that are still open and whose mail cannot be at the relay, as if they had not been made.
+    """Return the claims that are still open and whose mail cannot be at the relay, as if they had not been made.
 
     Until the final dot the relay has taken nothing (RFC 5321 4.1.1.4), and no other thread works on these claims.
     """
