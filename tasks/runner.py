@@ -16,6 +16,7 @@ from delivery.records.database import DATABASE_UNAVAILABLE, transaction
 from delivery.records.pipeline import due
 from delivery.vocabulary import QueueName, StepName
 from tasks.context import StepContext
+from tasks.step_failures import place_of, words_of
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver, deliver_isolated
 from tasks.steps.expire_leases import expire_leases
@@ -43,7 +44,7 @@ class Step(Generic[Id]):
     """The name of this step in logs."""
     function: Callable[[StepContext, Sequence[Id]], None]
     read_id: Callable[[object], Id | None]
-    postpone: Callable[..., None]
+    postpone: Callable[..., set[UUID]]
     shared_queue: QueueName | None = None
     """Set if the step waits for a network: the ids of a bell from this queue are shared among the worker's threads."""
 
@@ -102,9 +103,20 @@ class Step(Generic[Id]):
             raise StepFailed(f"{self.name} failed on {failed} of {len(ids)} rows, which are postponed.")
 
     def _postpone(self, context: StepContext, ids: Sequence[Id], error: Exception) -> None:
-        _log.error("step_failed", step=self.name, error=type(error).__name__, ids=[str(each) for each in ids])
-        with transaction(context.database) as db:
-            self.postpone(db, ids, timedelta(seconds=context.settings.step_pause_s))
+        message_ids: set[UUID] = set()
+        try:
+            with transaction(context.database) as db:
+                message_ids = self.postpone(db, ids, timedelta(seconds=context.settings.step_pause_s))
+        finally:
+            _log.error(
+                "step_failed",
+                step=self.name,
+                error=type(error).__name__,
+                place=place_of(error),
+                words=words_of(error),
+                ids=[str(each) for each in ids],
+                message_ids=sorted(map(str, message_ids)),
+            )
 
 
 def _read_message_id(item: object) -> UUID | None:

@@ -42,7 +42,9 @@ class Outcome:
     channel: Channel | None = None
     """The channel of the recipient from now on; None leaves it as it is."""
     due_in: timedelta = timedelta()
-    """When a deferred or untried recipient is due again; at most a day. After failures: `rules/retry.py`."""
+    """When a deferred or untried recipient is due again, at most a day; or one of unknown outcome, if it is set.
+
+    After failures the waits are those of `rules/retry.py`."""
     is_parked: bool = False
     """Whether the recipient is parked, so that there is no other attempt until an operator releases it."""
 
@@ -86,11 +88,11 @@ def next_transition(
     """Return the transition that follows from this outcome.
 
     `jitter` is that of `retry.next_try`. `patience` is how long the relay may still be processing a mail of unknown
-    outcome: it is not sent again before.
+    outcome: it is not sent again before, unless the outcome itself says when.
     """
     after, reason, due_in = _follow(outcome, attempt.number, jitter)
-    if after is State.UNKNOWN and due_in is not None:
-        due_in = max(due_in, patience)
+    if after is State.UNKNOWN and due_in is not None and not outcome.is_parked:
+        due_in = outcome.due_in or max(due_in, patience)
     return Transition(
         recipient_id=attempt.recipient_id,
         message_id=attempt.message_id,

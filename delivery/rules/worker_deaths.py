@@ -5,6 +5,7 @@ In names and in columns, `deaths` are crashes of workers on a message or a recip
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from delivery.rules.outcomes import Attempt, Outcome, OutcomeKind, interrupted_outcome
 from delivery.rules.smtp_replies import classify_reply
@@ -15,6 +16,11 @@ DEATHS_LIMIT = 3
 
 SUSPECT_FROM = DEATHS_LIMIT - 1
 """After so many crashes a recipient is a suspect and is tried alone, so that the next crash identifies the cause."""
+
+LOST_HOST_WAIT = timedelta(seconds=20)
+"""How long a mail waits whose worker was lost with its host. By then it sends nothing more (`delivery/life_sign.py`).
+
+The relay may have the mail and may still be busy with it, so it is flagged as a possible duplicate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,10 @@ def after_lease(attempt: Attempt, entries: JournalEntries | None) -> Outcome:
 
 
 def _ending(attempt: Attempt, entries: JournalEntries | None) -> Outcome:
-    if entries is None or attempt.channel is Channel.INBOX:
+    if attempt.channel is Channel.INBOX:
         return interrupted_outcome(attempt)
+    if entries is None:
+        return replace(interrupted_outcome(attempt), due_in=LOST_HOST_WAIT)
     entry = entries.get((attempt.recipient_id, attempt.number))
     if entry is None:  # Before the final dot the relay has taken nothing (RFC 5321 4.1.1.4).
         return Outcome(OutcomeKind.DEFERRED)

@@ -65,10 +65,11 @@ class Work:
             raise self.error
         self.done += ids
 
-    def postpone(self, db: object, ids: Sequence[object], pause: timedelta) -> None:
+    def postpone(self, db: object, ids: Sequence[object], pause: timedelta) -> set[UUID]:
         """Record the rows that are postponed."""
         assert (CONNECTION, timedelta(seconds=60)) == (db, pause)
         self.postponed += ids
+        return set()
 
 
 def context(doorbell: FakeDoorbell | None = None) -> StepContext:

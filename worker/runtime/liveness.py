@@ -8,9 +8,11 @@ others have to take theirs again after a restart of PostgreSQL.
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from uuid import UUID
 
 from delivery import attempt_journal
+from delivery.life_sign import LifeSign
 from delivery.outage_log import log_outage
 from delivery.records.database import DATABASE_UNAVAILABLE, Database, transaction
 from delivery.records.pipeline import claims
@@ -36,9 +38,11 @@ class LivenessMonitor(CriticalThread):
         own_database: Database,
         *,
         settled_after_s: float = _SETTLED_AFTER_S,
+        life_sign: LifeSign | None = None,
     ) -> None:
         super().__init__("watch", defect_event="watch_broken")
         self._settled_after_s = settled_after_s
+        self._life_sign = life_sign or LifeSign()
         self._context = context
         self._identity = identity
         self._lock = WorkerLock(own_database, identity)
@@ -64,10 +68,12 @@ class LivenessMonitor(CriticalThread):
 
         Raises one of `DATABASE_UNAVAILABLE`.
         """
+        began_at = monotonic()
         held_s = self._lock.hold()
         with transaction(self._context.database) as db:
             registry.heartbeat(db, self._identity)
             missing = locks.missing_workers(db)
+        self._life_sign.confirm(began_at)
         for each in missing:
             if each.worker_id in self._missing_before and self._is_dead(each, held_s):
                 self._recover(each)

@@ -11,6 +11,7 @@ from celery import Celery, bootsteps
 
 from delivery.attempt_journal import FileJournal, journal_folder
 from delivery.channels.email.sender import SmtpSender
+from delivery.life_sign import LifeSign
 from delivery.records.database import open_database
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.setting_checks import UnusableSetting
@@ -43,8 +44,9 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
     # Its first half must be random: it is in every claim, and it is the key of the worker's lock.
     identity = WorkerIdentity(uuid4(), socket.gethostname(), os.getpid(), lane.queues)
     journal = FileJournal(journal_folder(settings.journal_folder), identity.worker_id)
+    life_sign = LifeSign()
     try:
-        context = _make_context(settings, lane, identity.worker_id, journal)
+        context = _make_context(settings, lane, identity.worker_id, journal, life_sign)
     except UnusableSetting as error:
         raise SystemExit(f"postroom: {error}. Correct it and start the worker again.") from None
     register(app, context)
@@ -52,7 +54,7 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
     app.steps["worker"].add(_sweep_step(context, lane))
     if DIRECT_SENDS in lane.queues:
         app.steps["worker"].add(_direct_reader_step(context))
-    monitor = LivenessMonitor(context, identity, open_database(settings, connections=1))
+    monitor = LivenessMonitor(context, identity, open_database(settings, connections=1), life_sign=life_sign)
     monitor.start()
     _tune_garbage_collection()
     try:
@@ -72,13 +74,15 @@ def _tune_garbage_collection() -> None:
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
 
 
-def _make_context(settings: Settings, lane: Lane, worker_id: UUID, journal: FileJournal) -> StepContext:
+def _make_context(
+    settings: Settings, lane: Lane, worker_id: UUID, journal: FileJournal, life_sign: LifeSign
+) -> StepContext:
     doorbell: Doorbell = BrokerDoorbell(settings) if settings.bell else SilentDoorbell()
     return StepContext(
         settings=settings,
         database=open_database(settings, connections=_connections(settings, lane)),
         doorbell=doorbell,
-        senders={Channel.EMAIL: SmtpSender(settings, journal=journal)},
+        senders={Channel.EMAIL: SmtpSender(settings, journal=journal, life_sign=life_sign)},
         worker_id=worker_id,
         journal=journal,
         rules=RuleKeeper(settings.own_names, settings.own_domains),

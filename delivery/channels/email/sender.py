@@ -15,6 +15,7 @@ from delivery.channels.email.pool import PoolTimeout, SmtpPool
 from delivery.channels.email.pooled_connection import NoConnection, PooledConnection, is_crowded
 from delivery.channels.email.relay_health import RelayHealth
 from delivery.crash_points import CrashPoint, crash_here
+from delivery.life_sign import LifeSign
 from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.rules.relay_trouble import RelayTrouble
@@ -48,9 +49,15 @@ class SmtpSender:
     """Sends mails to the relay, at most `smtp_concurrency` at the same time, however many threads use it."""
 
     def __init__(
-        self, settings: Settings, now: Callable[[], float] = monotonic, *, journal: AttemptJournal | None = None
+        self,
+        settings: Settings,
+        now: Callable[[], float] = monotonic,
+        *,
+        journal: AttemptJournal | None = None,
+        life_sign: LifeSign | None = None,
     ) -> None:
         self._journal = journal or NoJournal()
+        self._life_sign = life_sign
         self._health = RelayHealth()
         self._pool = SmtpPool(settings, self._health)
         self._platform = MailOrigin(settings.mail_domain, settings.public_name, settings.own_names)
@@ -107,6 +114,9 @@ class SmtpSender:
             # Until the final dot the relay has taken nothing (RFC 5321 4.1.1.4).
             connection.send(_LINE_WITH_LEADING_DOT.sub(b"..", mail.content), self._remaining(mail.until))
             self._remaining(mail.until)
+            if self._life_sign is not None and not self._life_sign.is_recent:
+                pooled.drop()
+                return _untried("the worker lost the database, so that another one may send the mail")
             self._journal.record_data_end(mail.entry)
             crash_here(CrashPoint.DATA_END_AHEAD)
         except RefusedByRelay as refusal:

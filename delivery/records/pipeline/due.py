@@ -105,14 +105,16 @@ _POSTPONE_RECIPIENTS = text(f"""
     UPDATE recipient
     SET due_at = greatest(due_at, clock_timestamp() + :pause), reason = '{Reason.STEP_FAILED}'
     WHERE id = ANY(CAST(:recipient_ids AS bigint[])) AND {one_of("state", [*WAITING_STATES, State.CLAIMED])}
+    RETURNING message_id
 """)
 
 
-def postpone_messages(db: Connection, message_ids: Sequence[UUID], pause: timedelta) -> None:
-    """Make these undecided or held messages due after `pause`, because a step failed on them."""
+def postpone_messages(db: Connection, message_ids: Sequence[UUID], pause: timedelta) -> set[UUID]:
+    """Make these undecided or held messages due after `pause`, because a step failed on them, and return them."""
     db.execute(_POSTPONE_MESSAGES, {"message_ids": list(message_ids), "pause": pause})
+    return set(message_ids)
 
 
-def postpone_recipients(db: Connection, recipient_ids: Sequence[int], pause: timedelta) -> None:
-    """Make these recipients due after `pause`, because a step failed on them."""
-    db.execute(_POSTPONE_RECIPIENTS, {"recipient_ids": list(recipient_ids), "pause": pause})
+def postpone_recipients(db: Connection, recipient_ids: Sequence[int], pause: timedelta) -> set[UUID]:
+    """Make these recipients due after `pause`, because a step failed on them, and return their messages."""
+    return set(db.scalars(_POSTPONE_RECIPIENTS, {"recipient_ids": list(recipient_ids), "pause": pause}))
