@@ -1,11 +1,12 @@
 """Facts that stand in the message itself: its texts, its sender's name and address, its shape."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from delivery.detection.facts import UNKNOWN, FactValue
 from delivery.detection.folding import FoldedText, fold, without_invisible
-from delivery.detection.links import FoundLinks, find_links, looks_like_host, registrable_domain
+from delivery.detection.links import find_links, looks_like_host, registrable_domain
 from delivery.detection.sender_names import MisleadingName, misleading_name
 from delivery.detection.word_lists import ListHit, WordLists, count_entries
 
@@ -30,6 +31,8 @@ _HIDDEN_IN_WORD = re.compile(
 )
 _MIXED_WORD = re.compile(r"[a-z][\u0370-\u03ff\u0400-\u052f]|[\u0370-\u03ff\u0400-\u052f][a-z]", re.IGNORECASE)
 _SPLIT_WORD = re.compile(r"(?<!\w)(?:[^\W\d_][ ._*-]){4,}[^\W\d_](?!\w)")
+_NUMBERS = (("phones", _PHONE), ("codes", _CODE), ("accounts", _ACCOUNT), ("amounts", _AMOUNT))
+_HIDDEN = (("hidden", _HIDDEN_IN_WORD), ("directions", _DIRECTIONS), ("mixed_words", _MIXED_WORD))
 _CAPITALS_FROM = 20
 
 
@@ -67,19 +70,25 @@ class ReadText:
     folded: FoldedText = field(default_factory=lambda: FoldedText(()))
 
 
-def read_text(message: MessageText, lists: WordLists, domains: DomainLists) -> ReadText:
-    """Return all facts that stand in the message itself, with `list.NAME` for every list."""
+def read_text(
+    message: MessageText, lists: WordLists, domains: DomainLists, *, wanted: Collection[str] | None = None
+) -> ReadText:
+    """Return the facts that stand in the message itself, with `list.NAME` for every list.
+
+    With `wanted`, only facts of these names are sure to be there: those that nothing asks for cost nothing.
+    """
     text, is_cut = _shorten(f"{message.subject}\n{message.body}")
     folded = fold(text)
     hits = lists.find(folded)
-    facts: dict[str, FactValue] = dict.fromkeys((f"list.{name}" for name in lists.names), 0)
+    facts: dict[str, FactValue] = dict.fromkeys(lists.fact_names, 0)
     facts.update((f"list.{name}", count) for name, count in count_entries(hits).items())
-    facts.update(_text_facts(text, message, is_cut=is_cut))
-    facts.update(_link_facts(find_links(text), message, domains))
-    facts.update(_sender_facts(message, domains))
+    facts["text.length"], facts["text.is_cut"] = len(text), is_cut
     facts["message.recipients"] = message.recipients
     facts["message.type"], facts["message.hour"] = message.type, message.hour
     facts["client.trust"] = message.client_trust
+    for names, group in _GROUPS:
+        if wanted is None or not names.isdisjoint(wanted):
+            facts.update(group(_Reading(text, folded, message, domains)))
     return ReadText(facts, hits, folded)
 
 
@@ -91,29 +100,42 @@ def _shorten(text: str) -> tuple[str, bool]:
     return visible[:TEXT_LIMIT], len(visible) > TEXT_LIMIT
 
 
-def _text_facts(text: str, message: MessageText, *, is_cut: bool) -> dict[str, FactValue]:
-    facts: dict[str, FactValue] = {
-        "text.length": len(text),
-        "text.capitals": _share_of_capitals(text),
-        "text.handles": len(_HANDLE.findall(text)) if "@" in text else 0,
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A message as it is read: what rules see of its text, and the same folded."""
+
+    text: str
+    folded: FoldedText
+    message: MessageText
+    domains: DomainLists
+
+
+def _style_facts(reading: _Reading) -> dict[str, FactValue]:
+    text, letters = reading.text, len(reading.folded.letters)
+    return {
+        "text.capitals": 100 * sum(map(str.isupper, text)) // letters if letters >= _CAPITALS_FROM else 0,
         "text.exclamations": text.count("!") + text.count("\uff01"),
         "text.questions": text.count("?") + text.count("\uff1f"),
-        "text.split_words": len(_SPLIT_WORD.findall(text)),
-        "text.is_cut": is_cut,
     }
-    has_digits = _DIGITS.search(text) is not None
-    for name, pattern in (("phones", _PHONE), ("codes", _CODE), ("accounts", _ACCOUNT), ("amounts", _AMOUNT)):
-        facts[f"text.{name}"] = len(pattern.findall(text)) if has_digits else 0
-    whole = f"{message.subject}\n{message.body[:TEXT_LIMIT]}"
-    for name, pattern in (("hidden", _HIDDEN_IN_WORD), ("directions", _DIRECTIONS), ("mixed_words", _MIXED_WORD)):
-        facts[f"text.{name}"] = 0 if whole.isascii() else len(pattern.findall(whole))
-    return facts
 
 
-def _share_of_capitals(text: str) -> int:
-    lower = sum(map(str.islower, text))
-    upper = sum(map(str.isupper, text))
-    return 100 * upper // (lower + upper) if lower + upper >= _CAPITALS_FROM else 0
+def _number_facts(reading: _Reading) -> dict[str, FactValue]:
+    has_digits = _DIGITS.search(reading.text) is not None
+    return {f"text.{name}": len(pattern.findall(reading.text)) if has_digits else 0 for name, pattern in _NUMBERS}
+
+
+def _hidden_facts(reading: _Reading) -> dict[str, FactValue]:
+    """Return facts about the text as it was given: with the characters that no reader sees."""
+    given = f"{reading.message.subject}\n{reading.message.body[:TEXT_LIMIT]}"
+    return {f"text.{name}": 0 if given.isascii() else len(pattern.findall(given)) for name, pattern in _HIDDEN}
+
+
+def _split_facts(reading: _Reading) -> dict[str, FactValue]:
+    return {"text.split_words": len(_SPLIT_WORD.findall(reading.text))}
+
+
+def _handle_facts(reading: _Reading) -> dict[str, FactValue]:
+    return {"text.handles": len(_HANDLE.findall(reading.text)) if "@" in reading.text else 0}
 
 
 _NO_LINKS: dict[str, FactValue] = {
@@ -135,7 +157,8 @@ _NO_LINKS: dict[str, FactValue] = {
 }
 
 
-def _link_facts(found: FoundLinks, message: MessageText, domains: DomainLists) -> dict[str, FactValue]:
+def _link_facts(reading: _Reading) -> dict[str, FactValue]:
+    message, domains, found = reading.message, reading.domains, find_links(reading.text)
     if not found.links and not found.emails:
         return _NO_LINKS
     links, own = found.links, {*domains.platform_domains, _domain_of(message.sender_email)}
@@ -158,15 +181,20 @@ def _link_facts(found: FoundLinks, message: MessageText, domains: DomainLists) -
     }
 
 
-def _sender_facts(message: MessageText, domains: DomainLists) -> dict[str, FactValue]:
-    kind = misleading_name(message.sender_name, domains.platform_names)
-    domain = _domain_of(message.sender_email)
+def _name_facts(reading: _Reading) -> dict[str, FactValue]:
+    kind = misleading_name(reading.message.sender_name, reading.domains.platform_names)
     return {
-        "sender.has_email": bool(message.sender_email),
-        "sender.has_free_mail": domain in domains.free_mail,
         "sender.name_is_address": kind is MisleadingName.ADDRESS,
         "sender.name_imitates": kind is MisleadingName.PLATFORM,
         "sender.name_hides": kind is MisleadingName.HIDDEN,
+    }
+
+
+def _address_facts(reading: _Reading) -> dict[str, FactValue]:
+    domains, domain = reading.domains, _domain_of(reading.message.sender_email)
+    return {
+        "sender.has_email": bool(reading.message.sender_email),
+        "sender.has_free_mail": domain in domains.free_mail,
         "sender.is_platform": domain in domains.platform_domains,
         "sender.imitates_platform": bool(domain) and looks_like_host(domain, domains.platform_domains),
     }
@@ -175,3 +203,20 @@ def _sender_facts(message: MessageText, domains: DomainLists) -> dict[str, FactV
 def _domain_of(email: str) -> str:
     host = email.rpartition("@")[2].lower()
     return (registrable_domain(host) or host) if host else ""
+
+
+_EMPTY = _Reading("", FoldedText(()), MessageText("", "", ""), DomainLists())
+_GROUPS = tuple(
+    (frozenset(group(_EMPTY)), group)
+    for group in (
+        _style_facts,
+        _number_facts,
+        _hidden_facts,
+        _split_facts,
+        _handle_facts,
+        _link_facts,
+        _name_facts,
+        _address_facts,
+    )
+)
+"""Facts that are computed together, with their names."""

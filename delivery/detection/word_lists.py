@@ -70,7 +70,8 @@ class _Use:
 class WordLists:
     """Lists of phrases, searched together. Build it with `of`; it is read by any number of threads."""
 
-    names: frozenset[str]
+    fact_names: tuple[str, ...]
+    """`list.NAME` for every list."""
     _uses: Mapping[int, Sequence[_Use]] = field(default_factory=dict)
     _automaton: AhoCorasick | None = None
 
@@ -90,7 +91,7 @@ class WordLists:
                     uses.setdefault(part.letters, []).append(_Use(name, entry, place, part, len(parts[:2])))
         patterns = list(uses)
         automaton = AhoCorasick(patterns, implementation=Implementation.ContiguousNFA) if patterns else None
-        return cls(frozenset(lists), dict(enumerate(uses.values())), automaton)
+        return cls(tuple(f"list.{name}" for name in lists), dict(enumerate(uses.values())), automaton)
 
     def find(self, text: FoldedText) -> list[ListHit]:
         """Return the hits in the text, each entry once per place. A thousand letters take some microseconds."""

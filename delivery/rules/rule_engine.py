@@ -81,6 +81,8 @@ class RuleEngine:
             {each.name: each.entries for each in rule_set.lists if each.kind is ListKind.PHRASES}
         )
         self._domains = _domain_lists(rule_set)
+        scored = [terms.names for terms, _ in self._scores.values()]
+        self._wanted = frozenset().union(self._guards.names, self._conditions.names, *scored)
         self._text_scores = [name for name in self._scores if not rule_set.asks_history(f"score.{name}")]
         self.asks_history = [rule_set.asks_history(rule.when) for rule in self._rules]
 
@@ -97,7 +99,7 @@ class RuleEngine:
 
     def read(self, message: MessageText) -> ReadMessage:
         """Return the facts of the message itself, and which rules may hit it."""
-        read = read_text(message, self._lists, self._domains)
+        read = read_text(message, self._lists, self._domains, wanted=self._wanted)
         self._add_scores(read.facts, self._text_scores)
         guards = self._guards.evaluate(read.facts)
         return ReadMessage(message, read, tuple(at for at, each in enumerate(guards) if each.holds or each.failed))

@@ -23,8 +23,10 @@ from worker.cli.doctor import doctor
 from worker.cli.inspection import alive, release_message, why
 from worker.cli.queues import queues
 from worker.cli.refused import refused
-from worker.cli.rules import lists, policy, rules
+from worker.cli.rule_trials import add_trials
+from worker.cli.rules import rules
 from worker.cli.vetting import vetting
+from worker.cli.word_lists import lists, policy
 from worker.runtime.process import run_worker
 
 
@@ -45,6 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(vetting, name="vetting")
+add_trials(rules)
 app.add_typer(rules, name="rules")
 app.add_typer(lists, name="lists")
 app.add_typer(policy, name="policy")

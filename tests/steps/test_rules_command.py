@@ -1,0 +1,128 @@
+"""`postroom rules`, `lists` and `policy` show, change and try the rule set in force."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delivery.records.database import transaction
+from delivery.records.pipeline.vetting_cases import CaseDecision
+from delivery.records.rule_sets import store
+from delivery.rules.rule_set import Action, Mode, Rule, RuleSet, WordList
+from delivery.vocabulary import CaseState
+from tasks.context import StepContext
+from tasks.steps.decide import decide
+from tasks.steps.review import close_case
+from tasks.steps.vet import vet
+from tests.support.fixtures import Fixtures
+from worker.cli.app import app
+
+Run = Callable[..., Any]
+RULES = RuleSet(
+    rules=(
+        Rule("cheques", "list.cheques > 0", mode=Mode.LIVE, reason="A cheque."),
+        Rule("questions", "text.questions > 0", mode=Mode.SHADOW, reason="A question."),
+        Rule("ban", "text.links > 3", Action.REFUSE, reason="Many links."),
+    ),
+    lists=(WordList("cheques", ("money order*",)),),
+)
+
+
+@pytest.fixture
+def run(command: Run, fixtures: Fixtures) -> Run:
+    """Return the command `postroom`, with a rule set in force."""
+    with transaction(fixtures.database) as db:
+        store.store(db, RULES, made_by="a test", comment="first")
+    return partial(command, app)
+
+
+def shown(result: Any) -> Any:
+    """Return the JSON that a command printed."""
+    assert 0 == result.exit_code, result.output
+    return json.loads(result.output)
+
+
+def modes(run: Run) -> list[str]:
+    """Return the modes of the rules in force."""
+    return [rule["mode"] for rule in shown(run("rules", "list", "--json"))["rules"]]
+
+
+def test_rules_are_listed_activated_and_stopped(run: Run) -> None:
+    assert ["live", "shadow", "draft"] == modes(run)
+
+    assert 0 == run("rules", "activate", "questions").exit_code
+    assert 0 == run("rules", "stop", "cheques", "--comment", "too many").exit_code
+
+    assert ["draft", "live", "draft"] == modes(run)
+    history = shown(run("rules", "history", "--json"))["rule_sets"]
+    assert ["too many", "questions: live", "first"] == [each["comment"] for each in history]
+    difference = run("rules", "diff", history[-1]["number"]).output
+    assert ["rule cheques mode: live -> draft", "rule questions mode: shadow -> live"] == difference.splitlines()
+
+
+def test_a_rule_that_refuses_goes_live_with_a_second_person(run: Run) -> None:
+    first = run("rules", "activate", "ban", "--as", "ada")
+    again = run("rules", "activate", "ban", "--as", "ada")
+
+    assert [1, 1] == [first.exit_code, again.exit_code]
+    assert "draft" == modes(run)[2]
+    assert 0 == run("rules", "activate", "ban", "--as", "grace").exit_code
+    assert "live" == modes(run)[2]
+
+
+def test_a_set_is_exported_changed_checked_and_imported(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(run("rules", "export").output.replace("A cheque.", "A cheque or money order."))
+
+    assert 0 == run("rules", "check", str(file)).exit_code
+    assert 0 == run("rules", "import", str(file), "--as", "ada").exit_code
+
+    cheques = shown(run("rules", "show", "cheques", "--json"))
+    assert ("A cheque or money order.", 2) == (cheques["reason"], cheques["version"])
+
+
+def test_a_file_with_faults_is_refused_and_nothing_is_changed(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text("rules: [{name: a, when: text.linkz > 1}, {name: b, when: 'true', must_miss: [{body: x}]}]")
+
+    result = run("rules", "import", str(file))
+
+    assert 2 == result.exit_code
+    assert "there is no fact or list text.linkz" in result.output
+    assert ["live", "shadow", "draft"] == modes(run)
+
+
+def test_entries_of_lists_are_shown_added_and_removed(run: Run) -> None:
+    run("lists", "add", "cheques", "postal order*")
+    run("lists", "remove", "cheques", "money order*")
+
+    assert ["postal order*"] == run("lists", "show", "cheques").output.splitlines()
+    assert [{"name": "cheques", "kind": "phrases", "entries": 1}] == shown(run("lists", "list", "--json"))["lists"]
+    assert 1 == run("lists", "show", "nothing").exit_code
+    assert "watched" in run("policy", "show").output
+
+
+def test_a_rule_is_tried_on_stored_messages(run: Run, fixtures: Fixtures, context: StepContext, tmp_path: Path) -> None:
+    messages = [fixtures.message(fixtures.account(), body=body) for body in ("a money order", "hello?", "money orders")]
+    decide(context, messages)
+    vet(context, messages)
+    for message, decision in ((messages[0], CaseState.REJECTED), (messages[2], CaseState.APPROVED)):
+        close_case(context, fixtures.case(message).case_id, CaseDecision(decision, "ada"))
+    state = tmp_path / "state.json"
+
+    counted = shown(run("rules", "test", "cheques", "--last", "1d", "--json", "--processes", 1, "--state", str(state)))
+    again = shown(run("rules", "test", "cheques", "--last", "1d", "--json", "--processes", 1, "--state", str(state)))
+    questions = shown(run("rules", "test", "questions", "--last", "1d", "--json", "--processes", 1))
+
+    rule = counted["rules"]["cheques"]
+    assert (3, 2, 2) == (counted["messages"], counted["held"], counted["held_before"])
+    assert (2, 1, 1, 0) == tuple(rule[key] for key in ("hits", "staff_upheld", "staff_released", "never_looked_at"))
+    assert 0.5 == rule["precision_where_looked_at"]["value"]
+    assert counted["rules"] == again["rules"]
+    assert [str(messages[1])] == questions["newly_held"]
+    assert 2 == len(questions["no_longer_held"])
+    assert 2 == run("rules", "test", "questions", "--last", "1d", "--state", str(state)).exit_code
+    assert 2 == run("rules", "test", "cheques", "--last", "soon").exit_code
