@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from uuid import UUID
 
@@ -11,7 +12,8 @@ from fastapi import Request
 from starlette.datastructures import Headers
 
 from api_stub.credentials.issuer_claims import ExpiredToken, InvalidToken, IssuerUnreachable
-from api_stub.ratelimit.refusals import count_refusal
+from api_stub.credentials.issuer_slots import Asker
+from api_stub.ratelimit.refusals import address_of, count_refusal
 from api_stub.requests.body import refuse_declared_length
 from api_stub.server.errors import ApiError
 from api_stub.services import Services, services_of
@@ -87,8 +89,12 @@ def read_credential(headers: Headers, key_header: str) -> PresentedCredential:
 
 async def _authenticate(request: Request, services: Services) -> AuthenticatedClient:
     presented = read_credential(request.headers, services.settings.api_key_header)
-    authenticate = _authenticate_by_key if presented.kind is CredentialKind.API_KEY else _authenticate_by_token
-    known = await authenticate(services, presented.text)
+    if presented.kind is CredentialKind.API_KEY:
+        known = await _authenticate_by_key(services, presented.text)
+    elif parse_credential(presented.text, CredentialKind.ACCESS_TOKEN) is None:
+        known = await _authenticate_by_issuer(services, presented.text, _asker(request, services))
+    else:
+        known = await _authenticate_by_token(services, presented.text)
     limits = known.limits
     return AuthenticatedClient(known.client_id, known.scopes, limits.requests_per_minute, limits.recipients_per_minute)
 
@@ -101,8 +107,6 @@ async def _authenticate_by_key(services: Services, key: str) -> KnownClient:
 
 
 async def _authenticate_by_token(services: Services, token: str) -> KnownClient:
-    if parse_credential(token, CredentialKind.ACCESS_TOKEN) is None:
-        return await _authenticate_by_issuer(services, token)
     known = await services.verifier.verify(token, CredentialKind.ACCESS_TOKEN)
     if known is None:
         raise _invalid_token()
@@ -111,11 +115,16 @@ async def _authenticate_by_token(services: Services, token: str) -> KnownClient:
     return known
 
 
-async def _authenticate_by_issuer(services: Services, token: str) -> KnownClient:
+def _asker(request: Request, services: Services) -> Asker:
+    address, limiter = address_of(request), services.limiter
+    return Asker(address, partial(limiter.has_guessed, address), partial(limiter.check_guesses, address))
+
+
+async def _authenticate_by_issuer(services: Services, token: str, asker: Asker) -> KnownClient:
     if services.issuer is None:
         raise _invalid_token()
     try:
-        identity = await services.issuer.identify(token)
+        identity = await services.issuer.identify(token, asker)
     except InvalidToken as error:
         # For the operator who sets an issuer up. The reason names claims and holds no value.
         _log.debug("issuer_token_refused", reason=str(error))

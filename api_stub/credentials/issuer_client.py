@@ -9,10 +9,10 @@ import httpx2
 import structlog
 
 from api_stub.credentials.issuer_claims import IssuerUnreachable
+from api_stub.credentials.issuer_slots import IN_ALL
 
 ANSWER_LIMIT_BYTES = 256 * 1024
 
-_CONNECTIONS = 20
 _log = structlog.get_logger()
 
 
@@ -24,7 +24,7 @@ class IssuerClient:
         self._client = httpx2.AsyncClient(
             auth=httpx2.BasicAuth(client_id, client_secret) if client_id else None,
             timeout=timeout_s,
-            limits=httpx2.Limits(max_connections=_CONNECTIONS),
+            limits=httpx2.Limits(max_connections=IN_ALL),
             follow_redirects=False,
             trust_env=False,
         )
