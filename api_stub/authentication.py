@@ -16,6 +16,7 @@ from api_stub.credentials.issuer_slots import Asker
 from api_stub.ratelimit.refusals import address_of, count_refusal
 from api_stub.requests.body import refuse_declared_length
 from api_stub.server.errors import ApiError
+from api_stub.server.refusal_log import note_client
 from api_stub.services import Services, services_of
 from delivery.credentials import parse_credential
 from delivery.intake.errors import FieldError
@@ -59,8 +60,10 @@ def require_scope(scope: Scope) -> Callable[[Request], Awaitable[AuthenticatedCl
             refuse_declared_length(request)
             client = await _authenticate(request, services)
         except ApiError as error:
+            note_client(request.scope, _presented_prefix(request, services.settings.api_key_header))
             await count_refusal(services.limiter, request, error.status)
             raise
+        note_client(request.scope, client.client_id)
         if scope not in client.scopes:
             raise _out_of_scope(scope)
         await services.limiter.check_request(client.client_id, client.requests_per_minute)
@@ -85,6 +88,16 @@ def read_credential(headers: Headers, key_header: str) -> PresentedCredential:
     if bearers:
         return PresentedCredential(CredentialKind.ACCESS_TOKEN, bearers[0][1] or "")
     raise _refused("unauthorized", f"Give an API key in the header {key_header}, or a bearer token.")
+
+
+def _presented_prefix(request: Request, key_header: str) -> str | None:
+    """Return the public prefix of the credential in a request, for the log; None without a well-formed one."""
+    try:
+        presented = read_credential(request.headers, key_header)
+    except ApiError:
+        return None
+    parts = parse_credential(presented.text, presented.kind)
+    return parts[0] if parts else None
 
 
 async def _authenticate(request: Request, services: Services) -> AuthenticatedClient:

@@ -118,10 +118,7 @@ class Credential(Base):
     """
 
     __tablename__ = "credential"
-    __table_args__ = (
-        CheckConstraint(one_of("kind", CredentialKind), name="kind"),
-        Index(None, "client_id", "expires_at", postgresql_where=text(f"kind = '{CredentialKind.ACCESS_TOKEN}'")),
-    )
+    __table_args__ = (CheckConstraint(one_of("kind", CredentialKind), name="kind"),)
 
     prefix: Mapped[str] = mapped_column(primary_key=True)
     client_id: Mapped[UUID] = mapped_column(ForeignKey("client.id"), index=True)
