@@ -50,7 +50,7 @@ class IssuerClient:
             ):
                 return await _read(response)
         except (httpx2.HTTPError, TimeoutError, ValueError, RecursionError) as error:
-            _unreachable.log(type(error), error=type(error).__name__)
+            _unreachable.log(type(error).__name__, error=type(error).__name__)
             raise IssuerUnreachable from error
 
 
