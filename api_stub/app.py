@@ -37,6 +37,8 @@ def make_http_app(settings: Settings) -> FastAPI:
 
     # Its documentation pages include their scripts; FastAPI's own pages load them from another host.
     app: FastAPI = FastAPIOffline(
+        docs_url="/docs" if settings.docs else None,
+        redoc_url="/redoc" if settings.docs else None,
         title="Postroom",
         description="Send messages to account holders and see what becomes of them. Its paths also work below /v2.",
         version="2",

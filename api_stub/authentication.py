@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from uuid import UUID
 
@@ -11,9 +12,11 @@ from fastapi import Request
 from starlette.datastructures import Headers
 
 from api_stub.credentials.issuer_claims import ExpiredToken, InvalidToken, IssuerUnreachable
-from api_stub.ratelimit.refusals import count_refusal
+from api_stub.credentials.issuer_slots import Asker
+from api_stub.ratelimit.refusals import address_of, count_refusal
 from api_stub.requests.body import refuse_declared_length
 from api_stub.server.errors import ApiError
+from api_stub.server.refusal_log import note_client
 from api_stub.services import Services, services_of
 from delivery.credentials import parse_credential
 from delivery.intake.errors import FieldError
@@ -57,8 +60,10 @@ def require_scope(scope: Scope) -> Callable[[Request], Awaitable[AuthenticatedCl
             refuse_declared_length(request)
             client = await _authenticate(request, services)
         except ApiError as error:
+            note_client(request.scope, _presented_prefix(request, services.settings.api_key_header))
             await count_refusal(services.limiter, request, error.status)
             raise
+        note_client(request.scope, client.client_id)
         if scope not in client.scopes:
             raise _out_of_scope(scope)
         await services.limiter.check_request(client.client_id, client.requests_per_minute)
@@ -85,10 +90,24 @@ def read_credential(headers: Headers, key_header: str) -> PresentedCredential:
     raise _refused("unauthorized", f"Give an API key in the header {key_header}, or a bearer token.")
 
 
+def _presented_prefix(request: Request, key_header: str) -> str | None:
+    """Return the public prefix of the credential in a request, for the log; None without a well-formed one."""
+    try:
+        presented = read_credential(request.headers, key_header)
+    except ApiError:
+        return None
+    parts = parse_credential(presented.text, presented.kind)
+    return parts[0] if parts else None
+
+
 async def _authenticate(request: Request, services: Services) -> AuthenticatedClient:
     presented = read_credential(request.headers, services.settings.api_key_header)
-    authenticate = _authenticate_by_key if presented.kind is CredentialKind.API_KEY else _authenticate_by_token
-    known = await authenticate(services, presented.text)
+    if presented.kind is CredentialKind.API_KEY:
+        known = await _authenticate_by_key(services, presented.text)
+    elif parse_credential(presented.text, CredentialKind.ACCESS_TOKEN) is None:
+        known = await _authenticate_by_issuer(services, presented.text, _asker(request, services))
+    else:
+        known = await _authenticate_by_token(services, presented.text)
     limits = known.limits
     return AuthenticatedClient(known.client_id, known.scopes, limits.requests_per_minute, limits.recipients_per_minute)
 
@@ -101,8 +120,6 @@ async def _authenticate_by_key(services: Services, key: str) -> KnownClient:
 
 
 async def _authenticate_by_token(services: Services, token: str) -> KnownClient:
-    if parse_credential(token, CredentialKind.ACCESS_TOKEN) is None:
-        return await _authenticate_by_issuer(services, token)
     known = await services.verifier.verify(token, CredentialKind.ACCESS_TOKEN)
     if known is None:
         raise _invalid_token()
@@ -111,11 +128,16 @@ async def _authenticate_by_token(services: Services, token: str) -> KnownClient:
     return known
 
 
-async def _authenticate_by_issuer(services: Services, token: str) -> KnownClient:
+def _asker(request: Request, services: Services) -> Asker:
+    address, limiter = address_of(request), services.limiter
+    return Asker(address, partial(limiter.has_guessed, address), partial(limiter.check_guesses, address))
+
+
+async def _authenticate_by_issuer(services: Services, token: str, asker: Asker) -> KnownClient:
     if services.issuer is None:
         raise _invalid_token()
     try:
-        identity = await services.issuer.identify(token)
+        identity = await services.issuer.identify(token, asker)
     except InvalidToken as error:
         # For the operator who sets an issuer up. The reason names claims and holds no value.
         _log.debug("issuer_token_refused", reason=str(error))

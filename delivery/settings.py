@@ -93,6 +93,7 @@ class Settings(IssuerSettings, MailSettings, LimitSettings):
     token_lifetime_s: int = Field(
         default=3600, ge=60, le=86400, description="Seconds that an access token of `/oauth/token` is valid."
     )
+    docs: bool = Field(default=True, description="Serve the pages `/docs` and `/redoc`, which describe the API.")
     crash_at: str = Field(
         default="",
         description="For reliability trials only: the crash point to arm in this process (docs/crash-points.md).",

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from time import monotonic, time
@@ -22,12 +23,19 @@ from api_stub.credentials.issuer_claims import (
 )
 from api_stub.credentials.issuer_client import IssuerClient
 from api_stub.credentials.issuer_jwks import IssuerKeys
+from api_stub.credentials.issuer_slots import Asker, IssuerSlots
+from delivery.intake.errors import InvalidInput
+from delivery.intake.strict_json import read_value
 from delivery.settings import Settings
 
 INTROSPECTION_KEPT_S = 60.0
 """How long the issuer's answer about a token is used. After that a revoked token is refused."""
 
 _KEPT_LIMIT = 10_000
+# Claims of Keycloak and of OAuth 2.0 for rich requests nest objects.
+_DEPTH_LIMIT = 32
+# The digest of a token, and the address that it came from.
+_Question = tuple[bytes, str]
 # RFC 9068 2.1: an ID token, which every application of a user gets, must not be accepted as an access token.
 _ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 # RFC 9068 2.2, without `client_id`: a setting names the claim of the client.
@@ -37,8 +45,11 @@ _ACCESS_TOKEN_CLAIMS = ("iss", "iat", "jti", "sub")
 class TrustedIssuer(Protocol):
     """Identifies clients by tokens that another system issued."""
 
-    async def identify(self, token: str) -> TokenIdentity:
-        """Return the identity in a token. Raises `InvalidToken`, `ExpiredToken` or `IssuerUnreachable`."""
+    async def identify(self, token: str, asker: Asker | None = None) -> TokenIdentity:
+        """Return the identity in a token. Raises `InvalidToken`, `ExpiredToken` or `IssuerUnreachable`.
+
+        Before another system is asked about the token, the `asker` is checked. Raises what that raises.
+        """
 
     async def close(self) -> None:
         """Close the connections."""
@@ -74,8 +85,9 @@ class JwtIssuer:
         self._keys = IssuerKeys(lambda: client.get(settings.issuer_jwks_url), settings.key_type)
         self._clock = clock
 
-    async def identify(self, token: str) -> TokenIdentity:
-        """Check the signature with the issuer's keys, then the claims."""
+    async def identify(self, token: str, asker: Asker | None = None) -> TokenIdentity:
+        """Check the signature with the issuer's keys, then the claims. The issuer is not asked about tokens."""
+        del asker
         header = _read_header(token, self._algorithms, self._types)
         keys = await self._keys.find(header.key_id)
         try:
@@ -109,10 +121,12 @@ class IntrospectionIssuer:
         self._clock = clock
         self._memory_clock = memory_clock
         self._kept: dict[bytes, tuple[float, TokenIdentity]] = {}
-        self._under_way: dict[bytes, asyncio.Task[TokenIdentity]] = {}
+        self._under_way: dict[_Question, asyncio.Task[TokenIdentity]] = {}
+        self._slots = IssuerSlots(settings.issuer_timeout_s)
 
-    async def identify(self, token: str) -> TokenIdentity:
+    async def identify(self, token: str, asker: Asker | None = None) -> TokenIdentity:
         """Return the identity that was kept for a token, or ask the issuer. Raises what `TrustedIssuer` raises."""
+        asker = asker or Asker()
         if not 0 < len(token) <= TOKEN_LIMIT_BYTES or not token.isascii() or not token.isprintable():
             raise InvalidToken("The token is too long or has other characters than a token.")
         digest = hashlib.sha256(token.encode()).digest()
@@ -121,26 +135,28 @@ class IntrospectionIssuer:
             if identity.expires_at <= self._clock():
                 raise ExpiredToken
             return identity
-        return await self._share(digest, lambda: self._introspect(digest, token))
+        asker.check()
+        return await self._share((digest, asker.address), lambda: self._introspect(digest, token, asker))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    async def _share(self, digest: bytes, introspect: Callable[[], Awaitable[TokenIdentity]]) -> TokenIdentity:
-        """Let concurrent requests with the same token wait for one answer."""
-        if digest not in self._under_way:
-            task = self._under_way[digest] = asyncio.ensure_future(introspect())
-            task.add_done_callback(lambda done: self._finish(digest, done))
-        return await asyncio.shield(self._under_way[digest])
+    async def _share(self, key: _Question, introspect: Callable[[], Awaitable[TokenIdentity]]) -> TokenIdentity:
+        """Let concurrent requests with the same token from one address wait for one answer."""
+        if key not in self._under_way:
+            task = self._under_way[key] = asyncio.ensure_future(introspect())
+            task.add_done_callback(lambda done: self._finish(key, done))
+        return await asyncio.shield(self._under_way[key])
 
-    def _finish(self, digest: bytes, done: "asyncio.Task[TokenIdentity]") -> None:
-        del self._under_way[digest]
+    def _finish(self, key: _Question, done: "asyncio.Task[TokenIdentity]") -> None:
+        del self._under_way[key]
         if not done.cancelled():
             done.exception()  # All requests may be gone; asyncio would report an exception that is never read.
 
-    async def _introspect(self, digest: bytes, token: str) -> TokenIdentity:
-        answer = await self._client.post(self._url, {"token": token, "token_type_hint": "access_token"})
+    async def _introspect(self, digest: bytes, token: str, asker: Asker) -> TokenIdentity:
+        async with self._slots.take(asker):
+            answer = await self._client.post(self._url, {"token": token, "token_type_hint": "access_token"})
         if answer.get("active") is not True:
             raise InvalidToken("The issuer calls the token inactive.")
         refuse_other_tokens(answer)
@@ -160,14 +176,27 @@ class _Header:
     """Whether the type says so. Other types leave that to the claims."""
 
 
+def _decode(part: str) -> bytes:
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
 def _read_header(token: str, algorithms: Collection[str], types: Collection[str]) -> _Header:
     """Read the header of a token, without any request. Raises `InvalidToken`."""
     if len(token) > TOKEN_LIMIT_BYTES:
         raise InvalidToken("The token is too long.")
     try:
-        header = jws.extract_compact(token.encode()).headers()
+        unverified = jws.extract_compact(token.encode())
+        for part in (_decode(token.partition(".")[0]), unverified.payload):
+            read_value(part, _DEPTH_LIMIT)
     except (JoseError, ValueError, RecursionError) as error:
         raise InvalidToken("The token is no JWT.") from error
+    except InvalidInput as error:
+        # RFC 7515 4 and RFC 7519 4: of a name that stands twice, two readers may take different values.
+        raise InvalidToken(f"The header or the claims: {error.faults[0].message}") from error
+    header = unverified.headers()
+    # RFC 7515 4.1.11: `crit` is not empty, and we understand no extension. RFC 7519 5.2: `cty` is for nested tokens.
+    if "crit" in header or "cty" in header:
+        raise InvalidToken("The header has crit or cty, and no such token is accepted.")
     key_id, type_ = header.get("kid"), str(header.get("typ", "")).lower()
     if header.get("alg") not in algorithms or not isinstance(key_id, str | None):
         raise InvalidToken("The header alg or kid is not one that is accepted.")

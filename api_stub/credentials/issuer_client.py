@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx2
-import structlog
 
 from api_stub.credentials.issuer_claims import IssuerUnreachable
+from api_stub.credentials.issuer_slots import IN_ALL
+from api_stub.server.repeated_events import RepeatedEvents
 
 ANSWER_LIMIT_BYTES = 256 * 1024
 
-_CONNECTIONS = 20
-_log = structlog.get_logger()
+_unreachable = RepeatedEvents("issuer_unreachable")
 
 
 class IssuerClient:
@@ -24,7 +24,7 @@ class IssuerClient:
         self._client = httpx2.AsyncClient(
             auth=httpx2.BasicAuth(client_id, client_secret) if client_id else None,
             timeout=timeout_s,
-            limits=httpx2.Limits(max_connections=_CONNECTIONS),
+            limits=httpx2.Limits(max_connections=IN_ALL),
             follow_redirects=False,
             trust_env=False,
         )
@@ -50,7 +50,7 @@ class IssuerClient:
             ):
                 return await _read(response)
         except (httpx2.HTTPError, TimeoutError, ValueError, RecursionError) as error:
-            _log.warning("issuer_unreachable", error=type(error).__name__)
+            _unreachable.log(type(error).__name__, error=type(error).__name__)
             raise IssuerUnreachable from error
 
 

@@ -18,6 +18,7 @@ from api_stub.pages.unsubscribe_request import BUTTON, STOP, UNDO, Wish, read_wi
 from api_stub.ratelimit.refusals import count_refusal
 from api_stub.requests.body import ANONYMOUS_LIMIT_BYTES, read_body
 from api_stub.server.errors import ApiError
+from api_stub.server.refusal_log import log_refusal
 from api_stub.server.request_ids import request_id_of
 from api_stub.services import Services, services_of
 from delivery.outage_log import log_outage
@@ -42,7 +43,6 @@ _HEADERS = {
     # The address of the page is the permission: it must not leak to other sites.
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
 }
 
@@ -78,7 +78,8 @@ async def _answer(request: Request, page: Awaitable[HTMLResponse]) -> HTMLRespon
 
 
 async def _count(request: Request, page: HTMLResponse) -> HTMLResponse:
-    """Count a refusal, and return its page, or another one after too many."""
+    """Log and count a refusal, and return its page, or another one after too many."""
+    log_refusal(request.scope, page.status_code, "unsubscribe")
     try:
         await count_refusal(services_of(request).limiter, request, page.status_code)
     except ApiError as error:

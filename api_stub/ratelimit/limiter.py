@@ -51,11 +51,20 @@ class Limiter:
 
         A valid credential is no guess and is never counted, whatever its address.
         """
-        rate_limit = RateLimit(self._settings.refused_credentials_per_minute, _MINUTE_S)
-        wait_s = await self._refused_credentials.take_rest(hide_address(address, self._settings.pepper), rate_limit, 1)
-        if wait_s:
-            limit = f"Too many refused credentials from this address: {rate_limit.amount} a minute."
-            raise _refusal(f"{limit} Check yours.", wait_s)
+        limit = self._refused_credential_limit
+        _refuse_guesses(limit, await self._refused_credentials.take_rest(self._hide(address), limit, 1))
+
+    def check_guesses(self, address: str) -> None:
+        """Check that an address may be refused once more, before another system is asked about its credential.
+
+        Uses the local counter alone.
+        """
+        limit = self._refused_credential_limit
+        _refuse_guesses(limit, self._refused_credentials.wait_s(self._hide(address), limit))
+
+    def has_guessed(self, address: str) -> bool:
+        """Return whether a credential from this address was refused lately."""
+        return self._refused_credentials.is_used(self._hide(address), self._refused_credential_limit)
 
     async def check_request(self, client_id: UUID, per_minute: int | None) -> None:
         """Count a request of a client. None means the setting's limit."""
@@ -88,6 +97,13 @@ class Limiter:
         """Close the connections to Redis."""
         await self._shared_counter.close()
 
+    def _hide(self, address: str) -> str:
+        return hide_address(address, self._settings.pepper)
+
+    @property
+    def _refused_credential_limit(self) -> RateLimit:
+        return RateLimit(self._settings.refused_credentials_per_minute, _MINUTE_S)
+
     @property
     def _unknown_recipient_limit(self) -> RateLimit:
         return RateLimit(self._settings.unknown_recipients_per_hour, _HOUR_S)
@@ -105,6 +121,12 @@ def hide_address(address: str, pepper: SecretStr) -> str:
     """
     digest = hmac.digest(pepper.get_secret_value().encode(), network_of(address).encode(), hashlib.sha256)
     return digest[:_DIGEST_BYTES].hex()
+
+
+def _refuse_guesses(rate_limit: RateLimit, wait_s: float) -> None:
+    if wait_s:
+        limit = f"Too many refused credentials from this address: {rate_limit.amount} a minute."
+        raise _refusal(f"{limit} Check yours.", wait_s)
 
 
 def _refuse_lookups(rate_limit: RateLimit, wait_s: float) -> None:

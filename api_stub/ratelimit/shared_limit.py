@@ -47,6 +47,11 @@ class SharedLimit:
         counter = self._counters.find(subject, rate_limit)
         return counter.wait_s(1, self._clock()) if counter else 0.0
 
+    def is_used(self, subject: str, rate_limit: RateLimit) -> bool:
+        """Return whether any of it was used lately, as far as this process knows."""
+        counter = self._counters.find(subject, rate_limit)
+        return counter is not None and counter.usage(self._clock()).used(rate_limit) > 0
+
     async def _draw(self, counter: LocalCounter, subject: str, count: int) -> None:
         """Draw what is lacking from the shared counter, or record its refusal, unless another request just did."""
         async with counter.drawing:

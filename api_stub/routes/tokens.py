@@ -17,6 +17,7 @@ from api_stub.openapi import BY_CLIENT, TOKEN_BODY, errors
 from api_stub.ratelimit.refusals import count_refusal
 from api_stub.requests.body import ANONYMOUS_LIMIT_BYTES, read_form, refuse_declared_length
 from api_stub.server.errors import ApiError
+from api_stub.server.refusal_log import note_client
 from api_stub.services import Services, services_of
 from delivery.credentials import generate_credential
 from delivery.intake.errors import InvalidInput
@@ -75,6 +76,7 @@ async def grant_token(request: Request) -> JSONResponse:
     except ApiError as error:
         await count_refusal(services.limiter, request, error.status)
         raise
+    note_client(request.scope, client.client_id)
     await services.limiter.check_request(client.client_id, client.limits.requests_per_minute)
     scopes = _choose_scopes(parameters.get("scope"), client.scopes)
     return await _issue(services, client, scopes)

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
+from api_stub.server.refusal_log import log_refusal
 from api_stub.server.request_ids import request_id_of
 from delivery.intake.errors import FieldError, InvalidInput
 from delivery.logs import place_of
@@ -47,7 +48,8 @@ def not_found() -> ApiError:
 
 
 def respond(scope: Scope, error: ApiError) -> JSONResponse:
-    """Return an error as a response."""
+    """Log an error and return it as a response."""
+    log_refusal(scope, error.status, error.error)
     content: dict[str, object] = {
         "success": 0,
         "error": error.error,
@@ -67,8 +69,8 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(ClientDisconnect, _answer_disconnected)
-    for unavailable in (*DATABASE_UNAVAILABLE, TimeoutError, ConnectionError, LockTimeout):
-        app.add_exception_handler(unavailable, _answer_unavailable)
+    for outage in (*DATABASE_UNAVAILABLE, TimeoutError, ConnectionError, LockTimeout):
+        app.add_exception_handler(outage, _answer_unavailable)
 
 
 async def _answer_api_error(request: Request, error: Exception) -> JSONResponse:
@@ -128,6 +130,7 @@ def answer_defect(scope: Scope, error: Exception) -> JSONResponse:
 
 
 def _list_faults(request: Request, faults: Sequence[FieldError]) -> JSONResponse:
+    log_refusal(request.scope, HTTPStatus.BAD_REQUEST, ",".join(sorted({fault.code for fault in faults})))
     content = {
         "success": 0,
         "error_messages": [fault.message for fault in faults],

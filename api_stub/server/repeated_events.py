@@ -19,14 +19,18 @@ class RepeatedEvents:
         self._lines = lines
         self._level = level
         self._seen: dict[Hashable, int] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def log(self, kind: Hashable = None, **fields: object) -> None:
         """Log or count one event. Past a thousand kinds in a minute, further ones count as one."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # The timers of another loop never end its minutes.
+            self._loop, self._seen = loop, {}
         if kind not in self._seen and len(self._seen) >= _KINDS_LIMIT:
             kind, fields = _OTHERS, {}
         count = self._seen[kind] = self._seen.get(kind, 0) + 1
         if count == 1:
-            asyncio.get_running_loop().call_later(_PERIOD_S, self._end_minute, kind, fields)
+            loop.call_later(_PERIOD_S, self._end_minute, kind, fields)
         if count <= self._lines:
             self._write(fields)
 

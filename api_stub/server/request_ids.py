@@ -1,10 +1,25 @@
-"""Each request has an id: in the response's `X-Request-Id`, in errors and in the log."""
+"""Headers of every response: the id of its request, and what browsers and caches may do with it.
 
-from starlette.datastructures import MutableHeaders
+The id is in errors and in the log too.
+"""
+
+from collections.abc import Iterator
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
+DOCUMENTATION = frozenset({"/docs", "/redoc", "/docs/oauth2-redirect"})
 _KEY = "postroom.request_id"
+# These pages load their scripts and styles from here, and have both inline too; ReDoc searches in a worker.
+_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; worker-src blob:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_FOR_DOCUMENTATION = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+)
 
 
 class RequestIds:
@@ -21,10 +36,22 @@ class RequestIds:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-Id"] = scope[_KEY]
+                message["headers"] = [*message["headers"], *_headers_of(scope, message)]
             await send(message)
 
         await self._app(scope, receive, send_with_id)
+
+
+def _headers_of(scope: Scope, message: Message) -> Iterator[tuple[bytes, bytes]]:
+    yield b"x-request-id", scope[_KEY].encode()
+    yield b"x-content-type-options", b"nosniff"
+    given = dict(message["headers"])
+    # Our JSON is about one client or one request. With an API key, which caches do not know as a credential, they
+    # would keep it (RFC 9111 3.5).
+    if b"cache-control" not in given and given.get(b"content-type") == b"application/json":
+        yield b"cache-control", b"no-store"
+    if scope["path"] in DOCUMENTATION:
+        yield from _FOR_DOCUMENTATION
 
 
 def request_id_of(scope: Scope) -> str:

@@ -183,23 +183,6 @@ def test_recording_use_waits_for_no_other_transaction(fixtures: Fixtures, settin
     assert column(fixtures, key, "last_used_at")
 
 
-def test_issuing_a_token_deletes_tokens_of_the_client_that_expired_more_than_a_day_ago(
-    fixtures: Fixtures, settings: Settings
-) -> None:
-    others = minted(fixtures, settings, TOKEN, client_id=fixtures.client(), lifetime=-2 * DAY)
-    long_past = minted(fixtures, settings, TOKEN, lifetime=-2 * DAY)
-    old_key = minted(fixtures, settings, KEY, lifetime=-2 * DAY)
-    past = minted(fixtures, settings, TOKEN, lifetime=PAST)
-    fresh = generate_credential(TOKEN, settings.pepper)
-
-    with transaction(fixtures.database) as db:
-        credentials.issue_token(db, fixtures.client_id, fresh, scopes=[Scope.MESSAGE_SEND], lifetime=DAY)
-
-    kept = {row.prefix for row in fixtures.run_sql("SELECT prefix FROM credential")}
-    assert {others.prefix, old_key.prefix, past.prefix, fresh.prefix} == kept
-    assert long_past.prefix not in kept
-
-
 def test_a_client_is_found_by_the_ids_that_it_is_linked_to_and_by_nothing_else(
     fixtures: Fixtures, settings: Settings
 ) -> None:

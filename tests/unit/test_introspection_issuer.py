@@ -8,8 +8,10 @@ import pytest
 from api_stub.credentials.issuer import INTROSPECTION_KEPT_S, IntrospectionIssuer
 from api_stub.credentials.issuer_claims import ExpiredToken, InvalidToken, IssuerUnreachable, TokenIdentity
 from api_stub.credentials.issuer_client import IssuerClient
+from api_stub.credentials.issuer_slots import Asker
 from tests.support import issuer
 from tests.support.issuer import GOOD, NOW, Clock, FakeIssuerClient
+from tests.support.leaping_loop import now, run
 
 
 def issuer_of(client: FakeIssuerClient, clock: Clock, memory_clock: Clock | None = None) -> IntrospectionIssuer:
@@ -109,3 +111,81 @@ def test_concurrent_requests_with_one_token_wait_for_one_answer() -> None:
         return len(client.asked), len(set(found))
 
     assert (1, 1) == asyncio.run(check())
+
+
+class SlowIssuerClient(FakeIssuerClient):
+    """Sends each answer after a second, and counts those that are under way."""
+
+    under_way = most = 0
+
+    async def post(self, url: str, form: Any) -> Any:
+        """Wait, and call the token inactive unless it is good."""
+        del url
+        self.asked.append(form)
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(1)
+        self.under_way -= 1
+        return {"active": False} if form["token"].startswith("bad") else issuer.claims(active=True)
+
+
+async def _guess(asked: IntrospectionIssuer, count: int, asker: Asker) -> None:
+    results = await asyncio.gather(
+        *(asked.identify(f"bad {number}", asker) for number in range(count)), return_exceptions=True
+    )
+    assert all(isinstance(each, Exception) for each in results)
+
+
+def test_many_questions_of_one_address_leave_room_for_those_of_another() -> None:
+    client = SlowIssuerClient({})
+
+    async def ask() -> tuple[float, int]:
+        asked = issuer_of(client, Clock())
+        guesses = asyncio.create_task(_guess(asked, 100, Asker("of guesses")))
+        await asyncio.sleep(0.1)
+        began = now()
+        await asked.identify("good", Asker("client"))
+        taken = now() - began
+        await guesses
+        return taken, client.most
+
+    taken_s, most = run(ask())
+    assert (1.0, 9) == (round(taken_s, 3), most)
+
+
+def test_addresses_with_refusals_together_leave_room_too() -> None:
+    client = SlowIssuerClient({})
+
+    async def ask() -> float:
+        asked = issuer_of(client, Clock())
+        guesses = [
+            asyncio.create_task(_guess(asked, 10, Asker(f"of guesses {number}", is_suspect=lambda: True)))
+            for number in range(5)
+        ]
+        await asyncio.sleep(0.1)
+        assert 12 == client.under_way
+        began = now()
+        await asked.identify("good", Asker("client"))
+        taken = now() - began
+        await asyncio.gather(*guesses)
+        return taken
+
+    assert 1.0 == round(run(ask()), 3)
+
+
+def test_an_address_that_has_used_up_its_refusals_is_not_asked_about_but_known_tokens_are_good() -> None:
+    client = SlowIssuerClient({})
+
+    def refuse() -> None:
+        raise PermissionError
+
+    async def ask() -> None:
+        asked = issuer_of(client, Clock())
+        await asked.identify("good", Asker("client"))
+        assert GOOD == await asked.identify("good", Asker("client", check=refuse))
+        with pytest.raises(PermissionError):
+            await asked.identify("bad", Asker("client", check=refuse))
+
+    run(ask())
+
+    assert ["good"] == [form["token"] for form in client.asked if form]

@@ -4,10 +4,13 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import json
 from contextlib import suppress
 from typing import Any, cast
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
 from pydantic import ValidationError
 
 from api_stub.credentials.issuer import JwtIssuer, open_issuer
@@ -121,6 +124,35 @@ def test_a_token_with_a_wrong_header_proves_nothing(header: dict[str, Any]) -> N
 def test_what_the_issuer_did_not_sign_proves_nothing(text: str) -> None:
     with pytest.raises(InvalidToken):
         identify(text)
+
+
+def signed(header: str, content: str) -> str:
+    """Sign parts as they are written, as only the issuer can."""
+    text = ".".join(base64.urlsafe_b64encode(each.encode()).decode().rstrip("=") for each in (header, content))
+    key: Any = KEY.private_key
+    signature = key.sign(text.encode(), PKCS1v15(), SHA256())
+    return f"{text}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+
+@pytest.mark.parametrize(
+    ("header", "claim"),
+    [
+        ('"crit":[]', '"a":1'),
+        ('"crit":["exp"]', '"a":1'),
+        ('"cty":"JWT"', '"a":1'),
+        ('"kid":"one"', '"a":1'),
+        ('"x5t":"a"', '"aud":"https://postroom.example"'),
+        ('"x5t":"a"', '"a":{"b":1,"b":1}'),
+    ],
+)
+def test_names_that_stand_twice_and_extensions_prove_nothing_though_the_issuer_signed_them(
+    header: str, claim: str
+) -> None:
+    head, claims = '{"alg":"RS256","typ":"at+jwt","kid":"one",%s}', json.dumps(issuer.claims())[:-1] + ",%s}"
+
+    assert GOOD == identify(signed(head % '"x5t":"a"', claims % '"a":1'))
+    with pytest.raises(InvalidToken):
+        identify(signed(head % header, claims % claim))
 
 
 def test_a_key_of_another_family_is_refused_though_the_issuer_publishes_it() -> None:

@@ -129,13 +129,16 @@ def run_mail_sink(  # noqa: PLR0913, PLR0917 - an option for each way to pass an
     http_fd: Annotated[
         int | None, typer.Option(help="File descriptor of a bound socket, instead of HTTP host and port.")
     ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Host name to show mails under, besides 127.0.0.1 and localhost.")
+    ] = None,
 ) -> None:
     """Run a mail server that keeps and shows every mail and delivers none, for demos and tests."""
     from worker.embedded.mail_sink import run_sink  # noqa: PLC0415 - a worker does not need two servers
 
     smtp = _socket(smtp_fd, smtp_host, smtp_port)
     http = _socket(http_fd, http_host, http_port)
-    asyncio.run(run_sink(data, smtp, http))
+    asyncio.run(run_sink(data, smtp, http, hosts=allow_host or []))
 
 
 def _socket(descriptor: int | None, host: str, port: int) -> socket.socket:

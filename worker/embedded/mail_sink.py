@@ -7,7 +7,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from email import message_from_string, policy
 from pathlib import Path
@@ -15,6 +15,8 @@ from pathlib import Path
 import uvicorn
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -23,6 +25,8 @@ from starlette.routing import Route
 _REFUSING_MAILBOX = re.compile(r".+-([45]\d\d)@", re.ASCII)
 _MAIL_LIMIT_BYTES = 10 * 1024 * 1024
 _NEWEST_SHOWN = 200
+_HOSTS = ("127.0.0.1", "localhost")
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,10 @@ class MailStore:
             self._file.truncate(kept_bytes)
             raise OSError(errno.ENOSPC, "there is no room for the whole mail")
         self._mails.append(mail)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
     def mails(self) -> list[Mail]:
         """Return every stored mail, oldest first."""
@@ -85,21 +93,27 @@ class _Receiver:
         return "250 OK"
 
 
-async def run_sink(folder: Path, smtp: socket.socket, http: socket.socket) -> None:
-    """Serve SMTP and HTTP on these bound sockets until SIGTERM; mails are stored in `folder`."""
+async def run_sink(folder: Path, smtp: socket.socket, http: socket.socket, *, hosts: Sequence[str] = ()) -> None:
+    """Serve SMTP and HTTP on these bound sockets until SIGTERM; mails are stored in `folder`.
+
+    `hosts` are names under which the pages are asked for, besides those of this machine.
+    """
     mail_store = MailStore(folder)
     receiver = _Receiver(mail_store)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
         lambda: SMTP(receiver, data_size_limit=_MAIL_LIMIT_BYTES, hostname="sink", enable_SMTPUTF8=True), sock=smtp
     )
-    config = uvicorn.Config(make_sink_app(mail_store), log_config=None, access_log=False)
+    config = uvicorn.Config(make_sink_app(mail_store, hosts), log_config=None, access_log=False)
     await uvicorn.Server(config).serve(sockets=[http])
     server.close()
 
 
-def make_sink_app(mail_store: MailStore) -> Starlette:
-    """Make the HTTP application: `/mails` for programs, `/` and `/mails/ID` for people."""
+def make_sink_app(mail_store: MailStore, hosts: Sequence[str] = ()) -> Starlette:
+    """Make the HTTP application: `/mails` for programs, `/` and `/mails/ID` for people.
+
+    Only requests to this machine and to these `hosts` are answered: a web page could give its own name our address.
+    """
 
     async def list_mails(request: Request) -> Response:
         del request
@@ -111,14 +125,14 @@ def make_sink_app(mail_store: MailStore) -> Starlette:
 
     async def show_mails(request: Request) -> Response:
         del request
-        return HTMLResponse(_list_page(mail_store.mails()))
+        return _html(_list_page(mail_store.mails()))
 
     async def show_mail(request: Request) -> Response:
         number = int(request.path_params["number"])
         mails = mail_store.mails()
         if not 1 <= number <= len(mails):
-            return HTMLResponse(_page("No such mail", "<p>The sink has no mail of this number.</p>"), 404)
-        return HTMLResponse(_mail_page(mails[number - 1]))
+            return _html(_page("No such mail", "<p>The sink has no mail of this number.</p>"), 404)
+        return _html(_mail_page(mails[number - 1]))
 
     return Starlette(
         routes=[
@@ -126,7 +140,8 @@ def make_sink_app(mail_store: MailStore) -> Starlette:
             Route("/mails", list_mails),
             Route("/mails/{number:int}", show_mail),
             Route("/healthz", is_alive),
-        ]
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[*_HOSTS, *hosts], www_redirect=False)],
     )
 
 
@@ -157,23 +172,32 @@ def _list_page(mails: list[Mail]) -> str:
     )
 
 
+def _html(content: str, status: int = 200) -> HTMLResponse:
+    return HTMLResponse(content, status, {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"})
+
+
 def _row(mail: Mail) -> str:
-    read = message_from_string(mail.raw, policy=policy.default)
-    to, sender, subject = (
-        html.escape(text) for text in (", ".join(mail.rcpt_to), str(read["From"]), str(read["Subject"]))
-    )
+    try:
+        read = message_from_string(mail.raw, policy=policy.default)
+        texts = [", ".join(mail.rcpt_to), str(read["From"]), str(read["Subject"])]
+    except Exception:  # noqa: BLE001 - the parser of the standard library has defects of every type
+        texts = [", ".join(mail.rcpt_to), "", "(a mail that cannot be read)"]
+    to, sender, subject = map(html.escape, texts)
     link = f'<a href="/mails/{mail.id}">{subject}</a>'
     return f"<tr><td>{mail.id}</td><td>{to}</td><td>{sender}</td><td>{link}</td></tr>"
 
 
 def _mail_page(mail: Mail) -> str:
-    read = message_from_string(mail.raw, policy=policy.default)
-    headers = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>" for name, value in read.items()
-    )
-    body = read.get_body(("plain",))
-    text = html.escape(body.get_content() if body else "")
     raw = f"<details><summary>As it came</summary><pre>{html.escape(mail.raw)}</pre></details>"
+    try:
+        read = message_from_string(mail.raw, policy=policy.default)
+        headers = "".join(
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>" for name, value in read.items()
+        )
+        body = read.get_body(("plain",))
+        text = html.escape(body.get_content() if body else "")
+    except Exception:  # noqa: BLE001 - the parser of the standard library has defects of every type
+        headers, text, raw = "", "This mail cannot be read.", raw.replace("<details>", "<details open>")
     return _page(f"Mail {mail.id}", f'<p><a href="/">All mails</a></p><table>{headers}</table><pre>{text}</pre>{raw}')
 
 

@@ -15,9 +15,11 @@ from delivery.vocabulary import CredentialKind, Scope
 USE_NOTED_EVERY = timedelta(minutes=1)
 """The precision of `last_used_at`, so that a busy key costs one write per minute and not one per request."""
 
-TOKEN_KEPT_FOR = timedelta(days=1)
-"""How long an expired token is kept, so that its client learns that it expired and not that it is unknown."""
+TOKENS_KEPT = 500
+"""How many access tokens of a client are kept, expired ones included. Then the oldest becomes unknown."""
 
+# Of a client that got many from a version without this limit.
+_DELETED_AT_ONCE = 2000
 _IS_ALIVE = "revoked_at IS NULL AND coalesce(expires_at > clock_timestamp(), true)"
 _KEYS = text(f"""
     SELECT client_id, prefix, kind, scopes, created_at, last_used_at, expires_at, revoked_at, {_IS_ALIVE} AS is_alive
@@ -59,11 +61,12 @@ _NOTE_USE = text("""
         FOR UPDATE SKIP LOCKED
     )
 """)
-_DELETE_EXPIRED = text(f"""
+# Since a client has few tokens, its index finds and sorts them in less than a millisecond.
+_DELETE_OLDEST = text(f"""
     DELETE FROM credential WHERE prefix IN (
         SELECT prefix FROM credential
         WHERE client_id = :client_id AND kind = '{CredentialKind.ACCESS_TOKEN}'
-          AND expires_at < clock_timestamp() - :kept
+        ORDER BY expires_at DESC OFFSET :kept LIMIT {_DELETED_AT_ONCE}
         FOR UPDATE SKIP LOCKED
     )
 """)
@@ -160,6 +163,11 @@ def record_use(db: Connection, prefixes: Sequence[str]) -> None:
 def issue_token(
     db: Connection, client_id: UUID, new: NewCredential, *, scopes: Collection[Scope], lifetime: timedelta
 ) -> None:
-    """Store a new access token, and delete those of its client that expired more than a day ago."""
-    db.execute(_DELETE_EXPIRED, {"client_id": client_id, "kept": TOKEN_KEPT_FOR})
+    """Store a new access token, and delete the oldest ones of its client beyond those that are kept."""
+    delete_oldest_tokens(db, client_id, kept=TOKENS_KEPT - 1)
     add_credentials(db, client_id, [new], scopes=scopes, lifetime=lifetime)
+
+
+def delete_oldest_tokens(db: Connection, client_id: UUID, *, kept: int) -> None:
+    """Delete the access tokens of a client that end first, 2,000 at most, beyond those that are `kept`."""
+    db.execute(_DELETE_OLDEST, {"client_id": client_id, "kept": kept})
