@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 #: PORT=NUMBER Serve the API on this port (up; default 8080)
 #: PYTHON=COMMAND Make .venv with this Python (all targets; default python3)
-#: SHORT=1 Run the short form, as CI does (bench, bench-*, chaos)
+#: SHORT=1 Run the short form, as CI does (bench, bench-*, chaos, hosts)
 #: ROUNDS=NUMBER Repeat each measurement so often (bench, bench-growth, bench-latency, bench-smtp)
 #: N=NUMBER Run so many schedules (chaos; default 20) or seeds (simulate; default 5000)
 #: SEED=NUMBER Replay the schedule of this seed (chaos), or start at this seed (simulate; default 0)
@@ -18,7 +18,7 @@ BIN := .venv/bin
 #: SCENE=NAME Play this scene only (chaos)
 #: BUILD=NAME Try this broken build only (chaos-broken)
 
-.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth chaos chaos-broken simulate runtime dev
+.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth chaos chaos-broken hosts simulate runtime dev
 
 help: ## Show this help
 	@awk -f tools/help.awk $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ chaos: dev ## Try to break the promises with real processes and seeded faults
 
 chaos-broken: dev ## Prove that the trials catch deliberately broken builds
 	@exec $(BIN)/python -m chaos.mutants $(BUILD) $(if $(JOBS),--jobs $(JOBS))
+
+hosts: dev ## Part four hosts (network namespaces) and lose one: skips where they cannot be made (5 min)
+	@exec $(BIN)/python -m chaos.hosts $(if $(SHORT),--short)
 
 simulate: dev ## Run thousands of seeded schedules on a model of the database
 	@exec $(BIN)/python -m tests.simulation $(or $(N),5000) $(or $(SEED),0)

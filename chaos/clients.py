@@ -9,18 +9,19 @@ from contextlib import suppress
 from datetime import timedelta
 from http import HTTPStatus
 from time import monotonic, time
-from typing import Any
+from typing import Any, Protocol
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 from celery import Celery
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from chaos.cluster import HELD_PHRASE, Cluster
+from chaos.cluster import HELD_PHRASE
 from chaos.history import ClientAnswer, History
 from chaos.schedule import Ending, Planned, Pool
 from delivery.records.database import open_database
 from delivery.records.identities.accounts import AccountFacts
+from delivery.settings import Settings
 from delivery.vocabulary import Channel, CredentialKind, QueueName, StepName
 from tasks.app import celery_url
 from tests.support.seed import add_accounts, add_client, add_credential
@@ -49,7 +50,23 @@ def subject(run: str, number: int) -> str:
     return f"{run} {number}"
 
 
-def seed(cluster: Cluster) -> dict[CredentialKind, str]:
+class Sendable(Protocol):
+    """What clients know of a Postroom: where its API is, and the settings that reach its servers directly."""
+
+    @property
+    def address(self) -> str:
+        """The address of the API."""
+
+    @property
+    def port(self) -> int:
+        """Its port."""
+
+    @property
+    def direct_settings(self) -> Settings:
+        """Settings for what seeds the database or pushes into the broker."""
+
+
+def seed(cluster: Sendable) -> dict[CredentialKind, str]:
     """Store the client and the accounts; return the credentials of the client."""
     database = open_database(cluster.direct_settings, connections=1)
     facts = [
@@ -77,7 +94,7 @@ def seed(cluster: Cluster) -> dict[CredentialKind, str]:
 class Clients:
     """Sends the messages of a schedule, each at its time. With a key a client repeats until its request is settled."""
 
-    def __init__(self, cluster: Cluster, credentials: dict[CredentialKind, str], run: str, history: History) -> None:
+    def __init__(self, cluster: Sendable, credentials: dict[CredentialKind, str], run: str, history: History) -> None:
         self._cluster = cluster
         self._credentials = credentials
         self._run = run
@@ -123,7 +140,7 @@ class Clients:
 
     def _ask(self, number: int, body: str, headers: dict[str, str]) -> ClientAnswer:
         asked_at = time()
-        connection = http.client.HTTPConnection("127.0.0.1", self._cluster.port, timeout=_ANSWER_TIMEOUT_S)
+        connection = http.client.HTTPConnection(self._cluster.address, self._cluster.port, timeout=_ANSWER_TIMEOUT_S)
         try:
             connection.request("POST", "/messages", body, headers)
             response = connection.getresponse()

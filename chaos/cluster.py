@@ -86,6 +86,9 @@ class Cluster:
         for name in OURS:
             self._command(name, "")
 
+    address = "127.0.0.1"
+    """The address of the API."""
+
     @property
     def port(self) -> int:
         """The port of the API."""

@@ -31,11 +31,11 @@ class MailRelay(SmtpServer):
     refused for good, and those at `busy.example` for a while.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, address: str = "127.0.0.1") -> None:
         self.hostility = 0.0
         self.copies: list[Copy] = []
         self._random = random.Random(seed)
-        super().__init__()
+        super().__init__(address=address)
 
     def reply_to(self, stage: str, line: str) -> Reply:
         """Choose the reply to a stage: the correct one, or a random trouble."""

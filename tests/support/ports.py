@@ -21,10 +21,10 @@ def is_listening(port: int) -> bool:
     return True
 
 
-def is_page_served(port: int, path: str, *, timeout_s: float = 5.0) -> bool:
+def is_page_served(port: int, path: str, *, timeout_s: float = 5.0, address: str = "127.0.0.1") -> bool:
     """Return whether an HTTP server on this port answers a GET of this path with success."""
     try:
-        urlopen(f"http://127.0.0.1:{port}{path}", timeout=timeout_s).close()
+        urlopen(f"http://{address}:{port}{path}", timeout=timeout_s).close()
     except (OSError, HTTPException):
         return False
     return True

@@ -64,7 +64,7 @@ class SmtpServer:
     Stages are CONNECT, EHLO, STARTTLS, MAIL, RCPT, DATA, DOT (after the mail), RSET and QUIT.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, address: str = "127.0.0.1") -> None:
         self.connection_limit = 10_000
         self._admitted = 0
         self._lock = threading.Lock()
@@ -76,7 +76,7 @@ class SmtpServer:
         self._always: dict[str, Reply] = {}
         self._next: dict[str, deque[Reply]] = defaultdict(deque)
         self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
+        self._listener = socket.create_server((address, port), backlog=256)
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, name="SMTP server", daemon=True)
         self._thread.start()

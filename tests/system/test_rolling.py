@@ -1,33 +1,24 @@
 """During a rolling update the APIs and workers of two versions run side by side, on the schema of the new one."""
 
-import subprocess
-import threading
-import zipfile
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from email import message_from_bytes
 from functools import partial
-from io import BytesIO
-from itertools import count
 from pathlib import Path
-from uuid import UUID
 
-import httpx2
 import pytest
 from redis import Redis
 
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
-from tasks.broker.direct_queue import LISTS
 from tests.support.api_client import key_of
-from tests.support.direct_sends import credential, envelope, fields
+from tests.support.direct_sends import credential
 from tests.support.fixtures import Fixtures
+from tests.support.old_version import unpack
 from tests.support.platform import short_folder
 from tests.support.process_group import API, DECIDE, SMTP, ProcessGroup, failed_checks, open_process_group
 from tests.support.processes import ROOT
 from tests.support.smtp_server import SmtpServer
+from tests.support.steady_sender import SteadySender
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("drills")
@@ -38,7 +29,6 @@ _SETTLED_S = 90.0
 _DRAINED_S = 60.0
 # More than one bell carries, so that one message is several bells.
 _MAILS = 20
-_PAUSE_S = 0.05
 _MORE_MESSAGES = 10
 
 
@@ -46,7 +36,7 @@ _MORE_MESSAGES = 10
 def old_code() -> Iterator[Path]:
     """Yield a folder with the code of the old version."""
     with short_folder() as folder:
-        _unpack(_OLD_VERSION, folder)
+        unpack(_OLD_VERSION, folder)
         yield folder
 
 
@@ -103,59 +93,6 @@ def test_nothing_is_lost_or_sent_twice_while_one_version_replaces_the_other(  # 
     assert [] == faults
 
 
-class SteadySender:
-    """A client that sends by turns to the APIs of both versions, and direct sends too."""
-
-    def __init__(self, apis: list[ProcessGroup], broker: Redis, accounts: list[UUID], token: str) -> None:
-        self._apis = apis
-        self._broker = broker
-        self._accounts = accounts
-        self._token = token
-        self._is_done = threading.Event()
-        self.sent = 0
-        self.accepted_by: Counter[ProcessGroup] = Counter()
-
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Send until the block ends. Raises the error that ended the sending, if there was one."""
-        with ThreadPoolExecutor(1) as pool:
-            sending = pool.submit(self._send_all)
-            try:
-                yield
-            finally:
-                self._is_done.set()
-            sending.result()
-
-    def await_more(self, number: int) -> None:
-        """Wait until this many more messages are accepted."""
-        goal = self.sent + number
-        wait_until(lambda: self.sent >= goal, within_s=_SETTLED_S)
-
-    def _send_all(self) -> None:
-        for number in count():
-            if self._is_done.wait(_PAUSE_S):
-                return
-            self._broker.lpush(LISTS[0], envelope(fields(*self._accounts, token=self._token)))
-            self._send(f"order-{number}", self._apis[number % len(self._apis)])
-            self.sent += 2
-
-    def _send(self, key: str, api: ProcessGroup) -> None:
-        """Send to this API; when it does not accept the message, send it with the same key to the last one."""
-        if not _is_accepted(api, self._accounts, key):
-            api = self._apis[-1]
-            wait_until(lambda: _is_accepted(api, self._accounts, key), within_s=_SETTLED_S)
-        self.accepted_by[api] += 1
-
-
-def _is_accepted(api: ProcessGroup, accounts: list[UUID], key: str) -> bool:
-    try:
-        answer = api.post(*accounts, headers={"Idempotency-Key": key})
-    except httpx2.TransportError:  # It has stopped, or is stopping.
-        return False
-    assert answer.status_code in {201, 503}, answer.text
-    return answer.status_code == 201
-
-
 def _stop_after_more_messages(group: ProcessGroup, name: str, sender: SteadySender) -> int:
     sender.await_more(_MORE_MESSAGES)
     return group.stop(name, within_s=_DRAINED_S)
@@ -169,14 +106,3 @@ def _is_settled(fixtures: Fixtures, messages: int = 1) -> bool:
 def _make_folder(folder: Path) -> Path:
     folder.mkdir()
     return folder
-
-
-def _unpack(commit: str, folder: Path) -> None:
-    """Write the code of a commit into a folder. Skips the test in a clone without that commit."""
-    try:
-        command = ["git", "-C", str(ROOT), "archive", "--format=zip", commit]
-        archive = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip(f"The old version is the commit {commit}, which is not here. Clone with the whole history.")
-    with zipfile.ZipFile(BytesIO(archive)) as packed:
-        packed.extractall(folder)
