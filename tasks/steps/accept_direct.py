@@ -132,6 +132,18 @@ def _verify(parts: tuple[str, str] | None, known: _Known, pepper: SecretStr) -> 
     return found if found is not None and is_match(secret, found.digest, pepper) else None
 
 
+def _sender_of(context: StepContext, task: bytes) -> tuple[UUID | None, UUID | None]:
+    """Return the id of the message and the client of a task that the step failed on, as far as they can be found."""
+    try:
+        reading = _read(task)
+        return find_message_id(reading.fields), _client_of(context, reading)
+    except (*DATABASE_UNAVAILABLE, ConnectionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - it may be just this that the step failed on
+        _log.error("step_failed", step="accept", error=type(error).__name__, where=place_of(error))
+        return None, None
+
+
 def _client_of(context: StepContext, reading: _Reading) -> UUID | None:
     """Return the client of a send whose token is genuine, so that the refusal is recorded for that client."""
     key = _credential_key(reading)
@@ -186,19 +198,25 @@ def _refusal(each: _Send, accepted: Mapping[UUID, Acceptance]) -> Refusal | None
     return Refusal(each.message_id, each.client_id, faults) if faults else None
 
 
-def _log_refusals(refusals: Iterable[Refusal]) -> None:
+def _log_refusals(refusals: Sequence[Refusal]) -> None:
+    """Log a line for each refused send of a client, and one for all that belong to none: any program can push those."""
     for each in refusals:
-        codes = sorted({fault.code for fault in each.faults})
-        _log.info("direct_send_refused", client_id=each.client_id and str(each.client_id), codes=codes)
+        if each.client_id is not None:
+            _log.info("direct_send_refused", client_id=str(each.client_id), codes=_codes([each]))
+    foreign = [each for each in refusals if each.client_id is None]
+    if foreign:
+        _log.info("direct_send_refused", client_id=None, codes=_codes(foreign), sends=len(foreign))
+
+
+def _codes(refusals: Iterable[Refusal]) -> list[str]:
+    return sorted({fault.code for each in refusals for fault in each.faults})
 
 
 def _give_up(context: StepContext, task: bytes, error: Exception) -> list[bytes]:
     """Refuse a task that our own code failed on: if it stayed in the queue, the step would fail on it forever."""
     _log.error("step_failed", step="accept", error=type(error).__name__, where=place_of(error))
-    reading = _read(task)
-    message_id = find_message_id(reading.fields)
+    message_id, client_id = _sender_of(context, task)
     failure = body_fault("internal_error", "Taking this in failed for a reason of our own. It is in the worker's log.")
-    client_id = _client_of(context, reading)
     with transaction(context.database) as db:
         refused_sends.record(db, [Refusal(message_id, client_id, tuple(failure.faults))])
     return [task]
