@@ -64,6 +64,8 @@ class StatusReason(StrEnum):
     """At least one recipient cannot be reached, and none was reached."""
     BLOCKED_BY_PREFERENCES = "blocked_by_preferences"
     """The preferences of all recipients refuse the message."""
+    REFUSED_SEND = "refused_send"
+    """This direct send was not accepted, and nothing of it was stored."""
 
 
 class Reason(StrEnum):

@@ -15,8 +15,10 @@ from delivery.records.views.invariants import CheckScope, Violation
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerView
 from delivery.settings import Settings
-from tasks.broker.broker_memory import BrokerMemory, read_memory
+from delivery.vocabulary import QueueName
+from tasks.broker.broker_memory import KEEPS_ALL, BrokerMemory, read_memory
 from tasks.broker.queue_depth import read_queues
+from tasks.broker.unread_lists import find_unread_lists
 from tasks.check_results import CheckResult, Severity, fault, ok, warning
 from tasks.lanes import LANES
 
@@ -94,7 +96,10 @@ def _broker(facts: Facts) -> Iterator[CheckResult]:
         yield warning(answers, "Without it everything is delivered, only later. Check BROKER_URL.")
         return
     yield ok(answers)
-    yield broker_memory_left(read_memory(facts.settings) if facts.settings.bell else None)
+    memory = read_memory(facts.settings)
+    yield broker_memory_left(memory if facts.settings.bell else None)
+    yield broker_keeps_all(memory)
+    yield _unread_lists(facts.settings)
 
 
 def broker_memory_left(memory: BrokerMemory | None) -> CheckResult:
@@ -107,6 +112,31 @@ def broker_memory_left(memory: BrokerMemory | None) -> CheckResult:
         f"It uses {memory.used_bytes >> 20} of {memory.limit_bytes >> 20} MiB. When it is full it refuses bells and "
         "direct sends: `postroom queues` shows what waits. Raise its maxmemory.",
     )
+
+
+def broker_keeps_all(memory: BrokerMemory | None) -> CheckResult:
+    """Return whether a full broker drops nothing; None is a broker that does not tell."""
+    sentence = "a full broker refuses, and drops nothing that waits"
+    if memory is None or not memory.may_evict:
+        return ok(sentence)
+    return warning(
+        sentence,
+        f"Its maxmemory-policy is {memory.policy}: when it is full it may drop all direct sends that wait, without an "
+        f"error. Set maxmemory-policy {KEEPS_ALL} at the broker.",
+    )
+
+
+def _unread_lists(settings: Settings) -> CheckResult:
+    sentence = "no direct send waits in a list that no worker reads"
+    found = find_unread_lists(settings)
+    if not found:
+        return ok(sentence)
+    rows = tuple(f"{each.name!r} ({each.depth})" for each in found)
+    advice = (
+        "A program sends with global_keyprefix, sep or priority_steps among its broker_transport_options: take them "
+        f"out there, and move what waits with LMOVE to the list {QueueName.ACCEPT}."
+    )
+    return CheckResult(Severity.WARNING, sentence, len(found), rows, advice)
 
 
 def _connections(facts: Facts) -> Iterator[CheckResult]:

@@ -14,8 +14,10 @@ from delivery.vocabulary import QueueName
 from tasks.broker.client import open_broker
 from tasks.broker.measured_reads import ask_for_oldest, remove_oldest
 
-# A client that sets a priority has kombu push to one of these lists (kombu/transport/redis.py, `_q_for_pri`).
-LISTS = (str(QueueName.ACCEPT), *(f"{QueueName.ACCEPT}\x06\x16{step}" for step in (3, 6, 9)))
+LISTS = (str(QueueName.ACCEPT), *(f"{QueueName.ACCEPT}\x06\x16{priority}" for priority in range(1, 10)))
+"""The lists that are read. A client that sets a priority has kombu push to one with the next lower of its steps: 3, 6
+and 9, unless the client has `priority_steps` of its own (kombu/transport/redis.py, `_q_for_pri`)."""
+
 _AT_ONCE = 50
 # Parsing hostile JSON holds the GIL, so a batch of large payloads must not be long.
 _BYTES_AT_ONCE = 4 * 1024 * 1024
@@ -41,6 +43,13 @@ class DirectSendQueue:
             raise
         finally:
             self._client.connection_pool.release(connection)
+
+    def waiting(self) -> list[str]:
+        """Return the names of the lists that are not empty."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for name in LISTS:
+                pipeline.llen(name)
+            return [name for name, depth in zip(LISTS, pipeline.execute(), strict=True) if depth]
 
     def peek(self, name: str) -> Sequence[bytes]:
         """Return the oldest payloads of one list, oldest first, and leave them there.

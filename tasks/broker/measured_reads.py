@@ -37,7 +37,7 @@ class Scripting(Protocol):
 
 
 def ask_for_oldest(
-    client: Scripting, name: str, *, limit_bytes: int, at_once: int = 1, budget_bytes: int = 0
+    client: Scripting, name: str | bytes, *, limit_bytes: int, at_once: int = 1, budget_bytes: int = 0
 ) -> Sequence[bytes]:
     """Return the oldest elements of a list, oldest first: at most `at_once`, of `budget_bytes` together or one.
 

@@ -12,14 +12,19 @@ from delivery.vocabulary import QueueName
 from tasks.broker.bell_format import RUNG_AT
 from tasks.broker.bell_reader import BELL_LIMIT_BYTES
 from tasks.broker.client import open_broker
+from tasks.broker.direct_queue import LISTS
 from tasks.broker.measured_reads import Scripting, ask_for_oldest
+from tasks.queues import DIRECT_SENDS
 
 _ANSWER_TIMEOUT_S = 2
 
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
-    """One queue: its depth in bells, and when its oldest bell was rung (None when it is empty or unreadable)."""
+    """One queue: its depth in bells, or in direct sends of every priority, and when its oldest bell was rung.
+
+    `oldest_at` is None when it is empty or cannot be read.
+    """
 
     name: QueueName
     depth: int
@@ -39,10 +44,11 @@ def read_queues(settings: Settings) -> list[QueueView] | None:
 def _views(client: redis.Redis) -> Iterable[QueueView]:
     for name in QueueName:
         with client.pipeline(transaction=True) as pipeline:
-            pipeline.llen(name)
             ask_for_oldest_bell(pipeline, name)
-            depth, oldest = pipeline.execute()
-        yield QueueView(name, depth, read_rung_at(first_of(oldest)))
+            for each in LISTS if name is DIRECT_SENDS else (name,):
+                pipeline.llen(each)
+            oldest, *depths = pipeline.execute()
+        yield QueueView(name, sum(depths), read_rung_at(first_of(oldest)))
 
 
 def ask_for_oldest_bell(pipeline: Scripting, name: str) -> None:

@@ -1,7 +1,6 @@
 """A direct send stays in its Redis list until the database has it."""
 
 import tracemalloc
-from collections.abc import Sequence
 
 import pytest
 from pydantic import SecretStr
@@ -28,10 +27,10 @@ class WatchedQueue(DirectSendQueue):
 
     reads = 0
 
-    def peek(self, name: str) -> Sequence[bytes]:
+    def waiting(self) -> list[str]:
         """Read, and count it."""
         self.reads += 1
-        return super().peek(name)
+        return super().waiting()
 
 
 def test_while_the_database_is_away_direct_sends_stay_in_redis(
