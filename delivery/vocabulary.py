@@ -209,6 +209,8 @@ class CredentialKind(StrEnum):
     """A secret that `/oauth/token` exchanges for an access token."""
     ACCESS_TOKEN = "access_token"  # noqa: S105 - see above
     """A bearer token (RFC 6750)."""
+    SIGNING_KEY = "signing_key"
+    """A key that signs direct sends. It opens nothing else, and is stored sealed."""
 
 
 class StepName(StrEnum):

@@ -9,6 +9,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from delivery.records.database import Database, snapshot
+from delivery.records.identities import direct_senders
 from delivery.records.views import invariants
 from delivery.records.views.connection_use import ConnectionUse, connection_use
 from delivery.records.views.invariants import CheckScope, Violation
@@ -35,6 +36,7 @@ class Facts:
     workers: Sequence[WorkerView]
     parked: Sequence[UUID]
     connections: ConnectionUse
+    token_senders: Sequence[UUID] = ()
 
 
 def check(settings: Settings, database: Database, scope: CheckScope, *, timeout: timedelta) -> list[CheckResult]:
@@ -42,9 +44,10 @@ def check(settings: Settings, database: Database, scope: CheckScope, *, timeout:
     with snapshot(database, timeout=timeout) as db:
         workers = registry.workers(db, within=_SEEN_WITHIN)
         connections = connection_use(db)
+        token_senders = direct_senders.clients_by_token(db)
         violations = list(invariants.ask(db, scope))
         parked = deaths.parked(db, scope.limit)
-    facts = Facts(settings, workers, parked, connections)
+    facts = Facts(settings, workers, parked, connections, token_senders)
     parts = [result for part in PARTS for result in part(facts)]
     return [*(_result(each, parts) for each in violations), *parts]
 
@@ -148,9 +151,22 @@ def _connections(facts: Facts) -> Iterator[CheckResult]:
     yield warning(sentence, advice) if _is_near(use.used, use.limit) else ok(sentence)
 
 
+def _tokens(facts: Facts) -> Iterator[CheckResult]:
+    sentence, ids = "direct sends are signed", tuple(map(str, facts.token_senders))
+    if not ids:
+        yield ok(sentence)
+        return
+    advice = (
+        "These clients sent tokens, which every program that reads the broker can use. From "
+        f"{facts.settings.direct_tokens_until + timedelta(days=1)} on such sends are refused. Give each a signing key: "
+        "`postroom clients add-key CLIENT --kind signing_key` (docs/direct-sends.md)."
+    )
+    yield CheckResult(Severity.WARNING, sentence, len(ids), ids, advice)
+
+
 def _is_near(used: int, limit: int) -> bool:
     return limit > 0 and used * 100 >= limit * _NEAR_PERCENT
 
 
-PARTS: tuple[Callable[[Facts], Iterable[CheckResult]], ...] = (_parked, _lanes, _broker, _connections)
+PARTS: tuple[Callable[[Facts], Iterable[CheckResult]], ...] = (_parked, _lanes, _broker, _connections, _tokens)
 """The checks that are about no invariant, in the order in which they are shown."""
