@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import timedelta
 from http import HTTPStatus
 from time import monotonic, time
 from typing import Any, Protocol
@@ -22,6 +21,7 @@ from chaos.schedule import Ending, Planned, Pool
 from delivery.records.database import open_database
 from delivery.records.identities.accounts import AccountFacts
 from delivery.settings import Settings
+from delivery.signatures import sign
 from delivery.vocabulary import Channel, CredentialKind, QueueName, StepName
 from tasks.app import celery_url
 from tests.support.seed import add_accounts, add_client, add_credential
@@ -82,10 +82,10 @@ def seed(cluster: Sendable) -> dict[CredentialKind, str]:
     ]
     add_client(database, CLIENT_ID)
     add_accounts(database, facts)
-    lifetimes = {CredentialKind.API_KEY: None, CredentialKind.ACCESS_TOKEN: timedelta(days=1)}
+    chosen = {CredentialKind.API_KEY: None, CredentialKind.SIGNING_KEY: cluster.direct_settings.sealing_key}
     fresh = [
-        add_credential(database, CLIENT_ID, cluster.direct_settings.pepper, kind, lifetime=lifetime)
-        for kind, lifetime in lifetimes.items()
+        add_credential(database, CLIENT_ID, cluster.direct_settings.pepper, kind, sealing_key=sealing_key)
+        for kind, sealing_key in chosen.items()
     ]
     database.dispose()
     return {each.kind: each.text.get_secret_value() for each in fresh}
@@ -155,13 +155,10 @@ class Clients:
 
     def _push(self, planned: Planned) -> None:
         message_id = str(uuid4())
-        fields = {
-            **self._fields(planned),
-            "message_uuid": message_id,
-            "token": self._credentials[CredentialKind.ACCESS_TOKEN],
-        }
+        fields = {**self._fields(planned), "message_uuid": message_id}
+        signed = sign(fields, self._credentials[CredentialKind.SIGNING_KEY])
         with suppress(KombuError, RedisError, OSError):
-            self._celery.send_task(StepName.ACCEPT, kwargs=fields, queue=QueueName.ACCEPT, retry=False)
+            self._celery.send_task(StepName.ACCEPT, kwargs=signed, queue=QueueName.ACCEPT, retry=False)
             self._history.note_direct(planned.number, message_id)
 
     def _fields(self, planned: Planned) -> dict[str, Any]:

@@ -28,6 +28,7 @@ _CHOSEN: Mapping[str, Any] = {
     **WITHOUT_LIMITS,
     "unknown_recipients_per_hour": 1_000_000_000,
     "pepper": "pepper of the trials, thirty-two characters",
+    "sealing_key": "sealing key of the trials, thirty-two characters",
     "hold_phrases": HELD_PHRASE,
     "send_deadline_s": 4.0,
     "smtp_timeout_s": 2.0,

@@ -1,16 +1,22 @@
-"""API keys, client secrets and access tokens: generated, shown once, and stored only as a keyed digest."""
+"""API keys, secrets, access tokens and signing keys: generated, shown once, stored as a keyed digest or sealed."""
 
 import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
+from delivery.sealing import seal
 from delivery.vocabulary import CredentialKind
 
-_KIND_PREFIXES = {CredentialKind.API_KEY: "pk", CredentialKind.CLIENT_SECRET: "cs", CredentialKind.ACCESS_TOKEN: "at"}
+_KIND_PREFIXES = {
+    CredentialKind.API_KEY: "pk",
+    CredentialKind.CLIENT_SECRET: "cs",
+    CredentialKind.ACCESS_TOKEN: "at",
+    CredentialKind.SIGNING_KEY: "sg",
+}
 _PREFIX = rf"(?:{'|'.join(_KIND_PREFIXES.values())})_[0-9a-f]{{16}}"
 _CREDENTIAL = re.compile(rf"({_PREFIX})_([0-9a-zA-Z_-]{{43}})", re.ASCII)
 _PREFIX_BYTES = 8
@@ -19,12 +25,13 @@ _SECRET_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class NewCredential:
-    """A new credential. `text` is shown to the client, only now; `prefix` and `digest` are stored."""
+    """A new credential. `text` is shown to the client, only now; the others are stored, `sealed` of a signing key."""
 
     kind: CredentialKind
     text: SecretStr
     prefix: str
     digest: bytes
+    sealed: bytes | None = None
 
 
 def generate_credential(kind: CredentialKind, pepper: SecretStr) -> NewCredential:
@@ -32,6 +39,12 @@ def generate_credential(kind: CredentialKind, pepper: SecretStr) -> NewCredentia
     prefix = f"{_KIND_PREFIXES[kind]}_{secrets.token_hex(_PREFIX_BYTES)}"
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     return NewCredential(kind, SecretStr(f"{prefix}_{secret}"), prefix, digest(secret, pepper))
+
+
+def generate_signing_key(pepper: SecretStr, sealing_key: SecretStr) -> NewCredential:
+    """Generate a signing key, and seal its whole text for the database."""
+    fresh = generate_credential(CredentialKind.SIGNING_KEY, pepper)
+    return replace(fresh, sealed=seal(fresh.text.get_secret_value(), fresh.prefix, sealing_key))
 
 
 def parse_credential(text: str, kind: CredentialKind | None = None) -> tuple[str, str] | None:

@@ -64,6 +64,8 @@ class StatusReason(StrEnum):
     """At least one recipient cannot be reached, and none was reached."""
     BLOCKED_BY_PREFERENCES = "blocked_by_preferences"
     """The preferences of all recipients refuse the message."""
+    REFUSED_SEND = "refused_send"
+    """This direct send was not accepted, and nothing of it was stored."""
 
 
 class Reason(StrEnum):
@@ -207,6 +209,8 @@ class CredentialKind(StrEnum):
     """A secret that `/oauth/token` exchanges for an access token."""
     ACCESS_TOKEN = "access_token"  # noqa: S105 - see above
     """A bearer token (RFC 6750)."""
+    SIGNING_KEY = "signing_key"
+    """A key that signs direct sends. It opens nothing else, and is stored sealed."""
 
 
 class StepName(StrEnum):

@@ -9,14 +9,17 @@ from datetime import timedelta
 from uuid import UUID
 
 from delivery.records.database import Database, snapshot
+from delivery.records.identities import direct_senders
 from delivery.records.views import invariants
 from delivery.records.views.connection_use import ConnectionUse, connection_use
 from delivery.records.views.invariants import CheckScope, Violation
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerView
 from delivery.settings import Settings
-from tasks.broker.broker_memory import BrokerMemory, read_memory
+from delivery.vocabulary import QueueName
+from tasks.broker.broker_memory import KEEPS_ALL, BrokerMemory, read_memory
 from tasks.broker.queue_depth import read_queues
+from tasks.broker.unread_lists import find_unread_lists
 from tasks.check_results import CheckResult, Severity, fault, ok, warning
 from tasks.lanes import LANES
 
@@ -33,6 +36,7 @@ class Facts:
     workers: Sequence[WorkerView]
     parked: Sequence[UUID]
     connections: ConnectionUse
+    token_senders: Sequence[UUID] = ()
 
 
 def check(settings: Settings, database: Database, scope: CheckScope, *, timeout: timedelta) -> list[CheckResult]:
@@ -40,9 +44,10 @@ def check(settings: Settings, database: Database, scope: CheckScope, *, timeout:
     with snapshot(database, timeout=timeout) as db:
         workers = registry.workers(db, within=_SEEN_WITHIN)
         connections = connection_use(db)
+        token_senders = direct_senders.clients_by_token(db)
         violations = list(invariants.ask(db, scope))
         parked = deaths.parked(db, scope.limit)
-    facts = Facts(settings, workers, parked, connections)
+    facts = Facts(settings, workers, parked, connections, token_senders)
     parts = [result for part in PARTS for result in part(facts)]
     return [*(_result(each, parts) for each in violations), *parts]
 
@@ -94,7 +99,10 @@ def _broker(facts: Facts) -> Iterator[CheckResult]:
         yield warning(answers, "Without it everything is delivered, only later. Check BROKER_URL.")
         return
     yield ok(answers)
-    yield broker_memory_left(read_memory(facts.settings) if facts.settings.bell else None)
+    memory = read_memory(facts.settings)
+    yield broker_memory_left(memory if facts.settings.bell else None)
+    yield broker_keeps_all(memory)
+    yield _unread_lists(facts.settings)
 
 
 def broker_memory_left(memory: BrokerMemory | None) -> CheckResult:
@@ -109,6 +117,31 @@ def broker_memory_left(memory: BrokerMemory | None) -> CheckResult:
     )
 
 
+def broker_keeps_all(memory: BrokerMemory | None) -> CheckResult:
+    """Return whether a full broker drops nothing; None is a broker that does not tell."""
+    sentence = "a full broker refuses, and drops nothing that waits"
+    if memory is None or not memory.may_evict:
+        return ok(sentence)
+    return warning(
+        sentence,
+        f"Its maxmemory-policy is {memory.policy}: when it is full it may drop all direct sends that wait, without an "
+        f"error. Set maxmemory-policy {KEEPS_ALL} at the broker.",
+    )
+
+
+def _unread_lists(settings: Settings) -> CheckResult:
+    sentence = "no direct send waits in a list that no worker reads"
+    found = find_unread_lists(settings)
+    if not found:
+        return ok(sentence)
+    rows = tuple(f"{each.name!r} ({each.depth})" for each in found)
+    advice = (
+        "A program sends with global_keyprefix, sep or priority_steps among its broker_transport_options: take them "
+        f"out there, and move what waits with LMOVE to the list {QueueName.ACCEPT}."
+    )
+    return CheckResult(Severity.WARNING, sentence, len(found), rows, advice)
+
+
 def _connections(facts: Facts) -> Iterator[CheckResult]:
     sentence, use = "the database has connections left", facts.connections
     advice = (
@@ -118,9 +151,22 @@ def _connections(facts: Facts) -> Iterator[CheckResult]:
     yield warning(sentence, advice) if _is_near(use.used, use.limit) else ok(sentence)
 
 
+def _tokens(facts: Facts) -> Iterator[CheckResult]:
+    sentence, ids = "direct sends are signed", tuple(map(str, facts.token_senders))
+    if not ids:
+        yield ok(sentence)
+        return
+    advice = (
+        "These clients sent tokens, which every program that reads the broker can use. From "
+        f"{facts.settings.direct_tokens_until + timedelta(days=1)} on such sends are refused. Give each a signing key: "
+        "`postroom clients add-key CLIENT --kind signing_key` (docs/direct-sends.md)."
+    )
+    yield CheckResult(Severity.WARNING, sentence, len(ids), ids, advice)
+
+
 def _is_near(used: int, limit: int) -> bool:
     return limit > 0 and used * 100 >= limit * _NEAR_PERCENT
 
 
-PARTS: tuple[Callable[[Facts], Iterable[CheckResult]], ...] = (_parked, _lanes, _broker, _connections)
+PARTS: tuple[Callable[[Facts], Iterable[CheckResult]], ...] = (_parked, _lanes, _broker, _connections, _tokens)
 """The checks that are about no invariant, in the order in which they are shown."""

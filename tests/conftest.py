@@ -28,6 +28,7 @@ _EMPTY = text("; ".join(f"DELETE FROM {table.name}" for table in reversed(METADA
 # All tests come from one address.
 _UNLIMITED = {"refused_credentials_per_minute": 1_000_000, "unknown_recipients_per_hour": 1_000_000}
 PEPPER = SecretStr("pepper of the tests, thirty-two characters")
+SEALING_KEY = SecretStr("sealing key of the tests, thirty-two")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -81,7 +82,7 @@ def _migrate(url: str) -> None:
 
 
 def _settings(**changes: Any) -> Settings:
-    return Settings(**{"pepper": PEPPER, "step_pause_s": 3600.0, **_UNLIMITED, **changes})
+    return Settings(**{"pepper": PEPPER, "sealing_key": SEALING_KEY, "step_pause_s": 3600.0, **_UNLIMITED, **changes})
 
 
 @pytest.fixture(autouse=True)

@@ -20,21 +20,22 @@ from api_stub.schemas.messages import (
     MessageCreated,
     MessageDetail,
     MessageList,
+    RefusedSendDetail,
     build_created,
     build_detail,
     build_list,
+    build_refused,
 )
 from api_stub.server.errors import ApiError, not_found
 from api_stub.services import Services, services_of
 from delivery.crash_points import CrashPoint, crash_here
-from delivery.intake.errors import FieldError, InvalidInput
+from delivery.intake.errors import InvalidInput
 from delivery.intake.messages import MESSAGE, Draft, given_recipients, read_draft, unknown_recipient
 from delivery.intake.timestamps import read_instant
 from delivery.intake.uuids import read_uuid
 from delivery.records.database import LockTimeout
 from delivery.records.pipeline import refused_sends
 from delivery.records.pipeline.accept import Acceptance, Duplicate, IncomingMessage, Stored, UnknownRecipients
-from delivery.records.pipeline.refused_sends import RefusedView
 from delivery.records.views import message_list, messages
 from delivery.records.views.message_list import MessageFilter
 from delivery.records.views.messages import Progress
@@ -177,7 +178,7 @@ async def list_messages(
 
 @router.get(
     "/messages/{message_uuid}",
-    response_model=MessageDetail,
+    response_model=MessageDetail | RefusedSendDetail,
     responses={**openapi.UNCHANGED, **openapi.errors(*openapi.GUARDED, HTTPStatus.NOT_FOUND)},
     openapi_extra={"security": openapi.guarded_by(Scope.MESSAGE_READ), "parameters": [openapi.IF_NONE_MATCH]},
 )
@@ -186,24 +187,19 @@ async def read(
     message_uuid: str,
     client: Annotated[AuthenticatedClient, Depends(require_scope(Scope.MESSAGE_READ))],
 ) -> Response:
-    """Read one of your own messages, with the state of each recipient and the reason."""
+    """Read one of your own messages: the state of each recipient with its reason, or why a direct send was refused."""
     message_id = read_uuid(message_uuid)
     if message_id is None:
         raise not_found()
     database = services_of(request).database
     view = await database.run(messages.message, message_id, client_id=client.client_id)
-    if view is None:
-        raise _missing(await database.run(refused_sends.find, message_id, client.client_id))
-    return etags.respond_unless_unchanged(request, build_detail(view).model_dump_json(exclude_unset=True))
-
-
-def _missing(view: RefusedView | None) -> ApiError:
-    """Make the 404 for a message that does not exist. The sender of a refused direct send also gets the faults."""
-    if view is None:
-        return not_found()
-    description = "This direct send was refused; nothing of it was stored. Mend it and send it with a new message_uuid."
-    faults = [FieldError(fault["field"], fault["code"], fault["message"]) for fault in view.faults]
-    return ApiError(HTTPStatus.NOT_FOUND, "send_refused", description, faults=faults)
+    if view is not None:
+        return etags.respond_unless_unchanged(request, build_detail(view).model_dump_json(exclude_unset=True))
+    refused = await database.run(refused_sends.find, message_id, client.client_id)
+    if refused is None:
+        raise not_found()
+    answer = build_refused(message_id, refused.faults)
+    return etags.respond_unless_unchanged(request, answer.model_dump_json(exclude_unset=True))
 
 
 def _read_status(text: str) -> Status | None:

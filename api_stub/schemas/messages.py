@@ -1,17 +1,19 @@
 """The answers about messages and inboxes: those of the ProZ.com v2 API, and what Postroom adds."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel
 
+from api_stub.openapi import FaultData
 from api_stub.requests.pagination import Page, write_cursor
 from delivery.records.views.inbox import PAGE_LIMIT_BYTES, InboxView
 from delivery.records.views.message_list import ListedMessage
 from delivery.records.views.messages import MessageView, Progress, RecipientView
 from delivery.rules.status import reduce_status
-from delivery.rules.status_text import describe
+from delivery.rules.status_text import REFUSED_SEND, describe
 from delivery.vocabulary import Channel, MessageType, Reason, State, Status, StatusReason
 
 
@@ -93,6 +95,15 @@ class MessageDetail(BaseModel):
     data: MessageData
 
 
+class RefusedSendDetail(BaseModel):
+    """The answer about a direct send that was refused, for its sender alone. It is no message and has no data."""
+
+    success: Literal[1] = 1
+    meta: MessageMeta
+    data: None = None
+    errors: list[FaultData]
+
+
 class MessageList(BaseModel):
     """The answer about the messages of a client."""
 
@@ -134,6 +145,17 @@ def build_detail(view: MessageView) -> MessageDetail:
         **sent,
     )
     return MessageDetail(success=1, meta=meta, data=data)
+
+
+def build_refused(message_id: UUID, faults: Sequence[Mapping[str, str]]) -> RefusedSendDetail:
+    """Build the answer about a direct send that was refused for these faults."""
+    meta = MessageMeta(
+        status=Status.REJECTED,
+        status_message=REFUSED_SEND,
+        status_reason=StatusReason.REFUSED_SEND,
+        message_uuid=message_id,
+    )
+    return RefusedSendDetail(success=1, meta=meta, data=None, errors=[FaultData(**fault) for fault in faults])
 
 
 def build_list(found: list[ListedMessage], page: Page[UUID]) -> MessageList:

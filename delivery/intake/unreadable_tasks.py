@@ -7,9 +7,12 @@ from base64 import b64decode
 from collections.abc import Mapping
 from uuid import UUID
 
-_LIMIT_BYTES = 8 * 1024 * 1024
+HEAD_LIMIT_BYTES = 8 * 1024 * 1024
+"""How much of a task is looked at. It is more than `TASK_LIMIT_BYTES`, so what is cut is always refused."""
+
 # The quantifiers are possessive: no input is scanned twice.
-_BODY = re.compile(rb'"body"\s*+:\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")', re.DOTALL)
+# A task that was cut may end within its body.
+_BODY = re.compile(rb'"body"\s*+:\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\\?\Z)', re.DOTALL)
 _TEXT = re.compile(rb'"(message_uuid|token)"\s*+:\s*+"([^"\\]{1,200}+)"')
 _UUID = re.compile(
     rb'"(message_uuid)"\s*+:\s*+\{\s*+"__type__"\s*+:\s*+"uuid"\s*+,'
@@ -22,7 +25,7 @@ def find_sender(task: bytes) -> Mapping[str, object]:
 
     It does not parse the body: that may be too long, too deep, or no JSON. The caller must verify the token.
     """
-    head = task[:_LIMIT_BYTES]
+    head = task[:HEAD_LIMIT_BYTES]
     found = _BODY.search(head)
     # A program may have left out the envelope.
     body = (_decode(found[1]) if found else b"") + b"\n" + head
@@ -34,10 +37,11 @@ def find_sender(task: bytes) -> Mapping[str, object]:
 def _decode(quoted: bytes) -> bytes:
     """Undo the JSON text and, where it is one, the base64 in it."""
     try:
-        text = str(json.loads(quoted, strict=False)).encode("utf-8", "replace")
+        text = str(json.loads(quoted + b'"', strict=False)).encode("utf-8", "replace")
     except ValueError:
         return b""
+    packed = b"".join(text.split())
     try:
-        return b64decode(b"".join(text.split()), validate=True)
+        return b64decode(packed[: len(packed) // 4 * 4], validate=True)
     except binascii.Error:
         return text

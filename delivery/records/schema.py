@@ -108,11 +108,16 @@ class Client(Base):
     recipients_per_minute: Mapped[int | None] = mapped_column(Integer)
     # How far staff trust it; the policy of a rule set asks for it.
     trust: Mapped[str] = mapped_column(server_default=Trust.NORMAL)
+    # It was made before signatures existed, so its direct sends may have a token; and when one had it last.
+    may_send_by_token: Mapped[bool] = mapped_column(server_default="false")
+    direct_token_used_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
 class Credential(Base):
     """One key, secret or token of a client. Its public prefix finds it; of the rest only a keyed digest is stored.
+
+    A signing key is stored sealed too, because a digest cannot verify what it signs.
 
     `scopes` narrows the scopes of the client; NULL means all of them. Tokens always expire (`expires_at`).
     """
@@ -124,6 +129,7 @@ class Credential(Base):
     client_id: Mapped[UUID] = mapped_column(ForeignKey("client.id"), index=True)
     kind: Mapped[str]
     digest: Mapped[bytes]
+    sealed: Mapped[bytes | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     scopes: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     expires_at: Mapped[datetime | None]

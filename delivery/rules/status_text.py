@@ -24,6 +24,10 @@ _FAILURES = {
 }
 
 
+REFUSED_SEND = "Rejected: this direct send was refused and not stored. Correct what `errors` lists and send it again."
+"""The sentence about a direct send that has no recipients, because it is no message."""
+
+
 def describe(verdict: Verdict, recipients: Sequence[RecipientStatus]) -> str:
     """Return one or two sentences about a message's status and the recipients that it will not reach."""
     good = sum(recipient.state is State.DELIVERED for recipient in recipients)

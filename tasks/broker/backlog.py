@@ -17,7 +17,7 @@ import structlog
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
 from tasks.broker.client import open_broker
-from tasks.broker.queue_depth import read_rung_at
+from tasks.broker.queue_depth import ask_for_oldest_bell, first_of, read_rung_at
 
 EPOCH = "postroom:epoch"
 """The key of the marker: when its value is gone or differs, the broker has lost everything in between."""
@@ -86,9 +86,9 @@ class BrokerBacklog:
             pipeline.set(EPOCH, str(uuid4()), nx=True)
             pipeline.get(EPOCH)
             for name in self._queues:
-                pipeline.lindex(name, -1)  # Celery pushes on the left and pops on the right.
+                ask_for_oldest_bell(pipeline, name)
             replies: list[Any] = pipeline.execute()
-        return replies[1], replies[2:]
+        return replies[1], [*map(first_of, replies[2:])]
 
     def _compare(self, epoch: bytes) -> None:
         """Compare the marker with the one before: when it changed, every bell that was rung until now is lost."""

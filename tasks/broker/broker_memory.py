@@ -1,4 +1,4 @@
-"""Read from the broker how much of its memory is in use."""
+"""Read from the broker how much of its memory is in use, and what it does when it is full."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,24 @@ import redis
 from delivery.settings import Settings
 from tasks.broker.client import open_broker
 
+KEEPS_ALL = "noeviction"
+"""The only policy with which a full broker refuses a push and drops nothing. A list of direct sends is one key."""
+
 _ANSWER_TIMEOUT_S = 2
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerMemory:
-    """Bytes that the broker uses, and how many it may use (0: as many as there are)."""
+    """Bytes that the broker uses, how many it may use (0: as many as there are), and its `maxmemory-policy`."""
 
     used_bytes: int
     limit_bytes: int
+    policy: str = KEEPS_ALL
+
+    @property
+    def may_evict(self) -> bool:
+        """Whether a full broker may drop what waits, without an error."""
+        return self.policy != KEEPS_ALL
 
 
 def read_memory(settings: Settings) -> BrokerMemory | None:
@@ -25,4 +34,6 @@ def read_memory(settings: Settings) -> BrokerMemory | None:
             info = client.info("memory")
     except redis.RedisError:
         return None
-    return BrokerMemory(int(info.get("used_memory", 0)), int(info.get("maxmemory", 0)))
+    return BrokerMemory(
+        int(info.get("used_memory", 0)), int(info.get("maxmemory", 0)), str(info.get("maxmemory_policy", KEEPS_ALL))
+    )

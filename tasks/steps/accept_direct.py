@@ -5,29 +5,25 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
-from pydantic import SecretStr
 
 from delivery.crash_points import CrashPoint, crash_here
-from delivery.credentials import is_match, parse_credential
 from delivery.intake.celery_task import read_celery_task
 from delivery.intake.direct_sends import DirectSend, find_message_id, read_direct_send
 from delivery.intake.errors import FieldError, InvalidInput, body_fault
 from delivery.intake.unreadable_tasks import find_sender
 from delivery.logs import place_of
 from delivery.records.database import DATABASE_UNAVAILABLE, transaction
-from delivery.records.identities import clients
-from delivery.records.identities.clients import StoredCredential
+from delivery.records.identities import direct_senders
+from delivery.records.identities.direct_senders import DirectSender, identify
 from delivery.records.pipeline import direct_send_lock, refused_sends
 from delivery.records.pipeline.accept import Acceptance, IncomingMessage, Stored
 from delivery.records.pipeline.accept import accept as accept_messages
 from delivery.records.pipeline.refused_sends import Refusal
 from delivery.transactional_send import faults_of_acceptance
-from delivery.vocabulary import CredentialKind, QueueName, Scope, StepName
+from delivery.vocabulary import QueueName, StepName
 from tasks.context import StepContext
 
 _log = structlog.get_logger()
-_KIND = CredentialKind.ACCESS_TOKEN
-_Known = Mapping[tuple[str, CredentialKind], StoredCredential]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +57,19 @@ def accept(context: StepContext, tasks: Sequence[bytes]) -> list[bytes]:
     with transaction(context.database) as db:
         if not direct_send_lock.try_lock_direct_sends(db):
             return []
-        known = clients.find_credentials(db, [key for each in readings.values() if (key := _credential_key(each))])
-        sends = _first_of_each_message(_validate(*each, known, context.settings.pepper) for each in readings.items())
+        known = direct_senders.find(db, [each.fields for each in readings.values()])
+        senders = {task: identify(each.fields, known, context.settings) for task, each in readings.items()}
+        sends = _first_of_each_message(_validate(task, each, senders[task]) for task, each in readings.items())
         accepted = accept_messages(db, _incoming(sends), grace=context.settings.grace)
         refusals = [refusal for each in sends if (refusal := _refusal(each, accepted))]
         refused_sends.record(db, refusals)
+        by_token = direct_senders.note_tokens(db, _by_token(senders.values()))
         crash_here(CrashPoint.DIRECT_WRITTEN)
     crash_here(CrashPoint.DIRECT_COMMITTED)
     stored = [message_id for message_id, each in accepted.items() if isinstance(each, Stored)]
     context.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, stored)
     _log_refusals(refusals)
+    _log_tokens(context, by_token)
     return [each.task for each in sends]
 
 
@@ -97,66 +96,35 @@ def _read(task: bytes) -> _Reading:
         return _Reading(find_sender(task), tuple(invalid.faults))
 
 
-def _credential_key(reading: _Reading) -> tuple[str, CredentialKind] | None:
-    parts = _split_token(reading.fields)
-    return (parts[0], _KIND) if parts else None
-
-
-def _split_token(fields: Mapping[str, object]) -> tuple[str, str] | None:
-    token = fields.get("token")
-    return parse_credential(token, _KIND) if isinstance(token, str) else None
-
-
-def _validate(task: bytes, reading: _Reading, known: _Known, pepper: SecretStr) -> _Send:
+def _validate(task: bytes, reading: _Reading, sender: DirectSender) -> _Send:
     """Check one stage after the other, as the API does: credentials, scope, shape."""
     fields = reading.fields
+    faults = reading.faults or ((sender.fault,) if sender.fault else ())
     message_id = find_message_id(fields)
-    credential = _verify(_split_token(fields), known, pepper)
-    client_id = credential.client_id if credential else None
-    if reading.faults:
-        return _Send(task, message_id, client_id, faults=reading.faults)
-    fault = _fault_of(credential, is_shown=fields.get("token") is not None)
-    if fault:
-        return _Send(task, message_id, client_id, faults=(fault,))
+    if faults:
+        return _Send(task, message_id, sender.client_id, faults=faults)
     try:
-        return _Send(task, message_id, client_id, read_direct_send(fields))
+        return _Send(task, message_id, sender.client_id, read_direct_send(fields))
     except InvalidInput as invalid:
-        return _Send(task, message_id, client_id, faults=tuple(invalid.faults))
+        return _Send(task, message_id, sender.client_id, faults=tuple(invalid.faults))
 
 
-def _verify(parts: tuple[str, str] | None, known: _Known, pepper: SecretStr) -> StoredCredential | None:
-    if parts is None:
-        return None
-    prefix, secret = parts
-    found = known.get((prefix, _KIND))
-    return found if found is not None and is_match(secret, found.digest, pepper) else None
+def _by_token(senders: Iterable[DirectSender]) -> set[UUID]:
+    return {each.client_id for each in senders if each.is_by_token and each.client_id is not None}
 
 
-def _client_of(context: StepContext, reading: _Reading) -> UUID | None:
-    """Return the client of a send whose token is genuine, so that the refusal is recorded for that client."""
-    key = _credential_key(reading)
-    if key is None:
-        return None
-    with transaction(context.database) as db:
-        known = clients.find_credentials(db, [key])
-    credential = _verify(_split_token(reading.fields), known, context.settings.pepper)
-    return credential.client_id if credential else None
-
-
-def _fault_of(credential: StoredCredential | None, *, is_shown: bool) -> FieldError | None:
-    if not is_shown:
-        return FieldError("token", "required", "token is missing. Give an access token from POST /oauth/token.")
-    if credential is None:
-        return FieldError("token", "invalid_token", "The access token is not valid.")
-    if credential.is_expired:
-        return FieldError(
-            "token", "expired_token", "The access token had expired when the task was read. Send a new one."
-        )
-    if Scope.MESSAGE_SEND not in credential.scopes:
-        return FieldError(
-            "token", "insufficient_scope", f"This needs the scope {Scope.MESSAGE_SEND}, which was not granted."
-        )
-    return None
+def _sender_of(context: StepContext, task: bytes) -> tuple[UUID | None, UUID | None]:
+    """Return the id of the message and the client of a task that the step failed on, as far as they can be found."""
+    try:
+        reading = _read(task)
+        with transaction(context.database) as db:
+            known = direct_senders.find(db, [reading.fields])
+        return find_message_id(reading.fields), identify(reading.fields, known, context.settings).client_id
+    except (*DATABASE_UNAVAILABLE, ConnectionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - it may be just this that the step failed on
+        _log.error("step_failed", step="accept", error=type(error).__name__, where=place_of(error))
+        return None, None
 
 
 def _first_of_each_message(sends: Iterable[_Send]) -> list[_Send]:
@@ -186,19 +154,33 @@ def _refusal(each: _Send, accepted: Mapping[UUID, Acceptance]) -> Refusal | None
     return Refusal(each.message_id, each.client_id, faults) if faults else None
 
 
-def _log_refusals(refusals: Iterable[Refusal]) -> None:
+def _log_refusals(refusals: Sequence[Refusal]) -> None:
+    """Log a line for each refused send of a client, and one for all that belong to none: any program can push those."""
     for each in refusals:
-        codes = sorted({fault.code for fault in each.faults})
-        _log.info("direct_send_refused", client_id=each.client_id and str(each.client_id), codes=codes)
+        if each.client_id is not None:
+            _log.info("direct_send_refused", client_id=str(each.client_id), codes=_codes([each]))
+    foreign = [each for each in refusals if each.client_id is None]
+    if foreign:
+        _log.info("direct_send_refused", client_id=None, codes=_codes(foreign), sends=len(foreign))
+
+
+def _log_tokens(context: StepContext, client_ids: Iterable[UUID]) -> None:
+    """Warn of clients that send by token, once an hour for each: every program that reads the broker can use it."""
+    until = context.settings.direct_tokens_until.isoformat()
+    for each in client_ids:
+        what_now = "give it a signing key: postroom clients add-key CLIENT --kind signing_key"
+        _log.warning("direct_send_by_token", client_id=str(each), until=until, what_now=what_now)
+
+
+def _codes(refusals: Iterable[Refusal]) -> list[str]:
+    return sorted({fault.code for each in refusals for fault in each.faults})
 
 
 def _give_up(context: StepContext, task: bytes, error: Exception) -> list[bytes]:
     """Refuse a task that our own code failed on: if it stayed in the queue, the step would fail on it forever."""
     _log.error("step_failed", step="accept", error=type(error).__name__, where=place_of(error))
-    reading = _read(task)
-    message_id = find_message_id(reading.fields)
+    message_id, client_id = _sender_of(context, task)
     failure = body_fault("internal_error", "Taking this in failed for a reason of our own. It is in the worker's log.")
-    client_id = _client_of(context, reading)
     with transaction(context.database) as db:
         refused_sends.record(db, [Refusal(message_id, client_id, tuple(failure.faults))])
     return [task]

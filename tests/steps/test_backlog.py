@@ -1,6 +1,7 @@
 """The backlog tells the sweep which bells wait, when the broker lost them, and when no worker reads them."""
 
 import json
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -92,3 +93,17 @@ def test_an_unreachable_broker_is_asked_only_once_in_a_while(settings: Settings)
 
     assert [{}] * 100 == answers
     assert monotonic() - began < 2.0
+
+
+def test_a_payload_too_long_for_a_bell_is_not_read_whole_and_does_not_keep_the_sweep_waiting(
+    backlog: BrokerBacklog, broker: Redis
+) -> None:
+    broker.lpush(DECIDE, b"x" * 7_500_000)
+    tracemalloc.start()
+
+    oldest = backlog.oldest_bells()
+
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert {} == oldest
+    assert peak_bytes < 1_000_000

@@ -17,7 +17,7 @@ from tests.support.fixtures import Fixtures
 from worker.cli.clients import clients as commands
 
 Run = Callable[..., Any]
-SECRET = re.compile(r"(?:pk|cs)_[0-9a-f]{16}_[\w-]{43}")
+SECRET = re.compile(r"(?:pk|cs|sg)_[0-9a-f]{16}_[\w-]{43}")
 
 
 @pytest.fixture
@@ -197,3 +197,26 @@ def test_an_id_that_no_token_can_have_is_refused(run: Run, name: str) -> None:
     secret_in(run("create", "shop", "--scope", "message.send"))
 
     assert 2 == run("trust-issuer", "shop", "--issuer-client", name).exit_code
+
+
+def test_a_signing_key_is_made_shown_once_and_rotated(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTROOM_SEALING_KEY", "a sealing key of thirty-two characters")
+    run("create", "Our shop", "--scope", "message.send")
+
+    first = secret_in(run("add-key", "Our shop", "--kind", "signing_key"))
+    second = secret_in(run("rotate", "Our shop", "--kind", "signing_key"))
+
+    (client,) = list_clients(run)
+    kinds = {each["prefix"]: each["kind"] for each in client["credentials"]}
+    assert ["signing_key", "signing_key"] == [kinds[each[:19]] for each in (first, second)]
+    assert not {first, second} & set(run("list").output.split())
+
+
+def test_without_a_sealing_key_no_signing_key_is_made(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POSTROOM_SEALING_KEY", raising=False)
+    run("create", "Our shop", "--scope", "message.send")
+
+    result = run("add-key", "Our shop", "--kind", "signing_key")
+
+    assert result.exit_code != 0
+    assert "POSTROOM_SEALING_KEY is not set" in result.output

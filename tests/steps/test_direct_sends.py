@@ -22,7 +22,7 @@ from tasks.app import celery_url
 from tasks.broker.direct_queue import LISTS
 from tasks.context import StepContext
 from tasks.steps.accept_direct import accept_or_refuse
-from tests.support.direct_sends import codes, credential, envelope, fields, reading, refusals
+from tests.support.direct_sends import codes, credential, envelope, fields, reading, refusals, signing_key
 from tests.support.fixtures import Fixtures
 from tests.support.step_driver import RecordingDoorbell
 from tests.support.waiting import wait_until
@@ -49,12 +49,13 @@ def push(context: StepContext, broker: Redis) -> Push:
 
 @pytest.mark.parametrize("program", ["by_kombu", "by_celery", "by_hand"])
 def test_a_program_that_imports_none_of_our_code_can_send(
-    program: str, fixtures: Fixtures, token: str, context: StepContext, broker: Redis
+    program: str, fixtures: Fixtures, context: StepContext, broker: Redis
 ) -> None:
-    sent = fields(fixtures.account(), token=token, subject="Grüße", uuid="ignored", extra={"a": [1.5, None]})
+    sent = fields(fixtures.account(), subject="Grüße", uuid="ignored", extra=["a", ""])
+    key = signing_key(fixtures, context.settings)
     url = context.settings.broker_url.get_secret_value() if program == "by_hand" else celery_url(context.settings)
 
-    command = [sys.executable, "-I", str(_PROGRAMS / f"{program}.py"), url]
+    command = [sys.executable, "-I", str(_PROGRAMS / f"{program}.py"), url, key]
     subprocess.run(command, input=json.dumps(sent).encode(), check=True, timeout=30)
     with reading(context):
         wait_until(lambda: fixtures.count("message") and not any(broker.llen(name) for name in LISTS))
@@ -105,7 +106,6 @@ def test_many_sends_share_few_transactions(fixtures: Fixtures, token: str, push:
 
 # What makes the token (from what issues credentials, and the fixtures), its error, and whether its client is known.
 REFUSED_TOKENS: dict[str, tuple[Callable[[Issue, Fixtures], object], str, bool]] = {
-    "none": (lambda _i, _f: None, "required", False),
     "a number": (lambda _i, _f: 7, "invalid_token", False),
     "a list": (lambda _i, _f: ["at"], "invalid_token", False),
     "empty": (lambda _i, _f: "", "invalid_token", False),

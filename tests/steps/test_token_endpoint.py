@@ -202,7 +202,7 @@ def test_the_secret_of_the_demo_client_works(
     http: httpx2.Client, fixtures: Fixtures, settings: Settings, tmp_path: Path
 ) -> None:
     demo.seed(fixtures.database)
-    told = demo.credentials(fixtures.database, settings.pepper, tmp_path / "demo.json")
+    told = demo.credentials(fixtures.database, settings, tmp_path / "demo.json")
 
     answer = http.post(PATH, data={**GRANT, "client_id": told["client_id"], "client_secret": told["client_secret"]})
 

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from delivery.records.database import transaction
 from delivery.records.pipeline import refused_sends
 from delivery.records.pipeline.refused_sends import RefusedView
+from delivery.settings import Settings
 from delivery.vocabulary import CredentialKind, Scope
 from tasks.broker.direct_queue import DirectSendQueue
 from tasks.context import StepContext
@@ -36,7 +37,17 @@ def credential(
     """Store a credential of a client, an access token by default, and return the text that the client sends."""
     client_id = client_id or fixtures.client_id
     fresh = add_credential(fixtures.database, client_id, pepper, kind, scopes=scopes, lifetime=lifetime)
+    # Only clients made before signatures existed may send by token.
+    fixtures.run_sql("UPDATE client SET may_send_by_token = true WHERE id = :id", id=client_id)
     return fresh.text.get_secret_value()
+
+
+def signing_key(fixtures: Fixtures, settings: Settings, client_id: UUID | None = None, **chosen: Any) -> str:
+    """Store a signing key of a client and return its text; `chosen` are its scopes and its lifetime."""
+    assert settings.sealing_key is not None
+    kind, client_id = CredentialKind.SIGNING_KEY, client_id or fixtures.client_id
+    chosen = {"sealing_key": settings.sealing_key, **chosen}
+    return add_credential(fixtures.database, client_id, settings.pepper, kind, **chosen).text.get_secret_value()
 
 
 def fields(*account_ids: UUID, **chosen: Any) -> dict[str, Any]:

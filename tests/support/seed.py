@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from delivery.credentials import NewCredential, generate_credential
+from delivery.credentials import NewCredential, generate_credential, generate_signing_key
 from delivery.records.database import Database, transaction
 from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
@@ -40,8 +40,9 @@ def add_credential(
     kind: CredentialKind = CredentialKind.API_KEY,
     **chosen: Any,
 ) -> NewCredential:
-    """Store a fresh credential of a client, with these `scopes` and this `lifetime`."""
-    fresh = generate_credential(kind, pepper)
+    """Store a fresh credential of a client with these `scopes` and `lifetime`; with `sealing_key` a signing key."""
+    sealing_key: SecretStr | None = chosen.pop("sealing_key", None)
+    fresh = generate_signing_key(pepper, sealing_key) if sealing_key else generate_credential(kind, pepper)
     with transaction(database) as db:
         clients.add_credentials(db, client_id, [fresh], **chosen)
     return fresh

@@ -1,7 +1,9 @@
 """Celery tasks as other programs push them, valid and invalid."""
 
 import json
+import random
 from base64 import b64encode
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -14,8 +16,10 @@ from delivery.intake.celery_task import BODY_LIMIT_BYTES, TASK_LIMIT_BYTES, read
 from delivery.intake.direct_sends import read_direct_send
 from delivery.intake.errors import InvalidInput
 from delivery.intake.unreadable_tasks import find_sender
+from delivery.vocabulary import QueueName
 from tests.support import build
 from tests.support.direct_sends import envelope, fields, sealed
+from tests.support.hostile_payloads import hostile_payloads
 
 HEADERS = {"task": "messages.accept"}
 
@@ -205,3 +209,14 @@ def test_a_missing_or_invalid_id_is_a_fault(message_uuid: object, code: str) -> 
         read_direct_send(fields(build.account_id(), message_uuid=message_uuid))
 
     assert [("message_uuid", code)] == [(fault.field, fault.code) for fault in caught.value.faults]
+
+
+def test_of_ten_thousand_hostile_payloads_each_is_read_or_has_a_fault_and_its_sender_is_looked_for() -> None:
+    read = 0
+    for raw in hostile_payloads(10_000, QueueName.ACCEPT, chance=random.Random(1)):
+        assert set(find_sender(raw)) <= {"message_uuid", "token"}
+        with suppress(InvalidInput):
+            read_celery_task(raw)
+            read += 1
+
+    assert 0 < read < 10_000

@@ -8,7 +8,13 @@ from uuid import UUID
 import typer
 from uuid_utils.compat import uuid7
 
-from delivery.credentials import NewCredential, generate_credential, is_prefix, parse_credential
+from delivery.credentials import (
+    NewCredential,
+    generate_credential,
+    generate_signing_key,
+    is_prefix,
+    parse_credential,
+)
 from delivery.explain import ago, count, span
 from delivery.intake.messages import RECIPIENT_LIMIT
 from delivery.records.database import Database, transaction
@@ -16,6 +22,7 @@ from delivery.records.identities import clients as records
 from delivery.records.identities import credentials
 from delivery.records.identities.clients import RateLimits
 from delivery.records.identities.credentials import ClientView, KeyView, NotRotated
+from delivery.settings import Settings, environment_name
 from delivery.vocabulary import CredentialKind, Scope
 from worker.cli.console import AsJson, check_encoding, missing, opened, printable, settings, show_json, show_table
 from worker.cli.named_clients import ClientName, identify_client
@@ -27,7 +34,8 @@ clients.command("trust-issuer")(trust_issuer)
 _SETTING = "that of the settings"
 
 Kind = Annotated[
-    Literal["api_key", "client_secret"], typer.Option(help="A key for a header, or a secret for /oauth/token.")
+    Literal["api_key", "client_secret", "signing_key"],
+    typer.Option(help="A key for a header, a secret for /oauth/token, or a key that signs direct sends."),
 ]
 PerMinute = Annotated[int | None, typer.Option(min=1, help="Limit of this client.", show_default=_SETTING)]
 Days = Annotated[
@@ -40,6 +48,7 @@ _NAMES = {
     CredentialKind.API_KEY: "API key",
     CredentialKind.CLIENT_SECRET: "client secret",
     CredentialKind.ACCESS_TOKEN: "access token",
+    CredentialKind.SIGNING_KEY: "signing key",
 }
 
 
@@ -91,7 +100,7 @@ def add_key(
 ) -> None:
     """Create another key or secret for a client and print it, this once. Older ones continue to work."""
     config = settings()
-    credential = generate_credential(CredentialKind(kind), config.pepper)
+    credential = _generate(CredentialKind(kind), config)
     with opened(config) as database:
         client_id = identify_client(database, client)
         with transaction(database) as db:
@@ -109,7 +118,7 @@ def rotate(
 ) -> None:
     """Replace the keys or secrets of a client by a new one and print it, this once."""
     config = settings()
-    credential = generate_credential(CredentialKind(kind), config.pepper)
+    credential = _generate(CredentialKind(kind), config)
     overlap = timedelta(hours=overlap_hours)
     with opened(config) as database:
         client_id = identify_client(database, client)
@@ -166,6 +175,15 @@ def _read_prefix(text: str) -> str | None:
     parts = parse_credential(text.strip())
     prefix = parts[0] if parts else text.strip()
     return prefix if is_prefix(prefix) else None
+
+
+def _generate(kind: CredentialKind, config: Settings) -> NewCredential:
+    if kind is not CredentialKind.SIGNING_KEY:
+        return generate_credential(kind, config.pepper)
+    if config.sealing_key is None:
+        variable = environment_name("sealing_key")
+        raise missing(f"{variable} is not set. Set it here and for the deciding workers, then run this again.")
+    return generate_signing_key(config.pepper, config.sealing_key)
 
 
 def _days(days: float | None) -> timedelta | None:

@@ -14,6 +14,7 @@ from delivery.records.views.open_counts import OpenRows
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import LastWorker, WorkerView
 from tasks.broker.queue_depth import QueueView, read_queues
+from tasks.broker.unread_lists import UnreadList, find_unread_lists
 from tasks.lanes import LANES, LaneName
 from worker.cli.console import AsJson, opened, printable, settings, show_json, show_table
 
@@ -36,7 +37,7 @@ class DeadLane:
 def queues(*, as_json: AsJson = False) -> None:
     """Show what waits in the broker and in the database, what is parked, and which lanes have a worker."""
     config = settings()
-    waiting = read_queues(config)
+    waiting, unread = read_queues(config), find_unread_lists(config)
     with opened(config) as database, transaction(database) as db:
         rows = open_counts.open_rows(db)
         parked = deaths.parked(db, _PARKED_SHOWN)
@@ -46,9 +47,11 @@ def queues(*, as_json: AsJson = False) -> None:
     if as_json:
         bells: dict[str, object] = {"queues": None if waiting is None else [asdict(each) for each in waiting]}
         found = {"open": [asdict(each) for each in rows], "workers": [asdict(each) for each in workers]}
+        found["unread_lists"] = [asdict(each) for each in unread]
         show_json({**bells, **found, "dead_lanes": [asdict(each) for each in dead], "set_aside": parked})
         return
     _show_queues(waiting, now)
+    _show_unread(unread)
     _show_open_rows(rows, now)
     _show_parked(parked)
     _show_workers(workers, now)
@@ -73,6 +76,13 @@ def _show_queues(waiting: list[QueueView] | None, now: datetime) -> None:
         return
     rows = [(each.name, str(each.depth), ago(each.oldest_at, now)) for each in waiting]
     show_table("Bells at the broker", ("queue", "depth", "oldest rung"), rows)
+
+
+def _show_unread(lists: list[UnreadList]) -> None:
+    if not lists:
+        return
+    typer.echo("Direct sends in lists that no worker reads (postroom doctor says what to do):")
+    typer.echo("\n".join(f"  {printable(repr(each.name))}: {each.depth}" for each in lists) + "\n")
 
 
 def _show_open_rows(rows: list[OpenRows], now: datetime) -> None:

@@ -12,7 +12,8 @@ from time import monotonic
 _QUICK_RESTARTS = 5
 _WINDOW_S = 60.0
 _QUICK_DELAY_S = 0.2
-_LONGEST_DELAY_S = 30.0
+# A lane is never without a worker for more than 10 s, of which a worker needs up to 5 s to start.
+_LONGEST_DELAY_S = 5.0
 _LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 
@@ -39,7 +40,7 @@ class Child:
     """One program that is kept running.
 
     After each of the first five ends within a minute it is restarted at once. From then on each restart waits twice as
-    long as the last, up to 30 s, until a minute has passed without any.
+    long as the last, up to 5 s, until a minute has passed without any.
     """
 
     def __init__(

@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
-from pydantic import SecretStr
-
-from delivery.credentials import generate_credential, is_match, parse_credential
+from delivery.credentials import (
+    NewCredential,
+    generate_credential,
+    generate_signing_key,
+    is_match,
+    parse_credential,
+)
 from delivery.records.database import Database, transaction
 from delivery.records.identities import accounts, clients
 from delivery.records.identities.accounts import AccountFacts
+from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, Channel, CredentialKind, MessageType, Scope
 
 # Ids made from names are the same on every machine, so documents can show them.
@@ -21,6 +26,11 @@ _NAMESPACE = UUID("0199a000-0000-7000-8000-000000000000")
 CLIENT_ID = uuid5(_NAMESPACE, "client")
 _MAIL_DOMAIN = "members.postroom.localhost"
 _SCOPES = tuple(scope for scope in Scope if scope not in {Scope.VETTING_DECIDE, Scope.OPS_READ})
+_CREDENTIALS = {
+    "api_key": CredentialKind.API_KEY,
+    "client_secret": CredentialKind.CLIENT_SECRET,
+    "signing_key": CredentialKind.SIGNING_KEY,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +74,27 @@ def seed(database: Database) -> None:
         accounts.put(db, [account.facts for account in demo_accounts()])
 
 
-def credentials(database: Database, pepper: SecretStr, facts_path: Path) -> dict[str, str]:
-    """Return the demo client's `api_key`, `client_id` and `client_secret`: those in `demo.json`, or new ones."""
+def credentials(database: Database, settings: Settings, facts_path: Path) -> dict[str, str]:
+    """Return the demo client's id, API key, secret and signing key: those in `demo.json`, or new ones."""
     written = _read(facts_path)
     found = {"client_id": str(CLIENT_ID)}
     with transaction(database) as db:
-        for field, kind in {"api_key": CredentialKind.API_KEY, "client_secret": CredentialKind.CLIENT_SECRET}.items():
+        for field, kind in _CREDENTIALS.items():
             parts = parse_credential(str(written.get(field, "")))
             known = clients.find_credential(db, parts[0], kind) if parts else None
-            if parts and known and known.client_id == CLIENT_ID and is_match(parts[1], known.digest, pepper):
+            if parts and known and known.client_id == CLIENT_ID and is_match(parts[1], known.digest, settings.pepper):
                 found[field] = str(written[field])
                 continue
-            fresh = generate_credential(kind, pepper)
+            fresh = _generate(kind, settings)
             clients.add_credentials(db, CLIENT_ID, [fresh])
             found[field] = fresh.text.get_secret_value()
     return found
+
+
+def _generate(kind: CredentialKind, settings: Settings) -> NewCredential:
+    if kind is CredentialKind.SIGNING_KEY and settings.sealing_key is not None:
+        return generate_signing_key(settings.pepper, settings.sealing_key)
+    return generate_credential(kind, settings.pepper)
 
 
 def account_list(database: Database) -> list[dict[str, str]]:

@@ -51,7 +51,7 @@ class Sockets:
 class EmbeddedStack:
     """Every program of one embedded system."""
 
-    def __init__(self, data: Path, sockets: Sockets, pepper: str) -> None:
+    def __init__(self, data: Path, sockets: Sockets, pepper: str, sealing_key: str) -> None:
         self._data = data
         self._sockets = sockets
         self._postgres = prepare_postgres(data / "postgres")
@@ -61,6 +61,7 @@ class EmbeddedStack:
             "broker_url": self._valkey.url,
             "smtp_url": f"smtp://127.0.0.1:{_port(sockets.smtp)}",
             "pepper": pepper,
+            "sealing_key": sealing_key,
             "public_url": self._base_url,
             "journal_folder": str(data / "journals"),
         }

@@ -67,7 +67,10 @@ def prepare_valkey(data: Path) -> Server:
         *("--dir", str(data)),
         *("--appendonly", "yes"),
         *("--save", ""),
-        *("--maxmemory-policy", "noeviction"),
+        # When it is full it refuses, as docker-compose.yml has it; nothing that waits is dropped.
+        *("--maxmemory", "256mb", "--maxmemory-policy", "noeviction"),
+        # No program can push what a worker could not hold: no task or bell has more than 2 MiB.
+        *("--proto-max-bulk-len", "16mb"),
         # Valkey overwrites its command line. With this it names its socket there, and so its data folder.
         *("--proc-title-template", "{title} {unixsocket}"),
     )

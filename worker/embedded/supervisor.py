@@ -74,7 +74,7 @@ class Supervisor:
 
     def _start_all(self, sockets: programs.Sockets) -> None:
         _print("[1/4] starting PostgreSQL, Valkey and the mail sink")
-        stack = EmbeddedStack(self._data, sockets, self._pepper())
+        stack = EmbeddedStack(self._data, sockets, self._secret("pepper"), self._secret("sealing-key"))
         self._start(*stack.servers())
         _print("[2/4] preparing the database")
         demo.write_atomically(self._data / DEMO_ENVIRONMENT_FILE.name, stack.environment_file())
@@ -88,9 +88,9 @@ class Supervisor:
         _print(f"[4/4] everything is up ({monotonic() - self._began_at:.1f} s)")
         _print_summary(facts, self._data)
 
-    def _pepper(self) -> str:
-        """Return the pepper of this data folder: that of earlier starts, or a new one."""
-        path = self._data / "pepper"
+    def _secret(self, name: str) -> str:
+        """Return a secret of this data folder: that of earlier starts, or a new one."""
+        path = self._data / name
         if not path.exists():
             demo.write_atomically(path, secrets.token_hex(32))
         return path.read_text(encoding="ascii")
@@ -106,7 +106,7 @@ class Supervisor:
         path = self._data / "demo.json"
         facts: dict[str, object] = {
             **stack.addresses(),
-            **demo.credentials(database, stack.settings.pepper, path),
+            **demo.credentials(database, stack.settings, path),
             "accounts": demo.account_list(database),
         }
         demo.write_facts(path, facts)

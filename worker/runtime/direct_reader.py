@@ -6,7 +6,8 @@ import structlog
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.outage_log import log_outage
 from delivery.records.database import DATABASE_UNAVAILABLE
-from tasks.broker.direct_queue import LISTS, DirectSendQueue
+from tasks.broker.broker_memory import KEEPS_ALL, read_memory
+from tasks.broker.direct_queue import DirectSendQueue
 from tasks.context import StepContext
 from tasks.steps.accept_direct import accept_or_refuse
 from worker.runtime.critical_thread import CriticalThread
@@ -26,6 +27,7 @@ class DirectSendReader(CriticalThread):
         self._context = context
         self._queue = queue
         self._is_broker_down = False
+        self._is_policy_known = False
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """Stop after the batch that is under way, and close the connection to Redis."""
@@ -35,8 +37,8 @@ class DirectSendReader(CriticalThread):
     def _turn(self) -> float:
         """Read each list once; wait up to a second when all are empty."""
         try:
-            batches = [self._read(name) for name in LISTS]
-            if not any(seen for seen, _ in batches):
+            batches = [self._read(name) for name in self._queue.waiting()]
+            if not batches:
                 self._queue.wait(_POLL_TIMEOUT_S)
         except redis.RedisError as error:
             if not self._is_broker_down:
@@ -47,8 +49,17 @@ class DirectSendReader(CriticalThread):
             log_outage(error, what_now="direct sends wait in Redis")
             return _ERROR_PAUSE_S
         self._is_broker_down = False
+        if not self._is_policy_known:
+            self._check_policy()
         is_locked = any(seen and not done for seen, done in batches)
         return _LOCKED_PAUSE_S if is_locked else 0.0
+
+    def _check_policy(self) -> None:
+        """Log once if the broker may drop direct sends when it is full."""
+        self._is_policy_known = True
+        memory = read_memory(self._context.settings)
+        if memory is not None and memory.may_evict:
+            _log.warning("broker_evicts", policy=memory.policy, what_now=f"set maxmemory-policy {KEEPS_ALL}")
 
     def _read(self, name: str) -> tuple[int, int]:
         """Store or refuse the oldest sends of one list. Return how many were read, and how many of them removed."""

@@ -17,9 +17,10 @@ from delivery.vocabulary import CredentialKind, Scope
 # The database's clock decides this, because the clocks of our processes may differ.
 _IS_EXPIRED = func.coalesce(Credential.expires_at <= func.clock_timestamp(), false())
 # A client that has keys or secrets, all of them revoked, is refused, whatever tokens the trusted issuer gives it.
+_HTTP_KINDS = (str(CredentialKind.API_KEY), str(CredentialKind.CLIENT_SECRET))
 _IS_SHUT_OUT = (
     select(func.coalesce(func.bool_and(Credential.revoked_at.is_not(None)), false()))
-    .where(Credential.client_id == Client.id, Credential.kind != str(CredentialKind.ACCESS_TOKEN))
+    .where(Credential.client_id == Client.id, Credential.kind.in_(_HTTP_KINDS))
     .scalar_subquery()
 )
 _CLIENT_COLUMNS = (
@@ -55,6 +56,8 @@ class StoredCredential(KnownClient):
 
     digest: bytes = b""
     is_expired: bool = False
+    sealed: bytes | None = None
+    may_send_by_token: bool = False
 
 
 def put(
@@ -99,7 +102,10 @@ def add_credentials(
         "scopes": None if scopes is None else [str(scope) for scope in scopes],
         "expires_at": None if lifetime is None else func.clock_timestamp() + lifetime,
     }
-    rows = [{"prefix": each.prefix, "kind": str(each.kind), "digest": each.digest, **shared} for each in new]
+    rows = [
+        {"prefix": each.prefix, "kind": str(each.kind), "digest": each.digest, "sealed": each.sealed, **shared}
+        for each in new
+    ]
     db.execute(insert(Credential).values(rows))
 
 
@@ -119,6 +125,8 @@ def find_credentials(
             Credential.prefix,
             Credential.kind,
             Credential.digest,
+            Credential.sealed,
+            Client.may_send_by_token,
             Credential.scopes.label("narrowed"),
             _IS_EXPIRED.label("is_expired"),
         )
@@ -155,7 +163,9 @@ def _client(row: _AnyRow) -> KnownClient:
 def _credential(row: _AnyRow) -> StoredCredential:
     scopes = _read_scopes(row.scopes)
     narrowed = scopes if row.narrowed is None else scopes & _read_scopes(row.narrowed)
-    return StoredCredential(row.client_id, narrowed, _limits(row), row.digest, row.is_expired)
+    return StoredCredential(
+        row.client_id, narrowed, _limits(row), row.digest, row.is_expired, row.sealed, row.may_send_by_token
+    )
 
 
 def _limits(row: _AnyRow) -> RateLimits:

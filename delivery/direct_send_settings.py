@@ -1,0 +1,23 @@
+"""Settings of direct sends: how their signatures are verified, and until when tokens are taken instead."""
+
+from datetime import date
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings
+
+
+class DirectSendSettings(BaseSettings):
+    """The part of `Settings` about direct sends."""
+
+    sealing_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="Secret that seals signing keys in the database; 32 characters or more. A new one voids them all.",
+    )
+    signature_days: float = Field(
+        default=7.0, gt=0, description="Days for which the signature of a direct send is valid after its `issued_at`."
+    )
+    direct_tokens_until: date = Field(
+        default=date(2027, 5, 31),
+        description="Last day on which direct sends with a token are taken, of clients made before signatures existed.",
+    )
