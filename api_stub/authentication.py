@@ -57,9 +57,12 @@ def require_scope(scope: Scope) -> Callable[[Request], Awaitable[AuthenticatedCl
             refuse_declared_length(request)
             client = await _authenticate(request, services)
         except ApiError as error:
-            await count_refusal(services.limiter, request, error.status)
+            presented = presented_text(request.headers, services.settings.api_key_header)
+            await count_refusal(services.limiter, request, error.status, presented)
             raise
         if scope not in client.scopes:
+            client_id = str(client.client_id)
+            services.limiter.sampled_lines.count("scope_refused", client_id, client_id=client_id, scope=scope)
             raise _out_of_scope(scope)
         await services.limiter.check_request(client.client_id, client.requests_per_minute)
         return client
@@ -83,6 +86,14 @@ def read_credential(headers: Headers, key_header: str) -> PresentedCredential:
     if bearers:
         return PresentedCredential(CredentialKind.ACCESS_TOKEN, bearers[0][1] or "")
     raise _refused("unauthorized", f"Give an API key in the header {key_header}, or a bearer token.")
+
+
+def presented_text(headers: Headers, key_header: str) -> str:
+    """Return what a request presents as its credential, whatever it is; empty when that is nothing or unclear."""
+    try:
+        return read_credential(headers, key_header).text
+    except ApiError:
+        return ""
 
 
 async def _authenticate(request: Request, services: Services) -> AuthenticatedClient:

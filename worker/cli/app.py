@@ -24,6 +24,7 @@ from worker.cli.inspection import alive, release_message, why
 from worker.cli.queues import queues
 from worker.cli.refused import refused
 from worker.cli.rules import lists, policy, rules
+from worker.cli.security import security_log
 from worker.cli.vetting import vetting
 from worker.runtime.process import run_worker
 
@@ -54,6 +55,7 @@ app.command("why")(why)
 app.command("queues")(queues)
 app.command("refused")(refused)
 app.command("doctor")(doctor)
+app.command("security-log")(security_log)
 app.command("release")(release_message)
 app.command("worker-alive")(alive)
 
