@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from delivery.logs import configure_logs
+from delivery.logs.interpreter import log_missing_fixes
 from tasks.lanes import LaneName
 from worker.cli import console
 from worker.cli.accounts import accounts
@@ -112,6 +113,7 @@ def work(
     """Run a worker process for the queues of one lane, until SIGTERM."""
     settings = console.settings()
     configure_logs(settings.log_level)
+    log_missing_fixes()
     run_worker(settings, lane)
 
 
