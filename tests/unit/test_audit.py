@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tools.audit import Audit, AuditVerdict, describe, look_up, read_report, write_sbom
-from tools.locks import RUNTIME
 
 SOUND = {"name": "redis", "version": "7.0", "vulns": []}
 UNKNOWN = {"name": "valkey", "skip_reason": "Dependency not found and could not be audited"}
@@ -62,9 +61,13 @@ def test_a_note_is_not_enough_where_a_vulnerability_is_known() -> None:
     assert 1 == look_up(lambda _: read_report(report(BROKEN, UNKNOWN)), is_note_enough=True)
 
 
-def test_the_list_of_packages_has_every_package_of_the_lock_and_names_no_index(tmp_path: Path) -> None:
-    write_sbom(RUNTIME, tmp_path / "sbom.json")
+def test_the_list_of_packages_has_every_package_of_a_lock_with_its_hashes(tmp_path: Path) -> None:
+    lock = tmp_path / "some.lock"
+    lock.write_text(f"amqp==5.3.1 \\\n    --hash=sha256:{'a' * 64}\nvine==5.1.0 \\\n    --hash=sha256:{'b' * 64}\n")
 
-    listed = json.loads((tmp_path / "sbom.json").read_text())
-    locked = [line.split("==")[0] for line in RUNTIME.read_text().splitlines() if "==" in line and line[0] != " "]
-    assert ("CycloneDX", sorted(locked)) == (listed["bomFormat"], sorted(each["name"] for each in listed["components"]))
+    write_sbom(lock, tmp_path / "sbom.json")
+
+    listed = json.loads((tmp_path / "sbom.json").read_text(encoding="utf-8"))
+    packages = [(each["name"], each["version"]) for each in listed["components"]]
+    assert ("CycloneDX", [("amqp", "5.3.1"), ("vine", "5.1.0")]) == (listed["bomFormat"], packages)
+    assert "a" * 64 in json.dumps(listed["components"])
