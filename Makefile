@@ -16,9 +16,10 @@ BIN := .venv/bin
 #: POINT=NAME Fire this crash point only (chaos)
 #: ACTION=NAME Use only this of kill, freeze and cut at crash points (chaos)
 #: SCENE=NAME Play this scene only (chaos)
+#: NOTE=1 Only print a note when no vulnerability database is reachable (audit)
 #: BUILD=NAME Try this broken build only (chaos-broken)
 
-.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth chaos chaos-broken hosts simulate runtime dev
+.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth chaos chaos-broken hosts simulate audit runtime dev
 
 help: ## Show this help
 	@awk -f tools/help.awk $(MAKEFILE_LIST)
@@ -78,6 +79,9 @@ hosts: dev ## Part four hosts (network namespaces) and lose one: skips where the
 
 simulate: dev ## Run thousands of seeded schedules on a model of the database
 	@exec $(BIN)/python -m tests.simulation $(or $(N),5000) $(or $(SEED),0)
+
+audit: dev ## List all packages (SBOM) and look them up in vulnerability databases
+	@exec $(BIN)/python -m tools.audit $(if $(NOTE),--note)
 
 lock: dev ## Resolve both locks again from pyproject.toml
 	@exec $(BIN)/python tools/locks.py

@@ -12,6 +12,7 @@ from api_stub.server.connections import raise_descriptor_limit
 from api_stub.server.protocol import Timeouts, serving
 from delivery.crash_points import arm
 from delivery.logs import configure_logs
+from delivery.logs.interpreter import log_missing_fixes
 from delivery.settings import settings_from_environment
 
 # With Python's default of 700 a body of 1 MiB causes a hundred collections (141 ms of CPU, 56 without).
@@ -27,6 +28,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = settings_from_environment()
     configure_logs(settings.log_level)
+    log_missing_fixes()
     arm(settings.crash_at)
     raise_descriptor_limit()
     config = serving(

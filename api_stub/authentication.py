@@ -60,11 +60,15 @@ def require_scope(scope: Scope) -> Callable[[Request], Awaitable[AuthenticatedCl
             refuse_declared_length(request)
             client = await _authenticate(request, services)
         except ApiError as error:
-            note_client(request.scope, _presented_prefix(request, services.settings.api_key_header))
-            await count_refusal(services.limiter, request, error.status)
+            presented = presented_text(request.headers, services.settings.api_key_header)
+            parts = parse_credential(presented)
+            note_client(request.scope, parts[0] if parts else None)
+            await count_refusal(services.limiter, request, error.status, presented)
             raise
         note_client(request.scope, client.client_id)
         if scope not in client.scopes:
+            client_id = str(client.client_id)
+            services.limiter.sampled_lines.count("scope_refused", client_id, client_id=client_id, scope=scope)
             raise _out_of_scope(scope)
         await services.limiter.check_request(client.client_id, client.requests_per_minute)
         return client
@@ -90,14 +94,12 @@ def read_credential(headers: Headers, key_header: str) -> PresentedCredential:
     raise _refused("unauthorized", f"Give an API key in the header {key_header}, or a bearer token.")
 
 
-def _presented_prefix(request: Request, key_header: str) -> str | None:
-    """Return the public prefix of the credential in a request, for the log; None without a well-formed one."""
+def presented_text(headers: Headers, key_header: str) -> str:
+    """Return what a request presents as its credential, whatever it is; empty when that is nothing or unclear."""
     try:
-        presented = read_credential(request.headers, key_header)
+        return read_credential(headers, key_header).text
     except ApiError:
-        return None
-    parts = parse_credential(presented.text, presented.kind)
-    return parts[0] if parts else None
+        return ""
 
 
 async def _authenticate(request: Request, services: Services) -> AuthenticatedClient:

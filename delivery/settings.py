@@ -48,6 +48,11 @@ class Settings(IssuerSettings, MailSettings, LimitSettings, DirectSendSettings):
         pattern=r"^(https?://[!#-;=?-~]{1,400})?$",
         description="Public URL of this API, such as `https://host`. If set, mails link to its unsubscribe page.",
     )
+    security_contact: str = Field(
+        default="",
+        pattern=r"^((mailto:|tel:|https://)[!-~]{3,400})?$",
+        description="Where to report a vulnerability, for `/.well-known/security.txt`: `mailto:` or `https://`.",
+    )
     api_key_header: str = Field(
         default="X-Proz-API-Key",
         description="Name of the header that carries an API key. `X-API-Key` works too.",

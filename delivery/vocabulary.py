@@ -181,6 +181,33 @@ class CaseState(StrEnum):
     """Staff did not decide in time."""
 
 
+class SecurityEventKind(StrEnum):
+    """What the table of security events records. Its rows are never changed or deleted."""
+
+    CLIENT_CREATED = "client_created"
+    """An operator created a client."""
+    CREDENTIAL_CREATED = "credential_created"
+    """An operator made an API key or a client secret."""
+    CREDENTIAL_FIRST_USED = "credential_first_used"
+    """An API key or a client secret was used for the first time."""
+    CREDENTIAL_REVOKED = "credential_revoked"
+    """An operator revoked one credential."""
+    CREDENTIALS_REVOKED = "credentials_revoked"
+    """An operator revoked everything that a client has."""
+    CREDENTIALS_REPLACED = "credentials_replaced"
+    """An operator rotated the keys or secrets of a client."""
+    ISSUER_LINKED = "issuer_linked"
+    """An operator let tokens of the trusted issuer work as a client."""
+    ISSUER_UNLINKED = "issuer_unlinked"
+    """An operator ended that."""
+    ADDRESS_CHANGED = "address_changed"
+    """The e-mail address of an account was replaced."""
+    CASE_APPROVED = "case_approved"
+    """Staff approved a held message."""
+    CASE_REJECTED = "case_rejected"
+    """Staff rejected a held message."""
+
+
 class Scope(StrEnum):
     """What a credential allows its client to do (RFC 6749 3.3)."""
 

@@ -9,10 +9,11 @@ from pydantic import SecretStr
 
 from api_stub.batching.cached_lookup import CachedLookup
 from delivery.credentials import is_match, parse_credential
+from delivery.logs.security import write_line
 from delivery.records.database import DATABASE_UNAVAILABLE, AsyncDatabase, LockTimeout
 from delivery.records.identities.clients import KnownClient, StoredCredential, find_clients, find_credentials
 from delivery.records.identities.credentials import USE_NOTED_EVERY, record_use
-from delivery.vocabulary import CredentialKind
+from delivery.vocabulary import CredentialKind, SecurityEventKind
 
 _log = structlog.get_logger()
 
@@ -87,6 +88,9 @@ class _LastUsedWriter:
         while self._unwritten:
             prefixes, self._unwritten = self._unwritten, []
             try:
-                await self._database.run(record_use, prefixes)
+                first_used = await self._database.run(record_use, prefixes)
             except (*DATABASE_UNAVAILABLE, LockTimeout, TimeoutError) as error:
                 _log.warning("use_not_noted", error=type(error).__name__, credentials=len(prefixes))
+                continue
+            for prefix, client_id in first_used.items():
+                write_line(SecurityEventKind.CREDENTIAL_FIRST_USED, credential=prefix, client_id=str(client_id))

@@ -19,6 +19,7 @@ from api_stub.ratelimit.shared_limit import SharedLimit
 from api_stub.ratelimit.window import RateLimit
 from api_stub.server.errors import ApiError
 from api_stub.server.peers import network_of
+from delivery.logs.security import SampledLines
 from delivery.settings import Settings
 
 _MINUTE_S = 60
@@ -40,27 +41,29 @@ class Limiter:
         capacity: int = _CAPACITY,
     ) -> None:
         self._settings = settings
+        self.sampled_lines = SampledLines(clock=clock)
         self._shared_counter = shared_counter
         self._requests, self._recipients, self._unknown_recipients, self._refused_credentials = (
             SharedLimit(name, shared_counter, clock, capacity=capacity)
             for name in ("requests", "recipients", "strangers", "refused_credentials")
         )
 
-    async def count_refused_credential(self, address: str) -> None:
+    async def count_refused_credential(self, address: str, **about: object) -> None:
         """Count a refused credential before the response: one too many gets 429 instead of 401.
 
-        A valid credential is no guess and is never counted, whatever its address.
+        A valid credential is no guess and is never counted, whatever its address. `about` goes into the security log.
         """
-        limit = self._refused_credential_limit
-        _refuse_guesses(limit, await self._refused_credentials.take_rest(self._hide(address), limit, 1))
+        network = self._hide(address)
+        self.sampled_lines.count("credential_refused", network, network=network, **about)
+        self._refuse_guesses(network, await self._refused_credentials.take_rest(network, self._refused_credential_limit, 1))
 
     def check_guesses(self, address: str) -> None:
         """Check that an address may be refused once more, before another system is asked about its credential.
 
         Uses the local counter alone.
         """
-        limit = self._refused_credential_limit
-        _refuse_guesses(limit, self._refused_credentials.wait_s(self._hide(address), limit))
+        network = self._hide(address)
+        self._refuse_guesses(network, self._refused_credentials.wait_s(network, self._refused_credential_limit))
 
     def has_guessed(self, address: str) -> bool:
         """Return whether a credential from this address was refused lately."""
@@ -71,6 +74,7 @@ class Limiter:
         rate_limit = RateLimit(self._settings.requests_per_minute if per_minute is None else per_minute, _MINUTE_S)
         wait_s = await self._requests.take(str(client_id), rate_limit, 1)
         if wait_s:
+            self._note_limit("requests", str(client_id), client_id=str(client_id))
             raise _refusal(f"Too many requests: this client may make {rate_limit.amount} a minute.", wait_s)
 
     async def check_recipients(self, client_id: UUID, per_minute: int | None, count: int) -> None:
@@ -78,12 +82,13 @@ class Limiter:
         rate_limit = RateLimit(self._settings.recipients_per_minute if per_minute is None else per_minute, _MINUTE_S)
         wait_s = await self._recipients.take(str(client_id), rate_limit, count)
         if wait_s:
+            self._note_limit("recipients", str(client_id), client_id=str(client_id))
             raise _refusal(f"Too many recipients: this client may write to {rate_limit.amount} a minute.", wait_s)
 
     async def check_lookups(self, client_id: UUID) -> None:
         """Check that a client has not named too many unknown recipients lately. Uses the local counter alone."""
         rate_limit = self._unknown_recipient_limit
-        _refuse_lookups(rate_limit, self._unknown_recipients.wait_s(str(client_id), rate_limit))
+        self._refuse_lookups(client_id, self._unknown_recipients.wait_s(str(client_id), rate_limit))
 
     async def count_unknown_recipients(self, client_id: UUID, count: int) -> None:
         """Count unknown recipients before the response names them: beyond the limit it is 429 and names none.
@@ -91,7 +96,7 @@ class Limiter:
         So concurrent requests learn no more than requests one after the other.
         """
         rate_limit = self._unknown_recipient_limit
-        _refuse_lookups(rate_limit, await self._unknown_recipients.take_rest(str(client_id), rate_limit, count))
+        self._refuse_lookups(client_id, await self._unknown_recipients.take_rest(str(client_id), rate_limit, count))
 
     async def close(self) -> None:
         """Close the connections to Redis."""
@@ -103,6 +108,21 @@ class Limiter:
     @property
     def _refused_credential_limit(self) -> RateLimit:
         return RateLimit(self._settings.refused_credentials_per_minute, _MINUTE_S)
+
+    def _refuse_guesses(self, network: str, wait_s: float) -> None:
+        if wait_s:
+            self._note_limit("refused_credentials", network, network=network)
+            limit = f"Too many refused credentials from this address: {self._refused_credential_limit.amount} a minute."
+            raise _refusal(f"{limit} Check yours.", wait_s)
+
+    def _refuse_lookups(self, client_id: UUID, wait_s: float) -> None:
+        if wait_s:
+            self._note_limit("unknown_recipients", str(client_id), client_id=str(client_id))
+            limit = f"Too many unknown recipients: this client may name {self._unknown_recipient_limit.amount} an hour."
+            raise _refusal(f"{limit} Write only to accounts that you know of.", wait_s)
+
+    def _note_limit(self, limit: str, subject: str, **about: object) -> None:
+        self.sampled_lines.count("limit_reached", f"{limit}/{subject}", limit=limit, **about)
 
     @property
     def _unknown_recipient_limit(self) -> RateLimit:
@@ -121,18 +141,6 @@ def hide_address(address: str, pepper: SecretStr) -> str:
     """
     digest = hmac.digest(pepper.get_secret_value().encode(), network_of(address).encode(), hashlib.sha256)
     return digest[:_DIGEST_BYTES].hex()
-
-
-def _refuse_guesses(rate_limit: RateLimit, wait_s: float) -> None:
-    if wait_s:
-        limit = f"Too many refused credentials from this address: {rate_limit.amount} a minute."
-        raise _refusal(f"{limit} Check yours.", wait_s)
-
-
-def _refuse_lookups(rate_limit: RateLimit, wait_s: float) -> None:
-    if wait_s:
-        limit = f"Too many unknown recipients: this client may name {rate_limit.amount} an hour."
-        raise _refusal(f"{limit} Write only to accounts that you know of.", wait_s)
 
 
 def _refusal(limit: str, wait_s: float) -> ApiError:

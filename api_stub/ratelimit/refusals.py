@@ -5,6 +5,7 @@ from http import HTTPStatus
 from fastapi import Request
 
 from api_stub.ratelimit.limiter import Limiter
+from delivery.credentials import parse_credential
 
 # What the client got wrong. Overload and outages are not its fault, and 429 was counted before.
 _COUNTED = frozenset(
@@ -18,10 +19,15 @@ _COUNTED = frozenset(
 )
 
 
-async def count_refusal(limiter: Limiter, request: Request, status: int) -> None:
-    """Count a refusal before its response is sent. Raises `ApiError` (429) for one too many."""
+async def count_refusal(limiter: Limiter, request: Request, status: int, presented: str = "") -> None:
+    """Count a refusal before its response is sent. Raises `ApiError` (429) for one too many.
+
+    Of what was `presented` as a credential, the security log gets the public prefix, if it has one.
+    """
     if status in _COUNTED:
-        await limiter.count_refused_credential(address_of(request))
+        parts = parse_credential(presented)
+        prefix = {"credential": parts[0]} if parts else {}
+        await limiter.count_refused_credential(address_of(request), status=int(status), **prefix)
 
 
 def address_of(request: Request) -> str:

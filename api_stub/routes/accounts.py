@@ -21,9 +21,11 @@ from api_stub.server.errors import not_found
 from api_stub.services import services_of
 from delivery.intake.accounts import ACCOUNT, PREFERENCES, Preferences, parse_account, parse_preferences
 from delivery.intake.uuids import read_uuid
+from delivery.logs.security import write_line
 from delivery.records.identities import accounts
 from delivery.records.identities.accounts import AccountFacts
-from delivery.vocabulary import Scope, SenderRule
+from delivery.records.identities.address_changes import Author, replace_account
+from delivery.vocabulary import Scope, SecurityEventKind, SenderRule
 
 router = APIRouter(tags=["accounts"])
 
@@ -48,12 +50,17 @@ async def read(request: Request, account_uuid: str, client: Reader) -> AccountDe
     openapi_extra={**_WRITE, "requestBody": openapi.body_of(ACCOUNT, _JSON)},
     responses={**_PUT_ERRORS, 201: {"model": AccountDetail, "description": "The account was created."}},
 )
-async def put(request: Request, response: Response, account_uuid: str, client: Writer) -> AccountDetail:  # noqa: ARG001 - only its scope matters
+async def put(request: Request, response: Response, account_uuid: str, client: Writer) -> AccountDetail:
     """Create an account, or replace it. Its holder's preferences stay as they are."""
     account_id = _read_id(account_uuid)
     draft = parse_account(await read_fields(request))
-    if await services_of(request).database.run(accounts.put_accounts, {account_id: draft}):
+    services, client_id = services_of(request), client.client_id
+    author = Author(f"client {client_id}", services.settings.pepper, client_id)
+    replaced = await services.database.run(replace_account, account_id, draft, author)
+    if replaced.is_new:
         response.status_code = HTTPStatus.CREATED
+    if replaced.is_address_changed:
+        write_line(SecurityEventKind.ADDRESS_CHANGED, account_id=str(account_id), client_id=str(client_id))
     facts = AccountFacts(account_id, draft.name, draft.email, draft.status, draft.time_zone)
     return AccountDetail(data=_build_account(facts))
 

@@ -67,6 +67,7 @@ class _Proof:
 async def grant_token(request: Request) -> JSONResponse:
     """Issue a bearer token for a client's id and secret, sent as a form or as Basic credentials."""
     services = services_of(request)
+    proof: _Proof | None = None
     try:
         refuse_declared_length(request, ANONYMOUS_LIMIT_BYTES)
         parameters = await _read_parameters(request)
@@ -74,7 +75,7 @@ async def grant_token(request: Request) -> JSONResponse:
         _check_grant(parameters.get("grant_type"))
         client = await _authenticate(services, proof)
     except ApiError as error:
-        await count_refusal(services.limiter, request, error.status)
+        await count_refusal(services.limiter, request, error.status, proof.secret if proof else "")
         raise
     note_client(request.scope, client.client_id)
     await services.limiter.check_request(client.client_id, client.limits.requests_per_minute)

@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from delivery.records.schema_base import NOW, Base, one_of
+from delivery.records.security_tables import SecurityEventRow
 from delivery.records.vetting_tables import VettingCase
 from delivery.rules.states import OPEN_STATES, WAITING_STATES
 from delivery.vocabulary import (
@@ -39,8 +40,10 @@ from delivery.vocabulary import (
     Trust,
 )
 
-METADATA = VettingCase.metadata
-"""All tables: those of this module and of `vetting_tables.py`."""
+ELSEWHERE = (VettingCase, SecurityEventRow)
+"""The tables of `vetting_tables.py` and `security_tables.py`, which belong to the same schema."""
+METADATA = Base.metadata
+"""All tables: those of this module and of those that it imports."""
 
 STATE_APART = "recipient.state || ''"
 """A recipient's state, for statements that find recipients by something else, such as their message.

@@ -9,17 +9,21 @@ from uuid import UUID
 import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
+from delivery.logs.security import write_line
 from delivery.records.database import transaction
+from delivery.records.identities.security_events import SecurityEvent, record
 from delivery.records.pipeline import candidates, transitions, vetting_cases
 from delivery.records.pipeline.vetting_cases import CaseDecision
 from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient, refuse
-from delivery.vocabulary import CaseState, Reason, RuleVerdict, State
+from delivery.vocabulary import CaseState, Reason, RuleVerdict, SecurityEventKind, State
 from tasks.broker.doorbell import ring_for_deliveries
 from tasks.context import StepContext
 
 _log = structlog.get_logger()
 _CLOCK = "the clock"
 _REFUSALS = {CaseState.REJECTED: Reason.REFUSED_BY_STAFF, CaseState.EXPIRED: Reason.EXPIRED_IN_REVIEW}
+
+_EVENTS = {CaseState.APPROVED: SecurityEventKind.CASE_APPROVED, CaseState.REJECTED: SecurityEventKind.CASE_REJECTED}
 
 
 class CaseNotOpen(Exception):  # noqa: N818 - a fact about the case
@@ -35,6 +39,8 @@ def close_case(context: StepContext, case_id: UUID, decision: CaseDecision) -> N
         closed = vetting_cases.close(db, case_id, decision)
         if closed is None:
             raise CaseNotOpen(_why_not_open(vetting_cases.find(db, case_id)))
+        if decision.operator:
+            record(db, _event(case_id, decision))
         crash_here(CrashPoint.RULE_CLOSED)
         held = candidates.candidates(db, [closed.message_id], State.HELD)
         decided = _decide(context, held, decision.state)
@@ -43,6 +49,8 @@ def close_case(context: StepContext, case_id: UUID, decision: CaseDecision) -> N
     crash_here(CrashPoint.RULE_COMMITTED)
     ring_for_deliveries(context.doorbell, decided)
     _log.info("vetting_case_decided", case_id=str(case_id), state=decision.state)
+    if decision.operator:
+        write_line(_EVENTS[decision.state], case_id=str(case_id), actor=decision.operator)
 
 
 def expire_reviews(context: StepContext, message_ids: Sequence[UUID]) -> None:
@@ -57,6 +65,11 @@ def expire_reviews(context: StepContext, message_ids: Sequence[UUID]) -> None:
             close_case(context, case_id, CaseDecision(CaseState.EXPIRED, _CLOCK))
         except CaseNotOpen:
             _log.debug("vetting_case_decided_before_it_expired", case_id=str(case_id))
+
+
+def _event(case_id: UUID, decision: CaseDecision) -> SecurityEvent:
+    details = {"claimed_name": decision.actor}
+    return SecurityEvent(_EVENTS[decision.state], decision.operator, subject=str(case_id), details=details)
 
 
 def _decide(context: StepContext, held: Sequence[PendingRecipient], state: CaseState) -> list[Transition]:

@@ -17,6 +17,7 @@ from delivery.vocabulary import (
     MessageType,
     QueueName,
     Reason,
+    SecurityEventKind,
     State,
     StepName,
 )
@@ -39,6 +40,7 @@ WORDS: dict[str, type[StrEnum]] = {
     "recipient.channel": Channel,
     "recipient.reason": Reason,
     "recipient.state": State,
+    "security_event.kind": SecurityEventKind,
     "vetting_case.state": CaseState,
 }
 

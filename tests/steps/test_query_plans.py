@@ -32,6 +32,7 @@ from tasks.steps.expire_leases import expire_leases
 from tasks.steps.review import close_case, expire_reviews
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
+from tests.support import build
 from tests.support.fixtures import Fixtures
 from tests.support.query_plans import (
     TABLES,
@@ -241,7 +242,8 @@ def test_reading_and_storing_accounts_find_their_rows_by_key(large_fixtures: Fix
     with counted(large_fixtures.database) as statements, transaction(large_fixtures.database) as db:
         facts = accounts.find(db, account_ids)
         accounts.put(db, facts)
-        account_batches.bring_in(db, [AccountRow(1, each.account_id, each.draft, each, named) for each in facts])
+        rows = [AccountRow(1, each.account_id, each.draft, each, named) for each in facts]
+        account_batches.bring_in(db, rows, build.import_rules())
         unsubscriptions.find_subscription(db, account_ids[0])
         unsubscriptions.stop_emails(db, account_ids[0])
         unsubscriptions.undo_stop(db, account_ids[0])

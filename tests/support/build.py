@@ -9,6 +9,8 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from delivery.intake.messages import Draft, read_draft
+from delivery.records.identities.account_batches import ImportRules
+from delivery.records.identities.address_changes import Author
 from delivery.records.pipeline.accept import IncomingMessage
 from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Attempt
@@ -108,3 +110,8 @@ def claimed(**chosen: Any) -> ClaimedDelivery:
         "created_at": NOON,
     }
     return ClaimedDelivery(**{**facts, **chosen})
+
+
+def import_rules() -> ImportRules:
+    """Return the rules of an import by an operator, which keeps what account holders have chosen."""
+    return ImportRules(Author("operator", PEPPER))

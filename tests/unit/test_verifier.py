@@ -33,7 +33,7 @@ class FakeCredentialDatabase:
             self.recorded.append(values)
             if self.is_away:
                 raise AWAY
-            return None
+            return {}
         self.queries += 1
         return {key: self.known[key] for key in values if key in self.known}
 

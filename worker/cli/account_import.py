@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from delivery.intake.account_files import AccountRow, RefusedRow
 from delivery.records.database import Database, disable_idle_timeout, transaction
-from delivery.records.identities.account_batches import BatchResult, bring_in
+from delivery.records.identities.account_batches import BatchResult, ImportRules, bring_in
 
 REFUSALS_KEPT = 100
 
@@ -48,17 +48,16 @@ class _RolledBack(Exception):  # noqa: N818 - a fact about the transaction
 
 
 def import_all(
-    database: Database, rows: Iterable[_Row], report: Report, advance: Callable[[], None], *, is_forced: bool
+    database: Database, rows: Iterable[_Row], report: Report, advance: Callable[[], None], *, rules: ImportRules
 ) -> None:
     """Store all of these rows in one transaction, or none when one is refused. `advance` is called after each batch.
 
     After the first refusal the rest is still read, to report its faults. When `rows` raises, nothing is stored.
-    A forced import replaces what account holders have chosen.
     """
     try:
         with transaction(database) as db:
             disable_idle_timeout(db)  # The rows may come from a pipe.
-            written = _write_all(lambda batch: bring_in(db, batch, is_forced=is_forced), rows, report, advance)
+            written = _write_all(lambda batch: bring_in(db, batch, rules), rows, report, advance)
     except _RolledBack:
         return
     report.count_stored(written.stored_count, BatchResult(written.new_count, written.kept_count))
@@ -77,13 +76,13 @@ def _write_all(write: _Write, rows: Iterable[_Row], report: Report, advance: Cal
 
 
 def import_each(
-    database: Database, rows: Iterable[_Row], report: Report, advance: Callable[[], None], *, is_forced: bool
+    database: Database, rows: Iterable[_Row], report: Report, advance: Callable[[], None], *, rules: ImportRules
 ) -> None:
     """Store every row that is not refused, batch by batch. Batches stored before `rows` raises stay stored."""
     for batch in _batches(rows):
         good = report.take_refused(batch)
         with transaction(database) as db:
-            result = bring_in(db, good, is_forced=is_forced)
+            result = bring_in(db, good, rules)
         report.count_stored(len(good), result)
         advance()
 

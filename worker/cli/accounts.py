@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +14,12 @@ from delivery.explain import count
 from delivery.intake.account_files import Form, NotReadable, NumberedLines, RefusedRow, read_rows
 from delivery.records.database import transaction
 from delivery.records.identities import accounts as records
+from delivery.records.identities.account_batches import ImportRules
 from delivery.records.identities.accounts import AccountFacts
+from delivery.records.identities.address_changes import Author
 from delivery.vocabulary import SenderRule
 from worker.cli.account_import import Report, import_all, import_each
-from worker.cli.console import AsJson, missing, opened, printable, read_id, settings, show_json
+from worker.cli.console import AsJson, missing, opened, operator, printable, read_id, settings, show_json
 
 accounts = typer.Typer(help="Import and show accounts, which can receive messages.", no_args_is_help=True)
 
@@ -51,8 +52,7 @@ def import_file(
         raise typer.BadParameter("The file's name must end in .csv or .jsonl, which tells its format.")
     report = Report()
     try:
-        store_rows = partial(import_each if per_row else import_all, is_forced=force_preferences)
-        _import(file, form, report, store_rows)
+        _import(file, form, report, import_each if per_row else import_all, is_forced=force_preferences)
     except NotReadable as error:
         _show(report)
         raise missing(f"{file} cannot be read: {error}") from error
@@ -75,10 +75,12 @@ def show(account: Annotated[str, typer.Argument(help="Id of an account.")], *, a
         typer.echo(printable(_describe(facts)))
 
 
-def _import(file: Path, form: Form, report: Report, store_rows: Callable[..., None]) -> None:
-    with opened(settings()) as database, file.open("rb") as opened_file, _bar(file) as show_bytes:
+def _import(file: Path, form: Form, report: Report, store: Callable[..., None], *, is_forced: bool) -> None:
+    config = settings()
+    rules = ImportRules(Author(operator(), config.pepper), is_forced)
+    with opened(config) as database, file.open("rb") as opened_file, _bar(file) as show_bytes:
         lines = NumberedLines(opened_file)
-        store_rows(database, read_rows(lines, form), report, lambda: show_bytes(lines.bytes_read))
+        store(database, read_rows(lines, form), report, lambda: show_bytes(lines.bytes_read), rules=rules)
     if lines.ignored:
         names = ", ".join(printable(name[:_NAME_SHOWN]) for name in lines.ignored)
         typer.echo(f"Nothing was read from columns or keys that an account does not have: {names}.", err=True)

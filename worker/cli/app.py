@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from delivery.logs import configure_logs
+from delivery.logs.interpreter import log_missing_fixes
 from tasks.lanes import LaneName
 from worker.cli import console
 from worker.cli.accounts import accounts
@@ -25,6 +26,7 @@ from worker.cli.queues import queues
 from worker.cli.refused import refused
 from worker.cli.rule_trials import add_trials
 from worker.cli.rules import rules
+from worker.cli.security import security_log
 from worker.cli.vetting import vetting
 from worker.cli.word_lists import lists, policy
 from worker.runtime.process import run_worker
@@ -57,6 +59,7 @@ app.command("why")(why)
 app.command("queues")(queues)
 app.command("refused")(refused)
 app.command("doctor")(doctor)
+app.command("security-log")(security_log)
 app.command("release")(release_message)
 app.command("worker-alive")(alive)
 
@@ -113,6 +116,7 @@ def work(
     """Run a worker process for the queues of one lane, until SIGTERM."""
     settings = console.settings()
     configure_logs(settings.log_level)
+    log_missing_fixes()
     run_worker(settings, lane)
 
 

@@ -23,8 +23,20 @@ from delivery.records.identities import credentials
 from delivery.records.identities.clients import RateLimits
 from delivery.records.identities.credentials import ClientView, KeyView, NotRotated
 from delivery.settings import Settings, environment_name
+from delivery.records.identities.security_events import SecurityEvent, record
 from delivery.vocabulary import CredentialKind, Scope
-from worker.cli.console import AsJson, check_encoding, missing, opened, printable, settings, show_json, show_table
+from delivery.vocabulary import SecurityEventKind as Kinds
+from worker.cli.console import (
+    AsJson,
+    check_encoding,
+    missing,
+    opened,
+    operator,
+    printable,
+    settings,
+    show_json,
+    show_table,
+)
 from worker.cli.named_clients import ClientName, identify_client
 from worker.cli.trusted_clients import trust_issuer
 
@@ -71,6 +83,8 @@ def create(
     with opened(config) as database, transaction(database) as db:
         records.put(db, client_id, name, scopes=scope, limits=limits)
         records.add_credentials(db, client_id, [credential], lifetime=_days(expires_in_days))
+        created = SecurityEvent(Kinds.CLIENT_CREATED, operator(), client_id, None, {"scopes": sorted(scope)})
+        record(db, created, _made(client_id, credential))
     _show_secret(client_id, credential)
 
 
@@ -105,6 +119,7 @@ def add_key(
         client_id = identify_client(database, client)
         with transaction(database) as db:
             records.add_credentials(db, client_id, [credential], scopes=scope or None, lifetime=_days(expires_in_days))
+            record(db, _made(client_id, credential))
     _show_secret(client_id, credential)
 
 
@@ -126,6 +141,13 @@ def rotate(
             with transaction(database) as db:
                 replaced = credentials.rotate(
                     db, client_id, credential, overlap=overlap, lifetime=_days(expires_in_days)
+                )
+                overlap_s = int(overlap.total_seconds())
+                details = {"kind": credential.kind, "replaced": replaced, "overlap_s": overlap_s}
+                record(
+                    db,
+                    SecurityEvent(Kinds.CREDENTIALS_REPLACED, operator(), client_id, None, details),
+                    _made(client_id, credential),
                 )
         except NotRotated as error:
             raise missing(f"the client has {error}. {_ADVICE}") from error
@@ -159,15 +181,23 @@ def revoke(
 def _revoke_all(database: Database, client_id: UUID) -> None:
     with transaction(database) as db:
         number = credentials.revoke_all(db, client_id)
+        record(db, SecurityEvent(Kinds.CREDENTIALS_REVOKED, operator(), client_id, None, {"revoked": number}))
     typer.echo(f"postroom: revoked {count(number, 'credential')} of client {client_id}; it has no access any more")
 
 
 def _revoke(database: Database, prefix: str) -> None:
     with transaction(database) as db:
         is_done = credentials.revoke(db, prefix)
+        if is_done:
+            record(db, SecurityEvent(Kinds.CREDENTIAL_REVOKED, operator(), subject=prefix))
     if not is_done:
         raise missing(f"there is no {prefix} that is not revoked already. `postroom clients list` shows them.")
     typer.echo(f"postroom: revoked {prefix}; it gives no access any more")
+
+
+def _made(client_id: UUID, credential: NewCredential) -> SecurityEvent:
+    details = {"kind": credential.kind}
+    return SecurityEvent(Kinds.CREDENTIAL_CREATED, operator(), client_id, credential.prefix, details)
 
 
 def _read_prefix(text: str) -> str | None:

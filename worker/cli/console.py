@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import pwd
+import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -53,6 +56,15 @@ def opened(config: Settings) -> Iterator[Database]:
         raise typer.Exit(_UNAVAILABLE) from error
     finally:
         database.dispose()
+
+
+def operator() -> str:
+    """Return who runs this command: the user that the operating system knows, and the host. No variable decides it."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    return f"operator {name}@{socket.gethostname()}"
 
 
 def read_id(text: str, what: str) -> UUID:

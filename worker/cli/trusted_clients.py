@@ -8,7 +8,9 @@ import typer
 from delivery.explain import count
 from delivery.records.database import Database, transaction
 from delivery.records.identities.issuer_links import ISSUER_ID_LIMIT, LinkedElsewhere, is_issuer_id, link, unlink
-from worker.cli.console import check_encoding, missing, opened, printable, settings
+from delivery.records.identities.security_events import SecurityEvent, record
+from delivery.vocabulary import SecurityEventKind
+from worker.cli.console import check_encoding, missing, opened, operator, printable, settings
 from worker.cli.named_clients import ClientName, identify_client
 
 
@@ -55,6 +57,7 @@ def _start(database: Database, client_id: UUID, issuer_client: str) -> None:
     try:
         with transaction(database) as db:
             link(db, client_id, issuer_client)
+            record(db, SecurityEvent(SecurityEventKind.ISSUER_LINKED, operator(), client_id))
     except LinkedElsewhere as error:
         raise missing(
             f"tokens of {printable(issuer_client)} work as client {error.client_id} already. "
@@ -66,6 +69,9 @@ def _start(database: Database, client_id: UUID, issuer_client: str) -> None:
 def _stop(database: Database, client_id: UUID, issuer_client: str | None) -> None:
     with transaction(database) as db:
         number = unlink(db, client_id, issuer_client)
+        if number:
+            details = {"ended": number}
+            record(db, SecurityEvent(SecurityEventKind.ISSUER_UNLINKED, operator(), client_id, None, details))
     if not number:
         raise missing("no token of the issuer works as this client. `postroom clients list` shows which do.")
     typer.echo(f"postroom: ended {count(number, 'link')} of client {client_id} to the issuer")

@@ -15,7 +15,17 @@ from delivery.vocabulary import CaseState
 from tasks.broker.doorbell import BrokerDoorbell, SilentDoorbell
 from tasks.context import StepContext
 from tasks.steps.review import CaseNotOpen, close_case
-from worker.cli.console import AsJson, check_encoding, missing, opened, printable, read_id, settings, show_json
+from worker.cli.console import (
+    AsJson,
+    check_encoding,
+    missing,
+    opened,
+    operator,
+    printable,
+    read_id,
+    settings,
+    show_json,
+)
 
 vetting = typer.Typer(help="Review held messages.", no_args_is_help=True)
 
@@ -25,7 +35,7 @@ Actor = Annotated[
     str,
     typer.Option(
         "--as",
-        help="Name of the person who decides.",
+        help="Name of the person who decides. It is recorded as claimed, beside your user and host.",
         callback=check_encoding,
         default_factory=getpass.getuser,
         show_default="your user name",
@@ -67,13 +77,13 @@ def show_case(case: CaseId, *, as_json: AsJson = False) -> None:
 @vetting.command("approve")
 def approve(case: CaseId, actor: Actor, note: Note = None) -> None:
     """Let a held message go to those recipients whose preferences still allow it."""
-    _close(case, CaseDecision(CaseState.APPROVED, actor, note))
+    _close(case, CaseDecision(CaseState.APPROVED, actor, note, operator()))
 
 
 @vetting.command("reject")
 def reject(case: CaseId, actor: Actor, note: Note = None) -> None:
     """Refuse a held message for all its recipients."""
-    _close(case, CaseDecision(CaseState.REJECTED, actor, note))
+    _close(case, CaseDecision(CaseState.REJECTED, actor, note, operator()))
 
 
 def _close(case: str, decision: CaseDecision) -> None:
@@ -101,7 +111,9 @@ def _summary(case: CaseView, now: datetime) -> str:
 
 
 def _describe(case: CaseView) -> str:
-    decided = f"{case.decided_at:%Y-%m-%d %H:%M:%S} UTC by {case.decided_by}" if case.decided_at else "not yet"
+    decided = (
+        f"{case.decided_at:%Y-%m-%d %H:%M:%S} UTC by {case.decided_by} (as claimed)" if case.decided_at else "not yet"
+    )
     facts = {
         "Case": case.case_id,
         "State": case.state,

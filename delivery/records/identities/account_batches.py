@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 from delivery.intake.account_files import AccountRow
 from delivery.intake.accounts import DEFAULT_TIME_ZONE
 from delivery.records.identities.accounts import CHANNEL_CHOSEN, CLOSED_CHOSEN, TYPES_CHOSEN
+from delivery.records.identities.address_changes import Author, record_changes
 from delivery.vocabulary import AccountStatus, Channel
 
 
@@ -17,6 +18,14 @@ class BatchResult:
 
     new_count: int
     kept_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRules:
+    """Who imports, for the security log, and whether choices of account holders are replaced."""
+
+    author: Author
+    is_forced: bool = False
 
 
 # NULL means that the row does not name the field. These are arrays because the planner always expects 100 rows of a
@@ -94,7 +103,7 @@ _CHANGE_PREFERENCES = text(f"""
 _PREFERENCES = {"channel", "closed", "accepted_types"}
 
 
-def bring_in(db: Connection, rows: Sequence[AccountRow], *, is_forced: bool = False) -> BatchResult:
+def bring_in(db: Connection, rows: Sequence[AccountRow], rules: ImportRules) -> BatchResult:
     """Create or change these accounts, and the preferences that their rows name. Each account may occur only once.
 
     A field that a row does not name keeps its value; in a new account it has its default. What account holders have
@@ -102,12 +111,13 @@ def bring_in(db: Connection, rows: Sequence[AccountRow], *, is_forced: bool = Fa
     """
     if not rows:
         return BatchResult(0, 0)
+    record_changes(db, {row.account_id: row.draft.email for row in rows}, rules.author)
     values = _account_values(rows)
     new_count = sum(row.is_new for row in db.execute(_STORE_ACCOUNTS, values))
     if new_count < len(rows):
         db.execute(_CHANGE_ACCOUNTS, values)
     with_preferences = [row for row in rows if not row.named.isdisjoint(_PREFERENCES)]
-    return BatchResult(new_count, _store_preferences(db, with_preferences, is_forced=is_forced))
+    return BatchResult(new_count, _store_preferences(db, with_preferences, is_forced=rules.is_forced))
 
 
 def _store_preferences(db: Connection, rows: Sequence[AccountRow], *, is_forced: bool) -> int:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from delivery.credentials import NewCredential
 from delivery.records.identities.clients import add_credentials
 from delivery.records.identities.issuer_links import links_by_client, unlink
-from delivery.vocabulary import CredentialKind, Scope
+from delivery.vocabulary import CredentialKind, Scope, SecurityEventKind
 
 USE_NOTED_EVERY = timedelta(minutes=1)
 """The precision of `last_used_at`, so that a busy key costs one write per minute and not one per request."""
@@ -54,12 +54,18 @@ _REVOKE_ALL = text("""
     UPDATE credential SET revoked_at = clock_timestamp() WHERE client_id = :client_id AND revoked_at IS NULL
 """)
 # Two processes may record the use of the same keys at the same time. The second has nothing to add and does not wait.
-_NOTE_USE = text("""
-    UPDATE credential SET last_used_at = clock_timestamp() WHERE prefix IN (
-        SELECT prefix FROM credential
+_NOTE_USE = text(f"""
+    WITH used AS (
+        SELECT prefix, client_id, last_used_at FROM credential
         WHERE prefix = ANY(:prefixes) AND coalesce(last_used_at < clock_timestamp() - :every, true)
         FOR UPDATE SKIP LOCKED
+    ), noted AS (
+        UPDATE credential SET last_used_at = clock_timestamp() FROM used WHERE credential.prefix = used.prefix
     )
+    INSERT INTO security_event (kind, client_id, subject, actor)
+    SELECT '{SecurityEventKind.CREDENTIAL_FIRST_USED}', client_id, prefix, 'client ' || client_id
+    FROM used WHERE last_used_at IS NULL
+    RETURNING client_id, subject
 """)
 # Since a client has few tokens, its index finds and sorts them in less than a millisecond.
 _DELETE_OLDEST = text(f"""
@@ -155,9 +161,13 @@ def revoke_all(db: Connection, client_id: UUID) -> int:
     return db.execute(_REVOKE_ALL, {"client_id": client_id}).rowcount
 
 
-def record_use(db: Connection, prefixes: Sequence[str]) -> None:
-    """Record that these credentials were used just now, unless a use within the last minute is recorded."""
-    db.execute(_NOTE_USE, {"prefixes": list(prefixes), "every": USE_NOTED_EVERY})
+def record_use(db: Connection, prefixes: Sequence[str]) -> dict[str, UUID]:
+    """Record that these credentials were used just now, unless a use within the last minute is recorded.
+
+    Returns those that were used for the first time, with their clients.
+    """
+    rows = db.execute(_NOTE_USE, {"prefixes": list(prefixes), "every": USE_NOTED_EVERY})
+    return {row.subject: row.client_id for row in rows}
 
 
 def issue_token(

@@ -144,11 +144,16 @@ class ClosedCase:
 
 @dataclass(frozen=True, slots=True)
 class CaseDecision:
-    """The state to close a case with, who decided so, and an optional note."""
+    """The state to close a case with, who decided so, and an optional note.
+
+    `actor` is what staff claim to be called. `operator` is who ran the command, as far as the operating system knows;
+    it is empty when no person decided.
+    """
 
     state: CaseState
     actor: str
     note: str | None = None
+    operator: str = ""
 
 
 def close(db: Connection, case_id: UUID, decision: CaseDecision) -> ClosedCase | None:
