@@ -7,13 +7,15 @@ from it. A local counter limits each process, also while Redis is away, frozen o
 import hashlib
 import hmac
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from time import monotonic
 from uuid import UUID
 
+import structlog
 from pydantic import SecretStr
 
+from api_stub.ratelimit.local_counter import LocalCounters
 from api_stub.ratelimit.redis_counter import RedisCounter, RedisSlidingWindow
 from api_stub.ratelimit.shared_limit import SharedLimit
 from api_stub.ratelimit.window import RateLimit
@@ -26,6 +28,8 @@ _HOUR_S = 3600
 # About 12 MB for each of the four limits, when that many addresses or clients make requests within a minute.
 _CAPACITY = 20_000
 _DIGEST_BYTES = 16
+_LOG_LINES = RateLimit(1, _MINUTE_S)
+_log = structlog.get_logger()
 
 
 class Limiter:
@@ -41,6 +45,8 @@ class Limiter:
     ) -> None:
         self._settings = settings
         self._shared_counter = shared_counter
+        self._clock = clock
+        self._logged = LocalCounters(capacity)
         self._requests, self._recipients, self._unknown_recipients, self._refused_credentials = (
             SharedLimit(name, shared_counter, clock, capacity=capacity)
             for name in ("requests", "recipients", "strangers", "refused_credentials")
@@ -55,26 +61,33 @@ class Limiter:
         wait_s = await self._refused_credentials.take_rest(hide_address(address, self._settings.pepper), rate_limit, 1)
         if wait_s:
             limit = f"Too many refused credentials from this address: {rate_limit.amount} a minute."
-            raise _refusal(f"{limit} Check yours.", wait_s)
+            raise self._refusal(f"{limit} Check yours.", wait_s, name="refused_credentials", subject="one address")
 
     async def check_request(self, client_id: UUID, per_minute: int | None) -> None:
         """Count a request of a client. None means the setting's limit."""
         rate_limit = RateLimit(self._settings.requests_per_minute if per_minute is None else per_minute, _MINUTE_S)
         wait_s = await self._requests.take(str(client_id), rate_limit, 1)
         if wait_s:
-            raise _refusal(f"Too many requests: this client may make {rate_limit.amount} a minute.", wait_s)
+            limit = f"Too many requests: this client may make {rate_limit.amount} a minute."
+            raise self._refusal(limit, wait_s, name="requests", subject=str(client_id))
 
     async def check_recipients(self, client_id: UUID, per_minute: int | None, count: int) -> None:
         """Count the recipients of a message before it is stored. None means the setting's limit."""
         rate_limit = RateLimit(self._settings.recipients_per_minute if per_minute is None else per_minute, _MINUTE_S)
         wait_s = await self._recipients.take(str(client_id), rate_limit, count)
         if wait_s:
-            raise _refusal(f"Too many recipients: this client may write to {rate_limit.amount} a minute.", wait_s)
+            limit = f"Too many recipients: this client may write to {rate_limit.amount} a minute."
+            raise self._refusal(limit, wait_s, name="recipients", subject=str(client_id))
 
-    async def check_lookups(self, client_id: UUID) -> None:
-        """Check that a client has not named too many unknown recipients lately. Uses the local counter alone."""
+    async def check_lookups(self, client_id: UUID, are_contacts: Callable[[], Awaitable[bool]]) -> None:
+        """Check that a client has not named too many unknown recipients lately. Uses the local counter alone.
+
+        Past the limit a message goes on if all its recipients are contacts of the client, and so are no guesses.
+        """
         rate_limit = self._unknown_recipient_limit
-        _refuse_lookups(rate_limit, self._unknown_recipients.wait_s(str(client_id), rate_limit))
+        wait_s = self._unknown_recipients.wait_s(str(client_id), rate_limit)
+        if wait_s and not await are_contacts():
+            self._refuse_lookups(client_id, rate_limit, wait_s)
 
     async def count_unknown_recipients(self, client_id: UUID, count: int) -> None:
         """Count unknown recipients before the response names them: beyond the limit it is 429 and names none.
@@ -82,11 +95,26 @@ class Limiter:
         So concurrent requests learn no more than requests one after the other.
         """
         rate_limit = self._unknown_recipient_limit
-        _refuse_lookups(rate_limit, await self._unknown_recipients.take_rest(str(client_id), rate_limit, count))
+        wait_s = await self._unknown_recipients.take_rest(str(client_id), rate_limit, count)
+        if wait_s:
+            self._refuse_lookups(client_id, rate_limit, wait_s)
 
     async def close(self) -> None:
         """Close the connections to Redis."""
         await self._shared_counter.close()
+
+    def _refuse_lookups(self, client_id: UUID, rate_limit: RateLimit, wait_s: float) -> None:
+        limit = f"Too many unknown recipients: this client may name {rate_limit.amount} an hour."
+        advice = "Meanwhile it may write to accounts that it registered or has written to before."
+        raise self._refusal(f"{limit} {advice}", wait_s, name="unknown_recipients", subject=str(client_id))
+
+    def _refusal(self, limit: str, wait_s: float, *, name: str, subject: str) -> ApiError:
+        """Make the error, and log it about once a minute for each limit and client."""
+        logged = self._logged.get(f"{name}/{subject}", _LOG_LINES, self._clock())
+        if logged.wait_s(1, self._clock()) <= 0:
+            logged.spend(1)
+            _log.warning("limit_reached", limit=name, subject=subject, wait_s=math.ceil(wait_s))
+        return _refusal(limit, wait_s)
 
     @property
     def _unknown_recipient_limit(self) -> RateLimit:
@@ -105,12 +133,6 @@ def hide_address(address: str, pepper: SecretStr) -> str:
     """
     digest = hmac.digest(pepper.get_secret_value().encode(), network_of(address).encode(), hashlib.sha256)
     return digest[:_DIGEST_BYTES].hex()
-
-
-def _refuse_lookups(rate_limit: RateLimit, wait_s: float) -> None:
-    if wait_s:
-        limit = f"Too many unknown recipients: this client may name {rate_limit.amount} an hour."
-        raise _refusal(f"{limit} Write only to accounts that you know of.", wait_s)
 
 
 def _refusal(limit: str, wait_s: float) -> ApiError:

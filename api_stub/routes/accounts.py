@@ -48,11 +48,11 @@ async def read(request: Request, account_uuid: str, client: Reader) -> AccountDe
     openapi_extra={**_WRITE, "requestBody": openapi.body_of(ACCOUNT, _JSON)},
     responses={**_PUT_ERRORS, 201: {"model": AccountDetail, "description": "The account was created."}},
 )
-async def put(request: Request, response: Response, account_uuid: str, client: Writer) -> AccountDetail:  # noqa: ARG001 - only its scope matters
+async def put(request: Request, response: Response, account_uuid: str, client: Writer) -> AccountDetail:
     """Create an account, or replace it. Its holder's preferences stay as they are."""
     account_id = _read_id(account_uuid)
     draft = parse_account(await read_fields(request))
-    if await services_of(request).database.run(accounts.put_accounts, {account_id: draft}):
+    if await services_of(request).database.run(accounts.register, client.client_id, {account_id: draft}):
         response.status_code = HTTPStatus.CREATED
     facts = AccountFacts(account_id, draft.name, draft.email, draft.status, draft.time_zone)
     return AccountDetail(data=_build_account(facts))

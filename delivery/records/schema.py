@@ -141,6 +141,15 @@ class IssuerLink(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
+class ContactRow(Base):
+    """An account that a client has registered or written to. No foreign keys: neither is ever deleted."""
+
+    __tablename__ = "contact"
+
+    client_id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
 class Message(Base):
     """A message, and the counters that its status is computed from."""
 
