@@ -80,6 +80,9 @@ class Reason(StrEnum):
     """The account accepts no messages until a later time."""
     QUIET_HOURS = "quiet_hours"
     """The recipient waits for the end of the account's quiet hours."""
+    # Another recipient: the recipient waits for its mail, or was reached by it.
+    SAME_MAILBOX = "same_mailbox"
+    """The mail to another recipient with the same address is for this one too."""
     # The account itself: the recipient has failed.
     ACCOUNT_UNAVAILABLE = "account_unavailable"
     """The account was closed or suspended after the message was accepted."""
@@ -94,7 +97,7 @@ class Reason(StrEnum):
     """Staff did not decide in time."""
     # How the attempts went: the recipient waits for another one, or has failed.
     TRY_LATER = "try_later"
-    """The relay asked for another attempt, or could not be reached."""
+    """The relay asked for another attempt or could not be reached, or the account gets too many messages."""
     MAILBOX_REFUSED = "mailbox_refused"
     """The relay refused the mailbox or the mail permanently."""
     NOT_EXPRESSIBLE = "not_expressible"

@@ -18,9 +18,9 @@ from pydantic import SecretStr
 from api_stub.ratelimit.local_counter import LocalCounters
 from api_stub.ratelimit.redis_counter import RedisCounter, RedisSlidingWindow
 from api_stub.ratelimit.shared_limit import SharedLimit
-from api_stub.ratelimit.window import RateLimit
 from api_stub.server.errors import ApiError
 from api_stub.server.peers import network_of
+from delivery.rules.rate_windows import RateLimit
 from delivery.settings import Settings
 
 _MINUTE_S = 60

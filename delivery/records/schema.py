@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from delivery.records.client_tables import IssuerLink
 from delivery.records.schema_base import NOW, Base, one_of
 from delivery.records.vetting_tables import VettingCase
 from delivery.rules.states import OPEN_STATES, WAITING_STATES
@@ -39,8 +40,9 @@ from delivery.vocabulary import (
     Trust,
 )
 
-METADATA = VettingCase.metadata
-"""All tables: those of this module and of `vetting_tables.py`."""
+_OTHER_TABLES = (VettingCase, IssuerLink)
+METADATA = Base.metadata
+"""All tables: those of this module, of `vetting_tables.py` and of `client_tables.py`, whose import adds them."""
 
 STATE_APART = "recipient.state || ''"
 """A recipient's state, for statements that find recipients by something else, such as their message.
@@ -129,25 +131,6 @@ class Credential(Base):
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
-
-
-class IssuerLink(Base):
-    """What the trusted issuer calls a client. A token that names no linked client opens nothing."""
-
-    __tablename__ = "issuer_link"
-
-    issuer_client: Mapped[str] = mapped_column(primary_key=True)
-    client_id: Mapped[UUID] = mapped_column(ForeignKey("client.id"), index=True)
-    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
-
-
-class ContactRow(Base):
-    """An account that a client has registered or written to. No foreign keys: neither is ever deleted."""
-
-    __tablename__ = "contact"
-
-    client_id: Mapped[UUID] = mapped_column(primary_key=True)
-    account_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
 class Message(Base):

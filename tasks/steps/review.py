@@ -12,6 +12,7 @@ from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import transaction
 from delivery.records.pipeline import candidates, transitions, vetting_cases
 from delivery.records.pipeline.vetting_cases import CaseDecision
+from delivery.rules.same_mailbox import let_follow
 from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient, refuse
 from delivery.vocabulary import CaseState, Reason, RuleVerdict, State
 from tasks.broker.doorbell import ring_for_deliveries
@@ -62,7 +63,8 @@ def expire_reviews(context: StepContext, message_ids: Sequence[UUID]) -> None:
 def _decide(context: StepContext, held: Sequence[PendingRecipient], state: CaseState) -> list[Transition]:
     if state is CaseState.APPROVED:
         grace = context.settings.grace
-        return [decide_recipient(pending, verdict=RuleVerdict.PASS, grace=grace) for pending in held]
+        decided = [decide_recipient(pending, verdict=RuleVerdict.PASS, grace=grace) for pending in held]
+        return context.recipient_limits.defer_inboxes(let_follow(decided, held), held)
     return refuse(held, _REFUSALS[state])
 
 

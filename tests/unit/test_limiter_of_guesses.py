@@ -12,7 +12,7 @@ ADDRESS = "192.0.2.7"
 
 
 async def guessed() -> bool:
-    """Say of any recipients that not all of them are contacts."""
+    """Return False: not all recipients are contacts."""
     return False
 
 
