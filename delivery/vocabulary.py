@@ -30,6 +30,8 @@ class State(StrEnum):
     """Cannot be reached."""
     REFUSED = "refused"
     """Refused by staff or by a rule, or its review expired."""
+    CANCELLED = "cancelled"
+    """Cancelled by an operator before it was reached."""
 
 
 class Status(StrEnum):
@@ -54,6 +56,8 @@ class StatusReason(StrEnum):
     """No recipient was reached yet, and at least one waits for staff."""
     IN_DELIVERY = "in_delivery"
     """No recipient was reached yet, none waits for staff, and at least one still may be reached."""
+    CANCELLED = "cancelled"
+    """All recipients were cancelled."""
     EXPIRED_IN_REVIEW = "expired_in_review"
     """Staff did not decide in time."""
     REFUSED_BY_RULE = "refused_by_rule"

@@ -55,7 +55,11 @@ class Account(Base):
     """A member of the platform, who can receive messages."""
 
     __tablename__ = "account"
-    __table_args__ = (CheckConstraint(one_of("status", AccountStatus), name="status"),)
+    __table_args__ = (
+        CheckConstraint(one_of("status", AccountStatus), name="status"),
+        # Unsubscribing means all accounts with an address.
+        Index("account_lower_email_idx", text("lower(email)")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str]
