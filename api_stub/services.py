@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI, Request
 
 from api_stub.batching.accept_batcher import AcceptBatcher
+from api_stub.batching.contact_book import ContactBook
 from api_stub.batching.verdict_waiter import VerdictWaiter
 from api_stub.credentials.issuer import TrustedIssuer, open_issuer
 from api_stub.credentials.verifier import CredentialVerifier
@@ -26,6 +27,7 @@ class Services:
     database: AsyncDatabase
     doorbell: Doorbell
     accept_batcher: AcceptBatcher
+    contact_book: ContactBook
     verdict_waiter: VerdictWaiter
     limiter: Limiter
     verifier: CredentialVerifier
@@ -40,6 +42,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     limiter = open_limiter(settings)
     verifier = CredentialVerifier(database, settings.pepper)
     issuer = open_issuer(settings)
+    contact_book = ContactBook(database)
     verdict_waiter = VerdictWaiter(database, tick_s=settings.verdict_tick_s, limit=settings.waiting_limit)
     try:
         yield Services(
@@ -47,6 +50,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             database=database,
             doorbell=doorbell,
             accept_batcher=AcceptBatcher(database, settings.grace, lambda: verdict_waiter.waiting_count),
+            contact_book=contact_book,
             verdict_waiter=verdict_waiter,
             limiter=limiter,
             verifier=verifier,
@@ -58,6 +62,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         if issuer is not None:
             await issuer.close()
         await verifier.close()
+        await contact_book.close()
         await database.close()
 
 

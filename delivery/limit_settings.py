@@ -31,3 +31,9 @@ class LimitSettings(BaseSettings):
         ge=1,
         description="Connections to one API process from one address (IPv6: one /64) that is no trusted proxy.",
     )
+    mails_per_address_per_hour: int = Field(
+        default=100, ge=0, description="Mails per hour to one address, from all clients. More wait. 0: no limit."
+    )
+    messages_per_account_per_hour: int = Field(
+        default=1000, ge=0, description="Messages per hour to one account, from all clients. More wait. 0: no limit."
+    )

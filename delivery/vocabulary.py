@@ -30,6 +30,8 @@ class State(StrEnum):
     """Cannot be reached."""
     REFUSED = "refused"
     """Refused by staff or by a rule, or its review expired."""
+    CANCELLED = "cancelled"
+    """Cancelled by an operator before it was reached."""
 
 
 class Status(StrEnum):
@@ -54,6 +56,8 @@ class StatusReason(StrEnum):
     """No recipient was reached yet, and at least one waits for staff."""
     IN_DELIVERY = "in_delivery"
     """No recipient was reached yet, none waits for staff, and at least one still may be reached."""
+    CANCELLED = "cancelled"
+    """All recipients were cancelled."""
     EXPIRED_IN_REVIEW = "expired_in_review"
     """Staff did not decide in time."""
     REFUSED_BY_RULE = "refused_by_rule"
@@ -82,6 +86,9 @@ class Reason(StrEnum):
     """The account accepts no messages until a later time."""
     QUIET_HOURS = "quiet_hours"
     """The recipient waits for the end of the account's quiet hours."""
+    # Another recipient: the recipient waits for its mail, or was reached by it.
+    SAME_MAILBOX = "same_mailbox"
+    """The mail to another recipient with the same address is for this one too."""
     # The account itself: the recipient has failed.
     ACCOUNT_UNAVAILABLE = "account_unavailable"
     """The account was closed or suspended after the message was accepted."""
@@ -96,7 +103,7 @@ class Reason(StrEnum):
     """Staff did not decide in time."""
     # How the attempts went: the recipient waits for another one, or has failed.
     TRY_LATER = "try_later"
-    """The relay asked for another attempt, or could not be reached."""
+    """The relay asked for another attempt or could not be reached, or the account gets too many messages."""
     MAILBOX_REFUSED = "mailbox_refused"
     """The relay refused the mailbox or the mail permanently."""
     NOT_EXPRESSIBLE = "not_expressible"

@@ -19,6 +19,7 @@ from tasks.broker.doorbell import Doorbell
 from tasks.concurrency.fan_out import FanOut
 from tasks.concurrency.group_commit import GroupCommit
 from tasks.concurrency.isolation_gate import IsolationGate
+from tasks.concurrency.recipient_limits import NoRecipientLimits, RecipientLimits
 from tasks.rule_keeper import RuleKeeper
 
 
@@ -74,5 +75,7 @@ class StepContext:
     fan_out: FanOut = field(default_factory=FanOut)
     rules: RuleKeeper = field(default_factory=RuleKeeper)
     """The rule set that messages are judged by."""
+    recipient_limits: RecipientLimits = field(default_factory=NoRecipientLimits)
+    """The limits of addresses and accounts, over all clients."""
     isolation_gate: IsolationGate = field(default_factory=IsolationGate)
     """Lets runs of `deliver` work concurrently, or one of `deliver_isolated` alone."""

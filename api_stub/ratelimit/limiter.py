@@ -7,7 +7,7 @@ from it. A local counter limits each process, also while Redis is away, frozen o
 import hashlib
 import hmac
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from time import monotonic
 from uuid import UUID
@@ -16,10 +16,10 @@ from pydantic import SecretStr
 
 from api_stub.ratelimit.redis_counter import RedisCounter, RedisSlidingWindow
 from api_stub.ratelimit.shared_limit import SharedLimit
-from api_stub.ratelimit.window import RateLimit
 from api_stub.server.errors import ApiError
 from api_stub.server.peers import network_of
 from delivery.logs.security import SampledLines
+from delivery.rules.rate_windows import RateLimit
 from delivery.settings import Settings
 
 _MINUTE_S = 60
@@ -85,10 +85,15 @@ class Limiter:
             self._note_limit("recipients", str(client_id), client_id=str(client_id))
             raise _refusal(f"Too many recipients: this client may write to {rate_limit.amount} a minute.", wait_s)
 
-    async def check_lookups(self, client_id: UUID) -> None:
-        """Check that a client has not named too many unknown recipients lately. Uses the local counter alone."""
+    async def check_lookups(self, client_id: UUID, are_contacts: Callable[[], Awaitable[bool]]) -> None:
+        """Check that a client has not named too many unknown recipients lately. Uses the local counter alone.
+
+        Past the limit a message goes on if all its recipients are contacts of the client, and so are no guesses.
+        """
         rate_limit = self._unknown_recipient_limit
-        self._refuse_lookups(client_id, self._unknown_recipients.wait_s(str(client_id), rate_limit))
+        wait_s = self._unknown_recipients.wait_s(str(client_id), rate_limit)
+        if wait_s and not await are_contacts():
+            self._refuse_lookups(client_id, wait_s)
 
     async def count_unknown_recipients(self, client_id: UUID, count: int) -> None:
         """Count unknown recipients before the response names them: beyond the limit it is 429 and names none.
@@ -119,7 +124,8 @@ class Limiter:
         if wait_s:
             self._note_limit("unknown_recipients", str(client_id), client_id=str(client_id))
             limit = f"Too many unknown recipients: this client may name {self._unknown_recipient_limit.amount} an hour."
-            raise _refusal(f"{limit} Write only to accounts that you know of.", wait_s)
+            advice = "Meanwhile it may write to accounts that it registered or has written to before."
+            raise _refusal(f"{limit} {advice}", wait_s)
 
     def _note_limit(self, limit: str, subject: str, **about: object) -> None:
         self.sampled_lines.count("limit_reached", f"{limit}/{subject}", limit=limit, **about)

@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 
-from api_stub.ratelimit.window import RateLimit, WindowUsage
+from delivery.rules.rate_windows import RateLimit, WindowUsage
 
 
 class LocalCounter:

@@ -12,7 +12,7 @@ from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.exceptions import RedisError
 
-from api_stub.ratelimit.window import RateLimit, WindowUsage
+from delivery.rules.rate_windows import RateLimit, WindowUsage
 from tasks.broker.client import keepalives
 
 Params = ParamSpec("Params")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from api_stub.ratelimit.local_counter import LocalCounter, LocalCounters
 from api_stub.ratelimit.redis_counter import RedisCounter, RedisUnavailable
-from api_stub.ratelimit.window import RateLimit
+from delivery.rules.rate_windows import RateLimit
 
 # Between a refusal and the question when to try again, a window may have moved on.
 _LEAST_WAIT_S = 0.1

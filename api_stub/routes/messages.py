@@ -1,5 +1,6 @@
 """Send a message, read one, and list the messages of a client."""
 
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
@@ -79,7 +80,8 @@ async def send(
     crash_here(CrashPoint.REQUEST_PARSED)
     incoming = IncomingMessage(uuid7(), client.client_id, draft, read_key(request.headers.getlist(KEY_HEADER)))
     await services.limiter.check_recipients(client.client_id, client.recipients_per_minute, len(draft.recipient_ids))
-    await services.limiter.check_lookups(client.client_id)
+    are_contacts = partial(services.contact_book.are_contacts, client.client_id, draft.recipient_ids)
+    await services.limiter.check_lookups(client.client_id, are_contacts)
     acceptance = await _accept(services, incoming)
     if isinstance(acceptance, UnknownRecipients):
         await services.limiter.count_unknown_recipients(client.client_id, len(acceptance.account_ids))
@@ -109,6 +111,8 @@ def _ring_or_reject(services: Services, incoming: IncomingMessage, acceptance: S
     Raises `ApiError` (422) for a key that was used for another message.
     """
     if isinstance(acceptance, Stored):
+        # Only these were looked up: the recipients of a repetition are not checked.
+        services.contact_book.record(incoming.client_id, incoming.draft.recipient_ids)
         crash_here(CrashPoint.ACCEPT_BEFORE_BELL)
         services.doorbell.ring(StepName.DECIDE, QueueName.DECIDE, [incoming.message_id])
         crash_here(CrashPoint.ACCEPT_RUNG)

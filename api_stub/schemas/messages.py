@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api_stub.openapi import FaultData
 from api_stub.requests.pagination import Page, write_cursor
@@ -13,8 +13,8 @@ from delivery.records.views.inbox import PAGE_LIMIT_BYTES, InboxView
 from delivery.records.views.message_list import ListedMessage
 from delivery.records.views.messages import MessageView, Progress, RecipientView
 from delivery.rules.status import reduce_status
-from delivery.rules.status_text import REFUSED_SEND, describe
-from delivery.vocabulary import Channel, MessageType, Reason, State, Status, StatusReason
+from delivery.rules.status_text import NEUTRAL_REASONS, REFUSED_SEND, describe, neutral_reason
+from delivery.vocabulary import Channel, MessageType, State, Status, StatusReason
 
 
 class MessageMeta(BaseModel):
@@ -33,7 +33,7 @@ class RecipientData(BaseModel):
 
     uuid: UUID
     state: State
-    reason: Reason | None
+    reason: str | None = Field(json_schema_extra={"enum": [*NEUTRAL_REASONS, None]})
     channel: Channel | None
     time: datetime
     attempts: int
@@ -233,7 +233,7 @@ def _recipient(view: RecipientView) -> RecipientData:
     return RecipientData(
         uuid=view.account_id,
         state=view.state,
-        reason=view.reason,
+        reason=neutral_reason(view.state, view.reason),
         channel=view.channel,
         time=view.changed_at,
         attempts=view.attempt,

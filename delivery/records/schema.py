@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from delivery.records.client_tables import IssuerLink
 from delivery.records.schema_base import NOW, Base, one_of
 from delivery.records.security_tables import SecurityEventRow
 from delivery.records.vetting_tables import VettingCase
@@ -40,8 +41,8 @@ from delivery.vocabulary import (
     Trust,
 )
 
-ELSEWHERE = (VettingCase, SecurityEventRow)
-"""The tables of `vetting_tables.py` and `security_tables.py`, which belong to the same schema."""
+ELSEWHERE = (VettingCase, SecurityEventRow, IssuerLink)
+"""Tables of the modules that belong to the same schema; their import adds all of theirs."""
 METADATA = Base.metadata
 """All tables: those of this module and of those that it imports."""
 
@@ -56,7 +57,11 @@ class Account(Base):
     """A member of the platform, who can receive messages."""
 
     __tablename__ = "account"
-    __table_args__ = (CheckConstraint(one_of("status", AccountStatus), name="status"),)
+    __table_args__ = (
+        CheckConstraint(one_of("status", AccountStatus), name="status"),
+        # Unsubscribing means all accounts with an address.
+        Index("account_lower_email_idx", text("lower(email)")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str]
@@ -138,16 +143,6 @@ class Credential(Base):
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
-
-
-class IssuerLink(Base):
-    """What the trusted issuer calls a client. A token that names no linked client opens nothing."""
-
-    __tablename__ = "issuer_link"
-
-    issuer_client: Mapped[str] = mapped_column(primary_key=True)
-    client_id: Mapped[UUID] = mapped_column(ForeignKey("client.id"), index=True)
-    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
 class Message(Base):

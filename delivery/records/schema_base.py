@@ -7,6 +7,8 @@ from enum import StrEnum
 from sqlalchemy import DateTime, MetaData, SmallInteger, Text, text
 from sqlalchemy.orm import DeclarativeBase
 
+from delivery.vocabulary import Reason
+
 NOW = text("clock_timestamp()")
 
 
@@ -29,3 +31,14 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map = {datetime: DateTime(timezone=True), str: Text, int: SmallInteger}  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
+
+
+_REASONS: dict[str | None, Reason] = {str(reason): reason for reason in Reason}
+
+
+def read_reason(word: str | None) -> Reason | None:
+    """Read a reason. One that only a later version knows, which may run at the same time, is read as None.
+
+    A state cannot be ignored like this. So a new state is first read by one version, and written by the next.
+    """
+    return _REASONS.get(word)

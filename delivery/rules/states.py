@@ -27,6 +27,7 @@ STATE_CLASSES = {
     State.BLOCKED: StateClass.BAD,
     State.FAILED: StateClass.BAD,
     State.REFUSED: StateClass.BAD,
+    State.CANCELLED: StateClass.BAD,
 }
 OPEN_STATES = tuple(state for state, state_class in STATE_CLASSES.items() if state_class is StateClass.OPEN)
 
@@ -39,16 +40,17 @@ WAITING_STATES = (State.QUEUED, State.RETRYING, State.UNKNOWN)
 # RETRYING is among them because quiet hours can postpone a recipient before its first attempt.
 _DECIDED = frozenset({State.QUEUED, State.RETRYING, State.DELIVERED, State.BLOCKED, State.FAILED})
 LEGAL_TRANSITIONS = {
-    State.ACCEPTED: _DECIDED | {State.HELD, State.REFUSED},
-    State.HELD: _DECIDED | {State.REFUSED},
-    State.QUEUED: frozenset({State.CLAIMED}),
+    State.ACCEPTED: _DECIDED | {State.HELD, State.REFUSED, State.CANCELLED},
+    State.HELD: _DECIDED | {State.REFUSED, State.CANCELLED},
+    State.QUEUED: frozenset({State.CLAIMED, State.CANCELLED}),
     State.CLAIMED: frozenset({State.DELIVERED, State.BLOCKED, State.FAILED, State.RETRYING, State.UNKNOWN}),
-    State.RETRYING: frozenset({State.CLAIMED}),
-    State.UNKNOWN: frozenset({State.CLAIMED}),
+    State.RETRYING: frozenset({State.CLAIMED, State.CANCELLED}),
+    State.UNKNOWN: frozenset({State.CLAIMED, State.CANCELLED}),
     State.DELIVERED: frozenset[State](),
     State.BLOCKED: frozenset[State](),
     State.FAILED: frozenset[State](),
     State.REFUSED: frozenset[State](),
+    State.CANCELLED: frozenset[State](),
 }
 
 

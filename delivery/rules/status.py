@@ -73,6 +73,8 @@ _REFUSALS = {
 
 
 def _rejection(recipients: Sequence[RecipientStatus]) -> StatusReason:
+    if all(recipient.state is State.CANCELLED for recipient in recipients):
+        return StatusReason.CANCELLED
     refusals = {recipient.reason for recipient in recipients if recipient.state is State.REFUSED}
     for reason, status_reason in _REFUSALS.items():
         if reason in refusals:

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from delivery.rules.states import StateClass
 from delivery.rules.status import RecipientStatus, Verdict
-from delivery.vocabulary import State, StatusReason
+from delivery.vocabulary import Reason, State, StatusReason
 
 _STATUS = {
     StatusReason.DELIVERED: "Delivered to all recipients.",
     StatusReason.DELIVERED_IN_PART: "Delivered to {good} of {all} recipients.",
     StatusReason.IN_REVIEW: "Pending review by staff.",
     StatusReason.IN_DELIVERY: "Accepted; delivery is in progress.",
+    StatusReason.CANCELLED: "Cancelled before any recipient was reached.",
     StatusReason.EXPIRED_IN_REVIEW: "Rejected: staff did not review the message in time.",
     StatusReason.REFUSED_BY_RULE: "Rejected by the rules of this platform.",
     StatusReason.REFUSED_BY_STAFF: "Rejected by staff.",
@@ -21,11 +22,33 @@ _FAILURES = {
     State.BLOCKED: "their preferences do not allow this message",
     State.FAILED: "their address cannot be reached",
     State.REFUSED: "it was refused in review",
+    State.CANCELLED: "it was cancelled",
 }
 
 
 REFUSED_SEND = "Rejected: this direct send was refused and not stored. Correct what `errors` lists and send it again."
 """The sentence about a direct send that has no recipients, because it is no message."""
+
+BLOCKED = str(StatusReason.BLOCKED_BY_PREFERENCES)
+"""The one reason that clients read for every recipient that is blocked."""
+
+_NEUTRAL: dict[Reason, str] = {
+    Reason.CLOSED_TO_EVERYBODY: BLOCKED,
+    Reason.TYPE_NOT_ACCEPTED: BLOCKED,
+    Reason.SENDER_NOT_WANTED: BLOCKED,
+    Reason.MUTED: BLOCKED,
+    # That two accounts share an address is not for their senders.
+    Reason.SAME_MAILBOX: str(Reason.TRY_LATER),
+}
+NEUTRAL_REASONS = (*(str(reason) for reason in Reason if reason not in _NEUTRAL), BLOCKED)
+"""All reasons that clients may read."""
+
+
+def neutral_reason(state: State, reason: Reason | None) -> str | None:
+    """Return a recipient's reason as clients read it: it does not reveal who blocked whom, or who shares a mailbox."""
+    if reason is None or state is State.DELIVERED:
+        return None
+    return _NEUTRAL.get(reason, str(reason))
 
 
 def describe(verdict: Verdict, recipients: Sequence[RecipientStatus]) -> str:

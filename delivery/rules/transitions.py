@@ -12,10 +12,12 @@ from delivery.vocabulary import Channel, Reason, RuleVerdict, State
 
 @dataclass(frozen=True, slots=True)
 class PendingRecipient:
-    """A recipient to decide: its sender, its preferences, and when they were read."""
+    """A recipient to decide: its address, its sender, its preferences, and when they were read."""
 
     recipient_id: int
     message_id: UUID
+    account_id: UUID
+    address: str
     state: State
     attempt: int
     sender: SenderContext

@@ -8,6 +8,7 @@ from uuid_utils.compat import uuid7
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import transaction
 from delivery.records.pipeline import candidates, transitions
+from delivery.rules.same_mailbox import let_follow
 from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient
 from delivery.vocabulary import QueueName, State, StepName
 from tasks.broker.doorbell import ring_for_deliveries
@@ -54,9 +55,12 @@ def _portions(contents: Sequence[candidates.Content]) -> Iterator[Sequence[candi
 def apply_verdicts(
     context: StepContext, judged: Mapping[UUID, MessageVerdict], waiting: Sequence[PendingRecipient]
 ) -> list[Transition]:
-    """Return where each of these waiting recipients goes, by the verdict on its message and its preferences."""
+    """Return where each of these waiting recipients goes, by the verdict on its message, its preferences and limits."""
     grace = context.settings.grace
-    return [decide_recipient(pending, verdict=judged[pending.message_id].verdict, grace=grace) for pending in waiting]
+    decided = [
+        decide_recipient(pending, verdict=judged[pending.message_id].verdict, grace=grace) for pending in waiting
+    ]
+    return context.recipient_limits.defer_inboxes(let_follow(decided, waiting), waiting)
 
 
 def _decided(judged: MessageVerdict, vetting_id: UUID | None) -> candidates.DecidedMessage:

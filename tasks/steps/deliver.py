@@ -9,10 +9,11 @@ import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import DATABASE_UNAVAILABLE, transaction
-from delivery.records.pipeline import claims, transitions
+from delivery.records.pipeline import claims, siblings, transitions
 from delivery.records.pipeline.claims import ClaimedDelivery
 from delivery.rules.outcomes import Outcome, OutcomeKind, next_transition, resolve_without_network
 from delivery.rules.preferences import choose_channel
+from delivery.rules.same_mailbox import ASKING_REASONS, follow
 from delivery.rules.transitions import Transition
 from delivery.vocabulary import Channel, Reason
 from tasks.context import StepContext, apply_unknown_policy
@@ -67,9 +68,9 @@ def _deliver_claimed(context: StepContext, deliveries: Sequence[ClaimedDelivery]
 
 
 def _deliver_each(context: StepContext, deliveries: Sequence[ClaimedDelivery]) -> None:
-    """Check the preferences of all first, and record together the attempts that end without a network."""
+    """Check preferences and limits of all first, and record together the attempts that end without a network."""
     crash_here(CrashPoint.CLAIM_COMMITTED)
-    checked = [(claimed, check_preferences(claimed)) for claimed in deliveries]
+    checked = context.recipient_limits.check([(claimed, _check(context, claimed)) for claimed in deliveries])
     _record(context, [(claimed, outcome) for claimed, outcome in checked if isinstance(outcome, Outcome)])
     for claimed, channel in checked:
         if isinstance(channel, Channel):
@@ -90,6 +91,16 @@ def _give_back(context: StepContext, deliveries: Sequence[ClaimedDelivery]) -> N
     ]
     with transaction(context.database) as db:
         transitions.apply_transitions(db, ends)
+
+
+def _check(context: StepContext, claimed: ClaimedDelivery) -> Outcome | Channel:
+    """Return how the attempt ends without a network, perhaps by another mail to the address, or the channel to use."""
+    checked = check_preferences(claimed)
+    if checked is not Channel.EMAIL or claimed.waited_for not in ASKING_REASONS:
+        return checked
+    with transaction(context.database) as db:
+        found = siblings.find(db, claimed.message_id, claimed.recipient_id)
+    return follow(claimed.recipient_id, claimed.address, found, claimed.read_at) or checked
 
 
 def check_preferences(claimed: ClaimedDelivery) -> Outcome | Channel:

@@ -14,6 +14,7 @@ from delivery.records.database import transaction
 from delivery.records.identities.security_events import SecurityEvent, record
 from delivery.records.pipeline import candidates, transitions, vetting_cases
 from delivery.records.pipeline.vetting_cases import CaseDecision
+from delivery.rules.same_mailbox import let_follow
 from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient, refuse
 from delivery.vocabulary import CaseState, Reason, RuleVerdict, SecurityEventKind, State
 from tasks.broker.doorbell import ring_for_deliveries
@@ -75,7 +76,8 @@ def _event(case_id: UUID, decision: CaseDecision) -> SecurityEvent:
 def _decide(context: StepContext, held: Sequence[PendingRecipient], state: CaseState) -> list[Transition]:
     if state is CaseState.APPROVED:
         grace = context.settings.grace
-        return [decide_recipient(pending, verdict=RuleVerdict.PASS, grace=grace) for pending in held]
+        decided = [decide_recipient(pending, verdict=RuleVerdict.PASS, grace=grace) for pending in held]
+        return context.recipient_limits.defer_inboxes(let_follow(decided, held), held)
     return refuse(held, _REFUSALS[state])
 
 

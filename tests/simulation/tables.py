@@ -100,6 +100,8 @@ class Tables:
             PendingRecipient(
                 recipient_id=number,
                 message_id=message_id,
+                account_id=self.rows[number].account_id,
+                address="",
                 state=state,
                 attempt=self.rows[number].attempt,
                 sender=_SENDER,

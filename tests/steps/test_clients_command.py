@@ -3,17 +3,31 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import time
 from functools import partial
+from threading import Event, Thread
 from typing import Any
+from uuid import UUID
 
 import pytest
+import typer
 
 from delivery.credentials import is_match, parse_credential
 from delivery.records.database import transaction
 from delivery.records.identities import clients
+from delivery.records.pipeline import vetting_cases
+from delivery.records.pipeline.claims import ClaimedDelivery
+from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.settings import Settings
-from delivery.vocabulary import CredentialKind, Scope
+from delivery.vocabulary import CaseState, Channel, CredentialKind, Reason, Scope, State
+from tasks.context import StepContext
+from tasks.steps.decide import decide
+from tasks.steps.deliver import deliver
+from tasks.steps.vet import vet
+from tests.steps.conftest import HELD_PHRASE
 from tests.support.fixtures import Fixtures
+from tests.support.step_driver import RecordingSender
+from worker.cli.cancelling import cancel_waiting
 from worker.cli.clients import clients as commands
 
 Run = Callable[..., Any]
@@ -220,3 +234,72 @@ def test_without_a_sealing_key_no_signing_key_is_made(run: Run, monkeypatch: pyt
 
     assert result.exit_code != 0
     assert "POSTROOM_SEALING_KEY is not set" in result.output
+
+
+def test_revoking_with_cancel_waiting_cancels_what_is_open_and_leaves_the_rest(
+    run: Run, fixtures: Fixtures, context: StepContext, relay: RecordingSender
+) -> None:
+    inbox, email = fixtures.account(), fixtures.account(Channel.EMAIL)
+    quiet = fixtures.account(quiet_hours=(time(0), time(23, 59, 59)))
+    queued, held, fresh = fixtures.message(inbox, email), fixtures.message(inbox, subject=HELD_PHRASE), None
+    waiting = fixtures.message(quiet)
+    decide(context, [queued, held, waiting])
+    vet(context, [held])
+    fresh = fixtures.message(inbox)
+    client_id, fixtures.client_id = fixtures.client_id, fixtures.client()
+    others = fixtures.message(email)
+    case_id = fixtures.case(held).case_id
+
+    result = run("revoke", client_id, "--cancel-waiting", "--yes")
+    decide(context, [fresh, others])
+    deliver(context, [each for message_id in (queued, others) for each in fixtures.recipient_ids(message_id)])
+
+    assert (0, True) == (result.exit_code, "cancelled 4 waiting recipients" in result.output)
+    assert [State.DELIVERED, State.CANCELLED] == fixtures.states(queued)
+    assert [[State.CANCELLED]] * 3 == [fixtures.states(each) for each in (held, waiting, fresh)]
+    assert (0, 1, "sent") == fixtures.counters(queued)
+    assert (0, 0, "rejected") == fixtures.counters(fresh)
+    assert [others] == [each.message_id for each in relay.letters]
+    with transaction(fixtures.database) as db:
+        case = vetting_cases.find(db, case_id)
+    assert case is not None
+    assert CaseState.REJECTED is case.state
+
+
+def test_without_yes_it_asks_and_a_no_changes_nothing(run: Run, fixtures: Fixtures, settings: Settings) -> None:
+    key = secret_in(run("create", "shop", "--scope", "message.send"))
+    (client,) = list_clients(run)
+    fixtures.client_id = UUID(client["client_id"])
+    message_id = fixtures.message(fixtures.account())
+
+    result = run("revoke", "shop", "--cancel-waiting")
+
+    assert 1 == result.exit_code
+    assert "cancel 1 waiting recipient of client" in result.output
+    assert ([State.ACCEPTED], True) == (fixtures.states(message_id), is_valid(fixtures, settings, key))
+
+
+def test_an_attempt_under_way_is_waited_for_and_cancelled_if_it_did_not_arrive(
+    fixtures: Fixtures, context: StepContext, relay: RecordingSender
+) -> None:
+    message_id = fixtures.message(fixtures.account(Channel.EMAIL))
+    decide(context, [message_id])
+    began, may_end = Event(), Event()
+
+    def answer(_: ClaimedDelivery) -> Outcome:
+        began.set()
+        may_end.wait(10)
+        return Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER)
+
+    relay.answer = answer
+    attempt = Thread(target=deliver, args=(context, fixtures.recipient_ids(message_id)))
+    attempt.start()
+    began.wait(10)
+    with pytest.raises(typer.Exit):
+        cancel_waiting(fixtures.database, fixtures.client_id, longest_s=0.0)
+    may_end.set()
+    attempt.join()
+
+    cancel_waiting(fixtures.database, fixtures.client_id)
+
+    assert [State.CANCELLED] == fixtures.states(message_id)

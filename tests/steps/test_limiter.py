@@ -15,8 +15,8 @@ from uuid_utils.compat import uuid7
 
 from api_stub.ratelimit.limiter import Limiter
 from api_stub.ratelimit.redis_counter import KEY_PREFIX, TIMEOUT_S, RedisCounter, RedisSlidingWindow
-from api_stub.ratelimit.window import RateLimit, WindowUsage
 from chaos.fault_proxy import FaultProxy, open_fault_proxy
+from delivery.rules.rate_windows import RateLimit, WindowUsage
 from delivery.settings import Settings
 from tests.support.rate_limits import Call, admitted
 

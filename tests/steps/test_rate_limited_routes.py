@@ -115,6 +115,25 @@ def test_a_client_that_guesses_accounts_learns_no_more_than_the_limit(
     assert 0 == fixtures.count("message")
 
 
+def test_a_client_whose_guesses_are_used_up_still_reaches_accounts_that_it_registered_or_has_written_to(
+    settings: Settings, fixtures: Fixtures, key: Headers
+) -> None:
+    reached, never_reached, registered = fixtures.account(), fixtures.account(), uuid7()
+    account = {"name": "Ada", "email": "ada@example.com"}
+
+    with open_door(settings.model_copy(update={"unknown_recipients_per_hour": 20})) as http:
+        http.put(f"/accounts/{registered}", json=account, headers=key)
+        before = _post(http, key, [reached])
+        _post(http, key, [uuid7() for _ in range(21)])
+        asked = ([reached], [registered], [registered, reached], [never_reached], [reached, never_reached], [uuid7()])
+        afterwards = [_post(http, key, each).status_code for each in asked]
+
+    assert 201 == before.status_code
+    assert [201, 201, 201, 429, 429, 429] == afterwards
+    expected = {(fixtures.client_id, registered), (fixtures.client_id, reached)}
+    assert expected == {tuple(row) for row in fixtures.run_sql("SELECT client_id, account_id FROM contact")}
+
+
 def _post(http: httpx2.Client, key: Headers, recipients: Sequence[UUID]) -> httpx2.Response:
     message: dict[str, Any] = {
         "recipient_uuids": [str(each) for each in recipients],

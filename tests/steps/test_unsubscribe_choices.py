@@ -84,3 +84,22 @@ def test_a_link_dies_with_the_address_that_it_was_sent_to(
     # A link of a version before knows no address, and works until it expires.
     assert "E-mails are stopped" == heading(http.post(before, data=ONE_CLICK))
     assert Channel.INBOX is channel_of(fixtures, account_id)
+
+
+def test_a_link_stops_and_its_undo_brings_back_all_accounts_with_the_address_but_no_later_choice(
+    http: httpx2.Client, fixtures: Fixtures, settings: Settings
+) -> None:
+    same, other = ("v@example.com", "V@Example.com", "v@example.com"), fixtures.account(Channel.EMAIL, is_closed=True)
+    ids = [fixtures.account(Channel.EMAIL, email=email, is_closed=True) for email in same]
+    page = path(ids[1], settings)
+
+    stopped = http.post(page, data=ONE_CLICK)
+    after_stop = [channel_of(fixtures, each) for each in (*ids, other)]
+    choose(fixtures, ids[0], Channel.INBOX)
+    choose(fixtures, ids[2], Channel.EMAIL)
+    again = channel_of(fixtures, ids[2])
+    http.post(page, data=button(stopped))
+
+    assert [*[Channel.INBOX] * 3, Channel.EMAIL] == after_stop
+    assert Channel.EMAIL is again
+    assert [Channel.INBOX, Channel.EMAIL, Channel.EMAIL] == [channel_of(fixtures, each) for each in ids]

@@ -54,6 +54,8 @@ def pending(state: State = State.ACCEPTED, **chosen: Any) -> PendingRecipient:
     facts: dict[str, Any] = {
         "recipient_id": next(_numbers),
         "message_id": MESSAGE_ID,
+        "account_id": account_id(1),
+        "address": "bruno@mail.example",
         "attempt": 0,
         "sender": SENDER,
         "preference": DeliveryPreferences(),

@@ -8,8 +8,8 @@ import pytest
 from api_stub.ratelimit.limiter import Limiter
 from api_stub.ratelimit.local_counter import LocalCounter
 from api_stub.ratelimit.redis_counter import RedisCounter
-from api_stub.ratelimit.window import RateLimit, WindowUsage
 from api_stub.server.errors import ApiError
+from delivery.rules.rate_windows import RateLimit, WindowUsage
 from tests.support import build
 from tests.support.leaping_loop import now
 

@@ -14,7 +14,12 @@ from delivery.settings import environment_name
 from delivery.vocabulary import CredentialKind, Scope
 
 _PLENTY = 1_000_000_000
-WITHOUT_LIMITS: Mapping[str, Any] = {"requests_per_minute": _PLENTY, "recipients_per_minute": _PLENTY}
+WITHOUT_LIMITS: Mapping[str, Any] = {
+    "requests_per_minute": _PLENTY,
+    "recipients_per_minute": _PLENTY,
+    "mails_per_address_per_hour": 0,
+    "messages_per_account_per_hour": 0,
+}
 _ACCOUNTS_AT_ONCE = 1000
 
 

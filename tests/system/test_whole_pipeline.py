@@ -32,10 +32,10 @@ def test_each_recipient_of_a_mixed_message_has_its_own_state(platform: Platform)
     expected = {
         "inbox-02": ("delivered", None),
         "email-02": ("delivered", None),
-        "closed-to-all-2": ("blocked", "closed_to_everybody"),
+        "closed-to-all-2": ("blocked", "blocked_by_preferences"),
         "mailbox-550": ("failed", "mailbox_refused"),
         "mailbox-451": ("retrying", "try_later"),
-        "jobs-only-1": ("blocked", "type_not_accepted"),
+        "jobs-only-1": ("blocked", "blocked_by_preferences"),
     }
     actual = {each["uuid"]: (each["state"], each["reason"]) for each in data["recipients"]}
     assert {platform.account(name): expectation for name, expectation in expected.items()} == actual

@@ -1,6 +1,7 @@
 """Limits of what can be learnt by trying credentials and recipients."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from api_stub.ratelimit.limiter import hide_address
 from tests.support import build
@@ -8,6 +9,13 @@ from tests.support.leaping_loop import run
 from tests.support.rate_limits import CLIENT, FakeStorage, admitted, limiter_of, refusal
 
 ADDRESS = "192.0.2.7"
+
+
+async def guessed() -> bool:
+    """Return False: not all recipients are contacts."""
+    return False
+
+
 OTHERS = [f"198.51.100.{number}" for number in range(200)]
 
 
@@ -35,10 +43,10 @@ def test_a_client_that_has_named_too_many_unknown_recipients_gets_no_more_lookup
     async def test() -> None:
         limiter = limiter_of(FakeStorage(), unknown_recipients_per_hour=50)
         await admitted(lambda: limiter.count_unknown_recipients(CLIENT, 25), 1)
-        half_way = await admitted(lambda: limiter.check_lookups(CLIENT), 1)
+        half_way = await admitted(lambda: limiter.check_lookups(CLIENT, guessed), 1)
 
         await admitted(lambda: limiter.count_unknown_recipients(CLIENT, 25), 1)
-        refused = await refusal(limiter.check_lookups(CLIENT))
+        refused = await refusal(limiter.check_lookups(CLIENT, guessed))
 
         assert 1 == half_way
         assert int(refused.headers["Retry-After"]) > 3000
@@ -46,11 +54,28 @@ def test_a_client_that_has_named_too_many_unknown_recipients_gets_no_more_lookup
     run(test())
 
 
+def test_past_the_limit_contacts_are_reached_and_the_log_says_it_once() -> None:
+    async def test() -> int:
+        limiter = limiter_of(FakeStorage(), unknown_recipients_per_hour=25)
+        await admitted(lambda: limiter.count_unknown_recipients(CLIENT, 26), 1)
+        await admitted(lambda: limiter.check_lookups(CLIENT, guessed), 20)
+        return await admitted(lambda: limiter.check_lookups(CLIENT, known), 20)
+
+    async def known() -> bool:
+        return True
+
+    with capture_logs() as logged:
+        admitted_count = run(test())
+
+    assert 20 == admitted_count
+    assert ["unknown_recipients"] == [each["limit"] for each in logged if each["event"] == "limit_reached"]
+
+
 def test_concurrent_lookups_learn_no_more_than_the_limit() -> None:
     async def test() -> tuple[int, int]:
         limiter = limiter_of(FakeStorage(), unknown_recipients_per_hour=60)
         admitted_count = await admitted(lambda: limiter.count_unknown_recipients(CLIENT, 25), 25)
-        return admitted_count, await admitted(lambda: limiter.check_lookups(CLIENT), 1)
+        return admitted_count, await admitted(lambda: limiter.check_lookups(CLIENT, guessed), 1)
 
     assert (2, 0) == run(test())
 

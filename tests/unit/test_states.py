@@ -19,16 +19,17 @@ from tests.support import build
 
 # Written a second time, so that a transition is added in two places and on purpose.
 EXPECTED = {
-    "accepted": "held queued retrying delivered blocked failed refused",
-    "held": "queued retrying delivered blocked failed refused",
-    "queued": "claimed",
+    "accepted": "held queued retrying delivered blocked failed refused cancelled",
+    "held": "queued retrying delivered blocked failed refused cancelled",
+    "queued": "claimed cancelled",
     "claimed": "delivered blocked failed retrying unknown",
-    "retrying": "claimed",
-    "unknown": "claimed",
+    "retrying": "claimed cancelled",
+    "unknown": "claimed cancelled",
     "delivered": "",
     "blocked": "",
     "failed": "",
     "refused": "",
+    "cancelled": "",
 }
 
 
@@ -49,7 +50,7 @@ def test_every_state_has_its_transitions_and_its_class() -> None:
 def test_a_state_is_final_exactly_when_it_is_not_open() -> None:
     final = {state for state in State if is_final(state)}
 
-    assert set(State) - set(OPEN_STATES) == final == {"delivered", "blocked", "failed", "refused"}
+    assert set(State) - set(OPEN_STATES) == final == {"delivered", "blocked", "failed", "refused", "cancelled"}
 
 
 def test_every_state_is_reached_from_accepted() -> None:

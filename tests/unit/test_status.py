@@ -26,6 +26,7 @@ KINDS: dict[tuple[State, Reason | None], int] = {
     (State.REFUSED, Reason.REFUSED_BY_STAFF): 2,
     (State.REFUSED, Reason.REFUSED_BY_RULE): 2,
     (State.REFUSED, Reason.EXPIRED_IN_REVIEW): 2,
+    (State.CANCELLED, None): 2,
 }
 # The first that applies, in the order of the contract.
 REJECTIONS = [
@@ -47,11 +48,13 @@ def expected_of(kinds: Sequence[tuple[State, Reason | None]]) -> tuple[str, str,
         return "sent", "delivered" if is_complete else "delivered_in_part", bad
     if best == 1:
         return "pending", "in_review" if ("held", "flagged") in kinds else "in_delivery", bad
+    if all(state == "cancelled" for state, _ in kinds):
+        return "rejected", "cancelled", []
     return "rejected", next(word for kind, word in REJECTIONS if kind in kinds), []
 
 
 def test_every_combination_of_up_to_three_recipients_has_the_verdict_of_the_contract() -> None:
-    assert 12 + 12**2 + 12**3 == len(UP_TO_THREE)
+    assert 13 + 13**2 + 13**3 == len(UP_TO_THREE)
     assert {state for state, _ in KINDS} == set(State)
 
     wrong = {}
@@ -118,7 +121,7 @@ def test_one_more_recipient_that_is_reached_makes_any_message_sent(recipients: l
 
 @given(any_recipients)
 def test_failed_recipients_are_named_only_beside_others_that_did_not_fail(recipients: list[RecipientStatus]) -> None:
-    bad = {each.account_id for each in recipients if each.state in {"blocked", "failed", "refused"}}
+    bad = {each.account_id for each in recipients if each.state in {"blocked", "failed", "refused", "cancelled"}}
 
     verdict = reduce_status(recipients)
 
@@ -140,7 +143,7 @@ def test_a_status_goes_with_the_reasons_of_its_own_only(recipients: list[Recipie
     allowed = {
         Status.SENT: {"delivered", "delivered_in_part"},
         Status.PENDING: {"in_review", "in_delivery"},
-        Status.REJECTED: {word for _, word in REJECTIONS},
+        Status.REJECTED: {"cancelled", *(word for _, word in REJECTIONS)},
     }
 
     verdict = reduce_status(recipients)

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from delivery.rules.status import reduce_status
-from delivery.rules.status_text import describe
+from delivery.rules.status_text import NEUTRAL_REASONS, describe, neutral_reason
 from delivery.vocabulary import Reason, State, StatusReason
 from tests.support import build
 
@@ -93,3 +93,12 @@ def test_every_status_reason_has_a_sentence_that_ends_in_a_full_stop() -> None:
 
     assert set(StatusReason) - {StatusReason.REFUSED_SEND} == set(described)  # That one is of no message.
     assert all(re.fullmatch(r"[^{}]*[^.{}]\.", sentence) for sentence in described.values())
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_no_reason_that_clients_read_tells_who_blocked_whom_or_who_shares_a_mailbox(reason: Reason) -> None:
+    shown = neutral_reason(State.BLOCKED, reason)
+
+    assert shown in NEUTRAL_REASONS
+    assert not {"closed_to_everybody", "type_not_accepted", "sender_not_wanted", "muted", "same_mailbox"} & {shown}
+    assert neutral_reason(State.DELIVERED, reason) is None

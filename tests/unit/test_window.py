@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_stub.ratelimit.local_counter import LocalCounter
-from api_stub.ratelimit.window import RateLimit, WindowUsage
+from delivery.rules.rate_windows import RateLimit, WindowUsage
 
 _MOMENT_S = 1e-6
 rate_limits = st.builds(RateLimit, st.integers(1, 1000), st.sampled_from([60, 3600]))

@@ -26,6 +26,7 @@ from delivery.settings import Settings, environment_name
 from delivery.records.identities.security_events import SecurityEvent, record
 from delivery.vocabulary import CredentialKind, Scope
 from delivery.vocabulary import SecurityEventKind as Kinds
+from worker.cli import cancelling
 from worker.cli.console import (
     AsJson,
     check_encoding,
@@ -165,15 +166,27 @@ def revoke(
             callback=check_encoding,
         ),
     ],
+    *,
+    cancel_waiting: Annotated[
+        bool, typer.Option("--cancel-waiting", help="Also cancel all that waits of this client, for good. Asks first.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Revoke one key, secret or token, or all credentials of a client.
 
     It takes effect within a second.
     """
     prefix = _read_prefix(what)
+    if prefix is not None and cancel_waiting:
+        raise typer.BadParameter("--cancel-waiting needs a client, not the prefix of a credential.")
     with opened(settings()) as database:
         if prefix is None:
-            _revoke_all(database, identify_client(database, what))
+            client_id = identify_client(database, what)
+            if cancel_waiting and not yes:
+                cancelling.ask(database, client_id)
+            _revoke_all(database, client_id)
+            if cancel_waiting:
+                cancelling.cancel_waiting(database, client_id)
         else:
             _revoke(database, prefix)
 

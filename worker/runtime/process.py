@@ -21,6 +21,7 @@ from tasks.app import make_app
 from tasks.broker.backlog import Backlog, BrokerBacklog, NoBacklog
 from tasks.broker.direct_queue import DirectSendQueue
 from tasks.broker.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
+from tasks.concurrency.recipient_limits import RecipientLimits
 from tasks.context import StepContext
 from tasks.lanes import LANES, THREADS, Lane, LaneName
 from tasks.queues import DIRECT_SENDS
@@ -78,12 +79,14 @@ def _make_context(
     settings: Settings, lane: Lane, worker_id: UUID, journal: FileJournal, life_sign: LifeSign
 ) -> StepContext:
     doorbell: Doorbell = BrokerDoorbell(settings) if settings.bell else SilentDoorbell()
+    database = open_database(settings, connections=_connections(settings, lane))
     return StepContext(
         settings=settings,
-        database=open_database(settings, connections=_connections(settings, lane)),
+        database=database,
         doorbell=doorbell,
         senders={Channel.EMAIL: SmtpSender(settings, journal=journal, life_sign=life_sign)},
         worker_id=worker_id,
+        recipient_limits=RecipientLimits(settings, database),
         journal=journal,
         rules=RuleKeeper(settings.own_names, settings.own_domains),
     )

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 
 from delivery.intake.accounts import DEFAULT_TIME_ZONE, AccountDraft, Preferences
+from delivery.records.identities import contacts
 from delivery.vocabulary import AccountStatus, Channel, MessageType, SenderRule
 
 
@@ -63,6 +64,13 @@ def put_accounts(db: Connection, drafts: Mapping[UUID, AccountDraft]) -> set[UUI
     ]
     # PostgreSQL sets xmax on a row that ON CONFLICT has locked, and leaves it 0 on a new one.
     return {row.id for row in db.execute(_PUT_ACCOUNTS, {"rows": _to_json(rows)}) if row.is_new} if rows else set()
+
+
+def register(db: Connection, client_id: UUID, drafts: Mapping[UUID, AccountDraft]) -> set[UUID]:
+    """Do what `put_accounts` does for a client, whose contacts the accounts then are."""
+    new = put_accounts(db, drafts)
+    contacts.add(db, [(client_id, account_id) for account_id in drafts])
+    return new
 
 
 # The join leaves out accounts that do not exist, so nothing is stored for them.

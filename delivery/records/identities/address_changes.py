@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, text
 
 from delivery.intake.accounts import AccountDraft
-from delivery.records.identities.accounts import put_accounts
+from delivery.records.identities.accounts import put_accounts, register
 from delivery.records.identities.security_events import SecurityEvent, record
 from delivery.unsubscribe_tokens import digest_address
 from delivery.vocabulary import SecurityEventKind
@@ -42,7 +42,9 @@ class ReplacedAccount:
 def replace_account(db: Connection, account_id: UUID, draft: AccountDraft, author: Author) -> ReplacedAccount:
     """Create or replace an account without its preferences, and record a change of its address."""
     number = record_changes(db, {account_id: draft.email}, author)
-    return ReplacedAccount(bool(put_accounts(db, {account_id: draft})), number > 0)
+    drafts = {account_id: draft}
+    new = put_accounts(db, drafts) if author.client_id is None else register(db, author.client_id, drafts)
+    return ReplacedAccount(bool(new), number > 0)
 
 
 def record_changes(db: Connection, addresses: Mapping[UUID, str], author: Author) -> int:

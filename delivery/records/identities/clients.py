@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from delivery.credentials import NewCredential
 from delivery.intake.uuids import read_uuid
-from delivery.records.schema import Client, Credential, IssuerLink
+from delivery.records.client_tables import IssuerLink
+from delivery.records.schema import Client, Credential
 from delivery.vocabulary import CredentialKind, Scope
 
 # The database's clock decides this, because the clocks of our processes may differ.

@@ -5,8 +5,8 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from delivery.records.client_tables import IssuerLink
 from delivery.records.identities.clients import issuer_id
-from delivery.records.schema import IssuerLink
 
 ISSUER_ID_LIMIT = 200
 """The most characters that an id at the issuer may have."""

@@ -1,4 +1,4 @@
-"""Stop an account's e-mails by the link in one of them, and undo that as long as no later choice was stored."""
+"""Stop all e-mails to an address by the link in one of them, and undo that where no later choice was stored."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -21,6 +21,9 @@ class Subscription:
 _IS_UNCHANGED = "unsubscribed_in = CAST(CAST(preference.xmin AS text) AS bigint)"
 _THIS_TRANSACTION = "CAST(CAST(pg_current_xact_id() AS text) AS bigint) & 4294967295"  # As xmin, 32 bits.
 
+# A person may have many accounts with one address, and means the address.
+_HAS_THE_ADDRESS = "lower(email) = (SELECT lower(email) FROM account WHERE id = :account_id)"
+
 _FIND = text(f"""
     SELECT email, channel, {_IS_UNCHANGED} AS is_unchanged
     FROM account LEFT JOIN preference ON preference.account_id = account.id
@@ -29,14 +32,17 @@ _FIND = text(f"""
 # A row that has this channel by the holder's choice is left alone, also if the choice was made by this link before.
 _STOP = text(f"""
     INSERT INTO preference (account_id, channel, is_channel_chosen, is_closed_chosen, are_types_chosen)
-    SELECT id, '{Channel.INBOX}', true, false, false FROM account WHERE id = :account_id
+    SELECT id, '{Channel.INBOX}', true, false, false FROM account WHERE {_HAS_THE_ADDRESS} ORDER BY id
     ON CONFLICT (account_id) DO UPDATE SET channel = excluded.channel, is_channel_chosen = true,
         unsubscribed_in = CASE WHEN preference.channel <> excluded.channel THEN {_THIS_TRANSACTION} END
     WHERE preference.channel <> excluded.channel OR preference.is_channel_chosen IS NOT TRUE
 """)
 _UNDO = text(f"""
     UPDATE preference SET channel = '{Channel.EMAIL}', is_channel_chosen = true, unsubscribed_in = NULL
-    WHERE account_id = :account_id AND {_IS_UNCHANGED}
+    WHERE account_id IN (SELECT id FROM account WHERE {_HAS_THE_ADDRESS}) AND {_IS_UNCHANGED}
+      AND unsubscribed_in = (
+          SELECT unsubscribed_in FROM preference WHERE account_id = :account_id AND {_IS_UNCHANGED}
+      )
 """)
 
 
@@ -49,10 +55,10 @@ def find_subscription(db: Connection, account_id: UUID) -> Subscription | None:
 
 
 def stop_emails(db: Connection, account_id: UUID) -> None:
-    """Set this account's channel to `inbox`, and change no other preference. Safe to repeat."""
+    """Set the channel of all accounts with this account's address to `inbox`, and nothing else. Safe to repeat."""
     db.execute(_STOP, {"account_id": account_id})
 
 
 def undo_stop(db: Connection, account_id: UUID) -> None:
-    """Set the channel to `email` again, if nothing has written the preferences since `stop_emails` did."""
+    """Set the channel to `email` again where the same `stop_emails` set it, and nothing has written it since."""
     db.execute(_UNDO, {"account_id": account_id})

@@ -97,7 +97,8 @@ RULE_COLUMNS = """
     clock_timestamp() AS read_at
 """
 _CANDIDATES = text(f"""
-    SELECT recipient.id, recipient.message_id, recipient.state, recipient.attempt, {RULE_COLUMNS}
+    SELECT recipient.id, recipient.message_id, recipient.state, recipient.attempt,
+           recipient.account_id, account.email AS address, {RULE_COLUMNS}
     FROM recipient
     JOIN message ON message.id = recipient.message_id
     JOIN account ON account.id = recipient.account_id
@@ -115,6 +116,8 @@ def candidates(db: Connection, message_ids: Sequence[UUID], state: State) -> lis
         PendingRecipient(
             recipient_id=row.id,
             message_id=row.message_id,
+            account_id=row.account_id,
+            address=row.address,
             state=state,
             attempt=row.attempt,
             sender=senders[row.message_id],

@@ -9,17 +9,19 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from delivery.records.pipeline.candidates import RULE_COLUMNS, preference_of
+from delivery.records.schema_base import read_reason
 from delivery.rules.outcomes import Attempt
 from delivery.rules.preferences import DeliveryPreferences, SenderContext
 from delivery.rules.worker_deaths import SUSPECT_FROM
-from delivery.vocabulary import Channel, MessageType, State
+from delivery.vocabulary import Channel, MessageType, Reason, State
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDelivery:
     """A claimed recipient with all that an attempt needs: message, address and current preferences.
 
-    `read_at` is when the preferences were read; `channel` is the one that the recipient waited for.
+    `read_at` is when the preferences were read; `channel` is the one that the recipient waited for, and `waited_for` is
+    the reason that it had.
     """
 
     recipient_id: int
@@ -38,6 +40,7 @@ class ClaimedDelivery:
     subject: str
     body: str
     created_at: datetime
+    waited_for: Reason | None = None
 
     @property
     def sender(self) -> SenderContext:
@@ -54,7 +57,7 @@ class ClaimedDelivery:
 # when the connection broke during its COMMIT. Today no code repeats it: each claim has a token of its own.
 _CLAIM = text(f"""
     WITH mine AS (
-        SELECT id, state FROM recipient
+        SELECT id, state, reason FROM recipient
         WHERE id = ANY(CAST(:recipient_ids AS bigint[])) AND (deaths < {SUSPECT_FROM} OR :is_isolated)
           AND (state = '{State.QUEUED}'
                OR state IN ('{State.RETRYING}', '{State.UNKNOWN}') AND due_at <= clock_timestamp()
@@ -68,7 +71,8 @@ _CLAIM = text(f"""
             claim_token = :token, due_at = clock_timestamp() + :lease, changed_at = clock_timestamp()
         FROM mine
         WHERE recipient.id = mine.id AND recipient.id = ANY(CAST(:recipient_ids AS bigint[]))
-        RETURNING recipient.id, recipient.message_id, recipient.account_id, recipient.attempt, recipient.channel
+        RETURNING recipient.id, recipient.message_id, recipient.account_id, recipient.attempt, recipient.channel,
+                  mine.reason
     )
     SELECT claimed.*, account.name AS account_name, account.email AS address,
            message.sender_name, message.subject, message.body, message.created_at, {RULE_COLUMNS}
@@ -109,6 +113,7 @@ def claim(
             subject=row.subject,
             body=row.body,
             created_at=row.created_at,
+            waited_for=read_reason(row.reason),
         )
         for row in rows
     ]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-from delivery.records.schema_base import one_of
+from delivery.records.schema_base import one_of, read_reason
 from delivery.rules.retry import PARKED
 from delivery.rules.states import MOVING_STATES
 from delivery.rules.status import RecipientStatus
@@ -47,7 +47,7 @@ def progress(db: Connection, message_ids: Sequence[UUID], *, settled_only: bool 
     recipients: dict[UUID, list[RecipientStatus]] = {}
     vetting_ids: dict[UUID, UUID | None] = {}
     for message_id, account_id, state, reason, vetting_id in db.execute(statement, {"message_ids": list(message_ids)}):
-        recipients.setdefault(message_id, []).append(RecipientStatus(account_id, State(state), _reason(reason)))
+        recipients.setdefault(message_id, []).append(RecipientStatus(account_id, State(state), read_reason(reason)))
         vetting_ids[message_id] = vetting_id
     return {key: Progress(tuple(value), vetting_ids[key]) for key, value in recipients.items()}
 
@@ -121,24 +121,13 @@ def message(db: Connection, message_id: UUID, *, client_id: UUID | None = None) 
     return MessageView(**facts_of(row), client_id=row.client_id, vetting_id=row.vetting_id, recipients=recipients)
 
 
-_REASONS: dict[str | None, Reason] = {str(reason): reason for reason in Reason}
-
-
-def _reason(word: str | None) -> Reason | None:
-    """Read a reason. One that only a later version knows, which may run at the same time, is read as None.
-
-    A state cannot be ignored like this. So a new state is first read by one version, and written by the next.
-    """
-    return _REASONS.get(word)
-
-
 def _recipients(db: Connection, message_id: UUID) -> tuple[RecipientView, ...]:
     return tuple(
         RecipientView(
             recipient_id=row.id,
             account_id=row.account_id,
             state=State(row.state),
-            reason=_reason(row.reason),
+            reason=read_reason(row.reason),
             channel=Channel(row.channel) if row.channel else None,
             changed_at=row.changed_at,
             attempt=row.attempt,
