@@ -19,7 +19,7 @@ BIN := .venv/bin
 #: NOTE=1 Only print a note when no vulnerability database is reachable (audit)
 #: BUILD=NAME Try this broken build only (chaos-broken)
 
-.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth chaos chaos-broken hosts simulate audit runtime dev
+.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth chaos chaos-broken hosts simulate peers peers-packages audit runtime dev
 
 help: ## Show this help
 	@awk -f tools/help.awk $(MAKEFILE_LIST)
@@ -82,6 +82,12 @@ simulate: dev ## Run thousands of seeded schedules on a model of the database
 
 audit: dev ## List all packages (SBOM) and look them up in vulnerability databases
 	@exec $(BIN)/python -m tools.audit $(if $(NOTE),--note)
+
+peers: dev ## Send through real mail servers, brokers, databases and proxies of Debian
+	@exec $(BIN)/pytest -n 2 tests/peers
+
+peers-packages: dev ## Unpack what `make peers` needs into var/peers, without installing it
+	@exec $(BIN)/python -m tools.peer_packages
 
 lock: dev ## Resolve both locks again from pyproject.toml
 	@exec $(BIN)/python tools/locks.py

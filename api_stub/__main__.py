@@ -14,6 +14,7 @@ from delivery.crash_points import arm
 from delivery.logs import configure_logs
 from delivery.logs.interpreter import log_missing_fixes
 from delivery.settings import settings_from_environment
+from tasks.start_checks import check_start
 
 # With Python's default of 700 a body of 1 MiB causes a hundred collections (141 ms of CPU, 56 without).
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
@@ -31,6 +32,7 @@ def main() -> None:
     log_missing_fixes()
     arm(settings.crash_at)
     raise_descriptor_limit()
+    check_start(settings)
     config = serving(
         make_http_app(settings),
         settings,
