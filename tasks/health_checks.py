@@ -5,7 +5,7 @@ To add a check, write a function that takes `Facts` and yields results, and add 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from delivery.channels.email.pool import check_relay
@@ -17,6 +17,7 @@ from delivery.records.views.connection_use import ConnectionUse, connection_use
 from delivery.records.views.invariants import CheckScope, Violation
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerView
+from delivery.rules.relay_trouble import relay_advice
 from delivery.setting_checks import UnusableSetting
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
@@ -112,6 +113,21 @@ def _lanes(facts: Facts) -> Iterator[CheckResult]:
         yield ok(sentence) if is_alive else fault(sentence, advice)
 
 
+def _relay(facts: Facts) -> Iterator[CheckResult]:
+    sentence = "the relay takes mails"
+    troubles = [each.relay_trouble for each in facts.workers if each.relay_trouble is not None]
+    if not troubles:
+        yield ok(sentence)
+        return
+    first = min(troubles, key=lambda each: each.since)
+    minutes = max(0, int((datetime.now(UTC) - first.since).total_seconds() // 60))
+    yield fault(
+        sentence,
+        f"No mail was taken for {minutes} min; the relay says: "
+        f"{first.words} - {relay_advice(first.words)} Mails wait and go out once it takes them.",
+    )
+
+
 def _broker(facts: Facts) -> Iterator[CheckResult]:
     answers = "the broker answers"
     if facts.settings.bell and read_queues(facts.settings) is None:
@@ -191,6 +207,7 @@ PARTS: tuple[Callable[[Facts], Iterable[CheckResult]], ...] = (
     _settings,
     _parked,
     _lanes,
+    _relay,
     _broker,
     _connections,
     _tokens,

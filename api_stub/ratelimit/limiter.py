@@ -55,7 +55,9 @@ class Limiter:
         """
         network = self._hide(address)
         self.sampled_lines.count("credential_refused", network, network=network, **about)
-        self._refuse_guesses(network, await self._refused_credentials.take_rest(network, self._refused_credential_limit, 1))
+        self._refuse_guesses(
+            network, await self._refused_credentials.take_rest(network, self._refused_credential_limit, 1)
+        )
 
     def check_guesses(self, address: str) -> None:
         """Check that an address may be refused once more, before another system is asked about its credential.

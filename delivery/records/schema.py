@@ -275,7 +275,8 @@ class RefusedSend(Base):
 class Worker(Base):
     """A worker process that is running, or was at `seen_at`.
 
-    While it runs it holds the advisory lock `lock_key`. `trying` has the messages that its sweep is processing.
+    While it runs it holds the advisory lock `lock_key`. `trying` has the messages that its sweep is processing. The
+    last two columns are NULL while the relay takes its mails.
     """
 
     __tablename__ = "worker"
@@ -289,3 +290,5 @@ class Worker(Base):
     lock_key: Mapped[int | None] = mapped_column(BigInteger)
     trying: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
     died_at: Mapped[datetime | None]
+    relay_refused_since: Mapped[datetime | None]
+    relay_words: Mapped[str | None]

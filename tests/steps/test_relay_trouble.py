@@ -1,13 +1,25 @@
-"""A relay that refuses us is seen: one log line a minute, in its own words."""
+"""A relay that refuses us is seen: one log line a minute, a fault of `doctor` and a line in `queues`, on every host."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from delivery.channels.email.relay_health import RelayHealth
-from delivery.rules.relay_trouble import relay_advice
+from delivery.rules.relay_trouble import RelayTrouble, relay_advice
+from delivery.settings import Settings
+from delivery.vocabulary import Channel
+from tasks.context import StepContext
 from tests.support import build
+from tests.support.fixtures import Fixtures
 from tests.support.smtp_sender import make_sender
 from tests.support.smtp_server import hang_up, open_smtp_server
+from tests.support.step_driver import RecordingSender
+from tests.support.workers import open_monitor
+from worker.cli.app import app
 
 WORDS = "535 5.7.8 authentication failed for [address]"
 
@@ -79,3 +91,25 @@ def test_a_refusal_about_us_at_any_stage_is_trouble_and_a_mail_that_is_taken_end
 )
 def test_the_advice_fits_the_words(words: str, part: str) -> None:
     assert part in relay_advice(words)
+
+
+@pytest.mark.usefixtures("broker")
+def test_doctor_and_queues_of_another_host_show_the_trouble_until_it_ends(
+    fixtures: Fixtures, context: StepContext, settings: Settings, command: Callable[..., Any]
+) -> None:
+    del fixtures
+    relay = RecordingSender()
+    relay.trouble = RelayTrouble(datetime.now(UTC) - timedelta(minutes=12), WORDS)
+    context = replace(context, senders={Channel.EMAIL: relay})
+
+    with open_monitor(context, settings) as monitor:
+        monitor.check()
+        fault, line = command(app, "doctor").output, command(app, "queues").output
+        relay.trouble = None
+        monitor.check()
+        after = command(app, "doctor").output + command(app, "queues").output
+
+    assert f"No mail was taken for 12 min; the relay says: {WORDS}" in fault
+    assert "password in SMTP_URL" in fault
+    assert (True, True) == ("no mail of worker 1 for 12 minutes" in line, WORDS in line)
+    assert WORDS not in after

@@ -137,3 +137,12 @@ def test_a_thread_that_is_stopped_before_it_begins_takes_no_turn() -> None:
     thread.stop()
 
     assert ["begin", "finish"] == thread.calls
+
+
+def test_a_turn_that_takes_longer_than_five_minutes_is_stuck() -> None:
+    thread = RecordingThread()
+    thread._turn_began_at = monotonic() - 299
+    before = thread.is_stuck
+    thread._turn_began_at = monotonic() - 301
+
+    assert (False, True) == (before, thread.is_stuck)

@@ -22,8 +22,8 @@ from delivery.records.identities import clients as records
 from delivery.records.identities import credentials
 from delivery.records.identities.clients import RateLimits
 from delivery.records.identities.credentials import ClientView, KeyView, NotRotated
-from delivery.settings import Settings, environment_name
 from delivery.records.identities.security_events import SecurityEvent, record
+from delivery.settings import Settings, environment_name
 from delivery.vocabulary import CredentialKind, Scope
 from delivery.vocabulary import SecurityEventKind as Kinds
 from worker.cli import cancelling

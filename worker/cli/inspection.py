@@ -1,16 +1,22 @@
 """`postroom why`, `release` and `worker-alive`: inspect messages and workers."""
 
+import os
+import signal
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from delivery import attempt_journal
 from delivery.explain import ago, count, explain_message, explain_recipients, paragraph, span
 from delivery.records.database import transaction
 from delivery.records.views import messages
 from delivery.records.views.messages import MessageView
 from delivery.records.workers import registry
+from delivery.records.workers.registry import SilentWorker
 from delivery.rules.status import reduce_status
 from tasks.broker.doorbell import SilentDoorbell
 from tasks.context import StepContext
@@ -19,6 +25,7 @@ from tasks.steps.release import release
 from worker.cli.console import AsJson, missing, opened, printable, read_id, settings, show_json
 
 _SEEN_WITHIN = timedelta(seconds=15)
+_FROZEN_AFTER = timedelta(seconds=30)
 
 
 def why(message: Annotated[str, typer.Argument(help="Id of a message.")], *, as_json: AsJson = False) -> None:
@@ -55,14 +62,35 @@ def release_message(message: Annotated[str, typer.Argument(help="Id of a message
     typer.echo(f"postroom: {count(released, 'recipient')} of {message_id} will be tried again now")
 
 
-def alive(lane: Annotated[LaneName, typer.Argument(help="Lane of the worker.")]) -> None:
+def alive(
+    lane: Annotated[LaneName, typer.Argument(help="Lane of the worker.")],
+    *,
+    end_frozen: Annotated[
+        bool, typer.Option("--end-frozen", help="Kill a worker of this lane here that froze, so that it is restarted.")
+    ] = False,
+) -> None:
     """Exit with 0 if a worker of this lane on this host was seen within 15 s."""
-    with opened(settings()) as database, transaction(database) as db:
+    config, queues = settings(), tuple(LANES[lane].queues)
+    with opened(config) as database, transaction(database) as db:
         workers = registry.workers(db, within=_SEEN_WITHIN)
-    here = [each for each in workers if each.host == socket.gethostname() and each.queues == tuple(LANES[lane].queues)]
+        silent = registry.silent_workers(db, socket.gethostname(), after=_FROZEN_AFTER)
+    here = [each for each in workers if each.host == socket.gethostname() and each.queues == queues]
+    if end_frozen:
+        folder = attempt_journal.journal_folder(config.journal_folder)
+        for each in silent:
+            if each.queues == queues:
+                _end_frozen(each, folder)
     if not here:
         raise missing(f"no {lane} worker of this host has been seen for {span(_SEEN_WITHIN)}.")
     typer.echo(f"postroom: the {lane} worker {here[-1].pid} is alive")
+
+
+def _end_frozen(worker: SilentWorker, folder: Path) -> None:
+    """Kill this worker if its process runs: it keeps its liveness file locked. Its id alone could be of another one."""
+    if attempt_journal.is_alive(folder, worker.worker_id):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(worker.pid, signal.SIGKILL)
+            typer.echo(f"postroom: the worker {worker.pid} was frozen and is killed")
 
 
 def _why_as_json(view: MessageView, now: datetime) -> dict[str, object]:

@@ -13,6 +13,7 @@ from delivery.records.views import open_counts
 from delivery.records.views.open_counts import OpenRows
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import LastWorker, WorkerView
+from delivery.rules.relay_trouble import relay_advice
 from tasks.broker.queue_depth import QueueView, read_queues
 from tasks.broker.unread_lists import UnreadList, find_unread_lists
 from tasks.lanes import LANES, LaneName
@@ -56,6 +57,16 @@ def queues(*, as_json: AsJson = False) -> None:
     _show_parked(parked)
     _show_workers(workers, now)
     _show_dead_lanes(dead, now)
+    _show_relay_troubles(workers, now)
+
+
+def _show_relay_troubles(workers: Sequence[WorkerView], now: datetime) -> None:
+    for each in workers:
+        if each.relay_trouble is not None:
+            typer.echo(f"Relay: it has taken no mail of worker {each.pid} for {span(now - each.relay_trouble.since)}.")
+            typer.echo(
+                f"  It says: {printable(each.relay_trouble.words)}\n  {relay_advice(each.relay_trouble.words)}\n"
+            )
 
 
 def _dead_lanes(workers: Sequence[WorkerView], last: Sequence[LastWorker]) -> Iterator[DeadLane]:

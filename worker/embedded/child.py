@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -14,6 +15,8 @@ _WINDOW_S = 60.0
 _QUICK_DELAY_S = 0.2
 # A lane is never without a worker for more than 10 s, of which a worker needs up to 5 s to start.
 _LONGEST_DELAY_S = 5.0
+FROZEN_AFTER_S = 20.0
+"""A process that was healthy and does nothing for so long is frozen. A worker reports every second."""
 _LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 
@@ -53,9 +56,11 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._ended_at: deque[float] = deque()
         self._start_at = 0.0
+        self._healthy_at: float | None = None
 
     def start(self) -> None:
         """Start the program now."""
+        self._healthy_at = None
         _rotate(self.log_path)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
@@ -86,6 +91,24 @@ class Child:
         """Whether the process runs and does its work."""
         process = self._process
         return process is not None and process.poll() is None and self.program.is_healthy(process.pid)
+
+    def end_if_frozen(self) -> None:
+        """Kill the process when it was healthy and is not any more for `FROZEN_AFTER_S`. It is then restarted.
+
+        A process that has ended, or was never healthy, is left to `restart_if_dead`.
+        """
+        process = self._process
+        if self.is_healthy:
+            self._healthy_at = self._now()
+        elif process is not None and self._healthy_at is not None and self._now() - self._healthy_at > FROZEN_AFTER_S:
+            self._healthy_at = None
+            self._report(f"{self.program.name} does nothing for {FROZEN_AFTER_S:.0f} s and is killed")
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def excuse(self) -> None:
+        """Forget that the process was healthy: what it needs is away, so that it may be unable to work."""
+        self._healthy_at = None
 
     def ask_to_stop(self) -> None:
         """Send the program's stop signal."""

@@ -24,6 +24,7 @@ from worker.embedded.servers import NotInstalled
 
 _START_TIMEOUT_S = 30.0
 _CHECK_EVERY_S = 0.1
+_PROBE_EVERY_S = 5.0
 # The API finishes the requests under way for 12 s. With the time of the servers, stopping takes less than 20 s.
 _STOP_TIMEOUT_S = 12.5
 _SERVER_STOP_TIMEOUT_S = 5.0
@@ -67,6 +68,8 @@ class Supervisor:
         with _bound_sockets(self._port) as sockets:
             try:
                 self._start_all(sockets)
+                # On a thread of its own, because a probe of a frozen process takes seconds.
+                threading.Thread(target=self._end_frozen, name="frozen", daemon=True).start()
                 while not self._stopping.wait(_CHECK_EVERY_S):
                     self._restart_dead()
             finally:
@@ -131,6 +134,14 @@ class Supervisor:
     def _restart_dead(self) -> None:
         for child in self._children:
             child.restart_if_dead()
+
+    def _end_frozen(self) -> None:
+        """Kill processes that froze. While a server is away the others cannot work, and are left alone."""
+        while not self._stopping.wait(_PROBE_EVERY_S):
+            is_served = all(child.is_healthy for child in self._children if child.program.is_server)
+            for child in self._children:
+                if not child.program.is_server:
+                    child.end_if_frozen() if is_served else child.excuse()
 
     def _stop_all(self) -> None:
         """Stop every program, and the database and the broker after those that use them."""

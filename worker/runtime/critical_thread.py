@@ -4,10 +4,12 @@ import os
 import signal
 import threading
 from abc import ABC, abstractmethod
+from time import monotonic
 
 import structlog
 
 _log = structlog.get_logger()
+_STUCK_AFTER_S = 300.0
 
 
 class CriticalThread(ABC):
@@ -21,6 +23,7 @@ class CriticalThread(ABC):
     def __init__(self, name: str, *, defect_event: str) -> None:
         self._defect_event = defect_event
         self._is_stopping = threading.Event()
+        self._turn_began_at: float | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -31,6 +34,18 @@ class CriticalThread(ABC):
         """Ask the thread to stop after the turn under way, and wait for its end for `timeout_s` at most."""
         self._is_stopping.set()
         self._thread.join(timeout_s)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the turn under way takes longer than any turn should."""
+        began_at = self._turn_began_at
+        return began_at is not None and monotonic() - began_at > _STUCK_AFTER_S
+
+    def end_process_if_stuck(self) -> None:
+        """Kill this process if the thread is stuck: its main thread may be stuck too, and then hears no SIGTERM."""
+        if self.is_stuck:
+            _log.error("thread_stuck", thread=self._thread.name, what_now="the supervisor starts another worker")
+            os.kill(os.getpid(), signal.SIGKILL)
 
     @abstractmethod
     def _turn(self) -> float:
@@ -47,7 +62,9 @@ class CriticalThread(ABC):
         try:
             pause_s = self._begin()
             while not self._is_stopping.wait(pause_s):
+                self._turn_began_at = monotonic()
                 pause_s = self._turn()
+                self._turn_began_at = None
             self._finish()
         except BaseException:
             _log.exception(self._defect_event)

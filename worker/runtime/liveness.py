@@ -19,6 +19,7 @@ from delivery.records.pipeline import claims
 from delivery.records.workers import deaths, locks, registry
 from delivery.records.workers.locks import MissingWorker, WorkerLock
 from delivery.records.workers.registry import WorkerIdentity
+from delivery.rules.relay_trouble import RelayTrouble
 from tasks.context import StepContext
 from tasks.steps.recover_worker import recover_worker
 from worker.runtime.critical_thread import CriticalThread
@@ -48,6 +49,11 @@ class LivenessMonitor(CriticalThread):
         self._lock = WorkerLock(own_database, identity)
         self._folder = attempt_journal.journal_folder(context.settings.journal_folder)
         self._missing_before: set[UUID] = set()
+        self._watched: list[CriticalThread] = []
+
+    def watch(self, thread: CriticalThread) -> None:
+        """End this worker if that thread is stuck while the database answers."""
+        self._watched.append(thread)
 
     def close(self) -> None:
         """Stop, deregister this worker and release its lock, once its work is done.
@@ -71,9 +77,11 @@ class LivenessMonitor(CriticalThread):
         began_at = monotonic()
         held_s = self._lock.hold()
         with transaction(self._context.database) as db:
-            registry.heartbeat(db, self._identity)
+            registry.heartbeat(db, self._identity, self._trouble())
             missing = locks.missing_workers(db)
         self._life_sign.confirm(began_at)
+        for thread in self._watched:
+            thread.end_process_if_stuck()
         for each in missing:
             if each.worker_id in self._missing_before and self._is_dead(each, held_s):
                 self._recover(each)
@@ -111,6 +119,10 @@ class LivenessMonitor(CriticalThread):
             return False
         is_alive = attempt_journal.is_alive(self._folder, missing.worker_id)
         return held_s >= self._settled_after_s if is_alive is None else not is_alive
+
+    def _trouble(self) -> RelayTrouble | None:
+        troubles = [each.trouble for each in self._context.senders.values()]
+        return next((each for each in troubles if each is not None), None)
 
     def _recover(self, missing: MissingWorker) -> None:
         """End the attempts of a dead worker, and delete it once it is long dead and no attempt of it is left."""

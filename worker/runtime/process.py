@@ -58,10 +58,10 @@ def run_worker(settings: Settings, lane_name: LaneName) -> None:
         raise SystemExit(f"postroom: {sentence}. Correct it and start again.") from None
     register(app, context)
     app.conf.worker_consumer = "tasks.broker.bell_consumer:BellConsumer"
-    app.steps["worker"].add(_sweep_step(context, lane))
-    if DIRECT_SENDS in lane.queues:
-        app.steps["worker"].add(_direct_reader_step(context))
     monitor = LivenessMonitor(context, identity, open_database(settings, connections=1), life_sign=life_sign)
+    app.steps["worker"].add(_sweep_step(context, lane, monitor))
+    if DIRECT_SENDS in lane.queues:
+        app.steps["worker"].add(_direct_reader_step(context, monitor))
     monitor.start()
     _tune_garbage_collection()
     try:
@@ -103,7 +103,7 @@ def _connections(settings: Settings, lane: Lane) -> int:
     return lane.concurrency(settings) + readers + _CONNECTIONS_BESIDE_THE_POOL
 
 
-def _sweep_step(context: StepContext, lane: Lane) -> type[bootsteps.StartStopStep]:
+def _sweep_step(context: StepContext, lane: Lane, monitor: LivenessMonitor) -> type[bootsteps.StartStopStep]:
     """Make the bootstep of the sweep. It requires the pool and not the broker, so that it also runs without Redis."""
     queues = lane.bell_queues if context.settings.bell else ()
     backlog: Backlog = BrokerBacklog(context.settings, queues) if queues else NoBacklog()
@@ -117,6 +117,7 @@ def _sweep_step(context: StepContext, lane: Lane) -> type[bootsteps.StartStopSte
                 context.fan_out.use_pool(pool)
             self.sweep = Sweep(context, lane.queues, pool, backlog)
             self.sweep.start()
+            monitor.watch(self.sweep)
 
         def stop(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
             context.fan_out.stop()
@@ -125,13 +126,14 @@ def _sweep_step(context: StepContext, lane: Lane) -> type[bootsteps.StartStopSte
     return SweepStep
 
 
-def _direct_reader_step(context: StepContext) -> type[bootsteps.StartStopStep]:
+def _direct_reader_step(context: StepContext, monitor: LivenessMonitor) -> type[bootsteps.StartStopStep]:
     """Make the bootstep of the thread that reads direct sends. It requires no other part of Celery's worker."""
 
     class ReaderStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships no types
         def start(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
             self.reader = DirectSendReader(context, DirectSendQueue(context.settings))
             self.reader.start()
+            monitor.watch(self.reader)
 
         def stop(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
             self.reader.stop()
