@@ -34,8 +34,7 @@ _MODULE = "chaos.hosts"
 _PER_SECOND = 8
 _FAULT_AT_S, _AFTER_S = 6.0, 6.0
 _FREED_S = 60.0
-# An attempt of unknown outcome waits for the deadline of a mail (five minutes), because its host may only be parted.
-_RECOVERED_S = 400.0
+_RECOVERED_S = 60.0
 _LOOK_S = 0.25
 _SETTLED_S = 400.0
 _LEAP = timedelta(seconds=15)
