@@ -18,7 +18,7 @@ BIN := .venv/bin
 #: SCENE=NAME Play this scene only (chaos)
 #: BUILD=NAME Try this broken build only (chaos-broken)
 
-.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth chaos chaos-broken simulate runtime dev
+.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth chaos chaos-broken simulate peers peers-packages runtime dev
 
 help: ## Show this help
 	@awk -f tools/help.awk $(MAKEFILE_LIST)
@@ -75,6 +75,12 @@ chaos-broken: dev ## Prove that the trials catch deliberately broken builds
 
 simulate: dev ## Run thousands of seeded schedules on a model of the database
 	@exec $(BIN)/python -m tests.simulation $(or $(N),5000) $(or $(SEED),0)
+
+peers: dev ## Send through real mail servers, brokers, databases and proxies of Debian
+	@exec $(BIN)/pytest -n 2 tests/peers
+
+peers-packages: dev ## Unpack what `make peers` needs into var/peers, without installing it
+	@exec $(BIN)/python -m tools.peer_packages
 
 lock: dev ## Resolve both locks again from pyproject.toml
 	@exec $(BIN)/python tools/locks.py

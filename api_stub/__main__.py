@@ -13,6 +13,7 @@ from api_stub.server.protocol import Timeouts, serving
 from delivery.crash_points import arm
 from delivery.logs import configure_logs
 from delivery.settings import settings_from_environment
+from tasks.start_checks import check_start
 
 # With Python's default of 700 a body of 1 MiB causes a hundred collections (141 ms of CPU, 56 without).
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
@@ -29,6 +30,7 @@ def main() -> None:
     configure_logs(settings.log_level)
     arm(settings.crash_at)
     raise_descriptor_limit()
+    check_start(settings)
     config = serving(
         make_http_app(settings),
         settings,

@@ -1,11 +1,16 @@
 """Make the Celery application, with settings whose reasons were measured. Importing this module opens nothing."""
 
+from collections.abc import MutableMapping
+
+import structlog
 from celery import Celery
 from kombu.entity import Queue
 
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
 from tasks.broker.client import CONNECT_TIMEOUT_S, KEEPALIVES, SOCKET_TIMEOUT_S
+
+_log = structlog.get_logger()
 
 
 def make_app(settings: Settings) -> Celery:
@@ -17,6 +22,17 @@ def make_app(settings: Settings) -> Celery:
     queues = [Queue(name) for name in QueueName]  # type: ignore[no-untyped-call] # kombu ships no types
     app.conf.update({**_CONFIGURATION, "task_queues": queues})
     return app
+
+
+def ignore_celery_variables(environment: MutableMapping[str, str]) -> None:
+    """Remove Celery's own variables from the environment of this process, before `make_app`.
+
+    They are another program's: Celery prefers CELERY_BROKER_URL to the broker of our settings, and would wait for bells
+    where none are rung. CELERY_LOADER and CELERY_RESULT_BACKEND name modules that we may not have.
+    """
+    for name in [each for each in environment if each.startswith("CELERY_")]:
+        del environment[name]
+        _log.warning("celery_variable_ignored", variable=name, what_now="Postroom uses BROKER_URL; unset it here")
 
 
 def celery_url(settings: Settings) -> str:

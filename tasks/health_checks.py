@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from delivery.channels.email.pool import check_relay
 from delivery.records.database import Database, snapshot
+from delivery.records.server_check import check_database
 from delivery.records.views import invariants
 from delivery.records.views.connection_use import ConnectionUse, connection_use
 from delivery.records.views.invariants import CheckScope, Violation
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerView
+from delivery.setting_checks import UnusableSetting
 from delivery.settings import Settings
 from tasks.broker.broker_memory import BrokerMemory, read_memory
 from tasks.broker.queue_depth import read_queues
 from tasks.check_results import CheckResult, Severity, fault, ok, warning
 from tasks.lanes import LANES
+from tasks.start_checks import check_broker
 
 _SEEN_WITHIN = timedelta(seconds=15)
 # From here on a limit is near: there is time left to raise it before work is refused.
@@ -69,6 +73,21 @@ def _advice(invariant: invariants.Invariant, parts: Sequence[CheckResult]) -> st
         else "All workers and the broker are alive."
     )
     return f"{likely} {invariant.advice}"
+
+
+def _settings(facts: Facts) -> Iterator[CheckResult]:
+    """Check the settings as the processes do when they start; whether they are well-formed, reading them has shown."""
+    sentence = "the settings name files and servers that work"
+    faults = list(_unusable(facts.settings))
+    yield fault(sentence, f"{'. '.join(faults)}.") if faults else ok(sentence)
+
+
+def _unusable(settings: Settings) -> Iterator[str]:
+    for check_one in (check_database, check_broker, check_relay):
+        try:
+            check_one(settings)
+        except UnusableSetting as error:
+            yield str(error)
 
 
 def _parked(facts: Facts) -> Iterator[CheckResult]:
@@ -122,5 +141,5 @@ def _is_near(used: int, limit: int) -> bool:
     return limit > 0 and used * 100 >= limit * _NEAR_PERCENT
 
 
-PARTS: tuple[Callable[[Facts], Iterable[CheckResult]], ...] = (_parked, _lanes, _broker, _connections)
+PARTS: tuple[Callable[[Facts], Iterable[CheckResult]], ...] = (_settings, _parked, _lanes, _broker, _connections)
 """The checks that are about no invariant, in the order in which they are shown."""

@@ -4,15 +4,19 @@ Where the waits of many requests end at once, their last reads share queries too
 """
 
 import asyncio
+import itertools
 from functools import partial
 from uuid import UUID
 
+import structlog
+
 from api_stub.batching.batcher import Batcher, Pending
 from delivery.outage_log import log_outage
-from delivery.records.database import DATABASE_UNAVAILABLE, AsyncDatabase
+from delivery.records.database import DATABASE_ERRORS, AsyncDatabase
 from delivery.records.views.messages import Progress, progress
 
-_NO_ANSWER = (*DATABASE_UNAVAILABLE, TimeoutError)
+_log = structlog.get_logger()
+_NO_ANSWER = (*DATABASE_ERRORS, TimeoutError)
 
 
 class VerdictWaiter:
@@ -22,7 +26,7 @@ class VerdictWaiter:
         self._database = database
         self._tick_s = tick_s
         self._limit = limit
-        self._waiting: dict[UUID, set[asyncio.Future[Progress]]] = {}
+        self._waiting: dict[UUID, set[asyncio.Future[Progress | None]]] = {}
         self._watching: asyncio.Task[None] | None = None
         self._reads = Batcher[UUID, Progress | None](self._read_batch)
 
@@ -34,14 +38,16 @@ class VerdictWaiter:
     async def wait(self, message_id: UUID, timeout_s: float) -> Progress | None:
         """Wait until no recipient changes any more without staff or a later attempt, and return the message's progress.
 
-        Returns None after `timeout_s`; at once when that is 0, or when requests wait for `limit` messages already.
+        Returns None after `timeout_s`; at once when that is 0, when requests wait for `limit` messages already, or
+        after a defect in the watch. The next request starts another watch then.
         """
         if timeout_s <= 0 or len(self._waiting) >= self._limit:
             return None
-        settled: asyncio.Future[Progress] = asyncio.get_running_loop().create_future()
+        settled: asyncio.Future[Progress | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(message_id, set()).add(settled)
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch())
+            self._watching.add_done_callback(self._release_after_defect)
         try:
             async with asyncio.timeout(timeout_s):
                 return await settled
@@ -77,6 +83,16 @@ class VerdictWaiter:
                 for future in self._waiting.get(message_id, ()):
                     if not future.done():
                         future.set_result(found)
+
+    def _release_after_defect(self, watch: "asyncio.Task[None]") -> None:
+        """Let all waiting requests go on without a verdict when the watch has crashed."""
+        error = None if watch.cancelled() else watch.exception()
+        if error is None:
+            return
+        _log.error("verdict_watch_broken", exc_info=error, what_now="waiting requests are answered without a verdict")
+        for future in itertools.chain.from_iterable(self._waiting.values()):
+            if not future.done():
+                future.set_result(None)
 
     async def _are_requests_waiting(self) -> bool:
         await asyncio.sleep(self._tick_s)

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
+import psycopg
 from psycopg.errors import DeadlockDetected, IdleInTransactionSessionTimeout, LockNotAvailable
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -62,6 +64,10 @@ class LockTimeout(Exception):  # noqa: N818 - a fact about another transaction
     """Another transaction holds a lock that this one needs, and did not release it in time. Nothing was done."""
 
 
+# Any error of the database, also of a statement, for callers that can go on without its answer.
+DATABASE_ERRORS = (SQLAlchemyError, LockTimeout)
+
+
 def open_database(settings: Settings, *, connections: int) -> Database:
     """Open the database for a worker or a command, with at most this many connections."""
     return create_engine(make_url(settings.database_url.get_secret_value()), **_options(connections))
@@ -72,6 +78,13 @@ def open_async_database(settings: Settings, *, connections: int) -> "AsyncDataba
     options = _options(connections)
     options["connect_args"]["options"] += f" -c lock_timeout={_LOCK_TIMEOUT_MS}"
     return AsyncDatabase(create_async_engine(make_url(settings.database_url.get_secret_value()), **options))
+
+
+def connect_once(settings: Settings) -> psycopg.Connection:
+    """Open one connection beside all pools, without transactions. Raises `psycopg.OperationalError`."""
+    url = make_url(settings.database_url.get_secret_value())
+    _, named = PGDialect_psycopg().create_connect_args(url)  # type: ignore[no-untyped-call] # SQLAlchemy has not typed it
+    return psycopg.connect(**named, **_options(1)["connect_args"], autocommit=True)
 
 
 def _options(connections: int) -> dict[str, Any]:

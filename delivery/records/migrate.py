@@ -17,14 +17,6 @@ _FOLDER = Path(__file__).parent / "migrations"
 _LOCK_KEY = 0x706F7374726F6F6D  # "postroom" in ASCII: of two migrations at the same time, one waits.
 
 
-OLDEST_SERVER = 16
-"""The oldest major version of PostgreSQL that Postroom is tested with."""
-
-
-class UnsupportedServer(Exception):  # noqa: N818 - a fact about the database
-    """The server is older than the versions that Postroom is tested with."""
-
-
 class NewerSchema(Exception):  # noqa: N818 - a fact about the database
     """The database has the schema of a later version, which this one cannot migrate."""
 
@@ -34,10 +26,9 @@ def migrate(database: Database) -> None:
 
     Several processes may run it at the same time.
 
-    Raises `UnsupportedServer` or `NewerSchema`; then nothing was changed.
+    Raises `NewerSchema`; then nothing was changed.
     """
     with database.begin() as db:
-        check_server(int(db.scalar(text("SHOW server_version_num")) or 0))
         db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
         crash_here(CrashPoint.MIGRATION_LOCKED)
         revision = MigrationContext.configure(db).get_current_revision()
@@ -47,13 +38,6 @@ def migrate(database: Database) -> None:
         first_set.install(db)
         crash_here(CrashPoint.MIGRATION_WRITTEN)
     crash_here(CrashPoint.MIGRATION_COMMITTED)
-
-
-def check_server(version_number: int) -> None:
-    """Raise `UnsupportedServer` for a server that is too old. `version_number` is its setting `server_version_num`."""
-    major = version_number // 10_000
-    if major < OLDEST_SERVER:
-        raise UnsupportedServer(f"this server is PostgreSQL {major}; Postroom needs {OLDEST_SERVER} or newer.")
 
 
 def create_database(url: str, name: str) -> None:

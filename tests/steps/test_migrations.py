@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import inspect
 
 from delivery.records.database import Database, open_database, transaction
-from delivery.records.migrate import UnsupportedServer, check_server, configuration, is_current, migrate
+from delivery.records.migrate import configuration, is_current, migrate
 from delivery.records.schema import METADATA
 from delivery.settings import Settings
 from tests.support.servers import Servers
@@ -52,19 +52,6 @@ def test_migrated_tables_equal_those_of_the_schema(bare_database: Database) -> N
     with transaction(bare_database) as db:
         context = MigrationContext.configure(db, opts={"compare_server_default": True})
         assert [] == compare_metadata(context, METADATA)
-
-
-@pytest.mark.parametrize("version_number", [90_624, 150_018, 159_999])
-def test_a_server_before_postgresql_16_is_refused_with_its_version(version_number: int) -> None:
-    with pytest.raises(
-        UnsupportedServer, match=rf"this server is PostgreSQL {version_number // 10_000}; .* 16 or newer"
-    ):
-        check_server(version_number)
-
-
-@pytest.mark.parametrize("version_number", [160_000, 180_006])
-def test_a_server_from_postgresql_16_on_is_taken(version_number: int) -> None:
-    check_server(version_number)
 
 
 def test_partial_indexes_and_checks_equal_those_of_the_schema(bare_database: Database) -> None:

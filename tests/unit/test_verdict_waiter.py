@@ -7,10 +7,10 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from api_stub.batching.verdict_waiter import VerdictWaiter
-from delivery.records.database import AsyncDatabase
+from delivery.records.database import AsyncDatabase, LockTimeout
 from delivery.records.views.messages import Progress, progress
 from delivery.vocabulary import State
 from tests.support import build
@@ -173,6 +173,42 @@ def test_a_read_that_fails_for_a_reason_of_our_own_raises_instead_of_waiting_wit
 
         with pytest.raises(ValueError, match="a defect"):
             await waiter_of(database).read_now(ONE)
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ProgrammingError("SELECT", {}, Exception("no such prepared statement")), LockTimeout()],
+    ids=["programming_error", "lock_timeout"],
+)
+def test_the_watch_goes_on_after_any_error_of_the_database(error: Exception) -> None:
+    async def test() -> None:
+        database = FakeProgressDatabase({ONE: 0.5})
+        database.defect = error
+        waiting = asyncio.create_task(waiter_of(database).wait(ONE, 2))
+        await asyncio.sleep(0.2)
+
+        database.defect = None
+
+        assert DONE == await waiting
+        assert now() < 1
+
+    run(test())
+
+
+def test_after_a_defect_in_the_watch_waiting_requests_go_on_at_once_and_later_ones_are_watched_again() -> None:
+    async def test() -> None:
+        database = FakeProgressDatabase({TWO: 0.5})
+        database.defect = ValueError("a defect")
+        verdict_waiter = waiter_of(database)
+
+        found = await asyncio.gather(verdict_waiter.wait(ONE, 2), verdict_waiter.wait(THREE, 2))
+        assert [None, None] == list(found)
+        assert now() < 1
+
+        database.defect = None
+        assert DONE == await verdict_waiter.wait(TWO, 2)
 
     run(test())
 

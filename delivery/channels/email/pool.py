@@ -190,6 +190,11 @@ class SmtpPool:
         return min(longest_s, _FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 10))
 
 
+def check_relay(settings: Settings) -> None:
+    """Raise `UnusableSetting` where the file of `smtp_ca_file` holds no certificates."""
+    _context_trusting(settings.smtp_ca_file)
+
+
 def _context_trusting(ca_file: str) -> ssl.SSLContext:
     """Make a context that checks certificate and host name against this file, or against the machine's authorities.
 
