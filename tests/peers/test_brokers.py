@@ -17,7 +17,7 @@ from tests.support.fixtures import Fixtures
 from tests.support.process_group import API, DECIDE, open_process_group
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.xdist_group("brokers")
+pytestmark = [pytest.mark.xdist_group("brokers"), pytest.mark.timeout(300)]
 _AN_HOUR_S = 3600
 _ARRIVED_S = 30.0
 

@@ -23,7 +23,7 @@ from tests.support.seed import environment_of
 from tests.support.smtp_server import SmtpServer, open_smtp_server
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.xdist_group("databases")
+pytestmark = [pytest.mark.xdist_group("databases"), pytest.mark.timeout(300)]
 _ARRIVED_S = 30.0
 _COMMANDS = {
     "migrate": ("-m", "worker", "migrate"),

@@ -16,7 +16,7 @@ from tests.support.fixtures import Fixtures
 from tests.support.process_group import API, DECIDE, SMTP, ProcessGroup
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.xdist_group("mail_servers")
+pytestmark = [pytest.mark.xdist_group("mail_servers"), pytest.mark.timeout(300)]
 
 Opener: TypeAlias = Callable[[Path], AbstractContextManager[MailServer]]
 _ARRIVED_S = 30.0
