@@ -22,7 +22,10 @@ _IS_UNCHANGED = "unsubscribed_in = CAST(CAST(preference.xmin AS text) AS bigint)
 _THIS_TRANSACTION = "CAST(CAST(pg_current_xact_id() AS text) AS bigint) & 4294967295"  # As xmin, 32 bits.
 
 # A person may have many accounts with one address, and means the address.
-_HAS_THE_ADDRESS = "lower(email) = (SELECT lower(email) FROM account WHERE id = :account_id)"
+_SAME_ADDRESS = text("""
+    SELECT same.id FROM account JOIN account AS same ON lower(same.email) = lower(account.email)
+    WHERE account.id = :account_id
+""")
 
 _FIND = text(f"""
     SELECT email, channel, {_IS_UNCHANGED} AS is_unchanged
@@ -32,14 +35,14 @@ _FIND = text(f"""
 # A row that has this channel by the holder's choice is left alone, also if the choice was made by this link before.
 _STOP = text(f"""
     INSERT INTO preference (account_id, channel, is_channel_chosen, is_closed_chosen, are_types_chosen)
-    SELECT id, '{Channel.INBOX}', true, false, false FROM account WHERE {_HAS_THE_ADDRESS} ORDER BY id
+    SELECT id, '{Channel.INBOX}', true, false, false FROM account WHERE id = ANY(CAST(:account_ids AS uuid[])) ORDER BY id
     ON CONFLICT (account_id) DO UPDATE SET channel = excluded.channel, is_channel_chosen = true,
         unsubscribed_in = CASE WHEN preference.channel <> excluded.channel THEN {_THIS_TRANSACTION} END
     WHERE preference.channel <> excluded.channel OR preference.is_channel_chosen IS NOT TRUE
 """)
 _UNDO = text(f"""
     UPDATE preference SET channel = '{Channel.EMAIL}', is_channel_chosen = true, unsubscribed_in = NULL
-    WHERE account_id IN (SELECT id FROM account WHERE {_HAS_THE_ADDRESS}) AND {_IS_UNCHANGED}
+    WHERE account_id = ANY(CAST(:account_ids AS uuid[])) AND {_IS_UNCHANGED}
       AND unsubscribed_in = (
           SELECT unsubscribed_in FROM preference WHERE account_id = :account_id AND {_IS_UNCHANGED}
       )
@@ -56,9 +59,13 @@ def find_subscription(db: Connection, account_id: UUID) -> Subscription | None:
 
 def stop_emails(db: Connection, account_id: UUID) -> None:
     """Set the channel of all accounts with this account's address to `inbox`, and nothing else. Safe to repeat."""
-    db.execute(_STOP, {"account_id": account_id})
+    db.execute(_STOP, {"account_ids": _same_address(db, account_id)})
 
 
 def undo_stop(db: Connection, account_id: UUID) -> None:
     """Set the channel to `email` again where the same `stop_emails` set it, and nothing has written it since."""
-    db.execute(_UNDO, {"account_id": account_id})
+    db.execute(_UNDO, {"account_id": account_id, "account_ids": _same_address(db, account_id)})
+
+
+def _same_address(db: Connection, account_id: UUID) -> list[UUID]:
+    return list(db.scalars(_SAME_ADDRESS, {"account_id": account_id}))
