@@ -35,7 +35,8 @@ _FIND = text(f"""
 # A row that has this channel by the holder's choice is left alone, also if the choice was made by this link before.
 _STOP = text(f"""
     INSERT INTO preference (account_id, channel, is_channel_chosen, is_closed_chosen, are_types_chosen)
-    SELECT id, '{Channel.INBOX}', true, false, false FROM account WHERE id = ANY(CAST(:account_ids AS uuid[])) ORDER BY id
+    SELECT id, '{Channel.INBOX}', true, false, false FROM account
+    WHERE id = ANY(CAST(:account_ids AS uuid[])) ORDER BY id
     ON CONFLICT (account_id) DO UPDATE SET channel = excluded.channel, is_channel_chosen = true,
         unsubscribed_in = CASE WHEN preference.channel <> excluded.channel THEN {_THIS_TRANSACTION} END
     WHERE preference.channel <> excluded.channel OR preference.is_channel_chosen IS NOT TRUE
