@@ -22,10 +22,8 @@ _IS_UNCHANGED = "unsubscribed_in = CAST(CAST(preference.xmin AS text) AS bigint)
 _THIS_TRANSACTION = "CAST(CAST(pg_current_xact_id() AS text) AS bigint) & 4294967295"  # As xmin, 32 bits.
 
 # A person may have many accounts with one address, and means the address.
-_SAME_ADDRESS = text("""
-    SELECT same.id FROM account JOIN account AS same ON lower(same.email) = lower(account.email)
-    WHERE account.id = :account_id
-""")
+_ADDRESS = text("SELECT email FROM account WHERE id = :account_id")
+_SAME_ADDRESS = text("SELECT id FROM account WHERE lower(email) = lower(CAST(:address AS text))")
 
 _FIND = text(f"""
     SELECT email, channel, {_IS_UNCHANGED} AS is_unchanged
@@ -69,4 +67,4 @@ def undo_stop(db: Connection, account_id: UUID) -> None:
 
 
 def _same_address(db: Connection, account_id: UUID) -> list[UUID]:
-    return list(db.scalars(_SAME_ADDRESS, {"account_id": account_id}))
+    return list(db.scalars(_SAME_ADDRESS, {"address": db.scalar(_ADDRESS, {"account_id": account_id})}))
