@@ -48,7 +48,7 @@ from tests.support.statements import counted
 from tests.support.step_driver import RecordingDoorbell, RecordingSender
 
 _SETTLED = """
-    INSERT INTO account (id, name, email) SELECT gen_random_uuid(), 'Nr ' || n, 'nr@example.com'
+    INSERT INTO account (id, name, email) SELECT gen_random_uuid(), 'Nr ' || n, 'nr' || n || '@example.com'
         FROM generate_series(1, 20000) AS n;
     INSERT INTO preference (account_id) SELECT id FROM account;
     INSERT INTO client (id, name, scopes) VALUES (gen_random_uuid(), 'old', '{}');
