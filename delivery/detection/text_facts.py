@@ -88,7 +88,7 @@ def read_text(
     facts["client.trust"] = message.client_trust
     for names, group in _GROUPS:
         if wanted is None or not names.isdisjoint(wanted):
-            facts.update(group(_Reading(text, folded, message, domains)))
+            facts.update(group(_ReadableText(text, folded, message, domains)))
     return ReadText(facts, hits, folded)
 
 
@@ -101,7 +101,7 @@ def _shorten(text: str) -> tuple[str, bool]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _ReadableText:
     """A message as it is read: what rules see of its text, and the same folded."""
 
     text: str
@@ -110,7 +110,7 @@ class _Reading:
     domains: DomainLists
 
 
-def _style_facts(reading: _Reading) -> dict[str, FactValue]:
+def _style_facts(reading: _ReadableText) -> dict[str, FactValue]:
     text, letters = reading.text, len(reading.folded.letters)
     return {
         "text.capitals": 100 * sum(map(str.isupper, text)) // letters if letters >= _CAPITALS_FROM else 0,
@@ -119,22 +119,22 @@ def _style_facts(reading: _Reading) -> dict[str, FactValue]:
     }
 
 
-def _number_facts(reading: _Reading) -> dict[str, FactValue]:
+def _number_facts(reading: _ReadableText) -> dict[str, FactValue]:
     has_digits = _DIGITS.search(reading.text) is not None
     return {f"text.{name}": len(pattern.findall(reading.text)) if has_digits else 0 for name, pattern in _NUMBERS}
 
 
-def _hidden_facts(reading: _Reading) -> dict[str, FactValue]:
+def _hidden_facts(reading: _ReadableText) -> dict[str, FactValue]:
     """Return facts about the text as it was given: with the characters that no reader sees."""
     given = f"{reading.message.subject}\n{reading.message.body[:TEXT_LIMIT]}"
     return {f"text.{name}": 0 if given.isascii() else len(pattern.findall(given)) for name, pattern in _HIDDEN}
 
 
-def _split_facts(reading: _Reading) -> dict[str, FactValue]:
+def _split_facts(reading: _ReadableText) -> dict[str, FactValue]:
     return {"text.split_words": len(_SPLIT_WORD.findall(reading.text))}
 
 
-def _handle_facts(reading: _Reading) -> dict[str, FactValue]:
+def _handle_facts(reading: _ReadableText) -> dict[str, FactValue]:
     return {"text.handles": len(_HANDLE.findall(reading.text)) if "@" in reading.text else 0}
 
 
@@ -157,7 +157,7 @@ _NO_LINKS: dict[str, FactValue] = {
 }
 
 
-def _link_facts(reading: _Reading) -> dict[str, FactValue]:
+def _link_facts(reading: _ReadableText) -> dict[str, FactValue]:
     message, domains, found = reading.message, reading.domains, find_links(reading.text)
     if not found.links and not found.emails:
         return _NO_LINKS
@@ -181,7 +181,7 @@ def _link_facts(reading: _Reading) -> dict[str, FactValue]:
     }
 
 
-def _name_facts(reading: _Reading) -> dict[str, FactValue]:
+def _name_facts(reading: _ReadableText) -> dict[str, FactValue]:
     kind = misleading_name(reading.message.sender_name, reading.domains.platform_names)
     return {
         "sender.name_is_address": kind is MisleadingName.ADDRESS,
@@ -190,7 +190,7 @@ def _name_facts(reading: _Reading) -> dict[str, FactValue]:
     }
 
 
-def _address_facts(reading: _Reading) -> dict[str, FactValue]:
+def _address_facts(reading: _ReadableText) -> dict[str, FactValue]:
     domains, domain = reading.domains, _domain_of(reading.message.sender_email)
     return {
         "sender.has_email": bool(reading.message.sender_email),
@@ -205,7 +205,7 @@ def _domain_of(email: str) -> str:
     return (registrable_domain(host) or host) if host else ""
 
 
-_EMPTY = _Reading("", FoldedText(()), MessageText("", "", ""), DomainLists())
+_EMPTY = _ReadableText("", FoldedText(()), MessageText("", "", ""), DomainLists())
 _GROUPS = tuple(
     (frozenset(group(_EMPTY)), group)
     for group in (

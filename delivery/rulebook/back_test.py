@@ -101,13 +101,13 @@ class BackTest:
             "held": self.held,
             "held_before": self.held_before,
             "cpu_us_per_message": round(1e6 * self.cpu_s / self.messages, 1) if self.messages else None,
-            "rules": {name: _rule(each) for name, each in sorted(self.rules.items())},
+            "rules": {name: _rule_entry(each) for name, each in sorted(self.rules.items())},
             "newly_held": self.newly_held,
             "no_longer_held": self.no_longer_held,
         }
 
 
-def _rule(figures: RuleFigures) -> dict[str, Any]:
+def _rule_entry(figures: RuleFigures) -> dict[str, Any]:
     looked_at = figures.upheld + figures.released
     return {
         "hits": figures.hits,

@@ -113,7 +113,7 @@ def test_the_compose_file_runs_every_lane_and_no_other() -> None:
 def test_the_health_check_of_a_service_checks_its_own_lane() -> None:
     services = {name: service for name, service in compose_services().items() if "worker" in command_of(service)[:2]}
 
-    checked = {name: service["healthcheck"]["test"][-1] for name, service in services.items()}
+    checked = {name: service["healthcheck"]["test"][3] for name, service in services.items()}
 
     assert {name: command_of(service)[2] for name, service in services.items()} == checked
 

@@ -5,21 +5,17 @@ import re
 from collections.abc import Callable
 from datetime import time
 from functools import partial
-from threading import Event, Thread
 from typing import Any
 from uuid import UUID
 
 import pytest
-import typer
 
 from delivery.credentials import is_match, parse_credential
 from delivery.records.database import transaction
 from delivery.records.identities import clients
 from delivery.records.pipeline import vetting_cases
-from delivery.records.pipeline.claims import ClaimedDelivery
-from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.settings import Settings
-from delivery.vocabulary import CaseState, Channel, CredentialKind, Reason, Scope, State
+from delivery.vocabulary import CaseState, Channel, CredentialKind, Scope, State
 from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
@@ -27,7 +23,6 @@ from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
 from tests.support.fixtures import Fixtures
 from tests.support.step_driver import RecordingSender
-from worker.cli.cancelling import cancel_waiting
 from worker.cli.clients import clients as commands
 
 Run = Callable[..., Any]
@@ -277,29 +272,3 @@ def test_without_yes_it_asks_and_a_no_changes_nothing(run: Run, fixtures: Fixtur
     assert 1 == result.exit_code
     assert "cancel 1 waiting recipient of client" in result.output
     assert ([State.ACCEPTED], True) == (fixtures.states(message_id), is_valid(fixtures, settings, key))
-
-
-def test_an_attempt_under_way_is_waited_for_and_cancelled_if_it_did_not_arrive(
-    fixtures: Fixtures, context: StepContext, relay: RecordingSender
-) -> None:
-    message_id = fixtures.message(fixtures.account(Channel.EMAIL))
-    decide(context, [message_id])
-    began, may_end = Event(), Event()
-
-    def answer(_: ClaimedDelivery) -> Outcome:
-        began.set()
-        may_end.wait(10)
-        return Outcome(OutcomeKind.TEMPORARY, Reason.TRY_LATER)
-
-    relay.answer = answer
-    attempt = Thread(target=deliver, args=(context, fixtures.recipient_ids(message_id)))
-    attempt.start()
-    began.wait(10)
-    with pytest.raises(typer.Exit):
-        cancel_waiting(fixtures.database, fixtures.client_id, longest_s=0.0)
-    may_end.set()
-    attempt.join()
-
-    cancel_waiting(fixtures.database, fixtures.client_id)
-
-    assert [State.CANCELLED] == fixtures.states(message_id)

@@ -40,7 +40,7 @@ def test_a_defect_is_answered_with_its_request_id_and_without_its_text() -> None
     assert (500, "internal_error") == (answer.status_code, answer.json()["error"])
     assert answer.headers["X-Request-Id"] == answer.json()["request_id"]
     assert SECRET not in f"{answer.text} {logged}"
-    assert ["request_broke"] == [event["event"] for event in logged]
+    assert ["request_broke", "request_refused"] == [event["event"] for event in logged]
     assert Path(__file__).name in logged[0]["where"]
 
 
