@@ -33,7 +33,12 @@ _EMPTY = text(
     )
 )
 # All tests come from one address.
-_UNLIMITED = {"refused_credentials_per_minute": 1_000_000, "unknown_recipients_per_hour": 1_000_000}
+_UNLIMITED = {
+    "refused_credentials_per_minute": 1_000_000,
+    "unknown_recipients_per_hour": 1_000_000,
+    "mails_per_address_per_hour": 0,
+    "messages_per_account_per_hour": 0,
+}
 PEPPER = SecretStr("pepper of the tests, thirty-two characters")
 SEALING_KEY = SecretStr("sealing key of the tests, thirty-two")
 

@@ -100,7 +100,8 @@ class RefusedSendDetail(BaseModel):
 
     success: Literal[1] = 1
     meta: MessageMeta
-    data: None = None
+    # Always null. The type is that of a message's answer, so that a generated client reads `data` of either.
+    data: MessageData | None = None
     errors: list[FaultData]
 
 

@@ -100,7 +100,7 @@ def test_why_explains_what_happened_and_what_happens_next(platform: Platform) ->
 
     assert "delivered by in-app inbox" in output
     assert "why: the account accepts no messages" in output
-    assert "the mail relay asked for another attempt, or could not be reached" in output
+    assert "the mail relay was not reached or asked for another attempt" in output
     assert "next: the next attempt is made in" in output
 
 

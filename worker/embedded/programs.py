@@ -36,6 +36,8 @@ _DEMO_SETTINGS: Mapping[str, Any] = {
     "recipients_per_minute": 250_000,
     "refused_credentials_per_minute": 1_000,
     "unknown_recipients_per_hour": 100_000,
+    "mails_per_address_per_hour": 0,
+    "messages_per_account_per_hour": 0,
 }
 
 
