@@ -38,9 +38,9 @@ _PUT_ERRORS = openapi.errors(*openapi.GUARDED, HTTPStatus.NOT_FOUND, HTTPStatus.
 
 
 @router.get("/accounts/{account_uuid}", responses=_READ_ERRORS, openapi_extra=_READ)
-async def read(request: Request, account_uuid: str, client: Reader) -> AccountDetail:  # noqa: ARG001 - only its scope matters
+async def read(request: Request, account_uuid: str, client: Reader) -> AccountDetail:
     """Read an account."""
-    return AccountDetail(data=_build_account(await _find(request, _read_id(account_uuid))))
+    return AccountDetail(data=_build_account(await _find(request, client, _read_id(account_uuid))))
 
 
 @router.put(
@@ -48,20 +48,21 @@ async def read(request: Request, account_uuid: str, client: Reader) -> AccountDe
     openapi_extra={**_WRITE, "requestBody": openapi.body_of(ACCOUNT, _JSON)},
     responses={**_PUT_ERRORS, 201: {"model": AccountDetail, "description": "The account was created."}},
 )
-async def put(request: Request, response: Response, account_uuid: str, client: Writer) -> AccountDetail:  # noqa: ARG001 - only its scope matters
+async def put(request: Request, response: Response, account_uuid: str, client: Writer) -> AccountDetail:
     """Create an account, or replace it. Its holder's preferences stay as they are."""
     account_id = _read_id(account_uuid)
     draft = parse_account(await read_fields(request))
-    if await services_of(request).database.run(accounts.put_accounts, {account_id: draft}):
+    changing = services_of(request).databases.changing
+    if await changing.run_in_turn(client.client_id, accounts.put_accounts, {account_id: draft}):
         response.status_code = HTTPStatus.CREATED
     facts = AccountFacts(account_id, draft.name, draft.email, draft.status, draft.time_zone)
     return AccountDetail(data=_build_account(facts))
 
 
 @router.get("/accounts/{account_uuid}/preferences", responses=_READ_ERRORS, openapi_extra=_READ)
-async def read_preferences(request: Request, account_uuid: str, client: Reader) -> PreferencesDetail:  # noqa: ARG001 - only its scope matters
+async def read_preferences(request: Request, account_uuid: str, client: Reader) -> PreferencesDetail:
     """Read an account holder's preferences; the defaults where none are stored."""
-    return PreferencesDetail(data=_build_preferences(await _find(request, _read_id(account_uuid))))
+    return PreferencesDetail(data=_build_preferences(await _find(request, client, _read_id(account_uuid))))
 
 
 @router.put(
@@ -69,13 +70,14 @@ async def read_preferences(request: Request, account_uuid: str, client: Reader) 
     responses=_PUT_ERRORS,
     openapi_extra={**_WRITE, "requestBody": openapi.body_of(PREFERENCES, _JSON)},
 )
-async def put_preferences(request: Request, account_uuid: str, client: Writer) -> PreferencesDetail:  # noqa: ARG001 - only its scope matters
+async def put_preferences(request: Request, account_uuid: str, client: Writer) -> PreferencesDetail:
     """Replace all preferences of an account holder: an absent field returns to its default."""
     account_id = _read_id(account_uuid)
     fields = await read_fields(request)
     preferences = parse_preferences(fields)
     named = PREFERENCES.given(fields)
-    if not await services_of(request).database.run(accounts.put_preferences, {account_id: preferences}, named):
+    changing = services_of(request).databases.changing
+    if not await changing.run_in_turn(client.client_id, accounts.put_preferences, {account_id: preferences}, named):
         raise not_found()
     return PreferencesDetail(data=_build_preferences(preferences))
 
@@ -87,8 +89,9 @@ def _read_id(account_uuid: str) -> UUID:
     return account_id
 
 
-async def _find(request: Request, account_id: UUID) -> AccountFacts:
-    facts = await services_of(request).database.run(accounts.find_one, account_id)
+async def _find(request: Request, client: AuthenticatedClient, account_id: UUID) -> AccountFacts:
+    reading = services_of(request).databases.reading
+    facts = await reading.run_in_turn(client.client_id, accounts.find_one, account_id)
     if facts is None:
         raise not_found()
     return facts
