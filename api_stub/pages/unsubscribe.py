@@ -97,7 +97,8 @@ async def _show(services: Services, token: str) -> HTMLResponse:
 async def _change(services: Services, token: str, request: Request) -> HTMLResponse:
     account_id, _ = await _find(services, token)
     wish = await _read_wish(request)
-    await services.database.run(undo_stop if wish is Wish.UNDO else stop_emails, account_id)
+    change = undo_stop if wish is Wish.UNDO else stop_emails
+    await services.databases.changing.run_in_turn(account_id, change, account_id)
     _, found = await _find(services, token)
     _log.info("account_moved", account_id=str(account_id), channel=found.channel)
     if wish is Wish.UNDO:
@@ -114,7 +115,8 @@ async def _find(services: Services, token: str) -> tuple[UUID, Subscription]:
     if permit.expires_at <= datetime.now(UTC):
         text = "This link worked for a year and has expired. Use the link in a newer e-mail."
         raise _OtherPage(_page("This link has expired", text, status=HTTPStatus.GONE))
-    found = await services.database.run(find_subscription, permit.account_id)
+    account_id = permit.account_id
+    found = await services.databases.reading.run_in_turn(account_id, find_subscription, account_id)
     if found is None:
         raise _OtherPage(_wrong_link())
     if permit.address_digest not in {None, digest_address(found.address, pepper)}:

@@ -40,9 +40,9 @@ _PUT_ERRORS = openapi.errors(*openapi.GUARDED, HTTPStatus.NOT_FOUND, HTTPStatus.
 
 
 @router.get("/accounts/{account_uuid}", responses=_READ_ERRORS, openapi_extra=_READ)
-async def read(request: Request, account_uuid: str, client: Reader) -> AccountDetail:  # noqa: ARG001 - only its scope matters
+async def read(request: Request, account_uuid: str, client: Reader) -> AccountDetail:
     """Read an account."""
-    return AccountDetail(data=_build_account(await _find(request, _read_id(account_uuid))))
+    return AccountDetail(data=_build_account(await _find(request, client, _read_id(account_uuid))))
 
 
 @router.put(
@@ -56,7 +56,7 @@ async def put(request: Request, response: Response, account_uuid: str, client: W
     draft = parse_account(await read_fields(request))
     services, client_id = services_of(request), client.client_id
     author = Author(f"client {client_id}", services.settings.pepper, client_id)
-    replaced = await services.database.run(replace_account, account_id, draft, author)
+    replaced = await services.databases.changing.run_in_turn(client_id, replace_account, account_id, draft, author)
     if replaced.is_new:
         response.status_code = HTTPStatus.CREATED
     if replaced.is_address_changed:
@@ -66,9 +66,9 @@ async def put(request: Request, response: Response, account_uuid: str, client: W
 
 
 @router.get("/accounts/{account_uuid}/preferences", responses=_READ_ERRORS, openapi_extra=_READ)
-async def read_preferences(request: Request, account_uuid: str, client: Reader) -> PreferencesDetail:  # noqa: ARG001 - only its scope matters
+async def read_preferences(request: Request, account_uuid: str, client: Reader) -> PreferencesDetail:
     """Read an account holder's preferences; the defaults where none are stored."""
-    return PreferencesDetail(data=_build_preferences(await _find(request, _read_id(account_uuid))))
+    return PreferencesDetail(data=_build_preferences(await _find(request, client, _read_id(account_uuid))))
 
 
 @router.put(
@@ -76,13 +76,14 @@ async def read_preferences(request: Request, account_uuid: str, client: Reader) 
     responses=_PUT_ERRORS,
     openapi_extra={**_WRITE, "requestBody": openapi.body_of(PREFERENCES, _JSON)},
 )
-async def put_preferences(request: Request, account_uuid: str, client: Writer) -> PreferencesDetail:  # noqa: ARG001 - only its scope matters
+async def put_preferences(request: Request, account_uuid: str, client: Writer) -> PreferencesDetail:
     """Replace all preferences of an account holder: an absent field returns to its default."""
     account_id = _read_id(account_uuid)
     fields = await read_fields(request)
     preferences = parse_preferences(fields)
     named = PREFERENCES.given(fields)
-    if not await services_of(request).database.run(accounts.put_preferences, {account_id: preferences}, named):
+    changing = services_of(request).databases.changing
+    if not await changing.run_in_turn(client.client_id, accounts.put_preferences, {account_id: preferences}, named):
         raise not_found()
     return PreferencesDetail(data=_build_preferences(preferences))
 
@@ -94,8 +95,9 @@ def _read_id(account_uuid: str) -> UUID:
     return account_id
 
 
-async def _find(request: Request, account_id: UUID) -> AccountFacts:
-    facts = await services_of(request).database.run(accounts.find_one, account_id)
+async def _find(request: Request, client: AuthenticatedClient, account_id: UUID) -> AccountFacts:
+    reading = services_of(request).databases.reading
+    facts = await reading.run_in_turn(client.client_id, accounts.find_one, account_id)
     if facts is None:
         raise not_found()
     return facts

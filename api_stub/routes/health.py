@@ -10,7 +10,6 @@ from api_stub import openapi
 from api_stub.services import services_of
 from delivery.outage_log import log_outage
 from delivery.records.database import DATABASE_UNAVAILABLE
-from delivery.records.migrate import is_current
 from delivery.records.outages import OutageCause
 
 router = APIRouter(tags=["health"])
@@ -47,7 +46,7 @@ async def ready(request: Request) -> JSONResponse:
     services = services_of(request)
     cause: OutageCause | None = None
     try:
-        database = "ok" if await services.database.run(is_current) else "schema_not_current"
+        database = "ok" if await services.schema_check.submit(None, None) else "schema_not_current"
     except (*DATABASE_UNAVAILABLE, TimeoutError) as error:
         database, cause = "unreachable", log_outage(error, asked="readyz").cause
     is_ready = database == "ok"

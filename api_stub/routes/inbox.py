@@ -35,7 +35,7 @@ _BIGINT = re.compile(r"[0-9]{1,18}", re.ASCII)
 async def read(
     request: Request,
     account_uuid: str,
-    client: Annotated[AuthenticatedClient, Depends(require_scope(Scope.INBOX_READ))],  # noqa: ARG001 - only its scope matters here
+    client: Annotated[AuthenticatedClient, Depends(require_scope(Scope.INBOX_READ))],
 ) -> Response:
     """Read an inbox, newest message first, a page at a time."""
     account_id = read_uuid(account_uuid)
@@ -44,7 +44,9 @@ async def read(
     parameters = Parameters(request)
     page = read_page(parameters, _read_entry_id)
     parameters.refuse_faults()
-    entries = await services_of(request).database.run(inbox.inbox, account_id, limit=page.rows, before=page.before)
+    entries = await services_of(request).databases.reading.run_in_turn(
+        client.client_id, inbox.inbox, account_id, limit=page.rows, before=page.before
+    )
     if entries is None:
         raise not_found()
     return etags.respond_unless_unchanged(request, build_inbox(entries, page).model_dump_json(exclude_unset=True))

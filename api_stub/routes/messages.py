@@ -174,8 +174,8 @@ async def list_messages(
     since = parameters.read("since", read_instant, "an RFC 3339 instant (with + written as %2B)")
     parameters.refuse_faults()
     condition = MessageFilter(client.client_id, status, since)
-    found = await services_of(request).database.run(
-        message_list.messages, condition, limit=page.rows, before=page.before
+    found = await services_of(request).databases.reading.run_in_turn(
+        client.client_id, message_list.messages, condition, limit=page.rows, before=page.before
     )
     return etags.respond_unless_unchanged(request, build_list(found, page).model_dump_json(exclude_unset=True))
 
@@ -195,11 +195,11 @@ async def read(
     message_id = read_uuid(message_uuid)
     if message_id is None:
         raise not_found()
-    database = services_of(request).database
-    view = await database.run(messages.message, message_id, client_id=client.client_id)
+    reading = services_of(request).databases.reading
+    view = await reading.run_in_turn(client.client_id, messages.message, message_id, client_id=client.client_id)
     if view is not None:
         return etags.respond_unless_unchanged(request, build_detail(view).model_dump_json(exclude_unset=True))
-    refused = await database.run(refused_sends.find, message_id, client.client_id)
+    refused = await reading.run_in_turn(client.client_id, refused_sends.find, message_id, client.client_id)
     if refused is None:
         raise not_found()
     answer = build_refused(message_id, refused.faults)

@@ -155,7 +155,10 @@ async def _issue(services: Services, client: StoredCredential, scopes: list[Scop
     lifetime_s = services.settings.token_lifetime_s
     token = generate_credential(CredentialKind.ACCESS_TOKEN, services.settings.pepper)
     lifetime = timedelta(seconds=lifetime_s)
-    await services.database.run(issue_token, client.client_id, token, scopes=scopes, lifetime=lifetime)
+    databases = services.databases
+    await databases.credentials.run_in_turn(
+        client.client_id, issue_token, client.client_id, token, scopes=scopes, lifetime=lifetime
+    )
     text = token.text.get_secret_value()
     answer = TokenAnswer(access_token=text, expires_in=lifetime_s, token_type="Bearer", scope=" ".join(scopes))  # noqa: S106 - see above
     return JSONResponse(answer.model_dump(), headers=_NOT_CACHED)

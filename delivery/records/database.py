@@ -1,10 +1,12 @@
 """Connections and transactions: one engine for each process, opened by its entry point."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 import psycopg
 from psycopg.errors import DeadlockDetected, IdleInTransactionSessionTimeout, LockNotAvailable
@@ -58,6 +60,8 @@ SESSION_SETTINGS: Mapping[str, str | int] = {
 _RUN_TIMEOUT_S = 1.5
 # Less than that, so that a request learns in time that another one holds the row it waits for.
 _LOCK_TIMEOUT_MS = 700
+# How many calls of one caller run at once where callers take turns.
+_TURNS = 2
 
 
 class LockTimeout(Exception):  # noqa: N818 - a fact about another transaction
@@ -73,10 +77,18 @@ def open_database(settings: Settings, *, connections: int) -> Database:
     return create_engine(make_url(settings.database_url.get_secret_value()), **_options(connections))
 
 
-def open_async_database(settings: Settings, *, connections: int) -> "AsyncDatabase":
-    """Open the database for the API, with at most this many connections."""
+def open_async_database(settings: Settings, *, connections: int, only_reads: bool = False) -> "AsyncDatabase":
+    """Open the database for the API, with at most this many connections.
+
+    With `only_reads` nothing can be written, and PostgreSQL ends a statement that no request waits for any more. Writes
+    have no such limit: a commit that it cut off would seem to have failed, and may have succeeded.
+    """
     options = _options(connections)
     options["connect_args"]["options"] += f" -c lock_timeout={_LOCK_TIMEOUT_MS}"
+    if only_reads:
+        options["connect_args"]["options"] += (
+            f" -c default_transaction_read_only=on -c statement_timeout={int(_RUN_TIMEOUT_S * 1000)}"
+        )
     return AsyncDatabase(create_async_engine(make_url(settings.database_url.get_secret_value()), **options))
 
 
@@ -163,6 +175,8 @@ class AsyncDatabase:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        # A caller is forgotten with its last call.
+        self._turns: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
 
     async def run(
         self,
@@ -174,17 +188,24 @@ class AsyncDatabase:
 
         Raises `LockTimeout`, one of `DATABASE_UNAVAILABLE`, or `TimeoutError` when there is no result within 1.5 s.
         """
-        running = asyncio.ensure_future(self._run(lambda db: function(db, *args, **kwargs)))
-        try:
-            # Not asyncio.timeout(): psycopg ends a cancelled query only when the server has replied to it, which a
-            # frozen server never does (measured).
-            await asyncio.wait({running}, timeout=_RUN_TIMEOUT_S)
-            if running.done():
-                return running.result()
-            raise TimeoutError(f"the database did not answer within {_RUN_TIMEOUT_S} s")
-        finally:
-            running.cancel()
-            running.add_done_callback(_ignore_error)
+        return await _within_time(self._run(lambda db: function(db, *args, **kwargs)))
+
+    async def run_in_turn(
+        self,
+        caller: UUID,
+        function: Callable[Concatenate[Connection, Parameters], Result],
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> Result:
+        """Run a record function as `run` does, but at most two at once for this caller. Waiting counts as time."""
+        turns = self._turns.setdefault(caller, asyncio.Semaphore(_TURNS))
+
+        async def wait_and_run() -> Result:
+            # A call that was given up keeps its turn until its connection is free again.
+            async with turns:
+                return await self._run(lambda db: function(db, *args, **kwargs))
+
+        return await _within_time(wait_and_run())
 
     async def _run(self, function: Callable[[Connection], Result]) -> Result:
         try:
@@ -199,6 +220,20 @@ class AsyncDatabase:
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+
+
+async def _within_time(call: Coroutine[Any, Any, Result]) -> Result:
+    running = asyncio.ensure_future(call)
+    try:
+        # Not asyncio.timeout(): psycopg ends a cancelled query only when the server has replied to it, which a
+        # frozen server never does (measured).
+        await asyncio.wait({running}, timeout=_RUN_TIMEOUT_S)
+        if running.done():
+            return running.result()
+        raise TimeoutError(f"the database did not answer within {_RUN_TIMEOUT_S} s")
+    finally:
+        running.cancel()
+        running.add_done_callback(_ignore_error)
 
 
 def _ignore_error(running: "asyncio.Future[Result]") -> None:

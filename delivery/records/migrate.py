@@ -1,13 +1,17 @@
 """Migrate a database to the schema of this version, and check whether it has it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import Database
@@ -15,6 +19,7 @@ from delivery.records.rule_sets import first_set
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK_KEY = 0x706F7374726F6F6D  # "postroom" in ASCII: of two migrations at the same time, one waits.
+_LOCK_WAIT_MS = 200
 
 
 class NewerSchema(Exception):  # noqa: N818 - a fact about the database
@@ -22,22 +27,55 @@ class NewerSchema(Exception):  # noqa: N818 - a fact about the database
 
 
 def migrate(database: Database) -> None:
-    """Run the migrations that this database lacks and store a first rule set, in one transaction.
+    """Run the migrations that this database lacks, and store a first rule set. Each is a transaction of its own.
 
-    Several processes may run it at the same time.
-
+    A migration may say that it runs outside of one. Several processes may run it at the same time, and after a crash
+    the next run goes on where it ended.
     Raises `NewerSchema`; then nothing was changed.
     """
-    with database.begin() as db:
-        db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
-        crash_here(CrashPoint.MIGRATION_LOCKED)
-        revision = MigrationContext.configure(db).get_current_revision()
-        if revision is not None and revision not in _known_revisions():
-            raise NewerSchema(f"the database is at revision {revision}, which a later version made. Run that version.")
-        command.upgrade(configuration(db), "head")
-        first_set.install(db)
-        crash_here(CrashPoint.MIGRATION_WRITTEN)
+    with database.connect() as db:
+        with _lock(db):
+            crash_here(CrashPoint.MIGRATION_LOCKED)
+            with db.begin():
+                _check_revision(MigrationContext.configure(db).get_current_revision())
+            command.upgrade(configuration(db), "head")
+            db.rollback()  # It left a transaction where it had nothing to do.
+            with db.begin():
+                first_set.install(db)
     crash_here(CrashPoint.MIGRATION_COMMITTED)
+
+
+@contextmanager
+def _lock(db: Connection) -> Iterator[None]:
+    """Hold the lock of migrations. It is a lock of the session: some migrations run outside of a transaction.
+
+    A process that waits begins a new transaction again and again, because CREATE INDEX CONCURRENTLY waits for every
+    transaction that is older than itself, so for this one too.
+    """
+    while not _take_lock(db):
+        pass
+    try:
+        yield
+    finally:
+        # The lock ends with its session, whatever the migration left of it.
+        db.invalidate()
+
+
+def _take_lock(db: Connection) -> bool:
+    try:
+        with db.begin():
+            db.execute(text(f"SET LOCAL lock_timeout = {_LOCK_WAIT_MS}"))
+            db.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK_KEY})
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            return False
+        raise
+    return True
+
+
+def _check_revision(revision: str | None) -> None:
+    if revision is not None and revision not in _known_revisions():
+        raise NewerSchema(f"the database is at revision {revision}, which a later version made. Run that version.")
 
 
 def create_database(url: str, name: str) -> None:

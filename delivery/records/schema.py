@@ -169,6 +169,7 @@ class Message(Base):
             postgresql_where=text("sender_email IS NOT NULL"),
         ),
         Index("message_text_key_idx", "text_key", "created_at", postgresql_where=text("text_key IS NOT NULL")),
+        Index(None, "client_id", "status", "created_at", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

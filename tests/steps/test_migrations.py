@@ -12,9 +12,12 @@ from sqlalchemy import inspect
 
 from delivery.records.database import Database, open_database, transaction
 from delivery.records.migrate import configuration, is_current, migrate
+from delivery.records.pipeline import accept
 from delivery.records.schema import METADATA
 from delivery.settings import Settings
+from tests.support.fixtures import GRACE, Fixtures
 from tests.support.servers import Servers
+from tests.support.waiting import wait_until
 
 _CLIENTS_OF_0005 = """
     INSERT INTO client (id, name, scopes)
@@ -87,6 +90,39 @@ def test_concurrent_migrations_run_one_after_the_other(bare_database: Database) 
         assert is_current(db)
 
 
+def test_an_index_is_built_while_messages_are_stored(bare_database: Database) -> None:
+    """Store a message while the migration waits for the end of an older transaction that stores another one."""
+    migrate(bare_database)
+    fixtures = Fixtures(bare_database)
+    _go_back_to(bare_database, "0007")
+
+    with ThreadPoolExecutor(1) as pool, transaction(bare_database) as older:
+        accept.accept(older, [fixtures.incoming(fixtures.account())], grace=GRACE)
+        migrating = pool.submit(migrate, bare_database)
+        wait_until(lambda: fixtures.run_sql("SELECT FROM pg_stat_progress_create_index"))
+        fixtures.message(fixtures.account())
+        was_waiting = not migrating.done()
+        older.commit()
+        migrating.result(10)
+
+    assert was_waiting
+    with transaction(bare_database) as db:
+        assert is_current(db)
+
+
+def test_an_index_whose_build_was_cut_off_is_built_again(bare_database: Database) -> None:
+    index = "message_client_id_status_created_at_id_idx"
+    migrate(bare_database)
+    with transaction(bare_database) as db:
+        db.exec_driver_sql("UPDATE alembic_version SET version_num = '0007'")
+        db.exec_driver_sql(f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{index}'::regclass")
+
+    migrate(bare_database)
+
+    with transaction(bare_database) as db:
+        assert db.exec_driver_sql(f"SELECT indisvalid FROM pg_index WHERE indexrelid = '{index}'::regclass").scalar()
+
+
 def test_a_database_without_tables_is_not_current(bare_database: Database) -> None:
     with transaction(bare_database) as db:
         assert not is_current(db)
@@ -107,6 +143,11 @@ def test_clients_that_foreign_tokens_may_have_used_are_linked_by_the_upgrade(bar
             linked.setdefault(last, []).append(name)
     ids = {last: f"00000000-0000-7000-8000-00000000000{last}" for last in "1245"}
     assert {"1": [ids["1"], "shop"], "2": [ids["2"], "both"], "4": [ids["4"]], "5": [ids["5"]]} == linked
+
+
+def _go_back_to(database: Database, revision: str) -> None:
+    with transaction(database) as db:
+        command.downgrade(configuration(db), revision)
 
 
 def _tables(database: Database) -> set[str]:

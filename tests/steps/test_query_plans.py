@@ -6,7 +6,7 @@ executions it may plan without knowing the values. Both plans are checked.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -19,12 +19,13 @@ from delivery.records.database import Database, open_database, transaction
 from delivery.records.identities import account_batches, accounts, unsubscriptions
 from delivery.records.pipeline import claims, due, transitions, vetting_cases
 from delivery.records.pipeline.vetting_cases import CaseDecision
-from delivery.records.views import inbox, messages
+from delivery.records.views import inbox, message_list, messages
+from delivery.records.views.message_list import MessageFilter
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.rules.transitions import Transition
 from delivery.settings import Settings
-from delivery.vocabulary import CaseState, Channel, State
+from delivery.vocabulary import CaseState, Channel, State, Status
 from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
@@ -38,6 +39,7 @@ from tests.support.query_plans import (
     TABLES,
     assert_by_index,
     assert_by_key,
+    assert_in_order,
     nodes,
     plan_without_values,
     scans_of,
@@ -275,6 +277,31 @@ def test_reading_messages_and_inboxes_finds_rows_by_key(large_fixtures: Fixtures
 
     assert [] == letters
     assert_by_key(large_fixtures.database, statements)
+
+
+def test_lists_of_messages_are_read_in_the_order_of_an_index(large_fixtures: Fixtures) -> None:
+    """Check that no list reads what it does not show: neither other messages of the client nor all of them to sort."""
+    now = datetime.now(UTC)
+    ((client_id,),) = large_fixtures.run_sql("SELECT id FROM client WHERE name = 'old'")
+    wanted = [MessageFilter(client_id, status, since) for status in (None, *Status) for since in (None, now)]
+
+    with counted(large_fixtures.database) as statements, transaction(large_fixtures.database) as db:
+        for each in wanted:
+            message_list.messages(db, each, limit=50)
+            message_list.messages(db, each, limit=50, before=(now, uuid7()))
+
+    assert_by_key(large_fixtures.database, statements)
+    assert_in_order(large_fixtures.database, statements)
+
+
+def test_an_inbox_is_read_in_the_order_of_an_index(large_fixtures: Fixtures) -> None:
+    account_id = large_fixtures.account()
+
+    with counted(large_fixtures.database) as statements, transaction(large_fixtures.database) as db:
+        inbox.inbox(db, account_id, limit=50)
+        inbox.inbox(db, account_id, limit=50, before=(datetime.now(UTC), 7))
+
+    assert_in_order(large_fixtures.database, [each for each in statements if "ORDER BY" in each.sql])
 
 
 def test_a_plan_made_while_the_tables_were_empty_finds_rows_by_index(

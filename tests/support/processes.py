@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from worker.embedded.servers import Server
+from worker.embedded.system_user import run_as
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 60.0
@@ -45,12 +46,12 @@ def launch(
             command,
             cwd=cwd,
             env=_on_top_of_ours(environment),
-            user=user,
             pass_fds=sockets,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=None if shows_errors else output,
             start_new_session=True,
+            **run_as(user),
         )
 
 

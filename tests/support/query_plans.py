@@ -52,6 +52,24 @@ def assert_by_key(database: Database, statements: list[Statement]) -> None:
             assert [] == without_key(scans_of(plan, TABLES)), each.sql
 
 
+def assert_in_order(database: Database, statements: list[Statement]) -> None:
+    """Check that these statements read rows in their order, so that they end at their limit, and drop none of them."""
+    assert statements
+    for each in statements:
+        for plan in (_plan_with_values(database, each), plan_without_values(database, each)):
+            (page,) = [node for node in nodes(plan) if node["Node Type"] == "Limit"]
+            wasteful = [node for node in _main_nodes(page) if node["Node Type"] == "Sort" or "Filter" in node]
+            assert [] == wasteful, f"{each.sql}\n{json.dumps(plan, indent=1)}"
+
+
+def _main_nodes(plan: Any) -> Iterator[Any]:
+    """Yield the parts of a plan that find its rows, without those that add a column to each row found."""
+    yield plan
+    for each in plan.get("Plans", []):
+        if each["Parent Relationship"] != "SubPlan":
+            yield from _main_nodes(each)
+
+
 def _plan_with_values(database: Database, statement: Statement) -> Any:
     with database.connect() as db:
         db.execute(_FREE)

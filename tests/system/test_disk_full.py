@@ -29,6 +29,7 @@ from tests.support.processes import START_S
 from tests.support.smtp_server import SmtpServer, open_smtp_server
 from tests.support.waiting import wait_until
 from worker.embedded.servers import Server, named_database, prepare_postgres
+from worker.embedded.system_user import run_as
 
 pytestmark = pytest.mark.xdist_group("drills")
 _POSTGRES = "postgres"
@@ -272,4 +273,4 @@ def _move_wal(folder: Path, disk: Disk, server: Server) -> None:
             shutil.chown(each, server.user)
     program = Path(server.arguments[0]).with_name("pg_resetwal")
     command = [str(program), "-D", str(folder.parent), "--wal-segsize=1"]
-    subprocess.run(command, user=server.user, cwd="/", check=True, capture_output=True)
+    subprocess.run(command, cwd="/", check=True, capture_output=True, **run_as(server.user))

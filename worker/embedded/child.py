@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
+from worker.embedded.system_user import run_as
+
 _QUICK_RESTARTS = 5
 _WINDOW_S = 60.0
 _QUICK_DELAY_S = 0.2
@@ -68,12 +70,12 @@ class Child:
                 cwd=self.program.folder,
                 env=dict(self.program.environment),
                 pass_fds=self.program.sockets,
-                user=self.program.user,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 # Ctrl-C reaches every process of the terminal's group, but the supervisor keeps an order of stopping.
                 start_new_session=True,
+                **run_as(self.program.user),
             )
 
     def restart_if_dead(self) -> None:

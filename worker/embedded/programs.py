@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,18 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import redis
+from pydantic import SecretStr
 
 from delivery.records.database import DATABASE_UNAVAILABLE, answers, open_database, transaction
 from delivery.records.workers import registry
 from delivery.settings import Settings, environment_name, settings_from
 from tasks.lanes import LaneName
 from worker.embedded.child import Program
-from worker.embedded.servers import Server, named_database, prepare_postgres, prepare_valkey
+from worker.embedded.servers import BROKER_RIGHTS, Server, named_database, prepare_postgres, prepare_valkey
 
 DATABASE = "postroom"
+ROLE = "postroom_app"
+"""Who the API, the workers and commands are in the database. The superuser only migrates."""
 _PROBE_TIMEOUT_S = 1.0
 _SEEN_WITHIN = timedelta(seconds=10)
 # One mail is tried for 45 s at most, and its lease is 15 s longer, so that tests of failures end within minutes.
@@ -57,9 +60,10 @@ class EmbeddedStack:
         self._data = data
         self._sockets = sockets
         self._postgres = prepare_postgres(data / "postgres")
-        self._valkey = prepare_valkey(data / "valkey")
+        valkey = prepare_valkey(data / "valkey")
+        self._valkey = replace(valkey, arguments=(*valkey.arguments, "--user", "default", *BROKER_RIGHTS))
         own: dict[str, Any] = {
-            "database_url": named_database(self._postgres.url, DATABASE),
+            "database_url": named_database(self._postgres.url, DATABASE, role=ROLE),
             "broker_url": self._valkey.url,
             "smtp_url": f"smtp://127.0.0.1:{_port(sockets.smtp)}",
             "pepper": pepper,
@@ -74,6 +78,12 @@ class EmbeddedStack:
     def maintenance_url(self) -> str:
         """The address of the database that always exists, from which another can be created."""
         return self._postgres.url
+
+    @property
+    def owner_settings(self) -> Settings:
+        """The settings of the owner of the tables, who migrates them."""
+        url = SecretStr(named_database(self._postgres.url, DATABASE))
+        return self.settings.model_copy(update={"database_url": url})
 
     def servers(self) -> list[Program]:
         """Return the programs that the others need: PostgreSQL, Valkey and the mail sink."""

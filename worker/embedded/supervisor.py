@@ -15,12 +15,14 @@ from typing import IO
 
 from delivery.records.database import Database, open_database
 from delivery.records.migrate import create_database, migrate
+from delivery.records.roles import admit
 from delivery.settings import DEMO_ENVIRONMENT_FILE
 from worker.embedded import demo, programs
 from worker.embedded.child import Child, Program
 from worker.embedded.leftovers import stop_leftovers
 from worker.embedded.programs import EmbeddedStack
 from worker.embedded.servers import NotInstalled
+from worker.embedded.system_user import ForeignFolder
 
 _START_TIMEOUT_S = 30.0
 _CHECK_EVERY_S = 0.1
@@ -49,7 +51,7 @@ def run(data: Path, port: int) -> None:
         with _locked(data):
             stop_leftovers(data, _print)
             Supervisor(data.resolve(), port, stopping).run()
-    except (CannotStart, NotInstalled) as error:
+    except (CannotStart, NotInstalled, ForeignFolder) as error:
         sys.exit(f"postroom: {error}")
 
 
@@ -100,8 +102,11 @@ class Supervisor:
 
     def _prepare(self, stack: EmbeddedStack) -> Database:
         create_database(stack.maintenance_url, programs.DATABASE)
+        owner = open_database(stack.owner_settings, connections=2)
+        migrate(owner)
+        admit(owner, programs.ROLE)
+        owner.dispose()
         database = open_database(stack.settings, connections=2)
-        migrate(database)
         demo.seed(database)
         return database
 

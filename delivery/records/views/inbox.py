@@ -30,8 +30,8 @@ _INBOX = text(f"""
         SELECT inbox_letter.recipient_id, message_id, subject, body, sender_name, delivered_at
         FROM inbox_letter JOIN message ON message.id = inbox_letter.message_id
         WHERE account_id = :account_id
-          AND (CAST(:before_at AS timestamptz) IS NULL
-               OR (delivered_at, inbox_letter.recipient_id) < (CAST(:before_at AS timestamptz), :before_id))
+          AND (delivered_at, inbox_letter.recipient_id)
+              < (coalesce(CAST(:before_at AS timestamptz), 'infinity'), CAST(:before_id AS bigint))
         ORDER BY delivered_at DESC, inbox_letter.recipient_id DESC LIMIT :limit
     ), summed AS (
         SELECT *, CAST(sum(octet_length(body)) OVER (ORDER BY delivered_at DESC, recipient_id DESC) AS bigint)

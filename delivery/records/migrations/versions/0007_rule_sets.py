@@ -1,4 +1,4 @@
-"""Rule sets, what their rules hit, and what rules ask about earlier messages. It only adds."""
+"""Rule sets, what their rules hit, and what rules ask about earlier messages. It only adds; 0008 builds the indexes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -46,26 +46,9 @@ def upgrade() -> None:
     op.add_column("message", sa.Column("text_key", sa.BigInteger(), nullable=True))
     op.add_column("client", sa.Column("trust", sa.Text(), server_default="normal", nullable=False))
     op.create_check_constraint(op.f("client_trust_check"), "client", "trust IN ('normal', 'trusted', 'watched')")
-    op.create_index(
-        "message_sender_account_idx",
-        "message",
-        ["sender_account_id", "id"],
-        postgresql_where=sa.text("sender_account_id IS NOT NULL"),
-    )
-    op.create_index(
-        "message_sender_address_idx",
-        "message",
-        ["client_id", sa.text("lower(sender_email)"), "id"],
-        postgresql_where=sa.text("sender_email IS NOT NULL"),
-    )
-    op.create_index(
-        "message_text_key_idx", "message", ["text_key", "created_at"], postgresql_where=sa.text("text_key IS NOT NULL")
-    )
 
 
 def downgrade() -> None:
-    for name in ("message_text_key_idx", "message_sender_address_idx", "message_sender_account_idx"):
-        op.drop_index(name, table_name="message")
     op.drop_constraint(op.f("client_trust_check"), "client")
     op.drop_column("client", "trust")
     for column in ("text_key", "rule_set", "sender_account_id"):
