@@ -33,15 +33,14 @@ def migrate(database: Database) -> None:
     the next run goes on where it ended.
     Raises `NewerSchema`; then nothing was changed.
     """
-    with database.connect() as db:
-        with _lock(db):
-            crash_here(CrashPoint.MIGRATION_LOCKED)
-            with db.begin():
-                _check_revision(MigrationContext.configure(db).get_current_revision())
-            command.upgrade(configuration(db), "head")
-            db.rollback()  # It left a transaction where it had nothing to do.
-            with db.begin():
-                first_set.install(db)
+    with database.connect() as db, _lock(db):
+        crash_here(CrashPoint.MIGRATION_LOCKED)
+        with db.begin():
+            _check_revision(MigrationContext.configure(db).get_current_revision())
+        command.upgrade(configuration(db), "head")
+        db.rollback()  # It left a transaction where it had nothing to do.
+        with db.begin():
+            first_set.install(db)
     crash_here(CrashPoint.MIGRATION_COMMITTED)
 
 
