@@ -94,7 +94,7 @@ def test_an_index_is_built_while_messages_are_stored(bare_database: Database) ->
     """Store a message while the migration waits for the end of an older transaction that stores another one."""
     migrate(bare_database)
     fixtures = Fixtures(bare_database)
-    _go_back_to(bare_database, "0007")
+    _go_back_to(bare_database, "0014")
 
     with ThreadPoolExecutor(1) as pool, transaction(bare_database) as older:
         accept.accept(older, [fixtures.incoming(fixtures.account())], grace=GRACE)
@@ -114,7 +114,7 @@ def test_an_index_whose_build_was_cut_off_is_built_again(bare_database: Database
     index = "message_client_id_status_created_at_id_idx"
     migrate(bare_database)
     with transaction(bare_database) as db:
-        db.exec_driver_sql("UPDATE alembic_version SET version_num = '0007'")
+        db.exec_driver_sql("UPDATE alembic_version SET version_num = '0014'")
         db.exec_driver_sql(f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{index}'::regclass")
 
     migrate(bare_database)

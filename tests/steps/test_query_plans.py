@@ -35,6 +35,7 @@ from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
 from tests.support import build
 from tests.support.fixtures import Fixtures
+from tests.support.large_data import BACKLOG, SETTLED
 from tests.support.query_plans import (
     TABLES,
     assert_by_index,
@@ -49,38 +50,6 @@ from tests.support.servers import Servers
 from tests.support.statements import counted
 from tests.support.step_driver import RecordingDoorbell, RecordingSender
 
-_SETTLED = """
-    INSERT INTO account (id, name, email) SELECT gen_random_uuid(), 'Nr ' || n, 'nr' || n || '@example.com'
-        FROM generate_series(1, 20000) AS n;
-    INSERT INTO preference (account_id) SELECT id FROM account;
-    INSERT INTO client (id, name, scopes) VALUES (gen_random_uuid(), 'old', '{}');
-    INSERT INTO message (id, client_id, sender_name, subject, body, type, open_count, good_count, decided_at)
-        SELECT gen_random_uuid(), client.id, 'Grace', 'Hello', repeat('How are you? ', 20), 'other', 0, 2,
-               clock_timestamp()
-        FROM client, generate_series(1, 10000);
-    INSERT INTO recipient (message_id, account_id, position, state, channel)
-        SELECT message.id, account.id, place.position, 'delivered', 'inbox'
-        FROM (SELECT id, row_number() OVER () AS number FROM message) AS message
-        CROSS JOIN generate_series(0, 1) AS place (position)
-        JOIN (SELECT id, row_number() OVER () AS number FROM account) AS account
-            ON account.number = (message.number * 2 + place.position) % 20000 + 1;
-    INSERT INTO inbox_letter (recipient_id, account_id, message_id) SELECT id, account_id, message_id FROM recipient;
-    INSERT INTO vetting_case (id, message_id, state, findings, expires_at)
-        SELECT gen_random_uuid(), id, 'approved', '[]', clock_timestamp() FROM message;
-    ANALYZE;
-"""
-
-_BACKLOG = f"""
-    INSERT INTO recipient (message_id, account_id, position, state, channel, due_at)
-    SELECT message.id, account.id, 2 + place.position, :state, '{Channel.EMAIL}',
-           clock_timestamp() + CAST(:due_in AS interval)
-    FROM (SELECT id, row_number() OVER () AS number FROM message LIMIT 5000) AS message
-    CROSS JOIN generate_series(0, 19) AS place (position)
-    JOIN (SELECT id, row_number() OVER () AS number FROM account) AS account
-        ON account.number = (message.number * 20 + place.position + 7) % 20000 + 1
-    ON CONFLICT DO NOTHING
-"""
-
 
 @pytest.fixture(scope="module")
 def large_database(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[Database]:
@@ -90,7 +59,7 @@ def large_database(servers: Servers, base_settings: Settings, worker_number: int
     with transaction(database) as db:
         db.execute(text("ALTER TABLE recipient SET (autovacuum_enabled = false)"))
         db.execute(text("ALTER TABLE message SET (autovacuum_enabled = false)"))
-        db.execute(text(_SETTLED.replace(":", r"\:")))
+        db.execute(text(SETTLED.replace(":", r"\:")))
     yield database
     database.dispose()
 
@@ -198,7 +167,7 @@ def test_the_sweep_reads_no_row_that_is_due_later_and_skips_rows_with_a_bell_wit
 ) -> None:
     """Check both cases. Reading 100,000 rows that wait for their bells in the index took 18 ms (25 November 2026)."""
     with large_fixtures.database.connect() as db, counted(large_fixtures.database) as statements:
-        db.execute(text(_BACKLOG), {"due_in": due_in, "state": state})
+        db.execute(text(BACKLOG), {"due_in": due_in, "state": state})
         rung_at = db.scalar(text("SELECT clock_timestamp() - INTERVAL '2 hours'"))
         found = due.waiting(db, Channel.EMAIL, limit=500, rung_at=rung_at)
         statement = statements[-1]

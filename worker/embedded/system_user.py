@@ -44,7 +44,7 @@ def make_private(folder: Path, user: str | None) -> None:
 
 
 def write_for_owner(path: Path, content: str) -> None:
-    """Write a file anew, for the owner of its folder alone. A link in its place is removed, not followed."""
+    """Write a new file that only the owner of its folder can read. A link in its place is removed and not followed."""
     owner = path.parent.stat()
     path.unlink(missing_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
