@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
-from delivery.intake.direct_sends import DirectSend, faults_of_unknown, read_direct_send, reused_id
+from delivery.intake.direct_sends import DirectSend, read_direct_send, reused_id
 from delivery.intake.errors import FieldError, InvalidInput
+from delivery.intake.messages import faults_of_unknown
 from delivery.records.caller_connection import wrap_connection
 from delivery.records.identities import clients
 from delivery.records.pipeline.accept import Acceptance, Duplicate, IncomingMessage, UnknownRecipients, accept
@@ -36,7 +37,7 @@ def send_in(connection: object, fields: Mapping[str, object], *, client_id: UUID
 def faults_of_acceptance(sent: DirectSend, acceptance: Acceptance) -> list[FieldError]:
     """Return the errors for which a send was not stored; an empty list when it was, now or before."""
     if isinstance(acceptance, UnknownRecipients):
-        return faults_of_unknown(sent, acceptance.account_ids)
+        return faults_of_unknown(sent.draft, sent.given_ids, acceptance.account_ids)
     if isinstance(acceptance, Duplicate) and not acceptance.is_identical:
         return [reused_id()]
     return []

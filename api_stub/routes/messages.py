@@ -1,8 +1,9 @@
 """Send a message, read one, and list the messages of a client."""
 
+from collections.abc import Collection, Mapping
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, NoReturn
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -17,6 +18,7 @@ from api_stub.requests.idempotency import read_key
 from api_stub.requests.pagination import read_page
 from api_stub.requests.prefer import read_wait
 from api_stub.requests.query import Parameters
+from api_stub.schemas.dry_runs import DryRun, build_dry_run
 from api_stub.schemas.messages import (
     MessageCreated,
     MessageDetail,
@@ -31,13 +33,21 @@ from api_stub.server.errors import ApiError, not_found
 from api_stub.services import Services, services_of
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.intake.errors import InvalidInput
-from delivery.intake.messages import MESSAGE, Draft, given_recipients, read_draft, unknown_recipient
+from delivery.intake.messages import (
+    MESSAGE,
+    Draft,
+    faults_of_unknown,
+    given_recipients,
+    ignored_fields,
+    read_draft,
+)
 from delivery.intake.timestamps import read_instant
 from delivery.intake.uuids import read_uuid
 from delivery.records.database import LockTimeout
 from delivery.records.pipeline import refused_sends
 from delivery.records.pipeline.accept import Acceptance, Duplicate, IncomingMessage, Stored, UnknownRecipients
 from delivery.records.views import message_list, messages
+from delivery.records.views.dry_runs import foresee
 from delivery.records.views.message_list import MessageFilter
 from delivery.records.views.messages import Progress
 from delivery.rules.status import RecipientStatus
@@ -53,6 +63,7 @@ _KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^
     status_code=HTTPStatus.CREATED,
     response_model=MessageCreated,
     responses={
+        HTTPStatus.OK.value: {"model": DryRun, "description": "Dry run: what would become of the message."},
         HTTPStatus.CREATED.value: openapi.CREATED,
         **openapi.errors(
             *openapi.GUARDED,
@@ -66,6 +77,7 @@ _KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^
         "requestBody": openapi.body_of(MESSAGE, *ENCODINGS),
         "parameters": [
             openapi.header(KEY_HEADER, "Makes it safe to repeat this request.", **_KEY_SCHEMA),
+            openapi.query("dry_run", "`true`: only say what would happen.", type="boolean"),
             openapi.header("Prefer", "`wait=N` seconds for the verdict, or `respond-async` (RFC 7240).", type="string"),
         ],
     },
@@ -76,24 +88,65 @@ async def send(
     """Send one message to up to 25 accounts. It waits up to two seconds for the verdict, or `Prefer: wait=N`."""
     services = services_of(request)
     fields = await read_fields(request)
-    draft = read_draft(fields)
+    draft, ignored = read_draft(fields), ignored_fields(fields)
+    if _is_dry_run(request):
+        return await _answer_dry_run(services, client, fields, draft)
     crash_here(CrashPoint.REQUEST_PARSED)
     incoming = IncomingMessage(uuid7(), client.client_id, draft, read_key(request.headers.getlist(KEY_HEADER)))
-    await services.limiter.check_recipients(client.client_id, client.recipients_per_minute, len(draft.recipient_ids))
-    are_contacts = partial(services.contact_book.are_contacts, client.client_id, draft.recipient_ids)
-    await services.limiter.check_lookups(client.client_id, are_contacts)
+    await _check_limits(services, client, draft)
     acceptance = await _accept(services, incoming)
     if isinstance(acceptance, UnknownRecipients):
-        await services.limiter.count_unknown_recipients(client.client_id, len(acceptance.account_ids))
-        given = enumerate(given_recipients(fields))
-        raise InvalidInput([unknown_recipient(i) for i, each in given if each in acceptance.account_ids])
+        await _refuse_unknown(services, client, fields, draft, acceptance.account_ids)
     message_id = _ring_or_reject(services, incoming, acceptance)
     is_replayed = isinstance(acceptance, Duplicate)
     wait_s = read_wait(request.headers.getlist("prefer"), services.settings.verdict_wait_s)
     known = None if is_replayed else _just_accepted(draft)
     progress = await _await_verdict(services, message_id, wait_s, known)
     crash_here(CrashPoint.ANSWER_UNSENT)
-    return _created(build_created(message_id, progress), f"{request.url.path}/{message_id}", is_replayed=is_replayed)
+    answer = build_created(message_id, progress, ignored)
+    return _created(answer, f"{request.url.path}/{message_id}", is_replayed=is_replayed)
+
+
+def _is_dry_run(request: Request) -> bool:
+    """Return whether the client only asks what would happen. Raises `InvalidInput` for another value than a boolean."""
+    if not request.scope["query_string"]:
+        return False
+    parameters = Parameters(request)
+    wanted = parameters.read("dry_run", {"true": "true", "false": "false"}.get, "true or false")
+    parameters.refuse_faults()
+    return wanted == "true"
+
+
+async def _answer_dry_run(
+    services: Services, client: AuthenticatedClient, fields: Mapping[str, object], draft: Draft
+) -> Response:
+    """Make all checks of a message and answer what would become of it. Nothing is stored; the limits count."""
+    await _check_limits(services, client, draft)
+    foreseen = await services.databases.reading.run_in_turn(
+        client.client_id, foresee, draft, client.client_id, services.settings
+    )
+    if foreseen.unknown_ids:
+        await _refuse_unknown(services, client, fields, draft, foreseen.unknown_ids)
+    answer = build_dry_run(foreseen.recipients, ignored_fields(fields))
+    return Response(answer.model_dump_json(exclude_unset=True), HTTPStatus.OK, media_type="application/json")
+
+
+async def _check_limits(services: Services, client: AuthenticatedClient, draft: Draft) -> None:
+    await services.limiter.check_recipients(client.client_id, client.recipients_per_minute, len(draft.recipient_ids))
+    are_contacts = partial(services.contact_book.are_contacts, client.client_id, draft.recipient_ids)
+    await services.limiter.check_lookups(client.client_id, are_contacts)
+
+
+async def _refuse_unknown(
+    services: Services,
+    client: AuthenticatedClient,
+    fields: Mapping[str, object],
+    draft: Draft,
+    unknown_ids: Collection[UUID],
+) -> NoReturn:
+    """Raise `InvalidInput` that names the unknown accounts, or `ApiError` (429) for too many of them."""
+    await services.limiter.count_unknown_recipients(client.client_id, len(unknown_ids))
+    raise InvalidInput(faults_of_unknown(draft, given_recipients(fields), unknown_ids))
 
 
 async def _accept(services: Services, incoming: IncomingMessage) -> Acceptance:
@@ -161,6 +214,7 @@ def _just_accepted(draft: Draft) -> Progress:
             openapi.query(
                 "since", "Only messages accepted at or after this instant.", type="string", format="date-time"
             ),
+            openapi.query("message_vetting_id", "Only the message of this review.", type="string", format="uuid"),
         ],
     },
 )
@@ -172,8 +226,9 @@ async def list_messages(
     page = read_page(parameters, read_uuid)
     status = parameters.read("status", _read_status, f"one of {', '.join(Status)}")
     since = parameters.read("since", read_instant, "an RFC 3339 instant (with + written as %2B)")
+    vetting_id = parameters.read("message_vetting_id", read_uuid, "the UUID of a review")
     parameters.refuse_faults()
-    condition = MessageFilter(client.client_id, status, since)
+    condition = MessageFilter(client.client_id, status, since, vetting_id)
     found = await services_of(request).databases.reading.run_in_turn(
         client.client_id, message_list.messages, condition, limit=page.rows, before=page.before
     )

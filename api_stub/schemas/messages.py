@@ -26,6 +26,7 @@ class MessageMeta(BaseModel):
     status_reason: StatusReason
     message_uuid: UUID
     message_vetting_id: UUID | None = None
+    ignored_fields: list[str] | None = None
 
 
 class RecipientData(BaseModel):
@@ -121,9 +122,12 @@ class Inbox(BaseModel):
     data: list[InboxItem]
 
 
-def build_created(message_id: UUID, progress: Progress) -> MessageCreated:
-    """Build the answer to a message that was stored."""
-    return MessageCreated(success=1, meta=_meta(message_id, progress), data=None)
+def build_created(message_id: UUID, progress: Progress, ignored_fields: list[str]) -> MessageCreated:
+    """Build the answer to a message that was stored. `ignored_fields` are those that do nothing here."""
+    meta = _meta(message_id, progress)
+    if ignored_fields:
+        meta.ignored_fields = ignored_fields
+    return MessageCreated(success=1, meta=meta, data=None)
 
 
 def build_detail(view: MessageView) -> MessageDetail:
@@ -142,7 +146,7 @@ def build_detail(view: MessageView) -> MessageDetail:
         time_created=view.created_at,
         status=meta.status,
         status_code=meta.status,
-        recipients=[_recipient(each) for each in view.recipients],
+        recipients=[build_recipient(each) for each in view.recipients],
         **sent,
     )
     return MessageDetail(success=1, meta=meta, data=data)
@@ -229,7 +233,8 @@ def _meta(message_id: UUID, progress: Progress) -> MessageMeta:
     )
 
 
-def _recipient(view: RecipientView) -> RecipientData:
+def build_recipient(view: RecipientView) -> RecipientData:
+    """Build the part of a recipient that its client sees."""
     is_waiting = view.state in {State.QUEUED, State.RETRYING, State.UNKNOWN} and not view.is_parked
     return RecipientData(
         uuid=view.account_id,

@@ -1,11 +1,11 @@
 """Read a direct send: the fields of a request and an id that its sender made (docs/direct-sends.md)."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from delivery.intake.errors import FieldError, InvalidInput
-from delivery.intake.messages import Draft, given_recipients, read_draft, unknown_recipient
+from delivery.intake.messages import Draft, given_recipients, read_draft
 from delivery.intake.uuids import read_uuid
 
 ID_FIELD = "message_uuid"
@@ -40,11 +40,6 @@ def find_message_id(fields: Mapping[str, object]) -> UUID | None:
     """Return the sender's id for the message; None where it is missing or invalid."""
     text = fields.get(ID_FIELD)
     return read_uuid(text) if isinstance(text, str) else None
-
-
-def faults_of_unknown(send: DirectSend, unknown: Collection[UUID]) -> list[FieldError]:
-    """Return a fault for each recipient of a send that is one of these unknown accounts."""
-    return [unknown_recipient(index) for index, each in enumerate(send.given_ids) if each in unknown]
 
 
 def reused_id() -> FieldError:

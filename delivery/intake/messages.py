@@ -2,18 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticUseDefault, core_schema
 
 from delivery.intake.errors import FieldError
-from delivery.intake.fields import AddressField, TextField, WordField, distinct
+from delivery.intake.fields import AddressField, TextField, WordField, check_text, distinct
 from delivery.intake.shapes import FieldType, JsonSchema, Shape, fault
-from delivery.intake.uuids import UUID_PATTERN
+from delivery.intake.uuids import UUID_PATTERN, read_uuid
 from delivery.vocabulary import MessageType
 
 RECIPIENT_LIMIT = 25
@@ -21,7 +21,26 @@ SENDER_NAME_LIMIT = 120
 SUBJECT_LIMIT = 255
 BODY_LIMIT = 65_536
 
+_WITHOUT_EFFECT = frozenset({"attachments", "bcc", "cc", "html", "template"})
 _RECIPIENT = "Recipient {index} (counted from 0)"
+
+
+class AccountField(FieldType):
+    """The UUID of one account. The empty text means absent."""
+
+    def read(self, value: object) -> UUID:
+        """Return the id."""
+        text = check_text(value)
+        if text == "":
+            raise PydanticUseDefault
+        found = read_uuid(text)
+        if found is None:
+            raise fault("invalid_uuid", "{field} is not a UUID of the form 8-4-4-4-12 hexadecimal digits.")
+        return found
+
+    def describe(self) -> JsonSchema:
+        """Describe a text: the empty one and null mean absent."""
+        return {"type": ["string", "null"]}
 
 
 class RecipientsField(FieldType):
@@ -85,6 +104,11 @@ class Draft:
     subject: Annotated[str, TextField(SUBJECT_LIMIT), Field(description="One line.")]
     body: Annotated[str, TextField(BODY_LIMIT, is_body=True)]
     type: Annotated[MessageType, WordField(MessageType)] = MessageType.OTHER
+    sender_account_id: Annotated[
+        UUID | None,
+        AccountField(),
+        Field(None, alias="sender_account_uuid", description="The sender's own account, if you attest it."),
+    ] = None
 
 
 MESSAGE = Shape(Draft, title="MessageFields")
@@ -93,6 +117,11 @@ MESSAGE = Shape(Draft, title="MessageFields")
 def read_draft(fields: Mapping[str, object]) -> Draft:
     """Read a draft. Raises `InvalidInput` with every fault of every field."""
     return MESSAGE.read(fields)
+
+
+def ignored_fields(fields: Mapping[str, object]) -> list[str]:
+    """Return the fields that people send elsewhere and that do nothing here, in alphabetical order."""
+    return sorted(_WITHOUT_EFFECT & fields.keys())
 
 
 def given_recipients(fields: Mapping[str, object]) -> list[UUID]:
@@ -107,6 +136,8 @@ def content_hash(draft: Draft) -> bytes:
     """
     recipients = sorted(str(each) for each in draft.recipient_ids)
     content = [recipients, draft.sender_name, draft.sender_email, draft.subject, draft.body, draft.type]
+    if draft.sender_account_id is not None:
+        content.append(str(draft.sender_account_id))
     return hashlib.sha256(json.dumps(content).encode()).digest()
 
 
@@ -118,6 +149,18 @@ def unknown_recipient(index: int) -> FieldError:
         f"Recipient {index} (counted from 0) is not a known, active account. Remove it and send again.",
         index,
     )
+
+
+def unknown_sender() -> FieldError:
+    """Make the fault of a sender's account that is unknown, closed or suspended."""
+    sentence = "sender_account_uuid is not a known, active account. Leave it out, or register the account first."
+    return FieldError("sender_account_uuid", "unknown_sender", sentence)
+
+
+def faults_of_unknown(draft: Draft, given_ids: Sequence[UUID], unknown: Collection[UUID]) -> list[FieldError]:
+    """Return a fault for each given recipient, and for the sender's account, that is among these unknown accounts."""
+    faults = [unknown_recipient(index) for index, each in enumerate(given_ids) if each in unknown]
+    return [*faults, unknown_sender()] if draft.sender_account_id in unknown else faults
 
 
 def _as_list(recipients: object) -> list[object]:

@@ -17,7 +17,7 @@ CASE_ID = build.account_id(99)
 
 def meta_of(*states: State, **chosen: Any) -> dict[str, Any]:
     """Return the `meta` of the answer to a message whose recipients are in these states."""
-    answer = build_created(build.MESSAGE_ID, Progress(tuple(build.standings(*states)), chosen.get("vetting_id")))
+    answer = build_created(build.MESSAGE_ID, Progress(tuple(build.standings(*states)), chosen.get("vetting_id")), [])
     written = answer.model_dump(mode="json", exclude_unset=True)
     assert {"success": 1, "data": None} == {key: written[key] for key in ("success", "data")}
     meta: dict[str, Any] = written["meta"]

@@ -38,7 +38,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class UnknownRecipients:
-    """Nothing was stored, because these accounts do not exist or are not active."""
+    """Nothing was stored, because these accounts, one of which may be the sender's, do not exist or are not active."""
 
     account_ids: frozenset[UUID]
 
@@ -63,8 +63,10 @@ _ACCEPT = text(f"""
         SELECT * FROM unnest(
             CAST(:ids AS uuid[]), CAST(:client_ids AS uuid[]), CAST(:sender_names AS text[]),
             CAST(:sender_emails AS text[]), CAST(:subjects AS text[]), CAST(:bodies AS text[]), CAST(:types AS text[]),
-            CAST(:counts AS smallint[]), CAST(:keys AS text[]), CAST(:hashes AS bytea[]), CAST(:recipients AS text[])
-        ) AS incoming (id, client_id, sender_name, sender_email, subject, body, type, count, key, hash, recipients)
+            CAST(:counts AS smallint[]), CAST(:keys AS text[]), CAST(:hashes AS bytea[]), CAST(:recipients AS text[]),
+            CAST(:senders AS uuid[])
+        ) AS incoming (id, client_id, sender_name, sender_email, subject, body, type, count, key, hash, recipients,
+                       sender_account_id)
     ), repeated AS (
         SELECT incoming.id FROM incoming
         JOIN message ON message.client_id = incoming.client_id AND message.idempotency_key = incoming.key
@@ -79,10 +81,16 @@ _ACCEPT = text(f"""
         SELECT wanted.message_id, wanted.account_id
         FROM wanted LEFT JOIN account ON account.id = wanted.account_id AND account.status = '{AccountStatus.ACTIVE}'
         WHERE account.id IS NULL
+        UNION ALL
+        SELECT incoming.id, incoming.sender_account_id
+        FROM incoming LEFT JOIN account
+          ON account.id = incoming.sender_account_id AND account.status = '{AccountStatus.ACTIVE}'
+        WHERE incoming.sender_account_id IS NOT NULL AND account.id IS NULL
+          AND incoming.id NOT IN (SELECT id FROM repeated)
     ), taken AS (
         INSERT INTO message (id, client_id, sender_name, sender_email, subject, body, type, open_count, good_count,
-                             idempotency_key, content_hash)
-        SELECT id, client_id, sender_name, sender_email, subject, body, type, count, 0, key, hash
+                             idempotency_key, content_hash, sender_account_id)
+        SELECT id, client_id, sender_name, sender_email, subject, body, type, count, 0, key, hash, sender_account_id
         FROM incoming
         WHERE id NOT IN (SELECT message_id FROM unknown) AND id NOT IN (SELECT id FROM repeated)
         ORDER BY client_id, key, id
@@ -159,5 +167,6 @@ def _values(messages: Sequence[IncomingMessage], grace: timedelta) -> dict[str, 
         # One text for each message: writing an array element for each recipient costs 25 times as much as splitting the
         # text in PostgreSQL.
         "recipients": [",".join(each.hex for each in draft.recipient_ids) for draft in drafts],
+        "senders": [draft.sender_account_id for draft in drafts],
         "grace": grace,
     }

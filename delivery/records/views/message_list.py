@@ -14,11 +14,12 @@ from delivery.vocabulary import Status
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
-    """Which messages of a client to list: by status, and by earliest time of acceptance. None means any."""
+    """Which messages of a client to list: by status, earliest time of acceptance, and review. None means any."""
 
     client_id: UUID
     status: Status | None = None
     since: datetime | None = None
+    vetting_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ _MESSAGES = f"""
         SELECT id, sender_name, sender_email, subject, body, type, created_at, sent_at, status
         FROM message
         WHERE client_id = :client_id
-          AND ({{columns}} created_at, id)
+          {{review}}AND ({{columns}} created_at, id)
               >= ({{values}} coalesce(CAST(:since AS timestamptz), '-infinity'), CAST(:no_id AS uuid))
           AND ({{columns}} created_at, id)
               < ({{values}} coalesce(CAST(:before_at AS timestamptz), 'infinity'), CAST(:before_id AS uuid))
@@ -54,8 +55,16 @@ _MESSAGES = f"""
     FROM summed WHERE bytes_until - octet_length(body) <= {PAGE_LIMIT_BYTES}
     ORDER BY created_at DESC, id DESC
 """
-_OF_ANY_STATUS = text(_MESSAGES.format(columns="", values="", order=""))
-_OF_ONE_STATUS = text(_MESSAGES.format(columns="status,", values="CAST(:status AS text),", order="status DESC,"))
+_ANY_STATUS = {"columns": "", "values": "", "order": ""}
+_ONE_STATUS = {"columns": "status,", "values": "CAST(:status AS text),", "order": "status DESC,"}
+_ONE_REVIEW = "AND id = (SELECT message_id FROM vetting_case WHERE vetting_case.id = :vetting_id)\n          "
+_STATEMENTS = {
+    (has_status, has_review): text(
+        _MESSAGES.format(**(_ONE_STATUS if has_status else _ANY_STATUS), review=_ONE_REVIEW if has_review else "")
+    )
+    for has_status in (False, True)
+    for has_review in (False, True)
+}
 _NO_ID = UUID(int=0)
 
 
@@ -67,12 +76,19 @@ def messages(
     With `before`, return only messages before that position (`created_at`, id).
     """
     before_at, before_id = before or (None, _NO_ID)
-    values = {"client_id": wanted.client_id, "since": wanted.since, "before_at": before_at, "before_id": before_id}
-    values["no_id"] = _NO_ID
-    if wanted.status is None:
-        rows = db.execute(_OF_ANY_STATUS, {**values, "limit": limit})
-    else:
-        rows = db.execute(_OF_ONE_STATUS, {**values, "limit": limit, "status": str(wanted.status)})
+    values: dict[str, object] = {
+        "client_id": wanted.client_id,
+        "since": wanted.since,
+        "before_at": before_at,
+        "before_id": before_id,
+        "no_id": _NO_ID,
+        "limit": limit,
+    }
+    if wanted.status is not None:
+        values["status"] = str(wanted.status)
+    if wanted.vetting_id is not None:
+        values["vetting_id"] = wanted.vetting_id
+    rows = db.execute(_STATEMENTS[wanted.status is not None, wanted.vetting_id is not None], values)
     return [
         ListedMessage(
             **facts_of(row), recipient_ids=row.accounts, status=Status(row.status), bytes_until=row.bytes_until
