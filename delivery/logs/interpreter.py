@@ -1,10 +1,10 @@
-"""Check that the running Python has the security fixes that were known when this version of Postroom was made."""
+"""Check that the running Python is not far behind the fixes of its branch."""
 
 import sys
 
 import structlog
 
-# The first release of each branch with all security fixes known on 2026-10-01. Newer branches have them from the start.
+# A release of each branch that an older one should be updated to. Newer branches are not looked at.
 FIXED_IN = {(3, 11): 14, (3, 12): 12, (3, 13): 9}
 
 

@@ -100,7 +100,7 @@ def _is_genuine(fields: _Fields, key_id: str, found: StoredCredential, settings:
         return False
     try:
         return is_signed(fields, open_sealed(found.sealed, key_id, settings.sealing_key))
-    except SealBroken:  # The doctor names it: the setting is another than the one that this key was made with.
+    except SealBroken:  # The setting is another than the one that this key was made with.
         return False
 
 
