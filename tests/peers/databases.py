@@ -103,6 +103,8 @@ def open_replicated_postgres(folder: Path) -> Iterator[Replicated]:
 @contextmanager
 def _serving_on(port: int, data: Path) -> Iterator[Process]:
     server = replace(prepare_postgres(data), url=f"postgresql://postgres@127.0.0.1:{port}/postgres")
+    with (data / "pg_hba.conf").open("a", encoding="utf-8") as rules:
+        rules.write("".join(f"host {database} all 127.0.0.1/32 trust\n" for database in ("all", "replication")))
     with serving(server, "-h", "127.0.0.1", "-p", str(port), "-k", "", stop_signal=signal.SIGQUIT) as process:
         yield process
 
