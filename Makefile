@@ -19,7 +19,7 @@ BIN := .venv/bin
 #: NOTE=1 Only print a note when no vulnerability database is reachable (audit)
 #: BUILD=NAME Try this broken build only (chaos-broken)
 
-.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth chaos chaos-broken hosts simulate peers peers-packages audit runtime dev
+.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth bench-rules chaos chaos-broken hosts simulate peers peers-packages audit runtime dev
 
 help: ## Show this help
 	@awk -f tools/help.awk $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-latency: dev ## Measure one message from POST to verdict, idle and at half
 
 bench-door: dev ## Compare the API with a textbook one (6 min)
 	@exec $(BIN)/python -m benchmarks.api $(if $(SHORT),--short)
+
+bench-rules: dev ## Measure the CPU that the rules take for one message
+	@exec $(BIN)/python -m benchmarks.rules
 
 bench-growth: dev ## Measure the drain with a long backlog, old rows, many clients, more workers (15 min)
 	@exec $(BIN)/python -m benchmarks.growth $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))

@@ -8,7 +8,7 @@ from delivery.detection.facts import UNKNOWN, FactValue
 from delivery.detection.folding import FoldedText, fold, without_invisible
 from delivery.detection.links import find_links, looks_like_host, registrable_domain
 from delivery.detection.sender_names import MisleadingName, misleading_name
-from delivery.detection.word_lists import ListHit, WordLists, count_entries
+from delivery.detection.word_lists import ListHit, WordLists, count_entries, split_words
 
 TEXT_LIMIT = 24_000
 """Characters of a text that rules look at, counted without invisible ones and with single blanks."""
@@ -30,7 +30,6 @@ _HIDDEN_IN_WORD = re.compile(
     r"(?=[^\W\d_])"
 )
 _MIXED_WORD = re.compile(r"[a-z][\u0370-\u03ff\u0400-\u052f]|[\u0370-\u03ff\u0400-\u052f][a-z]", re.IGNORECASE)
-_SPLIT_WORD = re.compile(r"(?<!\w)(?:[^\W\d_][ ._*-]){4,}[^\W\d_](?!\w)")
 _NUMBERS = (("phones", _PHONE), ("codes", _CODE), ("accounts", _ACCOUNT), ("amounts", _AMOUNT))
 _HIDDEN = (("hidden", _HIDDEN_IN_WORD), ("directions", _DIRECTIONS), ("mixed_words", _MIXED_WORD))
 _CAPITALS_FROM = 20
@@ -111,12 +110,17 @@ class _ReadableText:
 
 
 def _style_facts(reading: _ReadableText) -> dict[str, FactValue]:
-    text, letters = reading.text, len(reading.folded.letters)
+    text = reading.text
     return {
-        "text.capitals": 100 * sum(map(str.isupper, text)) // letters if letters >= _CAPITALS_FROM else 0,
         "text.exclamations": text.count("!") + text.count("\uff01"),
         "text.questions": text.count("?") + text.count("\uff1f"),
     }
+
+
+def _capital_facts(reading: _ReadableText) -> dict[str, FactValue]:
+    letters = len(reading.folded.letters)
+    capitals = sum(map(str.isupper, reading.text)) if letters >= _CAPITALS_FROM else 0
+    return {"text.capitals": 100 * capitals // letters if capitals else 0}
 
 
 def _number_facts(reading: _ReadableText) -> dict[str, FactValue]:
@@ -131,7 +135,7 @@ def _hidden_facts(reading: _ReadableText) -> dict[str, FactValue]:
 
 
 def _split_facts(reading: _ReadableText) -> dict[str, FactValue]:
-    return {"text.split_words": len(_SPLIT_WORD.findall(reading.text))}
+    return {"text.split_words": sum(1 for _ in split_words(reading.folded.words))}
 
 
 def _handle_facts(reading: _ReadableText) -> dict[str, FactValue]:
@@ -210,6 +214,7 @@ _GROUPS = tuple(
     (frozenset(group(_EMPTY)), group)
     for group in (
         _style_facts,
+        _capital_facts,
         _number_facts,
         _hidden_facts,
         _split_facts,

@@ -1,20 +1,26 @@
-"""Word lists: which entries of any number of lists a text has, found in one pass over its folded letters."""
+"""Word lists: which entries of any number of lists a text has, found in one pass over its folded words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from ahocorasick_rs import AhoCorasick, Implementation
 
 from delivery.detection.folding import FoldedText, fold
 
 _GAP_MARK = "~"
-_GAP_LETTERS = 60
-"""How many letters may stand between the two parts of an entry such as `new ~ account`: about twelve words."""
+_GAP = 75
+"""How many characters may stand between the two parts of an entry such as `new ~ account`: about twelve words."""
+
+_SPLIT_LETTERS = 4
+"""So many words of one letter in a row are a word that was split, as in `g-i-f-t`."""
+
+_SPLITS_LIMIT = 20
 
 
 @dataclass(frozen=True, slots=True)
 class ListHit:
-    """An entry that a text has, and where: offsets into its folded letters."""
+    """An entry that a text has, and where: offsets into its folded words with a blank around each."""
 
     list_name: str
     entry: str
@@ -23,47 +29,38 @@ class ListHit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """One or the other part of an entry: its folded letters, and at which ends a word may go on."""
+class _Second:
+    """The second part of an entry with a gap: the pattern of its first part, and the entry."""
 
-    letters: str
-    word_starts: frozenset[int]
-    is_open_before: bool
-    is_open_after: bool
-
-    def fits(self, text: FoldedText, start: int, end: int) -> bool:
-        """Whether the match is made of whole words, however they are cut, or of words that may go on at an open end.
-
-        `gift car dealer` has no `gift card*`: there a word begins where the entry has none.
-        """
-        starts = text.word_starts
-        begins, ends = start in starts, end in starts
-        if begins and ends:
-            return True
-        return (begins or self._may_begin_within(starts, start, end)) and (
-            ends or self._may_end_within(starts, start, end)
-        )
-
-    def _may_begin_within(self, starts: frozenset[int], start: int, end: int) -> bool:
-        """Whether the word that the match begins within ends where a word of the entry does."""
-        following = next((at for at in range(start + 1, end) if at in starts), end)
-        return self.is_open_before and following - start in self.word_starts
-
-    def _may_end_within(self, starts: frozenset[int], start: int, end: int) -> bool:
-        """Whether the word that the match ends within begins where a word of the entry does."""
-        last = next((at for at in range(end - 1, start, -1) if at in starts), start)
-        return self.is_open_after and last - start in self.word_starts
+    first: int
+    list_name: str
+    entry: str
 
 
 @dataclass(slots=True)
-class _Use:
-    """Where a part stands: in which entry of which list, as its first part (0) or what follows (1)."""
+class _Patterns:
+    """The patterns of all entries, each with what it means where it is found."""
 
-    list_name: str
-    entry: str
-    place: int
-    part: _Part
-    parts: int = 1
+    numbers: dict[str, int] = field(default_factory=dict)
+    whole: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
+    seconds: dict[int, list[_Second]] = field(default_factory=dict)
+    firsts: set[int] = field(default_factory=set)
+
+    def add(self, list_name: str, entry: str) -> None:
+        """Add an entry. One without a letter or digit is left out."""
+        parts = [part for part in map(_pattern, entry.split(_GAP_MARK)) if part.strip()]
+        if len(parts) == 1:
+            # Written as one word too: `giftcard`.
+            for each in {parts[0], _joined(parts[0])}:
+                self.whole.setdefault(self._number(each), []).append((list_name, entry))
+        elif parts:
+            first = self._number(parts[0])
+            self.firsts.add(first)
+            second = _Second(first, list_name, entry)
+            self.seconds.setdefault(self._number(parts[1]), []).append(second)
+
+    def _number(self, pattern: str) -> int:
+        return self.numbers.setdefault(pattern, len(self.numbers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,7 @@ class WordLists:
 
     fact_names: tuple[str, ...]
     """`list.NAME` for every list."""
-    _uses: Mapping[int, Sequence[_Use]] = field(default_factory=dict)
+    _patterns: _Patterns = field(default_factory=_Patterns)
     _automaton: AhoCorasick | None = None
 
     @classmethod
@@ -83,45 +80,73 @@ class WordLists:
         with `*`, which leaves the end of the word open, as a leading `*` does its beginning. `new ~ account` is
         found where the second part follows the first within about twelve words.
         """
-        uses: dict[str, list[_Use]] = {}
+        patterns = _Patterns()
         for name, entries in lists.items():
             for entry in entries:
-                parts = [part for part in map(_part, entry.split(_GAP_MARK)) if part.letters]
-                for place, part in enumerate(parts[:2]):
-                    uses.setdefault(part.letters, []).append(_Use(name, entry, place, part, len(parts[:2])))
-        patterns = list(uses)
-        automaton = AhoCorasick(patterns, implementation=Implementation.ContiguousNFA) if patterns else None
-        return cls(tuple(f"list.{name}" for name in lists), dict(enumerate(uses.values())), automaton)
+                patterns.add(name, entry)
+        numbers = list(patterns.numbers)
+        automaton = AhoCorasick(numbers, implementation=Implementation.ContiguousNFA) if numbers else None
+        return cls(tuple(f"list.{name}" for name in lists), patterns, automaton)
 
     def find(self, text: FoldedText) -> list[ListHit]:
-        """Return the hits in the text, each entry once per place. A thousand letters take some microseconds."""
+        """Return the hits in the text, each entry once per place."""
         if self._automaton is None:
             return []
-        hits: list[ListHit] = []
-        first_parts: dict[tuple[str, str], list[ListHit]] = {}
-        for pattern, start, end in sorted(
-            self._automaton.find_matches_as_indexes(text.letters, overlapping=True), key=lambda match: match[1]
-        ):
-            for use in self._uses[pattern]:
-                if use.part.fits(text, start, end):
-                    hit = ListHit(use.list_name, use.entry, start, end)
-                    _collect(use, hit, hits, first_parts)
+        hits = self._search(f" {' '.join(text.words)} ")
+        for words in _mended(text.words):
+            hits += self._search(f" {' '.join(words)} ")
+        return hits
+
+    def _search(self, text: str) -> list[ListHit]:
+        patterns, hits = self._patterns, []
+        seen: dict[int, list[tuple[int, int]]] = {}
+        for pattern, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):  # type: ignore[union-attr] # checked
+            for list_name, entry in patterns.whole.get(pattern, ()):
+                hits.append(ListHit(list_name, entry, start, end))
+            for second in patterns.seconds.get(pattern, ()):
+                began = _start_before(seen.get(second.first, ()), start)
+                if began is not None:
+                    hits.append(ListHit(second.list_name, second.entry, began, end))
+            if pattern in patterns.firsts:
+                seen.setdefault(pattern, []).append((start, end))
         return hits
 
 
-def _collect(use: _Use, hit: ListHit, hits: list[ListHit], first_parts: dict[tuple[str, str], list[ListHit]]) -> None:
-    """Add the hit, or join a second part with the first part that stands shortly before it."""
-    if use.parts == 1:
-        hits.append(hit)
+def _start_before(places: Sequence[tuple[int, int]], start: int) -> int | None:
+    """Return where the nearest of these first parts begins that ends shortly before `start`; None for none."""
+    for began, ended in reversed(places):
+        if start - ended > _GAP:
+            return None
+        if start - ended >= -1:  # The blank between two words belongs to both.
+            return began
+    return None
+
+
+def _mended(words: Sequence[str]) -> Iterator[list[str]]:
+    """Yield each place where a word was split into letters, with the words around it and the letters put together.
+
+    Several words that were split in a row are one word then: entries are known as one word too.
+    """
+    for place in split_words(words):
+        before, after = words[max(0, place.start - 2) : place.start], words[place.stop : place.stop + 2]
+        yield [*before, "".join(words[place.start : place.stop]), *after]
+
+
+def split_words(words: Sequence[str]) -> Iterator[slice]:
+    """Yield where words stand that were split into letters, as in `g-i-f-t`: at most the first twenty."""
+    if list(map(len, words)).count(1) < _SPLIT_LETTERS:
         return
-    seen = first_parts.setdefault((use.list_name, use.entry), [])
-    if use.place == 0:
-        seen.append(hit)
-        return
-    for before in reversed(seen):
-        if 0 <= hit.start - before.end <= _GAP_LETTERS:
-            hits.append(ListHit(use.list_name, use.entry, before.start, hit.end))
-            return
+    at = found = 0
+    for is_letter, run in groupby(words, key=_is_letter):
+        length = sum(1 for _ in run)
+        if is_letter and length >= _SPLIT_LETTERS and found < _SPLITS_LIMIT:
+            found += 1
+            yield slice(at, at + length)
+        at += length
+
+
+def _is_letter(word: str) -> bool:
+    return len(word) == 1 and word < "\u0e00"  # From Thai on, scripts have no blanks, and each character is a word.
 
 
 def count_entries(hits: Iterable[ListHit]) -> dict[str, int]:
@@ -133,7 +158,16 @@ def count_entries(hits: Iterable[ListHit]) -> dict[str, int]:
     return counts
 
 
-def _part(text: str) -> _Part:
+def _pattern(text: str) -> str:
+    """Return the words of a part, with a blank at each end where a word must begin or end."""
     text = text.strip()
-    folded = fold(text)
-    return _Part(folded.letters, folded.word_starts, text.startswith("*"), text.endswith("*"))
+    words = " ".join(fold(text).words)
+    return f"{'' if text.startswith('*') else ' '}{words}{'' if text.endswith('*') else ' '}" if words else ""
+
+
+def _joined(pattern: str) -> str:
+    """Return the pattern without blanks between its words. Scripts without blanks have none to lose."""
+    if any(character >= "\u0e00" for character in pattern):
+        return pattern
+    begin, end = pattern[:1] == " ", pattern[-1:] == " "
+    return f"{' ' * begin}{pattern.replace(' ', '')}{' ' * end}"

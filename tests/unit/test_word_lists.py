@@ -48,3 +48,12 @@ def test_a_list_of_a_hundred_thousand_entries_finds_its_last_one() -> None:
     many = WordLists.of({"many": [f"phrase number{index}x" for index in range(100_000)]})
 
     assert ["phrase number99999x"] == [hit.entry for hit in many.find(fold("a Phrase Number99999x here"))]
+
+
+def test_a_part_of_a_longer_phrase_joins_with_the_nearest_first_part() -> None:
+    gaps = WordLists.of({"gaps": ["send ~ rest", "the rest ~ driver", "rest ~ rest"]})
+
+    assert ["send ~ rest", "the rest ~ driver"] == [
+        hit.entry for hit in gaps.find(fold("Please send me the rest to my driver"))
+    ]
+    assert ["rest ~ rest"] == [hit.entry for hit in gaps.find(fold("rest rest"))]
