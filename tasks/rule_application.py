@@ -38,7 +38,7 @@ def apply_rules(context: StepContext, db: Transaction, contents: Sequence[Conten
     if not engine.rule_set.rules:
         return {each.message_id: MessageVerdict(each.message_id, _by_settings(context, each)) for each in contents}
     read = {each.message_id: engine.read(each.message) for each in contents}
-    keys = {message_id: text_key(each.read.folded) for message_id, each in read.items()}
+    keys = {message_id: text_key(each.read.text.folded) for message_id, each in read.items()}
     wanted = {message_id: keys[message_id] for message_id, each in read.items() if engine.needs_history(each)}
     past = history.histories(db, wanted)
     results = {each: engine.apply(read[each], past.get(each, FIRST_MESSAGE)) for each in read}

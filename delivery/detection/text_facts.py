@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from delivery.detection.facts import UNKNOWN, FactValue
 from delivery.detection.folding import FoldedText, fold, without_invisible
@@ -61,20 +61,34 @@ class DomainLists:
 
 
 @dataclass(frozen=True, slots=True)
+class _ReadableText:
+    """A message as it is read: what rules see of its text, and the same folded."""
+
+    text: str
+    folded: FoldedText
+    message: MessageText
+    domains: DomainLists
+
+
+@dataclass(frozen=True, slots=True)
 class ReadText:
     """The facts of a message, and where its words of lists stand."""
 
     facts: dict[str, FactValue]
-    hits: list[ListHit] = field(default_factory=list)
-    folded: FoldedText = field(default_factory=lambda: FoldedText(()))
+    hits: list[ListHit]
+    text: _ReadableText
+
+    def add(self, wanted: Collection[str]) -> None:
+        """Add the facts of these names that are not there yet, and those that are computed together with them."""
+        for names, group in _GROUPS:
+            if not names.isdisjoint(wanted) and names.isdisjoint(self.facts):
+                self.facts.update(group(self.text))
 
 
-def read_text(
-    message: MessageText, lists: WordLists, domains: DomainLists, *, wanted: Collection[str] | None = None
-) -> ReadText:
-    """Return the facts that stand in the message itself, with `list.NAME` for every list.
+def read_text(message: MessageText, lists: WordLists, domains: DomainLists, *, wanted: Collection[str]) -> ReadText:
+    """Return the facts of these names that stand in the message itself, with `list.NAME` for every list.
 
-    With `wanted`, only facts of these names are sure to be there: those that nothing asks for cost nothing.
+    Facts that nothing asks for cost nothing.
     """
     text, is_cut = _shorten(f"{message.subject}\n{message.body}")
     folded = fold(text)
@@ -85,10 +99,9 @@ def read_text(
     facts["message.recipients"] = message.recipients
     facts["message.type"], facts["message.hour"] = message.type, message.hour
     facts["client.trust"] = message.client_trust
-    for names, group in _GROUPS:
-        if wanted is None or not names.isdisjoint(wanted):
-            facts.update(group(_ReadableText(text, folded, message, domains)))
-    return ReadText(facts, hits, folded)
+    read = ReadText(facts, hits, _ReadableText(text, folded, message, domains))
+    read.add(wanted)
+    return read
 
 
 def _shorten(text: str) -> tuple[str, bool]:
@@ -97,16 +110,6 @@ def _shorten(text: str) -> tuple[str, bool]:
     if len(visible) > TEXT_LIMIT:
         visible = _LONG_BLANKS.sub("\n", visible)
     return visible[:TEXT_LIMIT], len(visible) > TEXT_LIMIT
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadableText:
-    """A message as it is read: what rules see of its text, and the same folded."""
-
-    text: str
-    folded: FoldedText
-    message: MessageText
-    domains: DomainLists
 
 
 def _style_facts(reading: _ReadableText) -> dict[str, FactValue]:

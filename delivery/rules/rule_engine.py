@@ -10,6 +10,8 @@ from delivery.rules.expressions import ExpressionSet, names_in
 from delivery.rules.rule_set import Action, ListKind, Mode, Rule, RuleSet
 from delivery.vocabulary import RuleVerdict
 
+_GUARDED_LIMIT = 2000
+
 FIRST_MESSAGE: Mapping[str, FactValue] = {
     "sender.messages": 0,
     "sender.refused": 0,
@@ -81,9 +83,12 @@ class RuleEngine:
             {each.name: each.entries for each in rule_set.lists if each.kind is ListKind.PHRASES}
         )
         self._domains = _domain_lists(rule_set)
-        scored = [terms.names for terms, _ in self._scores.values()]
-        self._wanted = frozenset().union(self._guards.names, self._conditions.names, *scored)
         self._text_scores = [name for name in self._scores if not rule_set.asks_history(f"score.{name}")]
+        scored = {name: terms.names for name, (terms, _) in self._scores.items()}
+        # What every message is asked, and what only those are asked that a rule may hit.
+        self._asked_first = sorted(self._guards.names.union(*(scored[name] for name in self._text_scores)))
+        self._asked_later = self._conditions.names.union(*scored.values())
+        self._guarded: dict[tuple[FactValue | None, ...], tuple[int, ...]] = {}
         self.asks_history = [rule_set.asks_history(rule.when) for rule in self._rules]
 
     def names_of(self, rule_name: str) -> frozenset[str]:
@@ -99,10 +104,24 @@ class RuleEngine:
 
     def read(self, message: MessageText) -> ReadMessage:
         """Return the facts of the message itself, and which rules may hit it."""
-        read = read_text(message, self._lists, self._domains, wanted=self._wanted)
-        self._add_scores(read.facts, self._text_scores)
-        guards = self._guards.evaluate(read.facts)
-        return ReadMessage(message, read, tuple(at for at, each in enumerate(guards) if each.holds or each.failed))
+        read = read_text(message, self._lists, self._domains, wanted=self._asked_first)
+        # Most messages have the same few facts: the answer is kept.
+        key = tuple(map(read.facts.get, self._asked_first))
+        may_hit = self._guarded.get(key)
+        if may_hit is None:
+            may_hit = self._ask_guards(read.facts)
+            if len(self._guarded) < _GUARDED_LIMIT:
+                self._guarded[key] = may_hit
+        if may_hit:
+            read.add(self._asked_later)
+            self._add_scores(read.facts, self._text_scores)
+        return ReadMessage(message, read, may_hit)
+
+    def _ask_guards(self, facts: dict[str, FactValue]) -> tuple[int, ...]:
+        """Return which rules may hit a message with these facts."""
+        self._add_scores(facts, self._text_scores)
+        guards = self._guards.evaluate(facts)
+        return tuple(at for at, each in enumerate(guards) if each.holds or each.failed)
 
     def needs_history(self, candidate: ReadMessage) -> bool:
         """Whether a rule that may hit asks for what went before the message."""

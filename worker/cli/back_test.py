@@ -84,7 +84,7 @@ def _try_portion(ids: Sequence[UUID]) -> BackTest:
         start = time.process_time()
         read = [engine.read(each.message) for each in past]
         wanted = {
-            each.message_id: text_key(one.read.folded)
+            each.message_id: text_key(one.read.text.folded)
             for each, one in zip(past, read, strict=True)
             if engine.needs_history(one)
         }
