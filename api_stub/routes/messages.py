@@ -18,7 +18,7 @@ from api_stub.requests.idempotency import read_key
 from api_stub.requests.pagination import read_page
 from api_stub.requests.prefer import read_wait
 from api_stub.requests.query import Parameters
-from api_stub.schemas.dry_runs import DryRun, build_dry_run
+from api_stub.schemas.dry_runs import build_dry_run
 from api_stub.schemas.messages import (
     MessageCreated,
     MessageDetail,
@@ -63,7 +63,6 @@ _KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^
     status_code=HTTPStatus.CREATED,
     response_model=MessageCreated,
     responses={
-        HTTPStatus.OK.value: {"model": DryRun, "description": "Dry run: what would become of the message."},
         HTTPStatus.CREATED.value: openapi.CREATED,
         **openapi.errors(
             *openapi.GUARDED,
@@ -77,7 +76,11 @@ _KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^
         "requestBody": openapi.body_of(MESSAGE, *ENCODINGS),
         "parameters": [
             openapi.header(KEY_HEADER, "Makes it safe to repeat this request.", **_KEY_SCHEMA),
-            openapi.query("dry_run", "`true`: only say what would happen.", type="boolean"),
+            openapi.query(
+                "dry_run",
+                "`true`: store nothing, and answer 200 with what would become of each recipient.",
+                type="boolean",
+            ),
             openapi.header("Prefer", "`wait=N` seconds for the verdict, or `respond-async` (RFC 7240).", type="string"),
         ],
     },

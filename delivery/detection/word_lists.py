@@ -129,7 +129,10 @@ def _mended(words: Sequence[str]) -> Iterator[list[str]]:
     """
     for place in split_words(words):
         before, after = words[max(0, place.start - 2) : place.start], words[place.stop : place.stop + 2]
-        yield [*before, "".join(words[place.start : place.stop]), *after]
+        # A word of one letter beside it may be a word of its own: `a m-o-n-e-y order`.
+        for first, last in ((0, 0), (1, 0), (0, 1)):
+            split = words[place.start + first : place.stop - last]
+            yield [*before, *words[place.start : place.start + first], "".join(split), *after]
 
 
 def split_words(words: Sequence[str]) -> Iterator[slice]:

@@ -84,6 +84,11 @@ class RecipientsField(FieldType):
         )
 
 
+def _without_default(schema: JsonSchema) -> None:
+    """Take the default out of a field's schema: generators of clients would make the field required."""
+    schema.pop("default", None)
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A message to send. Unknown and read-only fields are ignored."""
@@ -107,7 +112,12 @@ class Draft:
     sender_account_id: Annotated[
         UUID | None,
         AccountField(),
-        Field(None, alias="sender_account_uuid", description="The sender's own account, if you attest it."),
+        Field(
+            None,
+            alias="sender_account_uuid",
+            description="The sender's own account, if you attest it.",
+            json_schema_extra=_without_default,
+        ),
     ] = None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pwd import getpwuid
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
@@ -45,9 +46,20 @@ def open_pgbouncer(folder: Path, database_url: str, *, mode: str, more: str = DO
     text = _PGBOUNCER.format(socket_folder=socket_folder, port=port, folder=folder, mode=mode, more=more)
     path = part.write("pgbouncer.ini", text)
     # Only the server's own user may enter the folder of its socket.
-    command = as_user(Path(socket_folder).stat().st_uid, "/usr/sbin/pgbouncer", str(path))
+    user_id = Path(socket_folder).stat().st_uid
+    _admit(user_id, database_url)
+    command = as_user(user_id, "/usr/sbin/pgbouncer", str(path))
     with part.running(*command, is_ready=lambda: is_listening(port), stop_signal=signal.SIGINT):
         yield f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{port}{address.path}"
+
+
+def _admit(user_id: int, database_url: str) -> None:
+    """Let this user of the system be any role of the server."""
+    with psycopg.connect(database_url, autocommit=True) as db:
+        ((folder,),) = db.execute("SHOW data_directory").fetchall()
+        with (Path(folder) / "pg_ident.conf").open("a", encoding="utf-8") as names:
+            names.write(f'postroom "{getpwuid(user_id).pw_name}" all\n')
+        db.execute("SELECT pg_reload_conf()")
 
 
 @contextmanager

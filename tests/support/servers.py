@@ -105,9 +105,6 @@ def main() -> None:
 @contextmanager
 def _serve(folder: Path) -> Iterator[Servers]:
     postgres = prepare_postgres(folder / "postgres", durable=False)
-    if postgres.user is not None:  # A pooler runs as the server's user, which alone may enter the folder of its socket.
-        with (folder / "postgres" / "pg_ident.conf").open("a", encoding="utf-8") as names:
-            names.write(f'postroom "{postgres.user}" all\n')
     valkey = prepare_valkey(folder / "valkey")
     more = ("--appendonly", "no", "--databases", str(_KEY_SPACES))
     with serving(postgres, stop_signal=signal.SIGQUIT), serving(valkey, *more, stop_signal=signal.SIGKILL):
