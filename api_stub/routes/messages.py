@@ -93,7 +93,7 @@ async def send(
     fields = await read_fields(request)
     draft, ignored = read_draft(fields), ignored_fields(fields)
     if _is_dry_run(request):
-        return await _answer_dry_run(services, client, fields, draft)
+        return await _answer_dry_run(services, client, fields, draft, ignored)
     crash_here(CrashPoint.REQUEST_PARSED)
     incoming = IncomingMessage(uuid7(), client.client_id, draft, read_key(request.headers.getlist(KEY_HEADER)))
     await _check_limits(services, client, draft)
@@ -121,7 +121,11 @@ def _is_dry_run(request: Request) -> bool:
 
 
 async def _answer_dry_run(
-    services: Services, client: AuthenticatedClient, fields: Mapping[str, object], draft: Draft
+    services: Services,
+    client: AuthenticatedClient,
+    fields: Mapping[str, object],
+    draft: Draft,
+    ignored: list[str],
 ) -> Response:
     """Make all checks of a message and answer what would become of it. Nothing is stored; the limits count."""
     await _check_limits(services, client, draft)
@@ -130,7 +134,7 @@ async def _answer_dry_run(
     )
     if foreseen.unknown_ids:
         await _refuse_unknown(services, client, fields, draft, foreseen.unknown_ids)
-    answer = build_dry_run(foreseen.recipients, ignored_fields(fields))
+    answer = build_dry_run(foreseen.recipients, ignored)
     return Response(answer.model_dump_json(exclude_unset=True), HTTPStatus.OK, media_type="application/json")
 
 

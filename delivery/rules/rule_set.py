@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from delivery.detection.facts import BY_NAME, FactSource, FactType
-from delivery.rules.expressions import InvalidExpression, check_expression, conjuncts, names_in
+from delivery.rules.expressions import InvalidExpression, check_expression, conjuncts, join, names_in
 from delivery.vocabulary import MessageType, RuleVerdict, Trust
 
 _STRICT: Mapping[str, str] = {"extra": "forbid"}
@@ -145,7 +145,7 @@ class RuleSet:
 
     def guard_of(self, rule: Rule) -> str:
         """Return the part of the rule's expression that needs the message alone; `true` where there is none."""
-        return " && ".join(f"({part})" for part in conjuncts(rule.when) if not self.asks_history(part)) or "true"
+        return join(part for part in conjuncts(rule.when) if not self.asks_history(part))
 
 
 def faults_of(rule_set: RuleSet) -> list[str]:
