@@ -19,7 +19,9 @@ _LINK = re.compile(
 _HINT = re.compile(r"[^\W_]\.[^\W_]|//")
 """What each link and address has somewhere. Words without it are not looked at further."""
 
-_FEW_DOTS = 40
+_INNER_DOT = re.compile(r"\.(?<=[^\W_]\.)[^\W_]")
+"""A dot between letters or digits. It begins with the dot, so that the search jumps from dot to dot."""
+
 _OTHER_DOTS = re.compile("(?<=[A-Za-z0-9])[\u3002\uff0e\uff61](?=[A-Za-z0-9])")
 """Full stops of East Asian scripts, which browsers take for dots. Between ideographs they end sentences."""
 
@@ -79,20 +81,10 @@ def find_links(text: str) -> FoundLinks:
 
 def _candidates(text: str) -> Iterator[re.Match[str]]:
     text = text if text.isascii() else _OTHER_DOTS.sub(".", text)
-    if "//" in text or _has_inner_dot(text):
+    if "//" in text or _INNER_DOT.search(text):
         for word in text.split():
             if _HINT.search(word):
                 yield from _LINK.finditer(word)
-
-
-def _has_inner_dot(text: str) -> bool:
-    """Whether a dot stands between letters or digits. Most texts have a few dots, which end sentences."""
-    if text.count(".") > _FEW_DOTS:
-        return _HINT.search(text) is not None
-    at = text.find(".")
-    while at >= 0 and not text[at - 1 : at + 2 : 2].isalnum():
-        at = text.find(".", at + 1)
-    return at >= 0
 
 
 def _ends_sentence(match: re.Match[str]) -> bool:

@@ -85,10 +85,10 @@ class ReadText:
                 self.facts.update(group(self.text))
 
 
-def read_text(message: MessageText, lists: WordLists, domains: DomainLists, *, wanted: Collection[str]) -> ReadText:
-    """Return the facts of these names that stand in the message itself, with `list.NAME` for every list.
+def read_text(message: MessageText, lists: WordLists, domains: DomainLists) -> ReadText:
+    """Return the facts of a message that cost little, with `list.NAME` for every list.
 
-    Facts that nothing asks for cost nothing.
+    Those of `READ_LATER` are added where something asks for them (`ReadText.add`).
     """
     text, is_cut = _shorten(f"{message.subject}\n{message.body}")
     folded = fold(text)
@@ -99,9 +99,7 @@ def read_text(message: MessageText, lists: WordLists, domains: DomainLists, *, w
     facts["message.recipients"] = message.recipients
     facts["message.type"], facts["message.hour"] = message.type, message.hour
     facts["client.trust"] = message.client_trust
-    read = ReadText(facts, hits, _ReadableText(text, folded, message, domains))
-    read.add(wanted)
-    return read
+    return ReadText(facts, hits, _ReadableText(text, folded, message, domains))
 
 
 def _shorten(text: str) -> tuple[str, bool]:
@@ -138,7 +136,7 @@ def _hidden_facts(reading: _ReadableText) -> dict[str, FactValue]:
 
 
 def _split_facts(reading: _ReadableText) -> dict[str, FactValue]:
-    return {"text.split_words": sum(1 for _ in split_words(reading.folded.words))}
+    return {"text.split_words": sum(1 for _ in split_words(reading.folded))}
 
 
 def _handle_facts(reading: _ReadableText) -> dict[str, FactValue]:
@@ -212,7 +210,7 @@ def _domain_of(email: str) -> str:
     return (registrable_domain(host) or host) if host else ""
 
 
-_EMPTY = _ReadableText("", FoldedText(()), MessageText("", "", ""), DomainLists())
+_EMPTY = _ReadableText("", FoldedText(), MessageText("", "", ""), DomainLists())
 _GROUPS = tuple(
     (frozenset(group(_EMPTY)), group)
     for group in (
@@ -228,3 +226,5 @@ _GROUPS = tuple(
     )
 )
 """Facts that are computed together, with their names."""
+READ_LATER = frozenset[str]().union(*(names for names, _ in _GROUPS))
+"""The facts that cost more than a search for words."""

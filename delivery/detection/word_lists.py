@@ -1,8 +1,10 @@
 """Word lists: which entries of any number of lists a text has, found in one pass over its folded words."""
 
+import re
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import islice
 
 from ahocorasick_rs import AhoCorasick, Implementation
 
@@ -12,8 +14,11 @@ _GAP_MARK = "~"
 _GAP = 75
 """How many characters may stand between the two parts of an entry such as `new ~ account`: about twelve words."""
 
-_SPLIT_LETTERS = 4
-"""So many words of one letter in a row are a word that was split, as in `g-i-f-t`."""
+_LETTER = "[^ \u0e00-\U0010ffff] "
+"""From Thai on, scripts have no blanks, and each character is a word."""
+
+_SPLIT_WORD = re.compile(f" {_LETTER * 4}(?:{_LETTER})*")
+"""Four words of one letter or more in a row: a word that was split, as in `g-i-f-t`."""
 
 _SPLITS_LIMIT = 20
 
@@ -30,37 +35,57 @@ class ListHit:
 
 @dataclass(frozen=True, slots=True)
 class _Second:
-    """The second part of an entry with a gap: the pattern of its first part, and the entry."""
+    """The second part of an entry with a gap: the pattern of its first part, and the number of the entry."""
 
     first: int
-    list_name: str
-    entry: str
+    entry: int
 
 
 @dataclass(slots=True)
 class _Patterns:
-    """The patterns of all entries, each with what it means where it is found."""
+    """The patterns of all entries, each with the entries that it means where it is found."""
 
     numbers: dict[str, int] = field(default_factory=dict)
-    whole: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
-    seconds: dict[int, list[_Second]] = field(default_factory=dict)
-    firsts: set[int] = field(default_factory=set)
+    entries: list[tuple[str, str]] = field(default_factory=list)
+    """Each list's name with an entry of it."""
+    whole: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    seconds: dict[int, tuple[_Second, ...]] = field(default_factory=dict)
 
     def add(self, list_name: str, entry: str) -> None:
         """Add an entry. One without a letter or digit is left out."""
         parts = [part for part in map(_pattern, entry.split(_GAP_MARK)) if part.strip()]
+        number = len(self.entries)
+        if parts:
+            self.entries.append((list_name, entry))
         if len(parts) == 1:
             # Written as one word too: `giftcard`.
             for each in {parts[0], _joined(parts[0])}:
-                self.whole.setdefault(self._number(each), []).append((list_name, entry))
+                pattern = self._number(each)
+                self.whole[pattern] = (*self.whole.get(pattern, ()), number)
         elif parts:
-            first = self._number(parts[0])
-            self.firsts.add(first)
-            second = _Second(first, list_name, entry)
-            self.seconds.setdefault(self._number(parts[1]), []).append(second)
+            second = _Second(self._number(parts[0]), number)
+            pattern = self._number(parts[1])
+            self.seconds[pattern] = (*self.seconds.get(pattern, ()), second)
 
     def _number(self, pattern: str) -> int:
         return self.numbers.setdefault(pattern, len(self.numbers))
+
+
+class _Meanings:
+    """What each pattern means where it is found, in little memory: twenty thousand entries are usual."""
+
+    def __init__(self, patterns: _Patterns) -> None:
+        self.entries = tuple(patterns.entries)
+        self.seconds = patterns.seconds
+        self.firsts = frozenset(each.first for seconds in patterns.seconds.values() for each in seconds)
+        self._whole, self._ends = array("L"), array("L", [0])
+        for pattern in range(len(patterns.numbers)):
+            self._whole.extend(patterns.whole.get(pattern, ()))
+            self._ends.append(len(self._whole))
+
+    def whole(self, pattern: int) -> "array[int]":
+        """Return the numbers of the entries that this pattern is the whole of."""
+        return self._whole[self._ends[pattern] : self._ends[pattern + 1]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +94,7 @@ class WordLists:
 
     fact_names: tuple[str, ...]
     """`list.NAME` for every list."""
-    _patterns: _Patterns = field(default_factory=_Patterns)
+    _meanings: _Meanings = field(default_factory=lambda: _Meanings(_Patterns()))
     _automaton: AhoCorasick | None = None
 
     @classmethod
@@ -86,28 +111,27 @@ class WordLists:
                 patterns.add(name, entry)
         numbers = list(patterns.numbers)
         automaton = AhoCorasick(numbers, implementation=Implementation.ContiguousNFA) if numbers else None
-        return cls(tuple(f"list.{name}" for name in lists), patterns, automaton)
+        return cls(tuple(f"list.{name}" for name in lists), _Meanings(patterns), automaton)
 
     def find(self, text: FoldedText) -> list[ListHit]:
         """Return the hits in the text, each entry once per place."""
         if self._automaton is None:
             return []
-        hits = self._search(f" {' '.join(text.words)} ")
-        for words in _mended(text.words):
+        hits = self._search(text.line)
+        for words in _mended(text):
             hits += self._search(f" {' '.join(words)} ")
         return hits
 
     def _search(self, text: str) -> list[ListHit]:
-        patterns, hits = self._patterns, []
+        meanings, hits = self._meanings, []
         seen: dict[int, list[tuple[int, int]]] = {}
         for pattern, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):  # type: ignore[union-attr] # checked
-            for list_name, entry in patterns.whole.get(pattern, ()):
-                hits.append(ListHit(list_name, entry, start, end))
-            for second in patterns.seconds.get(pattern, ()):
+            hits += [ListHit(*meanings.entries[number], start, end) for number in meanings.whole(pattern)]
+            for second in meanings.seconds.get(pattern, ()):
                 began = _start_before(seen.get(second.first, ()), start)
                 if began is not None:
-                    hits.append(ListHit(second.list_name, second.entry, began, end))
-            if pattern in patterns.firsts:
+                    hits.append(ListHit(*meanings.entries[second.entry], began, end))
+            if pattern in meanings.firsts:
                 seen.setdefault(pattern, []).append((start, end))
         return hits
 
@@ -122,12 +146,13 @@ def _start_before(places: Sequence[tuple[int, int]], start: int) -> int | None:
     return None
 
 
-def _mended(words: Sequence[str]) -> Iterator[list[str]]:
+def _mended(text: FoldedText) -> Iterator[list[str]]:
     """Yield each place where a word was split into letters, with the words around it and the letters put together.
 
     Several words that were split in a row are one word then: entries are known as one word too.
     """
-    for place in split_words(words):
+    for place in split_words(text):
+        words = text.words
         before, after = words[max(0, place.start - 2) : place.start], words[place.stop : place.stop + 2]
         # A word of one letter beside it may be a word of its own: `a m-o-n-e-y order`.
         for first, last in ((0, 0), (1, 0), (0, 1)):
@@ -135,21 +160,11 @@ def _mended(words: Sequence[str]) -> Iterator[list[str]]:
             yield [*before, *words[place.start : place.start + first], "".join(split), *after]
 
 
-def split_words(words: Sequence[str]) -> Iterator[slice]:
-    """Yield where words stand that were split into letters, as in `g-i-f-t`: at most the first twenty."""
-    if list(map(len, words)).count(1) < _SPLIT_LETTERS:
-        return
-    at = found = 0
-    for is_letter, run in groupby(words, key=_is_letter):
-        length = sum(1 for _ in run)
-        if is_letter and length >= _SPLIT_LETTERS and found < _SPLITS_LIMIT:
-            found += 1
-            yield slice(at, at + length)
-        at += length
-
-
-def _is_letter(word: str) -> bool:
-    return len(word) == 1 and word < "\u0e00"  # From Thai on, scripts have no blanks, and each character is a word.
+def split_words(text: FoldedText) -> Iterator[slice]:
+    """Yield which words are single letters of a word that was split, as in `g-i-f-t`: at most the first twenty."""
+    for match in islice(_SPLIT_WORD.finditer(text.line), _SPLITS_LIMIT):
+        at = text.line.count(" ", 0, match.start())
+        yield slice(at, at + match[0].count(" ") - 1)
 
 
 def count_entries(hits: Iterable[ListHit]) -> dict[str, int]:
@@ -164,7 +179,7 @@ def count_entries(hits: Iterable[ListHit]) -> dict[str, int]:
 def _pattern(text: str) -> str:
     """Return the words of a part, with a blank at each end where a word must begin or end."""
     text = text.strip()
-    words = " ".join(fold(text).words)
+    words = fold(text).line.strip()
     return f"{'' if text.startswith('*') else ' '}{words}{'' if text.endswith('*') else ' '}" if words else ""
 
 

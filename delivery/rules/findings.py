@@ -15,7 +15,7 @@ def findings_of(engine: RuleEngine, result: RuleResult, hit: RuleHit, subject: s
 
     `field` is `subject`, `body`, or `message` for the reason, which is about the whole.
     """
-    subject_end = len(" ".join(fold(subject).words))
+    subject_end = len(fold(subject).line.strip())
     lists = {name.removeprefix("list.") for name in engine.names_of(hit.name) if name.startswith("list.")}
     words = [
         Finding(word.entry, "subject" if word.start < subject_end else "body", hit.name)

@@ -7,10 +7,9 @@ from delivery.detection.facts import UNKNOWN, FactValue
 from delivery.detection.text_facts import DomainLists, MessageText, ReadText, read_text
 from delivery.detection.word_lists import ListHit, WordLists
 from delivery.rules.expressions import ExpressionSet, names_in
-from delivery.rules.rule_set import Action, ListKind, Mode, Rule, RuleSet
+from delivery.rules.guards import Guards, Score
+from delivery.rules.rule_set import Action, Known, ListKind, Mode, Rule, RuleSet
 from delivery.vocabulary import RuleVerdict
-
-_GUARDED_LIMIT = 2000
 
 FIRST_MESSAGE: Mapping[str, FactValue] = {
     "sender.messages": 0,
@@ -73,22 +72,19 @@ class RuleEngine:
         self.rule_set = rule_set
         self._rules = [rule for rule in rule_set.rules if rule.mode is not Mode.DRAFT]
         types = rule_set.types
-        self._guards = ExpressionSet([rule_set.guard_of(rule) for rule in self._rules], types)
+        self._scores = {name: Score(terms, types) for name, terms in rule_set.scores.items()}
+        # Almost every message ends at the first guards: links, numbers and names are looked for in few texts.
+        self._word_guards, self._text_guards = (
+            Guards([rule_set.guard_of(rule, known) for rule in self._rules], self._scores, types)
+            for known in (Known.WORDS, Known.TEXT)
+        )
         self._conditions = ExpressionSet([rule.when for rule in self._rules], types)
-        self._scores = {
-            name: (ExpressionSet([term.when for term in terms], types), [term.points for term in terms])
-            for name, terms in rule_set.scores.items()
-        }
+        self._asked_later = self._conditions.names.union(*(score.names for score in self._scores.values()))
+        self._text_scores = [name for name in self._scores if not rule_set.asks_history(f"score.{name}")]
         self._lists = WordLists.of(
             {each.name: each.entries for each in rule_set.lists if each.kind is ListKind.PHRASES}
         )
         self._domains = _domain_lists(rule_set)
-        self._text_scores = [name for name in self._scores if not rule_set.asks_history(f"score.{name}")]
-        scored = {name: terms.names for name, (terms, _) in self._scores.items()}
-        # What every message is asked, and what only those are asked that a rule may hit.
-        self._asked_first = sorted(self._guards.names.union(*(scored[name] for name in self._text_scores)))
-        self._asked_later = self._conditions.names.union(*scored.values())
-        self._guarded: dict[tuple[FactValue | None, ...], tuple[int, ...]] = {}
         self.asks_history = [rule_set.asks_history(rule.when) for rule in self._rules]
 
     def names_of(self, rule_name: str) -> frozenset[str]:
@@ -104,24 +100,15 @@ class RuleEngine:
 
     def read(self, message: MessageText) -> ReadMessage:
         """Return the facts of the message itself, and which rules may hit it."""
-        read = read_text(message, self._lists, self._domains, wanted=self._asked_first)
-        # Most messages have the same few facts: the answer is kept.
-        key = tuple(map(read.facts.get, self._asked_first))
-        may_hit = self._guarded.get(key)
-        if may_hit is None:
-            may_hit = self._ask_guards(read.facts)
-            if len(self._guarded) < _GUARDED_LIMIT:
-                self._guarded[key] = may_hit
+        read = read_text(message, self._lists, self._domains)
+        may_hit = self._word_guards.may_hit(read.facts)
+        if may_hit:
+            read.add(self._text_guards.asked)
+            may_hit = self._text_guards.may_hit(read.facts)
         if may_hit:
             read.add(self._asked_later)
             self._add_scores(read.facts, self._text_scores)
         return ReadMessage(message, read, may_hit)
-
-    def _ask_guards(self, facts: dict[str, FactValue]) -> tuple[int, ...]:
-        """Return which rules may hit a message with these facts."""
-        self._add_scores(facts, self._text_scores)
-        guards = self._guards.evaluate(facts)
-        return tuple(at for at, each in enumerate(guards) if each.holds or each.failed)
 
     def needs_history(self, candidate: ReadMessage) -> bool:
         """Whether a rule that may hit asks for what went before the message."""
@@ -129,19 +116,18 @@ class RuleEngine:
 
     def apply(self, candidate: ReadMessage, history: Mapping[str, FactValue] = FIRST_MESSAGE) -> RuleResult:
         """Return the verdict on a message that was read, with its history."""
-        message = candidate.message
+        if not candidate.may_hit:
+            return RuleResult(self._policy(candidate.message, ()), (), self.rule_set.number)
         facts: dict[str, FactValue] = {**candidate.read.facts, **history}
-        hits: list[RuleHit] = []
-        if candidate.may_hit:
-            self._add_scores(facts, [name for name in self._scores if name not in self._text_scores])
-            outcomes = self._conditions.evaluate(facts)
-            hits = [
-                _hit(self._rules[at], has_failed=outcomes[at].failed)
-                for at in candidate.may_hit
-                if outcomes[at].holds or outcomes[at].failed
-            ]
-        verdict = self._policy(message, [hit for hit in hits if hit.mode is Mode.LIVE])
-        return RuleResult(verdict, tuple(hits), self.rule_set.number, facts, tuple(candidate.read.hits))
+        self._add_scores(facts, [name for name in self._scores if name not in self._text_scores])
+        outcomes = self._conditions.evaluate(facts)
+        hits = tuple(
+            _hit(self._rules[at], has_failed=outcomes[at].failed)
+            for at in candidate.may_hit
+            if outcomes[at].holds or outcomes[at].failed
+        )
+        verdict = self._policy(candidate.message, [hit for hit in hits if hit.mode is Mode.LIVE])
+        return RuleResult(verdict, hits, self.rule_set.number, facts, tuple(candidate.read.hits))
 
     def _policy(self, message: MessageText, hits: Sequence[RuleHit]) -> RuleVerdict:
         asked = {hit.action for hit in hits}
@@ -156,9 +142,7 @@ class RuleEngine:
 
     def _add_scores(self, facts: dict[str, FactValue], names: Sequence[str]) -> None:
         for name in names:
-            terms, points = self._scores[name]
-            outcomes = terms.evaluate(facts)
-            facts[f"score.{name}"] = sum(each for each, outcome in zip(points, outcomes, strict=True) if outcome.holds)
+            facts[f"score.{name}"] = self._scores[name].value(facts)
 
 
 def _hit(rule: Rule, *, has_failed: bool) -> RuleHit:

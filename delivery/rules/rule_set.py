@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import ClassVar
 
 from delivery.detection.facts import BY_NAME, FactSource, FactType
+from delivery.detection.text_facts import READ_LATER
 from delivery.rules.expressions import InvalidExpression, check_expression, conjuncts, join, names_in
 from delivery.vocabulary import MessageType, RuleVerdict, Trust
 
@@ -32,6 +33,14 @@ class Mode(StrEnum):
     DRAFT = "draft"
     SHADOW = "shadow"
     LIVE = "live"
+
+
+class Known(IntEnum):
+    """How much is known of a message, the cheapest first. Each has what stands before it."""
+
+    WORDS = 0
+    TEXT = 1
+    HISTORY = 2
 
 
 class ListKind(StrEnum):
@@ -135,17 +144,23 @@ class RuleSet:
 
     def asks_history(self, expression: str) -> bool:
         """Whether an expression asks for what tables say about the time before the message."""
-        return any(self._is_history(name) for name in names_in(expression))
+        return self._asks(expression) is Known.HISTORY
 
-    def _is_history(self, name: str) -> bool:
+    def _asks(self, expression: str) -> Known:
+        """Return what must be known before this expression can be evaluated."""
+        return max(map(self._source_of, names_in(expression)), default=Known.WORDS)
+
+    def _source_of(self, name: str) -> Known:
         if name.startswith("score."):
             terms = self.scores.get(name.removeprefix("score."), ())
-            return any(self.asks_history(term.when) for term in terms)
-        return name in BY_NAME and BY_NAME[name].source is FactSource.HISTORY
+            return max((self._asks(term.when) for term in terms), default=Known.WORDS)
+        if name in BY_NAME and BY_NAME[name].source is FactSource.HISTORY:
+            return Known.HISTORY
+        return Known.TEXT if name in READ_LATER else Known.WORDS
 
-    def guard_of(self, rule: Rule) -> str:
-        """Return the part of the rule's expression that needs the message alone; `true` where there is none."""
-        return join(part for part in conjuncts(rule.when) if not self.asks_history(part))
+    def guard_of(self, rule: Rule, known: Known) -> str:
+        """Return the part of the rule's expression that needs no more than this; `true` where there is none."""
+        return join(part for part in conjuncts(rule.when) if self._asks(part) <= known)
 
 
 def faults_of(rule_set: RuleSet) -> list[str]:
