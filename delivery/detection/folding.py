@@ -72,7 +72,7 @@ def fold(text: str) -> FoldedText:
     where they did not.
     """
     folded = _fold_ascii(text) if text.isascii() else _BREAK.join(map(_WORDS.__getitem__, text.split(_BREAK)))
-    line = f"{_BREAK}{folded}{_BREAK}"
+    line = f"{_BREAK}{folded.strip()}{_BREAK}"
     while "  " in line:
         line = line.replace("  ", _BREAK)
     return FoldedText(line)

@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 from ahocorasick_rs import AhoCorasick, Implementation
 
@@ -13,6 +14,10 @@ from delivery.detection.folding import FoldedText, fold
 _GAP_MARK = "~"
 _GAP = 75
 """How many characters may stand between the two parts of an entry such as `new ~ account`: about twelve words."""
+
+_NO_ENTRY = -1
+_SHARED = 1
+"""The blank between two words belongs to both parts."""
 
 _LETTER = "[^ \u0e00-\U0010ffff] "
 """From Thai on, scripts have no blanks, and each character is a word."""
@@ -33,23 +38,48 @@ class ListHit:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Second:
-    """The second part of an entry with a gap: the pattern of its first part, and the number of the entry."""
+class _Place(NamedTuple):
+    """Where an entry stands. The order of places is that of their ends; of those with one end, the longest is first."""
 
-    first: int
+    end: int
+    start_of_last: int
+    """Where the second part starts; for an entry without a gap, its start."""
+    is_gap: bool
     entry: int
+    start: int
+
+
+class _Gap(NamedTuple):
+    """An entry with a gap: its number and its two parts."""
+
+    entry: int
+    first: str
+    second: str
+
+    def start_before(self, text: str, start: int) -> int:
+        """Return where the nearest first part starts that ends shortly before `start`; -1 for none."""
+        return text.rfind(self.first, max(0, start - _GAP - len(self.first)), start + _SHARED)
+
+    def places_after(self, text: str, start: int, end: int) -> Iterator[_Place]:
+        """Yield where the entry stands with its first part here."""
+        limit = end + _GAP + len(self.second)
+        at = text.find(self.second, end - _SHARED, limit)
+        while at >= 0:
+            if self.start_before(text, at) == start:
+                yield _Place(at + len(self.second), at, True, self.entry, start)
+            at = text.find(self.second, at + 1, limit)
 
 
 @dataclass(slots=True)
 class _Patterns:
-    """The patterns of all entries, each with the entries that it means where it is found."""
+    """The patterns to search for, each with the entries that it means where it is found."""
 
     numbers: dict[str, int] = field(default_factory=dict)
     entries: list[tuple[str, str]] = field(default_factory=list)
     """Each list's name with an entry of it."""
     whole: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    seconds: dict[int, tuple[_Second, ...]] = field(default_factory=dict)
+    firsts: dict[int, tuple[_Gap, ...]] = field(default_factory=dict)
+    seconds: dict[int, tuple[_Gap, ...]] = field(default_factory=dict)
 
     def add(self, list_name: str, entry: str) -> None:
         """Add an entry. One without a letter or digit is left out."""
@@ -63,9 +93,14 @@ class _Patterns:
                 pattern = self._number(each)
                 self.whole[pattern] = (*self.whole.get(pattern, ()), number)
         elif parts:
-            second = _Second(self._number(parts[0]), number)
-            pattern = self._number(parts[1])
-            self.seconds[pattern] = (*self.seconds.get(pattern, ()), second)
+            self._add_gap(_Gap(number, parts[0], parts[1]))
+
+    def _add_gap(self, gap: _Gap) -> None:
+        """Add an entry with a gap by its longer part, which is in fewer texts. The other is looked for beside it."""
+        is_by_first = len(gap.first) > len(gap.second)
+        pattern = self._number(gap.first if is_by_first else gap.second)
+        gaps = self.firsts if is_by_first else self.seconds
+        gaps[pattern] = (*gaps.get(pattern, ()), gap)
 
     def _number(self, pattern: str) -> int:
         return self.numbers.setdefault(pattern, len(self.numbers))
@@ -76,16 +111,24 @@ class _Meanings:
 
     def __init__(self, patterns: _Patterns) -> None:
         self.entries = tuple(patterns.entries)
-        self.seconds = patterns.seconds
-        self.firsts = frozenset(each.first for seconds in patterns.seconds.values() for each in seconds)
-        self._whole, self._ends = array("L"), array("L", [0])
-        for pattern in range(len(patterns.numbers)):
-            self._whole.extend(patterns.whole.get(pattern, ()))
-            self._ends.append(len(self._whole))
+        self._firsts, self._seconds = patterns.firsts, patterns.seconds
+        # Nearly all patterns are of one entry: an array needs a tenth of the memory of tuples.
+        self._one = array("l", (patterns.whole.get(each, (_NO_ENTRY,))[0] for each in range(len(patterns.numbers))))
+        self._others = {pattern: numbers[1:] for pattern, numbers in patterns.whole.items() if len(numbers) > 1}
 
-    def whole(self, pattern: int) -> "array[int]":
-        """Return the numbers of the entries that this pattern is the whole of."""
-        return self._whole[self._ends[pattern] : self._ends[pattern + 1]]
+    def places(self, text: str, matches: Iterable[tuple[int, int, int]]) -> list[_Place]:
+        """Return which entries stand where these patterns were found."""
+        found = []
+        for pattern, start, end in matches:
+            if (entry := self._one[pattern]) != _NO_ENTRY:
+                found.append(_Place(end, start, False, entry, start))
+                found += [_Place(end, start, False, each, start) for each in self._others.get(pattern, ())]
+            for gap in self._seconds.get(pattern, ()):
+                if (began := gap.start_before(text, start)) >= 0:
+                    found.append(_Place(end, start, True, gap.entry, began))
+            for gap in self._firsts.get(pattern, ()):
+                found += gap.places_after(text, start, end)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,27 +166,10 @@ class WordLists:
         return hits
 
     def _search(self, text: str) -> list[ListHit]:
-        meanings, hits = self._meanings, []
-        seen: dict[int, list[tuple[int, int]]] = {}
-        for pattern, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):  # type: ignore[union-attr] # checked
-            hits += [ListHit(*meanings.entries[number], start, end) for number in meanings.whole(pattern)]
-            for second in meanings.seconds.get(pattern, ()):
-                began = _start_before(seen.get(second.first, ()), start)
-                if began is not None:
-                    hits.append(ListHit(*meanings.entries[second.entry], began, end))
-            if pattern in meanings.firsts:
-                seen.setdefault(pattern, []).append((start, end))
-        return hits
-
-
-def _start_before(places: Sequence[tuple[int, int]], start: int) -> int | None:
-    """Return where the nearest of these first parts begins that ends shortly before `start`; None for none."""
-    for began, ended in reversed(places):
-        if start - ended > _GAP:
-            return None
-        if start - ended >= -1:  # The blank between two words belongs to both.
-            return began
-    return None
+        matches = self._automaton.find_matches_as_indexes(text, overlapping=True)  # type: ignore[union-attr] # checked
+        entries = self._meanings.entries
+        found = sorted(self._meanings.places(text, matches))
+        return [ListHit(*entries[place.entry], place.start, place.end) for place in found]
 
 
 def _mended(text: FoldedText) -> Iterator[list[str]]:
