@@ -1,6 +1,7 @@
 """Create the roles of Postroom in PostgreSQL, with the passwords and the rights that each needs and no more."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -58,8 +59,7 @@ def grant_rights(db: Connection) -> None:
 
 def _set_password(db: Connection, role: DatabaseRole, password: str) -> None:
     """Store what PostgreSQL verifies a password with. The password itself stays here, so no log of a server has it."""
-    driver = db.connection.driver_connection
-    assert driver is not None
+    driver: Any = db.connection.driver_connection
     verifier = driver.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     db.exec_driver_sql(f"ALTER ROLE {role} PASSWORD '{verifier}'")
 

@@ -21,6 +21,7 @@ _SOCKET_PATH_LIMIT = 100
 _LONGEST_SOCKET_NAME = len("/.s.PGSQL.5432.lock")
 _CONNECTIONS = 300
 
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """How to start a server (`arguments`, and `user` if it is not the current one) and where to reach it (`url`)."""
@@ -79,10 +80,14 @@ def prepare_valkey(data: Path, access: str | None = None) -> Server:
         # Valkey overwrites its command line. With this it names its socket there, and so its data folder.
         *("--proc-title-template", "{title} {unixsocket}"),
     )
-    if access is not None:
-        write_for_owner(data / "users.acl", access)
-        arguments += ("--aclfile", str(data / "users.acl"))
-    return Server(arguments, f"unix://{socket_path}?db=0")
+    return Server((*arguments, *_access_arguments(data, access)), f"unix://{socket_path}?db=0")
+
+
+def _access_arguments(data: Path, access: str | None) -> tuple[str, ...]:
+    if access is None:
+        return ()
+    write_for_owner(data / "users.acl", access)
+    return ("--aclfile", str(data / "users.acl"))
 
 
 def named_database(url: str, name: str, *, role: str = _SUPERUSER) -> str:
