@@ -26,9 +26,10 @@ _SENDS = f"~{DIRECT_SENDS} ~{DIRECT_SENDS}??[1-9]"
 _TALK = "+@connection +info +multi +exec +discard -@admin -@dangerous +info"
 # A script needs access to its keys before its commands are checked; none of these changes anything.
 _LOOK = "+scan +type (~* +eval +llen +lindex)"
-_LIMITS = "+script|load (~postroom:limits:* +@read +@write +eval +evalsha -@dangerous)"
-# What Celery asks before it pushes.
-_ROUTES = f"(~_kombu.binding.{DIRECT_SENDS} +smembers)"
+_LIMITS = "+script|load (~postroom:limits:* +@read +@write -@dangerous -@scripting +eval +evalsha)"
+# What Celery asks for before it pushes: whether the list is there, how long it is, and its route, which it adds.
+_ROUTE = f"~_kombu.binding.{DIRECT_SENDS} ~_kombu.binding_permanent.{DIRECT_SENDS}"
+_DECLARE = f"+multi +exec +discard ({_SENDS} +llen +exists) ({_ROUTE} +sadd +smembers)"
 
 _RIGHTS: Mapping[BrokerUser, str] = {
     BrokerUser.API: f"~{QueueName.DECIDE} +lpush {_TALK} {_LIMITS} {_LOOK}",
@@ -37,7 +38,7 @@ _RIGHTS: Mapping[BrokerUser, str] = {
         f" +@all -@pubsub -@admin -@dangerous -function -script +info {_LOOK}"
     ),
     BrokerUser.OPERATOR: f"{_BELLS} +lpush {_TALK} {_LOOK}",
-    BrokerUser.PUSHER: f"{_SENDS} +lpush +ping +hello +client|setinfo +client|setname {_ROUTES}",
+    BrokerUser.PUSHER: f"{_SENDS} +lpush +ping +hello +client|setinfo +client|setname {_DECLARE}",
 }
 _DEFAULT_OFF = "off"
 # It lets a health check ask whether the broker answers, and nothing else.
