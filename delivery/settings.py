@@ -8,7 +8,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from delivery import setting_checks
 from delivery.direct_send_settings import DirectSendSettings
@@ -17,25 +17,39 @@ from delivery.limit_settings import LimitSettings
 from delivery.mail_settings import MailSettings
 from delivery.rules.vetting import HoldRule
 from delivery.setting_checks import split_list
+from delivery.setting_files import SettingFiles, WrongSettingFiles, variable_of
 
 
 class Settings(IssuerSettings, MailSettings, LimitSettings, DirectSendSettings):
-    """All settings. Their variables begin with POSTROOM_, except DATABASE_URL, BROKER_URL and SMTP_URL.
+    """All settings. Their variables begin with POSTROOM_, except those of the database, the broker and the relay.
 
-    Names that end in `_s` are seconds.
+    Names that end in `_s` are seconds. Instead of each variable there may be one that ends in _FILE and names a file.
     """
 
     model_config = SettingsConfigDict(
         env_prefix="POSTROOM_", frozen=True, validate_by_name=True, validate_by_alias=True, extra="ignore"
     )
 
+    # Before the addresses, which are checked together with them.
+    database_password: SecretStr | None = Field(
+        default=None,
+        validation_alias="DATABASE_PASSWORD",
+        description="Password of the user in `DATABASE_URL`, if it is not in there. Here it may hold any character.",
+    )
+    broker_password: SecretStr | None = Field(
+        default=None,
+        validation_alias="BROKER_PASSWORD",
+        description="Password of the user in `BROKER_URL`, if it is not in there. Here it may hold any character.",
+    )
     database_url: SecretStr = Field(
         default=SecretStr("postgresql://localhost/postroom"),
+        validate_default=True,
         validation_alias="DATABASE_URL",
         description="URL of the PostgreSQL database, version 16 or newer. It holds everything that must not be lost.",
     )
     broker_url: SecretStr = Field(
         default=SecretStr("redis://localhost:6379/0"),
+        validate_default=True,
         validation_alias="BROKER_URL",
         description="URL of Redis or Valkey, which carries the bells: `redis://`, `rediss://` or `unix:///path?db=0`.",
     )
@@ -119,6 +133,31 @@ class Settings(IssuerSettings, MailSettings, LimitSettings, DirectSendSettings):
         check = setting_checks.CHECKS[str(info.field_name)]
         return SecretStr(check(value.get_secret_value())) if isinstance(value, SecretStr) else check(value)
 
+    @field_validator("database_url", "broker_url")
+    @classmethod
+    def _has_its_password(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        name = str(info.field_name).replace("_url", "_password")
+        password = info.data.get(name)
+        if password is None:
+            return value
+        variable = variable_of(cls, name)
+        return SecretStr(
+            setting_checks.with_password(value.get_secret_value(), password.get_secret_value(), variable=variable)
+        )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings are read, the first with a value first; pydantic-settings calls it."""
+        del file_secret_settings
+        return init_settings, env_settings, SettingFiles(settings_cls), dotenv_settings
+
     @property
     def hold_rule(self) -> HoldRule:
         """What `hold_phrases`, `misleading_names` and `platform_names` say."""
@@ -150,7 +189,7 @@ def settings_from_environment(file: Path | None = None) -> Settings:
     """
     try:
         return Settings(_env_file=file)
-    except ValidationError as error:
+    except (ValidationError, WrongSettingFiles) as error:
         raise SystemExit(_describe(error)) from None
 
 
@@ -164,17 +203,17 @@ def settings_from(variables: Mapping[str, str]) -> Settings:
     }
     try:
         return Settings.model_validate(fields)
-    except ValidationError as error:
+    except (ValidationError, WrongSettingFiles) as error:
         raise SystemExit(_describe(error)) from None
 
 
-def _describe(error: ValidationError) -> str:
+def _describe(error: ValidationError | WrongSettingFiles) -> str:
+    if isinstance(error, WrongSettingFiles):
+        return f"Files of Postroom's settings cannot be used. Correct these variables:\n{error}"
     lines = [f"  {environment_name(str(each['loc'][0]))}: {each['msg']}" for each in error.errors()]
     return "Postroom's settings are missing or wrong. Correct these variables:\n" + "\n".join(lines)
 
 
 def environment_name(field: str) -> str:
     """Return the environment variable of a setting, given its field name or its alias (which is the variable)."""
-    field = field.lower()
-    alias = Settings.model_fields[field].validation_alias
-    return str(alias) if alias else f"POSTROOM_{field.upper()}"
+    return variable_of(Settings, field.lower())

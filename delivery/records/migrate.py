@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import Database
+from delivery.records.roles import grant_rights
 from delivery.records.rule_sets import first_set
 
 _FOLDER = Path(__file__).parent / "migrations"
@@ -27,7 +28,9 @@ class NewerSchema(Exception):  # noqa: N818 - a fact about the database
 
 
 def migrate(database: Database) -> None:
-    """Run the migrations that this database lacks, and store a first rule set. Each is a transaction of its own.
+    """Run the migrations that this database lacks, store a first rule set, and grant the roles their rights.
+
+    Each is a transaction of its own.
 
     A migration may say that it runs outside of one. Several processes may run it at the same time, and after a crash
     the next run goes on where it ended.
@@ -41,6 +44,8 @@ def migrate(database: Database) -> None:
         db.rollback()  # It left a transaction where it had nothing to do.
         with db.begin():
             first_set.install(db)
+        with db.begin():
+            grant_rights(db)
     crash_here(CrashPoint.MIGRATION_COMMITTED)
 
 

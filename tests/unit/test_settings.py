@@ -37,7 +37,8 @@ def test_wrong_and_missing_variables_are_named_one_a_line_and_their_values_never
 def test_variables_have_our_prefix_except_for_those_that_are_common() -> None:
     names = {environment_name(field) for field in Settings.model_fields}
 
-    assert {"DATABASE_URL", "BROKER_URL", "SMTP_URL"} == {name for name in names if not name.startswith("POSTROOM_")}
+    common = {"DATABASE_URL", "DATABASE_PASSWORD", "BROKER_URL", "BROKER_PASSWORD", "SMTP_URL"}
+    assert common == {name for name in names if not name.startswith("POSTROOM_")}
     assert "POSTROOM_PEPPER" in names
 
 

@@ -25,6 +25,7 @@ from worker.cli.doctor import doctor
 from worker.cli.inspection import alive, release_message, why
 from worker.cli.queues import queues
 from worker.cli.refused import refused
+from worker.cli.roles import broker_users, database_roles
 from worker.cli.rule_trials import add_trials
 from worker.cli.rules import rules
 from worker.cli.security import security_log
@@ -63,6 +64,8 @@ app.command("doctor")(doctor)
 app.command("security-log")(security_log)
 app.command("release")(release_message)
 app.command("worker-alive")(alive)
+app.command("database-roles")(database_roles)
+app.command("broker-users")(broker_users)
 
 
 def _print_version(is_given: bool) -> None:  # noqa: FBT001 - typer passes it by position

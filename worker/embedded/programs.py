@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,17 @@ import redis
 from pydantic import SecretStr
 
 from delivery.records.database import DATABASE_UNAVAILABLE, answers, open_database, transaction
+from delivery.records.rights import DatabaseRole
 from delivery.records.workers import registry
 from delivery.settings import Settings, environment_name, settings_from
+from tasks.broker.access import BrokerUser, access_list
 from tasks.lanes import LaneName
 from worker.embedded.child import Program
-from worker.embedded.servers import BROKER_RIGHTS, Server, named_database, prepare_postgres, prepare_valkey
+from worker.embedded.servers import Server, broker_as, named_database, prepare_postgres, prepare_valkey
 
 DATABASE = "postroom"
-ROLE = "postroom_app"
-"""Who the API, the workers and commands are in the database. The superuser only migrates."""
+# Who may open the broker's socket and does not log in: commands, and programs that try direct sends.
+_ANYBODY_HERE = "on nopass ~* &* +@all -@admin -@dangerous +info"
 _PROBE_TIMEOUT_S = 1.0
 _SEEN_WITHIN = timedelta(seconds=10)
 # One mail is tried for 45 s at most, and its lease is 15 s longer, so that tests of failures end within minutes.
@@ -56,18 +58,18 @@ class Sockets:
 class EmbeddedStack:
     """Every program of one embedded system."""
 
-    def __init__(self, data: Path, sockets: Sockets, pepper: str, sealing_key: str) -> None:
+    def __init__(self, data: Path, sockets: Sockets, secret: Callable[[str], str]) -> None:
         self._data = data
         self._sockets = sockets
         self._postgres = prepare_postgres(data / "postgres")
-        valkey = prepare_valkey(data / "valkey")
-        self._valkey = replace(valkey, arguments=(*valkey.arguments, "--user", "default", *BROKER_RIGHTS))
+        self._passwords = {user: secret(f"broker-{user}") for user in (BrokerUser.API, BrokerUser.WORKER)}
+        self._valkey = prepare_valkey(data / "valkey", access_list(self._passwords, default=_ANYBODY_HERE))
         own: dict[str, Any] = {
-            "database_url": named_database(self._postgres.url, DATABASE, role=ROLE),
+            "database_url": self._database_url(DatabaseRole.OPERATOR),
             "broker_url": self._valkey.url,
             "smtp_url": f"smtp://127.0.0.1:{_port(sockets.smtp)}",
-            "pepper": pepper,
-            "sealing_key": sealing_key,
+            "pepper": secret("pepper"),
+            "sealing_key": secret("sealing-key"),
             "public_url": self._base_url,
             "journal_folder": str(data / "journals"),
         }
@@ -82,6 +84,11 @@ class EmbeddedStack:
     @property
     def owner_settings(self) -> Settings:
         """The settings of the owner of the tables, who migrates them."""
+        return self.settings.model_copy(update={"database_url": SecretStr(self._database_url(DatabaseRole.OWNER))})
+
+    @property
+    def superuser_settings(self) -> Settings:
+        """The settings of who may create roles."""
         url = SecretStr(named_database(self._postgres.url, DATABASE))
         return self.settings.model_copy(update={"database_url": url})
 
@@ -108,9 +115,15 @@ class EmbeddedStack:
                 *("-m", "api_stub", "--fd", str(http)),
                 sockets=(http,),
                 is_healthy=_answers_http(f"{self._base_url}/readyz"),
+                more=self._logins(DatabaseRole.API, BrokerUser.API),
             ),
             *(
-                self._python(f"worker-{lane}", "-m", "worker", "worker", lane, is_healthy=_has_reported(self.settings))
+                self._python(
+                    f"worker-{lane}",
+                    *("-m", "worker", "worker", lane),
+                    is_healthy=_has_reported(self.settings),
+                    more=self._logins(DatabaseRole.WORKER, BrokerUser.WORKER),
+                )
                 for lane in LaneName
             ),
         ]
@@ -129,6 +142,14 @@ class EmbeddedStack:
         """Return the settings as text for the environment file that commands beside `var/` read."""
         lines = [f"{name}={json.dumps(value)}" for name, value in self._environment.items()]
         return "# Written by `postroom up` at each start. It holds a secret.\n" + "\n".join(lines) + "\n"
+
+    def _database_url(self, role: DatabaseRole) -> str:
+        return named_database(self._postgres.url, DATABASE, role=role)
+
+    def _logins(self, role: DatabaseRole, user: BrokerUser) -> dict[str, str]:
+        """Return the variables with which a program is this role in the database and this user at the broker."""
+        broker_url = broker_as(self._valkey.url, user, self._passwords[user])
+        return _variables({"database_url": self._database_url(role), "broker_url": broker_url})
 
     @property
     def _base_url(self) -> str:
@@ -157,12 +178,13 @@ class EmbeddedStack:
         *arguments: str,
         is_healthy: Callable[[int], bool],
         sockets: tuple[int, ...] = (),
+        more: Mapping[str, str] | None = None,
     ) -> Program:
         return Program(
             name=name,
             arguments=(sys.executable, *arguments),
             folder=self._data,
-            environment={**_inherited(), **self._environment, "PYTHONUNBUFFERED": "1"},
+            environment={**_inherited(), **self._environment, "PYTHONUNBUFFERED": "1", **(more or {})},
             sockets=sockets,
             is_healthy=is_healthy,
         )

@@ -21,9 +21,6 @@ _SOCKET_PATH_LIMIT = 100
 _LONGEST_SOCKET_NAME = len("/.s.PGSQL.5432.lock")
 _CONNECTIONS = 300
 
-BROKER_RIGHTS = ("on", "nopass", "~*", "&*", "+@all", "-@admin", "-@dangerous", "+info")
-"""What programs may do in the broker: everything but CONFIG, MONITOR, FLUSHALL and the like (`ACL SETUSER`)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -61,8 +58,11 @@ def prepare_postgres(data: Path, *, durable: bool = True) -> Server:
     return Server((*arguments, *fast), f"postgresql://{_SUPERUSER}@/{_SUPERUSER}?host={sockets}", user)
 
 
-def prepare_valkey(data: Path) -> Server:
-    """Create a Valkey data folder at `data`, unless it exists. Return how to serve it on a unix socket."""
+def prepare_valkey(data: Path, access: str | None = None) -> Server:
+    """Create a Valkey data folder at `data`, unless it exists. Return how to serve it on a unix socket.
+
+    `access` is the content of its access control list; without one, who opens the socket may do everything.
+    """
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     socket_path = _socket_folder(data, None) / "valkey.sock"
     arguments = (
@@ -80,12 +80,24 @@ def prepare_valkey(data: Path) -> Server:
         # Valkey overwrites its command line. With this it names its socket there, and so its data folder.
         *("--proc-title-template", "{title} {unixsocket}"),
     )
-    return Server(arguments, f"unix://{socket_path}?db=0")
+    return Server((*arguments, *_access_arguments(data, access)), f"unix://{socket_path}?db=0")
+
+
+def _access_arguments(data: Path, access: str | None) -> tuple[str, ...]:
+    if access is None:
+        return ()
+    write_for_owner(data / "users.acl", access)
+    return ("--aclfile", str(data / "users.acl"))
 
 
 def named_database(url: str, name: str, *, role: str = _SUPERUSER) -> str:
     """Return the address of another database on the same embedded server, for this role."""
     return url.replace(f"//{_SUPERUSER}@", f"//{role}@", 1).replace(f"/{_SUPERUSER}?", f"/{name}?", 1)
+
+
+def broker_as(url: str, user: str, password: str) -> str:
+    """Return the address of the embedded broker for a user with this password, which is of letters and digits."""
+    return url.replace("unix://", f"unix://{user}:{password}@", 1)
 
 
 class NotInstalled(Exception):  # noqa: N818 - a fact about the environment

@@ -15,7 +15,7 @@ from typing import IO
 
 from delivery.records.database import Database, open_database
 from delivery.records.migrate import create_database, migrate
-from delivery.records.roles import admit
+from delivery.records.roles import prepare_roles
 from delivery.settings import DEMO_ENVIRONMENT_FILE
 from worker.embedded import demo, programs
 from worker.embedded.child import Child, Program
@@ -79,7 +79,7 @@ class Supervisor:
 
     def _start_all(self, sockets: programs.Sockets) -> None:
         _print("[1/4] starting PostgreSQL, Valkey and the mail sink")
-        stack = EmbeddedStack(self._data, sockets, self._secret("pepper"), self._secret("sealing-key"))
+        stack = EmbeddedStack(self._data, sockets, self._secret)
         self._start(*stack.servers())
         _print("[2/4] preparing the database")
         demo.write_atomically(self._data / DEMO_ENVIRONMENT_FILE.name, stack.environment_file())
@@ -102,9 +102,11 @@ class Supervisor:
 
     def _prepare(self, stack: EmbeddedStack) -> Database:
         create_database(stack.maintenance_url, programs.DATABASE)
+        superuser = open_database(stack.superuser_settings, connections=1)
+        prepare_roles(superuser, {})
+        superuser.dispose()
         owner = open_database(stack.owner_settings, connections=2)
         migrate(owner)
-        admit(owner, programs.ROLE)
         owner.dispose()
         database = open_database(stack.settings, connections=2)
         demo.seed(database)
