@@ -9,6 +9,7 @@ from fastapi_offline import FastAPIOffline
 from api_stub import openapi
 from api_stub.pages import unsubscribe
 from api_stub.routes import accounts, health, inbox, messages, security_txt, tokens
+from api_stub.server.connection_refusals import COUNT
 from api_stub.server.errors import install_error_handlers
 from api_stub.server.request_ids import RequestIds
 from api_stub.server.route_guard import RouteGuard, methods_of
@@ -30,10 +31,10 @@ def make_http_app(settings: Settings) -> FastAPI:
     """Make the application of one API process. It connects when it starts to serve."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         async with open_services(settings) as services:
             install_services(app, services)
-            yield
+            yield {COUNT: services.limiter.count_malformed}
 
     # Its documentation pages include their scripts; FastAPI's own pages load them from another host.
     app: FastAPI = FastAPIOffline(

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+from contextlib import suppress
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -22,13 +23,13 @@ def seal(secret: str, name: str, sealing_key: SecretStr) -> bytes:
     return nonce + _cipher(sealing_key).encrypt(nonce, secret.encode(), name.encode())
 
 
-def open_sealed(sealed: bytes, name: str, sealing_key: SecretStr) -> str:
-    """Return the secret in what `seal` returned. Raises `SealBroken`."""
+def open_sealed(sealed: bytes, name: str, *sealing_keys: SecretStr) -> str:
+    """Return the secret in what `seal` returned, by the first of these keys that opens it. Raises `SealBroken`."""
     nonce, content = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-    try:
-        return _cipher(sealing_key).decrypt(nonce, content, name.encode()).decode()
-    except (InvalidTag, ValueError) as error:
-        raise SealBroken(name) from error
+    for each in sealing_keys:
+        with suppress(InvalidTag, ValueError):
+            return _cipher(each).decrypt(nonce, content, name.encode()).decode()
+    raise SealBroken(name)
 
 
 def _cipher(sealing_key: SecretStr) -> AESGCM:

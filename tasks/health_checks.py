@@ -10,7 +10,8 @@ from uuid import UUID
 
 from delivery.channels.email.pool import check_relay
 from delivery.records.database import Database, snapshot
-from delivery.records.identities import direct_senders
+from delivery.records.identities import direct_senders, sealed_keys
+from delivery.records.identities.sealed_keys import SealedKeys
 from delivery.records.server_check import check_database
 from delivery.records.views import invariants
 from delivery.records.views.connection_use import ConnectionUse, connection_use
@@ -41,7 +42,8 @@ class Facts:
     workers: Sequence[WorkerView]
     parked: Sequence[UUID]
     connections: ConnectionUse
-    token_senders: Sequence[UUID] = ()
+    token_senders: Sequence[UUID]
+    signing_keys: SealedKeys
 
 
 def check(settings: Settings, database: Database, scope: CheckScope, *, timeout: timedelta) -> list[CheckResult]:
@@ -50,9 +52,10 @@ def check(settings: Settings, database: Database, scope: CheckScope, *, timeout:
         workers = registry.workers(db, within=_SEEN_WITHIN)
         connections = connection_use(db)
         token_senders = direct_senders.clients_by_token(db)
+        signing_keys = sealed_keys.read_sealed(db, settings)
         violations = list(invariants.ask(db, scope))
         parked = deaths.parked(db, scope.limit)
-    facts = Facts(settings, workers, parked, connections, token_senders)
+    facts = Facts(settings, workers, parked, connections, token_senders, signing_keys)
     parts = [result for part in PARTS for result in part(facts)]
     return [*(_result(each, parts) for each in violations), *parts]
 
@@ -199,6 +202,18 @@ def _tokens(facts: Facts) -> Iterator[CheckResult]:
     yield CheckResult(Severity.WARNING, sentence, len(ids), ids, advice)
 
 
+def _seals(facts: Facts) -> Iterator[CheckResult]:
+    sentence, keys = "the sealing key opens all signing keys", facts.signing_keys
+    if keys.closed:
+        advice = f"{sealed_keys.describe_closed(facts.settings)}."
+        yield CheckResult(Severity.FAULT, sentence, len(keys.closed), tuple(keys.closed), advice)
+    elif keys.earlier:
+        advice = "The one before still opens these. Once all deciding workers have both: `postroom clients reseal`."
+        yield CheckResult(Severity.WARNING, sentence, len(keys.earlier), tuple(keys.earlier), advice)
+    else:
+        yield ok(sentence)
+
+
 def _is_near(used: int, limit: int) -> bool:
     return limit > 0 and used * 100 >= limit * _NEAR_PERCENT
 
@@ -211,5 +226,6 @@ PARTS: tuple[Callable[[Facts], Iterable[CheckResult]], ...] = (
     _broker,
     _connections,
     _tokens,
+    _seals,
 )
 """The checks that are about no invariant, in the order in which they are shown."""

@@ -31,6 +31,7 @@ for each in database-owner database-api database-worker database-operator \
             broker-api broker-worker broker-operator broker-pusher; do
   pick "$each" NOTHING_OF_EARLIER_VERSIONS
 done
+keep sealing-key-before ""
 keep issuer-client-secret "$(from_env POSTROOM_ISSUER_INTROSPECTION_CLIENT_SECRET)"
 
 if [ ! -e secrets/smtp-url ]; then

@@ -4,10 +4,13 @@ Every limit holds twice. A counter in Redis limits all API processes together; e
 from it. A local counter limits each process, also while Redis is away, frozen or wiped.
 """
 
+import asyncio
 import hashlib
 import hmac
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 from time import monotonic
 from uuid import UUID
@@ -43,6 +46,8 @@ class Limiter:
         self._settings = settings
         self.sampled_lines = SampledLines(clock=clock)
         self._shared_counter = shared_counter
+        self._counting: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[float]] = set()
         self._requests, self._recipients, self._unknown_recipients, self._refused_credentials = (
             SharedLimit(name, shared_counter, clock, capacity=capacity)
             for name in ("requests", "recipients", "strangers", "refused_credentials")
@@ -58,6 +63,25 @@ class Limiter:
         self._refuse_guesses(
             network, await self._refused_credentials.take_rest(network, self._refused_credential_limit, 1)
         )
+
+    def count_malformed(self, address: str, status: int) -> int:
+        """Count what was no HTTP request, without waiting. Return 0, or in how many seconds this address may try again.
+
+        Such requests share the limit of refused credentials: both are what strangers get wrong.
+        """
+        network = self._hide(address)
+        self.sampled_lines.count("request_malformed", network, network=network, status=int(status))
+        limit, under_way = self._refused_credential_limit, self._counting[network]
+        # Those whose counting waits for Redis count too.
+        wait_s = self._refused_credentials.wait_s(network, limit, 1 + under_way)
+        if under_way >= limit.amount or wait_s:
+            self._note_limit("refused_credentials", network, network=network)
+            return _round_up(wait_s)
+        self._counting[network] += 1
+        counting = asyncio.create_task(self._refused_credentials.take_rest(network, limit, 1))
+        counting.add_done_callback(partial(self._end_counting, network))
+        self._tasks.add(counting)
+        return 0
 
     def check_guesses(self, address: str) -> None:
         """Check that an address may be refused once more, before another system is asked about its credential.
@@ -109,6 +133,12 @@ class Limiter:
         """Close the connections to Redis."""
         await self._shared_counter.close()
 
+    def _end_counting(self, network: str, counting: asyncio.Task[float]) -> None:
+        self._tasks.discard(counting)
+        self._counting[network] -= 1
+        if not self._counting[network]:
+            del self._counting[network]
+
     def _hide(self, address: str) -> str:
         return hide_address(address, self._settings.pepper)
 
@@ -152,8 +182,12 @@ def hide_address(address: str, pepper: SecretStr) -> str:
 
 
 def _refusal(limit: str, wait_s: float) -> ApiError:
-    # Rounded up, so that a client that waits this long is not refused because of rounding.
-    retry_after_s = math.floor(wait_s) + 1
+    retry_after_s = _round_up(wait_s)
     description = f"{limit} Try again in {retry_after_s} s."
     headers = {"Retry-After": str(retry_after_s)}
     return ApiError(HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", description, headers=headers)
+
+
+def _round_up(wait_s: float) -> int:
+    """Return whole seconds, more than these, so that a client that waits so long is not refused because of rounding."""
+    return math.floor(wait_s) + 1

@@ -42,10 +42,10 @@ class SharedLimit:
             await self._empty(subject, rate_limit)
         return max(counter.wait_s(1, self._clock()), _LEAST_WAIT_S)
 
-    def wait_s(self, subject: str, rate_limit: RateLimit) -> float:
-        """Return in how many seconds one may be used, as far as this process knows; 0 when it may now."""
+    def wait_s(self, subject: str, rate_limit: RateLimit, count: int = 1) -> float:
+        """Return in how many seconds `count` may be used, as far as this process knows; 0 when they may now."""
         counter = self._counters.find(subject, rate_limit)
-        return counter.wait_s(1, self._clock()) if counter else 0.0
+        return counter.wait_s(count, self._clock()) if counter else 0.0
 
     def is_used(self, subject: str, rate_limit: RateLimit) -> bool:
         """Return whether any of it was used lately, as far as this process knows."""

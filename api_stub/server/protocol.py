@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 import httptools
@@ -11,9 +10,9 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from api_stub.server.connection_refusals import MALFORMED, crowded_response, note_timeout, refuse_malformed
 from api_stub.server.connections import ConnectionLimits
 from api_stub.server.peers import FORWARDED_HEADER, TrustedProxies
-from api_stub.server.raw_responses import write_error
 from api_stub.server.repeated_events import RepeatedEvents
 from delivery.settings import Settings
 
@@ -27,17 +26,16 @@ _PIECE_BYTES = 8 * 1024
 _LOOKS = 6  # Within the time limit of writing.
 
 _VERSIONS = {"1.0", "1.1"}
-_DESCRIPTION = "This is not a well-formed HTTP/1.1 request."
-_CROWDED = "There are too many connections. Close some, and try again in a moment."
 _unread = RepeatedEvents("response_not_read")
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long requests under way have to finish after SIGTERM, and a client may take nothing of its response."""
+    """How long requests may take to finish after SIGTERM, clients to take any of a response, and requests to arrive."""
 
     stop_s: int
     write_s: float = WRITE_TIMEOUT_S
+    request_s: float = REQUEST_TIMEOUT_S
 
 
 def serving(app: ASGIApp, settings: Settings, *, host: str, port: int, timeouts: Timeouts) -> uvicorn.Config:
@@ -46,7 +44,7 @@ def serving(app: ASGIApp, settings: Settings, *, host: str, port: int, timeouts:
     limits = ConnectionLimits(
         in_all=settings.connections, per_address=settings.connections_per_address, proxies=proxies
     )
-    protocol = partial(StrictHttpProtocol, limits=limits, proxies=proxies, write_timeout_s=timeouts.write_s)
+    protocol = partial(StrictHttpProtocol, limits=limits, proxies=proxies, timeouts=timeouts)
     return uvicorn.Config(
         app,
         host=host,
@@ -76,14 +74,14 @@ class StrictHttpProtocol(HttpToolsProtocol):
         *args: Any,
         limits: ConnectionLimits,
         proxies: TrustedProxies,
-        write_timeout_s: float,
+        timeouts: Timeouts,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._write_timeout_s = write_timeout_s
+        self._write_timeout_s, self._request_timeout_s = timeouts.write_s, timeouts.request_s
         self._limits = limits
         self._proxies = proxies
-        self._peer = ""
+        self._peer = self._address = ""
         self._is_behind_proxy = self._is_admitted = False
         self._head_bytes: int | None = 0
         self._trailer_bytes = 0
@@ -95,10 +93,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Admit the connection, and start the time limit of its first request."""
         super().connection_made(transport)
-        self._peer = self.client[0] if self.client else ""
+        self._peer = self._address = self.client[0] if self.client else ""
         self._is_admitted = self._limits.admit(self._peer)
         if not self._is_admitted:
-            transport.write(write_error(HTTPStatus.SERVICE_UNAVAILABLE, "too_many_connections", _CROWDED))
+            transport.write(crowded_response())
             transport.close()
             return
         self._is_behind_proxy = self._proxies.trust(self._peer)
@@ -162,10 +160,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
             while data:
                 data = self._feed(data)
         except httptools.HttpParserError:
-            self.send_400_response(_DESCRIPTION)
+            self.send_400_response(MALFORMED)
             return False
         if self._head_bytes is not None and self._head_bytes > HEAD_LIMIT_BYTES and not self.transport.is_closing():
-            self.send_400_response(_DESCRIPTION)
+            self.send_400_response(MALFORMED)
         return not self.transport.is_closing()
 
     def on_message_begin(self) -> None:
@@ -195,12 +193,12 @@ class StrictHttpProtocol(HttpToolsProtocol):
         version = self.parser.get_http_version()
         hosts = sum(name == b"host" for name, _ in self.headers)
         size_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if self._is_behind_proxy:
+            self._read_forwarded()
         if version not in _VERSIONS or self.parser.should_upgrade() or size_bytes > HEAD_LIMIT_BYTES:
             raise MalformedRequest("head")
         if hosts > 1 or (hosts == 0 and version == "1.1"):
             raise MalformedRequest("Host")
-        if self._is_behind_proxy:
-            self._read_forwarded()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -208,6 +206,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if not self.parser.should_upgrade():
             super().on_message_complete()
         self._head_bytes = 0
+        self._address = self._peer
         self._stop_timer()
 
     def send_400_response(self, msg: str) -> None:
@@ -217,13 +216,14 @@ class StrictHttpProtocol(HttpToolsProtocol):
         this request has its response already, or waits behind another, the connection closes without an error.
         """
         del msg
+        response = refuse_malformed(self.app_state, self._address)
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete and not cycle.more_body:
             cycle.keep_alive = False
             self.flow.pause_reading()
             return
         if cycle is None or not cycle.more_body or not (cycle.response_started or self.pipeline):
-            self.transport.write(write_error(HTTPStatus.BAD_REQUEST, "bad_request", _DESCRIPTION))
+            self.transport.write(response)
         self.transport.close()
 
     def _feed(self, data: bytes) -> bytes:
@@ -247,7 +247,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _read_forwarded(self) -> None:
         forwarded = [value for name, value in self.headers if name == FORWARDED_HEADER]
         if forwarded:
-            self.scope["client"] = (self._proxies.client_of(self._peer, forwarded), 0)
+            self._address = self._proxies.client_of(self._peer, forwarded)
+            self.scope["client"] = (self._address, 0)
 
     def _watch_writing(self, waiting_bytes: int, left_s: float) -> None:
         self._stop_write_timer()
@@ -272,7 +273,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def _start_timer(self) -> None:
         self._stop_timer()
-        self._timer = self.loop.call_later(REQUEST_TIMEOUT_S, self._give_up)
+        self._timer = self.loop.call_later(self._request_timeout_s, self._give_up)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -280,5 +281,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._timer = None
 
     def _give_up(self) -> None:
+        """Close a connection whose request is not whole in time. One that has sent nothing of it was only idle."""
         if self.transport is not None and not self.transport.is_closing():
+            if self._head_bytes != 0:
+                note_timeout(self.app_state, self._address)
             self.transport.close()

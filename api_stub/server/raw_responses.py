@@ -6,7 +6,9 @@ from http import HTTPStatus
 from uuid_utils.compat import uuid7
 
 
-def write_error(status: HTTPStatus, error: str, description: str, *, request_id: str | None = None) -> bytes:
+def write_error(
+    status: HTTPStatus, error: str, description: str, *, request_id: str | None = None, retry_after_s: int = 0
+) -> bytes:
     """Return a whole response with an error in our form. The connection closes after it."""
     request_id = request_id or str(uuid7())
     content = {
@@ -17,7 +19,7 @@ def write_error(status: HTTPStatus, error: str, description: str, *, request_id:
         "request_id": request_id,
     }
     body = json.dumps(content).encode()
-    retry = "retry-after: 5\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
+    retry = f"retry-after: {retry_after_s}\r\n" if retry_after_s else ""
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\nx-content-type-options: nosniff\r\n{retry}"

@@ -19,6 +19,11 @@ def log_refusal(scope: Scope, status: int, reason: str) -> None:
     )
 
 
+def log_raw_refusal(status: int, reason: str, request_id: str) -> None:
+    """Log the refusal of what never became a request."""
+    _refused.log((status, reason, None), status=int(status), reason=reason, client=None, request_id=request_id)
+
+
 def note_client(scope: Scope, client: UUID | str | None) -> None:
     """Record whose request this is: the id of a client, or the prefix of a credential that was refused."""
     scope[_CLIENT] = None if client is None else str(client)

@@ -28,6 +28,15 @@ class ContactRow(Base):
     account_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
+class SilencedAddressRow(Base):
+    """An address that was unsubscribed, as the SHA-256 of its lower case (identities/silenced_addresses.py)."""
+
+    __tablename__ = "silenced_address"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
 class TallyRow(Base):
     """How many messages one address or account got in the window that ends at `ends_at`, and in the one before.
 

@@ -5,7 +5,8 @@ import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.outage_log import log_outage
-from delivery.records.database import DATABASE_UNAVAILABLE
+from delivery.records.database import DATABASE_UNAVAILABLE, transaction
+from delivery.records.identities import sealed_keys
 from tasks.broker.broker_memory import KEEPS_ALL, read_memory
 from tasks.broker.direct_queue import DirectSendQueue
 from tasks.context import StepContext
@@ -27,7 +28,7 @@ class DirectSendReader(CriticalThread):
         self._context = context
         self._queue = queue
         self._is_broker_down = False
-        self._is_policy_known = False
+        self._is_start_checked = False
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """Stop after the batch that is under way, and close the connection to Redis."""
@@ -40,6 +41,8 @@ class DirectSendReader(CriticalThread):
             batches = [self._read(name) for name in self._queue.waiting()]
             if not batches:
                 self._queue.wait(_POLL_TIMEOUT_S)
+            if not self._is_start_checked:
+                self._check_start()
         except redis.RedisError as error:
             if not self._is_broker_down:
                 _log.warning("letterbox_unreachable", error=type(error).__name__, what_now="direct sends wait there")
@@ -49,17 +52,21 @@ class DirectSendReader(CriticalThread):
             log_outage(error, what_now="direct sends wait in Redis")
             return _ERROR_PAUSE_S
         self._is_broker_down = False
-        if not self._is_policy_known:
-            self._check_policy()
         is_locked = any(seen and not done for seen, done in batches)
         return _LOCKED_PAUSE_S if is_locked else 0.0
 
-    def _check_policy(self) -> None:
-        """Log once if the broker may drop direct sends when it is full."""
-        self._is_policy_known = True
-        memory = read_memory(self._context.settings)
+    def _check_start(self) -> None:
+        """Log once if the broker may drop direct sends when it is full, or if signing keys cannot be used."""
+        settings = self._context.settings
+        with transaction(self._context.database) as db:
+            keys = sealed_keys.read_sealed(db, settings)
+        if keys.closed:
+            what_now = sealed_keys.describe_closed(settings)
+            _log.error("signing_keys_closed", keys=len(keys.closed), what_now=what_now)
+        memory = read_memory(settings)
         if memory is not None and memory.may_evict:
             _log.warning("broker_evicts", policy=memory.policy, what_now=f"set maxmemory-policy {KEEPS_ALL}")
+        self._is_start_checked = True
 
     def _read(self, name: str) -> tuple[int, int]:
         """Store or refuse the oldest sends of one list. Return how many were read, and how many of them removed."""

@@ -9,6 +9,7 @@ from delivery.intake.account_files import AccountRow
 from delivery.intake.accounts import DEFAULT_TIME_ZONE
 from delivery.records.identities.accounts import CHANNEL_CHOSEN, CLOSED_CHOSEN, TYPES_CHOSEN
 from delivery.records.identities.address_changes import Author, record_changes
+from delivery.records.identities.silenced_addresses import stop_silenced
 from delivery.vocabulary import AccountStatus, Channel
 
 
@@ -47,7 +48,7 @@ _STORE_ACCOUNTS = text(f"""
     ORDER BY id
     ON CONFLICT (id) DO UPDATE
     SET name = excluded.name, email = excluded.email, updated_at = clock_timestamp()
-    RETURNING xmax = 0 AS is_new
+    RETURNING id, xmax = 0 AS is_new
 """)
 _CHANGE_ACCOUNTS = text(f"""
     UPDATE account
@@ -107,17 +108,20 @@ def bring_in(db: Connection, rows: Sequence[AccountRow], rules: ImportRules) -> 
     """Create or change these accounts, and the preferences that their rows name. Each account may occur only once.
 
     A field that a row does not name keeps its value; in a new account it has its default. What account holders have
-    chosen themselves is kept, unless the import is forced.
+    chosen themselves is kept, unless the import is forced; so is that they unsubscribed an address, for every account
+    that gets it.
     """
     if not rows:
         return BatchResult(0, 0)
-    record_changes(db, {row.account_id: row.draft.email for row in rows}, rules.author)
+    changed = record_changes(db, {row.account_id: row.draft.email for row in rows}, rules.author)
     values = _account_values(rows)
-    new_count = sum(row.is_new for row in db.execute(_STORE_ACCOUNTS, values))
-    if new_count < len(rows):
+    new = {row.id for row in db.execute(_STORE_ACCOUNTS, values) if row.is_new}
+    if len(new) < len(rows):
         db.execute(_CHANGE_ACCOUNTS, values)
+    # Before the preferences of the file, which then meet a choice that they do not replace.
+    stop_silenced(db, new | changed.elsewhere)
     with_preferences = [row for row in rows if not row.named.isdisjoint(_PREFERENCES)]
-    return BatchResult(new_count, _store_preferences(db, with_preferences, is_forced=rules.is_forced))
+    return BatchResult(len(new), _store_preferences(db, with_preferences, is_forced=rules.is_forced))
 
 
 def _store_preferences(db: Connection, rows: Sequence[AccountRow], *, is_forced: bool) -> int:

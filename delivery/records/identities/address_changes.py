@@ -10,12 +10,14 @@ from sqlalchemy import Connection, text
 from delivery.intake.accounts import AccountDraft
 from delivery.records.identities.accounts import put_accounts, register
 from delivery.records.identities.security_events import SecurityEvent, record
+from delivery.records.identities.silenced_addresses import stop_silenced
 from delivery.unsubscribe_tokens import digest_address
 from delivery.vocabulary import SecurityEventKind
 
 # The rows are locked in the order in which the statements that store accounts lock them.
 _CHANGED = text("""
-    SELECT account.id, account.email AS old, given.email AS new
+    SELECT account.id, account.email AS old, given.email AS new,
+           lower(account.email) <> lower(given.email) AS is_elsewhere
     FROM unnest(CAST(:ids AS uuid[]), CAST(:emails AS text[])) AS given (id, email)
     JOIN account ON account.id = given.id AND account.email <> given.email
     ORDER BY account.id FOR NO KEY UPDATE OF account
@@ -39,17 +41,29 @@ class ReplacedAccount:
     is_address_changed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ChangedAddresses:
+    """How many accounts get another address, and which of them get one that differs in more than case."""
+
+    number: int
+    elsewhere: set[UUID]
+
+
 def replace_account(db: Connection, account_id: UUID, draft: AccountDraft, author: Author) -> ReplacedAccount:
-    """Create or replace an account without its preferences, and record a change of its address."""
-    number = record_changes(db, {account_id: draft.email}, author)
+    """Create or replace an account, and record a change of its address.
+
+    Its preferences stay as they are, unless it gets an address that was unsubscribed.
+    """
+    changed = record_changes(db, {account_id: draft.email}, author)
     drafts = {account_id: draft}
     new = put_accounts(db, drafts) if author.client_id is None else register(db, author.client_id, drafts)
-    return ReplacedAccount(bool(new), number > 0)
+    stop_silenced(db, new | changed.elsewhere)
+    return ReplacedAccount(bool(new), changed.number > 0)
 
 
-def record_changes(db: Connection, addresses: Mapping[UUID, str], author: Author) -> int:
-    """Record which of these accounts have another address until now, and lock them. Returns how many there are."""
-    rows = db.execute(_CHANGED, {"ids": list(addresses), "emails": list(addresses.values())})
+def record_changes(db: Connection, addresses: Mapping[UUID, str], author: Author) -> ChangedAddresses:
+    """Record which of these accounts have another address until now, and lock them."""
+    rows = db.execute(_CHANGED, {"ids": list(addresses), "emails": list(addresses.values())}).all()
     events = [
         SecurityEvent(
             SecurityEventKind.ADDRESS_CHANGED,
@@ -61,4 +75,4 @@ def record_changes(db: Connection, addresses: Mapping[UUID, str], author: Author
         for row in rows
     ]
     record(db, *events)
-    return len(events)
+    return ChangedAddresses(len(events), {row.id for row in rows if row.is_elsewhere})

@@ -96,10 +96,10 @@ def _by_signature(fields: _Fields, known: KnownSenders, settings: Settings) -> D
 
 
 def _is_genuine(fields: _Fields, key_id: str, found: StoredCredential, settings: Settings) -> bool:
-    if found.sealed is None or settings.sealing_key is None:
+    if found.sealed is None:
         return False
     try:
-        return is_signed(fields, open_sealed(found.sealed, key_id, settings.sealing_key))
+        return is_signed(fields, open_sealed(found.sealed, key_id, *settings.sealing_keys))
     except SealBroken:  # The setting is another than the one that this key was made with.
         return False
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from delivery.records.identities.silenced_addresses import lift_silence, silence
 from delivery.vocabulary import Channel
 
 
@@ -57,13 +58,18 @@ def find_subscription(db: Connection, account_id: UUID) -> Subscription | None:
 
 
 def stop_emails(db: Connection, account_id: UUID) -> None:
-    """Set the channel of all accounts with this account's address to `inbox`, and nothing else. Safe to repeat."""
+    """Set the channel of all accounts with this account's address to `inbox`, and nothing else. Safe to repeat.
+
+    Accounts that get the address later are stopped then.
+    """
+    silence(db, account_id)
     db.execute(_STOP, {"account_ids": _same_address(db, account_id)})
 
 
 def undo_stop(db: Connection, account_id: UUID) -> None:
     """Set the channel to `email` again where the same `stop_emails` set it, and nothing has written it since."""
-    db.execute(_UNDO, {"account_id": account_id, "account_ids": _same_address(db, account_id)})
+    if db.execute(_UNDO, {"account_id": account_id, "account_ids": _same_address(db, account_id)}).rowcount:
+        lift_silence(db, account_id)
 
 
 def _same_address(db: Connection, account_id: UUID) -> list[UUID]:
