@@ -4,7 +4,7 @@ To add a check, write a function that takes `Facts` and yields results, and add 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -26,6 +26,7 @@ from tasks.broker.queue_depth import read_queues
 from tasks.broker.unread_lists import find_unread_lists
 from tasks.check_results import CheckResult, Severity, fault, ok, warning
 from tasks.lanes import LANES
+from tasks.rule_checks import RulesInForce, check_rules, read_in_force
 from tasks.start_checks import check_broker
 
 _SEEN_WITHIN = timedelta(seconds=15)
@@ -42,6 +43,7 @@ class Facts:
     parked: Sequence[UUID]
     connections: ConnectionUse
     token_senders: Sequence[UUID] = ()
+    rules: RulesInForce = field(default_factory=RulesInForce)
 
 
 def check(settings: Settings, database: Database, scope: CheckScope, *, timeout: timedelta) -> list[CheckResult]:
@@ -52,7 +54,8 @@ def check(settings: Settings, database: Database, scope: CheckScope, *, timeout:
         token_senders = direct_senders.clients_by_token(db)
         violations = list(invariants.ask(db, scope))
         parked = deaths.parked(db, scope.limit)
-    facts = Facts(settings, workers, parked, connections, token_senders)
+        rules = read_in_force(db)
+    facts = Facts(settings, workers, parked, connections, token_senders, rules)
     parts = [result for part in PARTS for result in part(facts)]
     return [*(_result(each, parts) for each in violations), *parts]
 
@@ -199,6 +202,10 @@ def _tokens(facts: Facts) -> Iterator[CheckResult]:
     yield CheckResult(Severity.WARNING, sentence, len(ids), ids, advice)
 
 
+def _rules(facts: Facts) -> Iterator[CheckResult]:
+    yield check_rules(facts.rules)
+
+
 def _is_near(used: int, limit: int) -> bool:
     return limit > 0 and used * 100 >= limit * _NEAR_PERCENT
 
@@ -211,5 +218,6 @@ PARTS: tuple[Callable[[Facts], Iterable[CheckResult]], ...] = (
     _broker,
     _connections,
     _tokens,
+    _rules,
 )
 """The checks that are about no invariant, in the order in which they are shown."""
