@@ -203,7 +203,7 @@ def _tokens(facts: Facts) -> Iterator[CheckResult]:
 
 
 def _rules(facts: Facts) -> Iterator[CheckResult]:
-    yield check_rules(facts.rules)
+    yield from check_rules(facts.rules)
 
 
 def _is_near(used: int, limit: int) -> bool:

@@ -140,19 +140,9 @@ class RuleEngine:
                 for at in candidate.may_hit
                 if outcomes[at].holds or outcomes[at].failed
             ]
-        verdict = self._policy(message, [hit for hit in hits if hit.mode is Mode.LIVE])
+        asked = {hit.action for hit in hits if hit.mode is Mode.LIVE}
+        verdict = self.rule_set.verdict(asked, message.client_trust, message.type)
         return RuleResult(verdict, tuple(hits), self.rule_set.number, facts, tuple(candidate.read.hits))
-
-    def _policy(self, message: MessageText, hits: Sequence[RuleHit]) -> RuleVerdict:
-        asked = {hit.action for hit in hits}
-        for row in self.rule_set.policy:
-            if (
-                (row.asked is None or row.asked in asked)
-                and row.trust in {None, message.client_trust}
-                and row.type in {None, message.type}
-            ):
-                return row.then
-        return RuleVerdict.PASS
 
     def _add_scores(self, facts: dict[str, FactValue], names: Sequence[str]) -> None:
         for name in names:

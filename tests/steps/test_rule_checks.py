@@ -18,7 +18,7 @@ BAD = Rule("bad", "text.links > 5", mode=Mode.LIVE, must_hit=(Example("a.example
 def checked(fixtures: Fixtures) -> CheckResult:
     """Check the rules in force."""
     with transaction(fixtures.database) as db:
-        return check_rules(read_in_force(db))
+        return next(check_rules(read_in_force(db)))
 
 
 def put_in_force(fixtures: Fixtures, *rules: Rule) -> None:
