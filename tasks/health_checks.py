@@ -27,6 +27,7 @@ from tasks.broker.queue_depth import read_queues
 from tasks.broker.unread_lists import find_unread_lists
 from tasks.check_results import CheckResult, Severity, fault, ok, warning
 from tasks.lanes import LANES
+from tasks.rule_checks import RulesInForce, check_rules, read_in_force
 from tasks.start_checks import check_broker
 
 _SEEN_WITHIN = timedelta(seconds=15)
@@ -44,6 +45,7 @@ class Facts:
     connections: ConnectionUse
     token_senders: Sequence[UUID]
     signing_keys: SealedKeys
+    rules: RulesInForce
 
 
 def check(settings: Settings, database: Database, scope: CheckScope, *, timeout: timedelta) -> list[CheckResult]:
@@ -55,7 +57,8 @@ def check(settings: Settings, database: Database, scope: CheckScope, *, timeout:
         signing_keys = sealed_keys.read_sealed(db, settings)
         violations = list(invariants.ask(db, scope))
         parked = deaths.parked(db, scope.limit)
-    facts = Facts(settings, workers, parked, connections, token_senders, signing_keys)
+        rules = read_in_force(db)
+    facts = Facts(settings, workers, parked, connections, token_senders, signing_keys, rules)
     parts = [result for part in PARTS for result in part(facts)]
     return [*(_result(each, parts) for each in violations), *parts]
 
@@ -214,6 +217,10 @@ def _seals(facts: Facts) -> Iterator[CheckResult]:
         yield ok(sentence)
 
 
+def _rules(facts: Facts) -> Iterator[CheckResult]:
+    yield from check_rules(facts.rules)
+
+
 def _is_near(used: int, limit: int) -> bool:
     return limit > 0 and used * 100 >= limit * _NEAR_PERCENT
 
@@ -227,5 +234,6 @@ PARTS: tuple[Callable[[Facts], Iterable[CheckResult]], ...] = (
     _connections,
     _tokens,
     _seals,
+    _rules,
 )
 """The checks that are about no invariant, in the order in which they are shown."""

@@ -12,7 +12,7 @@ from celery import Celery
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.intake.uuids import read_uuid
 from delivery.outage_log import log_outage
-from delivery.records.database import DATABASE_UNAVAILABLE, transaction
+from delivery.records.database import DATABASE_UNAVAILABLE, Transaction, transaction
 from delivery.records.pipeline import due
 from delivery.vocabulary import QueueName, StepName
 from tasks.context import StepContext
@@ -22,6 +22,7 @@ from tasks.steps.deliver import deliver, deliver_isolated
 from tasks.steps.expire_leases import expire_leases
 from tasks.steps.review import expire_reviews
 from tasks.steps.vet import vet
+from tasks.steps.watch_rules import watch_rules
 
 Id = TypeVar("Id", UUID, int)
 
@@ -129,12 +130,24 @@ def _read_recipient_id(item: object) -> int | None:
     return item if 0 < item < _BIGINT_LIMIT else None
 
 
+def _read_nothing(item: object) -> None:
+    """Return that a bell has no such id: this step has no bells."""
+    del item
+
+
+def _postpone_nothing(db: Transaction, ids: Sequence[Any], pause: timedelta) -> set[UUID]:
+    del db, ids, pause
+    return set()
+
+
 DECIDE = Step("decide", decide, _read_message_id, due.postpone_messages)
 VET = Step("vet", vet, _read_message_id, due.postpone_messages)
 EXPIRE_REVIEWS = Step("expire", expire_reviews, _read_message_id, due.postpone_messages)
 DELIVER = Step("deliver", deliver, _read_recipient_id, due.postpone_recipients, QueueName.DELIVER_SMTP)
 DELIVER_ISOLATED = Step("deliver_alone", deliver_isolated, _read_recipient_id, due.postpone_recipients)
 EXPIRE_LEASES = Step("lapse", expire_leases, _read_recipient_id, due.postpone_recipients)
+# What was not said or done now is in a minute: no row has to wait for that.
+WATCH_RULES: Step[Any] = Step("watch_rules", watch_rules, _read_nothing, _postpone_nothing)
 
 STEPS: Mapping[StepName, Step[Any]] = {StepName.DECIDE: DECIDE, StepName.VET: VET, StepName.DELIVER: DELIVER}
 """The steps that have bells. The sweep alone starts the others, when they are due."""

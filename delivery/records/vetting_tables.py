@@ -38,7 +38,10 @@ class RuleHitRow(Base):
     """A rule that hit a message: which version of it, what it asked for, and what it found."""
 
     __tablename__ = "rule_hit"
-    __table_args__ = (Index(None, "rule", "hit_at"),)
+    __table_args__ = (
+        Index(None, "rule", "hit_at"),
+        Index("rule_hit_failed_idx", "hit_at", postgresql_where=text("has_failed")),
+    )
 
     message_id: Mapped[UUID] = mapped_column(primary_key=True)
     rule: Mapped[str] = mapped_column(primary_key=True)
@@ -49,6 +52,15 @@ class RuleHitRow(Base):
     findings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     facts: Mapped[dict[str, Any]] = mapped_column(JSONB)
     hit_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class RuleWatchRow(Base):
+    """When a worker last looked whether rules hold too much. The worker that moves `checked_at` on does it."""
+
+    __tablename__ = "rule_watch"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    checked_at: Mapped[datetime]
 
 
 class VettingCase(Base):
@@ -66,3 +78,5 @@ class VettingCase(Base):
     decided_at: Mapped[datetime | None]
     decided_by: Mapped[str | None]
     note: Mapped[str | None]
+    # RULE@VERSION if it was released with all that this version alone held, without a look at it.
+    released_with: Mapped[str | None]

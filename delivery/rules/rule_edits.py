@@ -39,6 +39,12 @@ def with_mode(rule_set: RuleSet, name: str, mode: Mode, *, person: str) -> RuleS
     return _with_rule(rule_set, replace(rule, mode=mode, proposed_by="" if mode is not Mode.LIVE else rule.proposed_by))
 
 
+def with_action(rule_set: RuleSet, name: str, action: Action) -> RuleSet:
+    """Return the set with this rule asking for something else, as its next version. Raises `NoSuchRule`."""
+    rule = rule_of(rule_set, name)
+    return _with_rule(rule_set, _successor(rule, replace(rule, action=action)))
+
+
 def replaced(before: RuleSet, after: RuleSet) -> RuleSet:
     """Return `after` as the successor of `before`: versions of changed rules go on, whatever the document says.
 

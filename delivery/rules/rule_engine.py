@@ -1,6 +1,6 @@
 """Judging a message by a rule set: facts, hits, and what policy makes of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from delivery.detection.facts import UNKNOWN, FactValue
@@ -117,7 +117,7 @@ class RuleEngine:
     def apply(self, candidate: ReadMessage, history: Mapping[str, FactValue] = FIRST_MESSAGE) -> RuleResult:
         """Return the verdict on a message that was read, with its history."""
         if not candidate.may_hit:
-            return RuleResult(self._policy(candidate.message, ()), (), self.rule_set.number)
+            return RuleResult(self._verdict(candidate.message, frozenset()), (), self.rule_set.number)
         facts: dict[str, FactValue] = {**candidate.read.facts, **history}
         self._add_scores(facts, [name for name in self._scores if name not in self._text_scores])
         outcomes = self._conditions.evaluate(facts)
@@ -126,19 +126,11 @@ class RuleEngine:
             for at in candidate.may_hit
             if outcomes[at].holds or outcomes[at].failed
         )
-        verdict = self._policy(candidate.message, [hit for hit in hits if hit.mode is Mode.LIVE])
+        verdict = self._verdict(candidate.message, {hit.action for hit in hits if hit.mode is Mode.LIVE})
         return RuleResult(verdict, hits, self.rule_set.number, facts, tuple(candidate.read.hits))
 
-    def _policy(self, message: MessageText, hits: Sequence[RuleHit]) -> RuleVerdict:
-        asked = {hit.action for hit in hits}
-        for row in self.rule_set.policy:
-            if (
-                (row.asked is None or row.asked in asked)
-                and row.trust in {None, message.client_trust}
-                and row.type in {None, message.type}
-            ):
-                return row.then
-        return RuleVerdict.PASS
+    def _verdict(self, message: MessageText, asked: Collection[Action]) -> RuleVerdict:
+        return self.rule_set.verdict(asked, message.client_trust, message.type)
 
     def _add_scores(self, facts: dict[str, FactValue], names: Sequence[str]) -> None:
         for name in names:

@@ -1,7 +1,7 @@
 """Rule sets: rules, scores, word lists and policy under one number, which every message is judged by as a whole."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import ClassVar
@@ -141,6 +141,13 @@ class RuleSet:
             **{f"list.{each.name}": FactType.INT for each in self.lists if each.kind is ListKind.PHRASES},
             **{f"score.{name}": FactType.INT for name in self.scores},
         }
+
+    def verdict(self, asked: Collection[Action], trust: str, type_: str) -> RuleVerdict:
+        """Return what policy makes of a message for which live rules ask for this: the first row that fits decides."""
+        for row in self.policy:
+            if (row.asked is None or row.asked in asked) and row.trust in {None, trust} and row.type in {None, type_}:
+                return row.then
+        return RuleVerdict.PASS
 
     def asks_history(self, expression: str) -> bool:
         """Whether an expression asks for what tables say about the time before the message."""

@@ -26,6 +26,7 @@ from worker.cli.inspection import alive, release_message, why
 from worker.cli.queues import queues
 from worker.cli.refused import refused
 from worker.cli.roles import broker_users, database_roles
+from worker.cli.rule_releases import add_releases
 from worker.cli.rule_trials import add_trials
 from worker.cli.rules import rules
 from worker.cli.security import security_log
@@ -52,6 +53,7 @@ app = typer.Typer(
 )
 app.add_typer(vetting, name="vetting")
 add_trials(rules)
+add_releases(rules)
 app.add_typer(rules, name="rules")
 app.add_typer(lists, name="lists")
 app.add_typer(policy, name="policy")

@@ -3,6 +3,7 @@
 import getpass
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -69,3 +70,11 @@ def change(edit: Callable[[RuleSet], RuleSet], person: str, comment: str) -> Non
             typer.echo(f"postroom: {error}", err=True)
             raise typer.Exit(1) from error
     typer.echo(f"Rule set {number} is in force.")
+
+
+def duration(text: str) -> timedelta:
+    """Return the time that an operator typed. Raises `typer.BadParameter`."""
+    number, unit = text[:-1], text[-1:]
+    if not number.isascii() or not number.isdigit() or unit not in {"d", "h"}:
+        raise typer.BadParameter(f"{text!r} is no time. Write a number and d or h, such as 30d.")
+    return timedelta(days=int(number)) if unit == "d" else timedelta(hours=int(number))

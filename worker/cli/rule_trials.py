@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from delivery.rules.rule_engine import RuleEngine
 from delivery.rules.rule_set import Mode, RuleSet
 from worker.cli import back_test, back_test_report
 from worker.cli.console import AsJson, missing, opened, settings, show_json
-from worker.cli.rule_sets import REFUSED, in_force, read_file
+from worker.cli.rule_sets import REFUSED, duration, in_force, read_file
 
 
 def add_trials(rules: typer.Typer) -> None:
@@ -66,7 +66,7 @@ def try_rules(
     until = datetime.now(UTC)
     config = settings()
     with opened(config) as database, transaction(database) as db:
-        ids = past_messages.ids_between(db, until - _duration(last), until)
+        ids = past_messages.ids_between(db, until - duration(last), until)
     try:
         counted = back_test.run(config, wanted, ids, state=state, processes=processes).as_json()
     except back_test.OtherBackTest as error:
@@ -85,11 +85,3 @@ def _only(name: str) -> RuleSet:
         return replace(rule_set, rules=(replace(rule_edits.rule_of(rule_set, name), mode=Mode.LIVE),))
     except rule_edits.NoSuchRule as error:
         raise missing(f"{error} There is no file of this name either.") from error
-
-
-def _duration(text: str) -> timedelta:
-    """Return the time that an operator typed. Raises `typer.BadParameter`."""
-    number, unit = text[:-1], text[-1:]
-    if not number.isascii() or not number.isdigit() or unit not in {"d", "h"}:
-        raise typer.BadParameter(f"{text!r} is no time. Write a number and d or h, such as 30d.")
-    return timedelta(days=int(number)) if unit == "d" else timedelta(hours=int(number))

@@ -11,6 +11,7 @@ from delivery.rulebook.documents import write_rule_set
 from delivery.rules import rule_edits
 from delivery.rules.rule_set import Mode, RuleSet
 from worker.cli.console import AsJson, missing, opened, settings, show_json, show_table
+from worker.cli.rule_releases import offer_release
 from worker.cli.rule_sets import Comment, Person, RuleFile, change, in_force, read_file
 
 rules = typer.Typer(help="See, check, change and measure the rules that flag messages.", no_args_is_help=True)
@@ -77,7 +78,9 @@ def activate(
 @rules.command("stop")
 def stop(name: RuleName, person: Person, comment: Comment = "") -> None:
     """Stop a rule: it goes back to draft, and no message is judged by it any more."""
+    before = in_force()
     _set_mode(name, Mode.DRAFT, person, comment or f"{name} stopped")
+    offer_release(before.rules, name)
 
 
 @rules.command("history")

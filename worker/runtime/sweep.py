@@ -24,7 +24,18 @@ from delivery.records.workers import deaths
 from delivery.vocabulary import Channel, QueueName
 from tasks.broker.backlog import Backlog, NoBacklog
 from tasks.context import StepContext
-from tasks.runner import DECIDE, DELIVER, DELIVER_ISOLATED, EXPIRE_LEASES, EXPIRE_REVIEWS, VET, Step, StepFailed
+from tasks.runner import (
+    DECIDE,
+    DELIVER,
+    DELIVER_ISOLATED,
+    EXPIRE_LEASES,
+    EXPIRE_REVIEWS,
+    VET,
+    WATCH_RULES,
+    Step,
+    StepFailed,
+)
+from tasks.steps.watch_rules import WATCH_EVERY_S, find_alarms
 from worker.runtime.critical_thread import CriticalThread
 
 Work = Callable[[], None]
@@ -53,6 +64,8 @@ class SweepQuery:
     The worker records which messages it is trying, so that a crash counts against them (`deaths.begin_trying`).
     """
 
+    every_s: float = 0.0
+    """Seconds between two looks; 0 looks in each round."""
     is_sent: bool = False
     """Whether the step sends over a channel: while that is away, nothing is looked for."""
 
@@ -77,6 +90,7 @@ SWEEP_QUERIES: dict[QueueName, tuple[SweepQuery, ...]] = {
         # counted against a neighbour.
         SweepQuery(due.unopened, VET, size=1, has_bells=True, is_of_messages=True),
         SweepQuery(due.expired, EXPIRE_REVIEWS, size=1, is_of_messages=True),
+        SweepQuery(find_alarms, WATCH_RULES, every_s=WATCH_EVERY_S),
     ),
     QueueName.DELIVER_SMTP: (
         SweepQuery(partial(due.expired_leases, channel=Channel.EMAIL), EXPIRE_LEASES),
@@ -98,6 +112,7 @@ class Sweep(CriticalThread):
         self._queries = [(QueueName(name), each) for name in queues for each in SWEEP_QUERIES[QueueName(name)]]
         self._under_way: dict[tuple[str, Any], threading.Event] = {}
         self._last_found: dict[SweepQuery, list[Any]] = {}
+        self._next_at: dict[SweepQuery, float] = {}
 
     def _turn(self) -> float:
         return 0.0 if self._sweep_all() else self._context.settings.sweep_tick_s
@@ -120,6 +135,8 @@ class Sweep(CriticalThread):
         """Find due rows and run their step on those that are not under way here. Return whether more may be due."""
         if query.is_sent and any(each.is_away for each in self._context.senders.values()):
             return False
+        if not self._is_time_for(query):
+            return False
         oldest_bell = {"rung_at": rung_at} if query.has_bells else {}
         with transaction(self._context.database) as db:
             found = query.find(db, limit=_ROWS_AT_ONCE, **oldest_bell)
@@ -136,6 +153,14 @@ class Sweep(CriticalThread):
         is_moving = fresh != self._last_found.get(query)
         self._last_found[query] = fresh
         return is_moving and len(fresh) >= query.full_at
+
+    def _is_time_for(self, query: SweepQuery) -> bool:
+        """Whether the query is to be made in this round."""
+        now = monotonic()
+        is_time = now >= self._next_at.get(query, now)
+        if is_time:
+            self._next_at[query] = now + query.every_s
+        return is_time
 
     def _submit(self, query: SweepQuery, piece: Sequence[Any]) -> threading.Event:
         """Submit a piece of work to the pool. Return an event that is set when it ends."""

@@ -32,7 +32,8 @@ _HISTORY = text(f"""
                    reviewed.state IS NOT DISTINCT FROM '{CaseState.REJECTED}'
                    OR EXISTS (SELECT FROM recipient WHERE recipient.message_id = one.id
                               AND recipient.reason = '{Reason.REFUSED_BY_RULE}') AS is_refused,
-                   reviewed.state IS NOT DISTINCT FROM '{CaseState.APPROVED}' AS is_released
+                   reviewed.state IS NOT DISTINCT FROM '{CaseState.APPROVED}' AND reviewed.released_with IS NULL
+                   AS is_released
             FROM (
                 (SELECT id, created_at FROM message AS own
                  WHERE own.sender_account_id = message.sender_account_id AND own.id < message.id

@@ -19,13 +19,14 @@ class PastMessage:
     created_at: datetime
     message: MessageText
     case_state: CaseState | None
-    """How staff decided; None where no case was opened."""
+    """How staff decided; None where no case was opened, or where it was released with many and not looked at."""
     was_held: bool
 
 
 _PAGE = text("""
     SELECT message.id, message.created_at, message.sender_name, message.sender_email, message.subject, message.body,
-           message.type, client.trust, message.vetting_id IS NOT NULL AS was_held, vetting_case.state,
+           message.type, client.trust, message.vetting_id IS NOT NULL AS was_held,
+           CASE WHEN vetting_case.released_with IS NULL THEN vetting_case.state END AS state,
            (SELECT count(*) FROM recipient WHERE recipient.message_id = message.id) AS recipients
     FROM message JOIN client ON client.id = message.client_id
     LEFT JOIN vetting_case ON vetting_case.message_id = message.id
