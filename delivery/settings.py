@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import SettingsConfigDict
 
 from delivery import setting_checks
+from delivery.desk_settings import DeskSettings
 from delivery.direct_send_settings import DirectSendSettings
 from delivery.issuer_settings import IssuerSettings
 from delivery.limit_settings import LimitSettings
@@ -19,7 +20,7 @@ from delivery.rules.vetting import HoldRule
 from delivery.setting_checks import split_list
 
 
-class Settings(IssuerSettings, MailSettings, LimitSettings, DirectSendSettings):
+class Settings(IssuerSettings, MailSettings, LimitSettings, DirectSendSettings, DeskSettings):
     """All settings. Their variables begin with POSTROOM_, except DATABASE_URL, BROKER_URL and SMTP_URL.
 
     Names that end in `_s` are seconds.

@@ -188,6 +188,19 @@ class CaseState(StrEnum):
     """Staff did not decide in time."""
 
 
+class StaffRole(StrEnum):
+    """What a member of staff may do at the desk. Each role may do what the ones before it may."""
+
+    VIEWER = "viewer"
+    """Read cases, rules and figures."""
+    VETTER = "vetter"
+    """Decide vetting cases."""
+    RULE_EDITOR = "rule_editor"
+    """Change rules and lists."""
+    ADMIN = "admin"
+    """Change staff and clients."""
+
+
 class SecurityEventKind(StrEnum):
     """What the table of security events records. Its rows are never changed or deleted."""
 

@@ -1,0 +1,161 @@
+"""The queue and the case page: what staff see, decide and are told, and that no text of a sender becomes markup."""
+
+import re
+from uuid import UUID
+
+import pytest
+
+from delivery.vocabulary import CaseState
+from tests.steps.conftest import HELD_PHRASE
+from tests.support.desk import Browser, add_staff
+from tests.support.fixtures import Fixtures
+from tests.support.step_driver import StepDriver
+
+pytestmark = pytest.mark.usefixtures("broker")
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '" autofocus onfocus=alert(1) x="',
+    "' hx-get=/desk/logout hx-trigger=load '",
+    "<div hx-post=/desk/logout hx-trigger=load>",
+    "{{ 7 * 191 }}{% include 'login.html' %}",
+    "\u202egnp.exe \u2066abc\u2069 \u200b\u00ad",
+    "</bdi></article><h2>Approved</h2>",
+    "=HYPERLINK(0)",
+    "w" * 24_000,
+    "Due in 5 minutes Approve Reject Case closed",
+    "&lt;b&gt; &amp; \x00\x07".replace("\x00", ""),
+]
+
+
+@pytest.fixture
+def case_id(fixtures: Fixtures, driver: StepDriver) -> UUID:
+    """Hold a message to an inbox."""
+    return held(fixtures, driver)
+
+
+def held(fixtures: Fixtures, driver: StepDriver, **fields: str) -> UUID:
+    """Hold a message with these fields; return the id of its case."""
+    fields = {"body": f"Please {HELD_PHRASE} today.", **fields}
+    message_id = fixtures.message(fixtures.account(), **fields)
+    driver.run_until_quiet(message_id)
+    return fixtures.case(message_id).case_id
+
+
+def test_a_case_shows_why_it_is_held_with_the_place_marked(browser: Browser, fixtures: Fixtures, case_id: UUID) -> None:
+    add_staff(fixtures.database)
+    browser.log_in()
+
+    queue = browser.open("/desk")
+    page = browser.open(f"/desk/cases/{case_id}")
+
+    assert f"/desk/cases/{case_id}" in queue.text
+    assert f'Please <mark tabindex="-1">{HELD_PHRASE}</mark> today.' in page.text
+    assert "1 recipient" in browser.text
+    assert "no message between them before" in browser.text
+
+
+def test_approving_lets_the_message_go_and_leads_to_the_next_case(
+    browser: Browser, fixtures: Fixtures, driver: StepDriver
+) -> None:
+    add_staff(fixtures.database)
+    first, second = (held(fixtures, driver, subject=each) for each in ("First", "Second"))
+    browser.log_in()
+    browser.open(f"/desk/cases/{first}")
+
+    answer = browser.send(f"/desk/cases/{first}/approve", next=str(second))
+
+    assert f"/desk/cases/{second}" == answer.url.path
+    assert "Approved: First" in browser.text
+    assert [CaseState.APPROVED, CaseState.OPEN] == states(fixtures)
+
+
+def states(fixtures: Fixtures) -> list[CaseState]:
+    """Return the states of all cases, in the order in which they were opened."""
+    return [CaseState(row.state) for row in fixtures.run_sql("SELECT state FROM vetting_case ORDER BY opened_at")]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("field", ["subject", "body", "sender_name"])
+def test_what_a_sender_wrote_is_shown_as_text(
+    browser: Browser, fixtures: Fixtures, driver: StepDriver, field: str, text: str
+) -> None:
+    add_staff(fixtures.database)
+    tags = tags_of(browser, held(fixtures, driver))
+    limit = {"subject": 200, "sender_name": 100}.get(field, 30_000)
+    fields = {field: text[:limit] + (HELD_PHRASE if field == "body" else "")}
+
+    assert tags == tags_of(browser, held(fixtures, driver, **fields))
+    assert "1337" not in browser.text
+
+
+def tags_of(browser: Browser, case_id: UUID) -> set[str]:
+    """Return the names of all tags and attributes of a case page, without those of marks and hidden characters."""
+    if browser.page is None:
+        browser.log_in()
+    markup = re.findall(r"<[a-z/!][^>]*>", browser.open(f"/desk/cases/{case_id}").text)
+    names = {re.sub(r'"[^"]*"', "", each) for each in markup}
+    return {
+        each
+        for each in names
+        if "unseen" not in each and "alert" not in each and each != "<details class= data-view= open>"
+    }
+
+
+def test_the_characters_that_no_reader_sees_are_spelled_out(
+    browser: Browser, fixtures: Fixtures, driver: StepDriver
+) -> None:
+    add_staff(fixtures.database)
+    browser.log_in()
+
+    hidden = held(fixtures, driver, body=f"a\u200bb \u202ec {HELD_PHRASE}")
+    page = browser.open(f"/desk/cases/{hidden}")
+
+    assert '<span class="unseen" title="zero width space">U+200B</span>' in page.text
+    assert '<span class="unseen" title="right-to-left override">U+202E</span>' in page.text
+    assert "It has 2 characters that readers do not see." in browser.text
+
+
+def test_links_are_text_with_the_registered_domain_apart(
+    browser: Browser, fixtures: Fixtures, driver: StepDriver
+) -> None:
+    add_staff(fixtures.database)
+    browser.log_in()
+
+    body = f"{HELD_PHRASE} https://bank.com.login.evil.co.uk/x"
+    page = browser.open(f"/desk/cases/{held(fixtures, driver, body=body)}")
+
+    assert "<bdi>bank.com.login.<b>evil.co.uk</b></bdi>" in page.text
+    assert 'href="http' not in page.text
+
+
+def test_polling_returns_what_changed_and_nothing_when_nothing_did(
+    browser: Browser, fixtures: Fixtures, driver: StepDriver, case_id: UUID
+) -> None:
+    add_staff(fixtures.database)
+    browser.log_in()
+    opened_at = fixtures.run_sql("SELECT opened_at FROM vetting_case")[0].opened_at
+    address = {"since": opened_at.isoformat(), "ids": str(case_id)}
+
+    first = browser.http.get("/desk/waiting", params=address)
+    same = browser.http.get("/desk/waiting", params=address, headers={"If-None-Match": first.headers["ETag"]})
+    held(fixtures, driver)
+    browser.open(f"/desk/cases/{case_id}")
+    browser.send(f"/desk/cases/{case_id}/approve")
+    changed = browser.http.get("/desk/waiting", params=address, headers={"If-None-Match": first.headers["ETag"]})
+
+    assert ({"closed": {}, "newer": 0}, 304) == (first.json(), same.status_code)
+    assert 1 == changed.json()["newer"]
+    assert [str(case_id)] == list(changed.json()["closed"])
+
+
+@pytest.mark.parametrize("path", ["/desk/cases/x", "/desk/cases/0199a1b2-0000-7000-8000-000000000000"])
+def test_a_case_that_does_not_exist_is_a_page(browser: Browser, fixtures: Fixtures, path: str) -> None:
+    add_staff(fixtures.database)
+    browser.log_in()
+
+    answer = browser.open(path)
+
+    assert 404 == answer.status_code
+    assert "There is no case at this address." in browser.text
