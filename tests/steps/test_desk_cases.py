@@ -1,15 +1,20 @@
 """The queue and the case page: what staff see, decide and are told, and that no text of a sender becomes markup."""
 
 import re
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
 
 from delivery.vocabulary import CaseState
+from tasks.context import StepContext
+from tasks.steps.decide import decide
 from tests.steps.conftest import HELD_PHRASE
 from tests.support.desk import Browser, add_staff
 from tests.support.fixtures import Fixtures
 from tests.support.step_driver import StepDriver
+
+Hold = Callable[..., UUID]
 
 pytestmark = pytest.mark.usefixtures("broker")
 
@@ -30,17 +35,23 @@ HOSTILE = [
 
 
 @pytest.fixture
-def case_id(fixtures: Fixtures, driver: StepDriver) -> UUID:
+def hold(fixtures: Fixtures, driver: StepDriver, context: StepContext) -> Hold:
+    """Return a function that holds a message with these fields, and returns the id of its case."""
+
+    def hold_message(**fields: str) -> UUID:
+        fields = {"body": f"Please {HELD_PHRASE} today.", **fields}
+        message_id = fixtures.message(fixtures.account(), **fields)
+        decide(context, [message_id])
+        driver.run_until_quiet()
+        return fixtures.case(message_id).case_id
+
+    return hold_message
+
+
+@pytest.fixture
+def case_id(hold: Hold) -> UUID:
     """Hold a message to an inbox."""
-    return held(fixtures, driver)
-
-
-def held(fixtures: Fixtures, driver: StepDriver, **fields: str) -> UUID:
-    """Hold a message with these fields; return the id of its case."""
-    fields = {"body": f"Please {HELD_PHRASE} today.", **fields}
-    message_id = fixtures.message(fixtures.account(), **fields)
-    driver.run_until_quiet(message_id)
-    return fixtures.case(message_id).case_id
+    return hold()
 
 
 def test_a_case_shows_why_it_is_held_with_the_place_marked(browser: Browser, fixtures: Fixtures, case_id: UUID) -> None:
@@ -57,10 +68,10 @@ def test_a_case_shows_why_it_is_held_with_the_place_marked(browser: Browser, fix
 
 
 def test_approving_lets_the_message_go_and_leads_to_the_next_case(
-    browser: Browser, fixtures: Fixtures, driver: StepDriver
+    browser: Browser, fixtures: Fixtures, hold: Hold
 ) -> None:
     add_staff(fixtures.database)
-    first, second = (held(fixtures, driver, subject=each) for each in ("First", "Second"))
+    first, second = (hold(subject=each) for each in ("First", "Second"))
     browser.log_in()
     browser.open(f"/desk/cases/{first}")
 
@@ -79,14 +90,14 @@ def states(fixtures: Fixtures) -> list[CaseState]:
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("field", ["subject", "body", "sender_name"])
 def test_what_a_sender_wrote_is_shown_as_text(
-    browser: Browser, fixtures: Fixtures, driver: StepDriver, field: str, text: str
+    browser: Browser, fixtures: Fixtures, hold: Hold, field: str, text: str
 ) -> None:
     add_staff(fixtures.database)
-    tags = tags_of(browser, held(fixtures, driver))
     limit = {"subject": 200, "sender_name": 100}.get(field, 30_000)
-    fields = {field: text[:limit] + (HELD_PHRASE if field == "body" else "")}
+    plain = hold()
+    hostile = hold(**{field: text[:limit] + (HELD_PHRASE if field == "body" else "")})
 
-    assert tags == tags_of(browser, held(fixtures, driver, **fields))
+    assert tags_of(browser, plain) == tags_of(browser, hostile)
     assert "1337" not in browser.text
 
 
@@ -103,13 +114,11 @@ def tags_of(browser: Browser, case_id: UUID) -> set[str]:
     }
 
 
-def test_the_characters_that_no_reader_sees_are_spelled_out(
-    browser: Browser, fixtures: Fixtures, driver: StepDriver
-) -> None:
+def test_the_characters_that_no_reader_sees_are_spelled_out(browser: Browser, fixtures: Fixtures, hold: Hold) -> None:
     add_staff(fixtures.database)
     browser.log_in()
 
-    hidden = held(fixtures, driver, body=f"a\u200bb \u202ec {HELD_PHRASE}")
+    hidden = hold(body=f"a\u200bb \u202ec {HELD_PHRASE}")
     page = browser.open(f"/desk/cases/{hidden}")
 
     assert '<span class="unseen" title="zero width space">U+200B</span>' in page.text
@@ -117,21 +126,19 @@ def test_the_characters_that_no_reader_sees_are_spelled_out(
     assert "It has 2 characters that readers do not see." in browser.text
 
 
-def test_links_are_text_with_the_registered_domain_apart(
-    browser: Browser, fixtures: Fixtures, driver: StepDriver
-) -> None:
+def test_links_are_text_with_the_registered_domain_apart(browser: Browser, fixtures: Fixtures, hold: Hold) -> None:
     add_staff(fixtures.database)
     browser.log_in()
 
     body = f"{HELD_PHRASE} https://bank.com.login.evil.co.uk/x"
-    page = browser.open(f"/desk/cases/{held(fixtures, driver, body=body)}")
+    page = browser.open(f"/desk/cases/{hold(body=body)}")
 
     assert "<bdi>bank.com.login.<b>evil.co.uk</b></bdi>" in page.text
     assert 'href="http' not in page.text
 
 
 def test_polling_returns_what_changed_and_nothing_when_nothing_did(
-    browser: Browser, fixtures: Fixtures, driver: StepDriver, case_id: UUID
+    browser: Browser, fixtures: Fixtures, hold: Hold, case_id: UUID
 ) -> None:
     add_staff(fixtures.database)
     browser.log_in()
@@ -140,7 +147,7 @@ def test_polling_returns_what_changed_and_nothing_when_nothing_did(
 
     first = browser.http.get("/desk/waiting", params=address)
     same = browser.http.get("/desk/waiting", params=address, headers={"If-None-Match": first.headers["ETag"]})
-    held(fixtures, driver)
+    hold()
     browser.open(f"/desk/cases/{case_id}")
     browser.send(f"/desk/cases/{case_id}/approve")
     changed = browser.http.get("/desk/waiting", params=address, headers={"If-None-Match": first.headers["ETag"]})
