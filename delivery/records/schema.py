@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from delivery.records.client_tables import IssuerLink
+from delivery.records.decision_tables import CaseDecisionRow
 from delivery.records.schema_base import NOW, Base, one_of
 from delivery.records.security_tables import SecurityEventRow
 from delivery.records.vetting_tables import VettingCase
@@ -41,7 +42,7 @@ from delivery.vocabulary import (
     Trust,
 )
 
-ELSEWHERE = (VettingCase, SecurityEventRow, IssuerLink)
+ELSEWHERE = (VettingCase, CaseDecisionRow, SecurityEventRow, IssuerLink)
 """Tables of the modules that belong to the same schema; their import adds all of theirs."""
 METADATA = Base.metadata
 """All tables: those of this module and of those that it imports."""
