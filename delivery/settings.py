@@ -16,11 +16,12 @@ from delivery.direct_send_settings import DirectSendSettings
 from delivery.issuer_settings import IssuerSettings
 from delivery.limit_settings import LimitSettings
 from delivery.mail_settings import MailSettings
+from delivery.review_settings import ReviewSettings
 from delivery.rules.vetting import HoldRule
 from delivery.setting_checks import split_list
 
 
-class Settings(IssuerSettings, MailSettings, LimitSettings, DirectSendSettings, DeskSettings):
+class Settings(IssuerSettings, MailSettings, LimitSettings, DirectSendSettings, ReviewSettings, DeskSettings):
     """All settings. Their variables begin with POSTROOM_, except DATABASE_URL, BROKER_URL and SMTP_URL.
 
     Names that end in `_s` are seconds.

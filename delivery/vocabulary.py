@@ -180,10 +180,14 @@ class CaseState(StrEnum):
 
     OPEN = "open"
     """Waiting for staff."""
+    DECIDED = "decided"
+    """Staff decided; it takes effect when its pause is over, and can be undone until then."""
     APPROVED = "approved"
     """Staff let the message go out."""
     REJECTED = "rejected"
     """Staff refused the message."""
+    PARTLY = "partly"
+    """Recipients of the message were decided differently."""
     EXPIRED = "expired"
     """Staff did not decide in time."""
 

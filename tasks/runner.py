@@ -20,7 +20,7 @@ from tasks.step_failures import place_of, words_of
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver, deliver_isolated
 from tasks.steps.expire_leases import expire_leases
-from tasks.steps.review import expire_reviews
+from tasks.steps.review import apply_decisions, expire_reviews
 from tasks.steps.vet import vet
 
 Id = TypeVar("Id", UUID, int)
@@ -131,6 +131,7 @@ def _read_recipient_id(item: object) -> int | None:
 
 DECIDE = Step("decide", decide, _read_message_id, due.postpone_messages)
 VET = Step("vet", vet, _read_message_id, due.postpone_messages)
+APPLY_DECISIONS = Step("apply", apply_decisions, _read_message_id, due.postpone_messages)
 EXPIRE_REVIEWS = Step("expire", expire_reviews, _read_message_id, due.postpone_messages)
 DELIVER = Step("deliver", deliver, _read_recipient_id, due.postpone_recipients, QueueName.DELIVER_SMTP)
 DELIVER_ISOLATED = Step("deliver_alone", deliver_isolated, _read_recipient_id, due.postpone_recipients)

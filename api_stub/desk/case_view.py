@@ -8,8 +8,11 @@ from delivery.detection.links import Link, find_links
 from delivery.records.database import Transaction
 from delivery.records.pipeline import vetting_cases
 from delivery.records.pipeline.vetting_cases import CaseView
+from delivery.records.vetting import decisions
+from delivery.records.vetting.decisions import DecisionView
 from delivery.records.views.desk import case_page
 from delivery.records.views.desk.case_page import AlikeCase, CaseHit, CaseRecipient, SenderCard
+from delivery.vocabulary import State
 
 _MOST_LINKS = 30
 
@@ -45,6 +48,22 @@ class CasePage:
     recipients: list[CaseRecipient]
     sender: SenderCard
     alike: list[AlikeCase]
+    decisions: list[DecisionView]
+
+    @property
+    def held(self) -> list[CaseRecipient]:
+        """The recipients that wait for a decision."""
+        return [each for each in self.recipients if each.state is State.HELD]
+
+    @property
+    def pending(self) -> DecisionView | None:
+        """The decision that can still be undone."""
+        return next((each for each in self.decisions if each.is_pending), None)
+
+    @property
+    def last(self) -> DecisionView | None:
+        """The last decision that was not undone."""
+        return next((each for each in reversed(self.decisions) if each.undone_at is None), None)
 
 
 def read_case(db: Transaction, case_id: UUID) -> CasePage | None:
@@ -60,6 +79,7 @@ def read_case(db: Transaction, case_id: UUID) -> CasePage | None:
         recipients=case_page.recipients(db, case.message_id),
         sender=case_page.sender_card(db, case.message_id),
         alike=case_page.alike(db, case.message_id),
+        decisions=decisions.of_case(db, case_id),
     )
 
 

@@ -1,4 +1,4 @@
-"""The queue and the page of a case, and the forms that decide it."""
+"""The queue and the page of a case."""
 
 import json
 from datetime import UTC, datetime
@@ -9,53 +9,36 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from api_stub.desk.access import Form, Visit, acting, desk_of, visitor
+from api_stub.desk.access import Visit, desk_of, visitor
 from api_stub.desk.case_view import read_case
-from api_stub.desk.shell import DeskRoute, go, not_here, page
+from api_stub.desk.shell import DeskRoute, not_here, page
 from api_stub.requests.etags import respond_unless_unchanged
 from api_stub.requests.pagination import read_page, write_cursor
 from api_stub.requests.query import Parameters
+from api_stub.services import services_of
 from delivery.intake.timestamps import read_instant
 from delivery.intake.uuids import read_uuid
 from delivery.records.database import transaction
-from delivery.records.pipeline.vetting_cases import CaseDecision
 from delivery.records.views.desk import queue
-from delivery.vocabulary import CaseState, StaffRole
-from tasks.steps.review import CaseNotOpen, close_case
 
 router = APIRouter(include_in_schema=False, route_class=DeskRoute)
 
 Reader = Annotated[Visit, Depends(visitor())]
 Poller = Annotated[Visit, Depends(visitor(is_use=False))]
-Decider = Annotated[Visit, Depends(acting(StaffRole.VETTER))]
-LONGEST_NOTE = 2000
-"""Characters of a note."""
 
 
 @router.get("/desk")
 def show_queue(request: Request, visit: Reader) -> Response:
     """Show the cases that wait, and the case that was decided last."""
     del visit
-    return _queue_page(request)
+    return queue_page(request)
 
 
 @router.get("/desk/cases/{case}")
 def show_case(request: Request, visit: Reader, case: str) -> Response:
     """Show one case beside the cases that wait."""
     del visit
-    return _queue_page(request, _case_id(case))
-
-
-@router.post("/desk/cases/{case}/approve")
-def approve(request: Request, visit: Decider, form: Form, case: str) -> Response:
-    """Let a held message go to those recipients whose preferences still allow it."""
-    return _decide(request, visit, form, _case_id(case), CaseState.APPROVED)
-
-
-@router.post("/desk/cases/{case}/reject")
-def reject(request: Request, visit: Decider, form: Form, case: str) -> Response:
-    """Refuse a held message for all its recipients."""
-    return _decide(request, visit, form, _case_id(case), CaseState.REJECTED)
+    return queue_page(request, read_case_id(case))
 
 
 @router.get("/desk/waiting")
@@ -71,25 +54,10 @@ def poll(request: Request, visit: Poller) -> Response:
     return respond_unless_unchanged(request, json.dumps(changes, sort_keys=True))
 
 
-def _decide(request: Request, visit: Visit, form: dict[str, str], case_id: UUID, state: CaseState) -> Response:
-    note = form.get("note", "").strip()[:LONGEST_NOTE] or None
-    decision = CaseDecision(state, visit.member.name, note, f"staff {visit.member.staff_id}")
-    try:
-        close_case(desk_of(request).context, case_id, decision)
-    except CaseNotOpen as error:
-        return _queue_page(request, case_id, conflict=str(error), status=HTTPStatus.CONFLICT)
-    return go_on(form, case_id)
-
-
-def go_on(form: dict[str, str], case_id: UUID) -> Response:
-    """Lead to the case that the page named as the next one, with a notice about the one that was decided."""
-    following = read_uuid(form.get("next", ""))
-    return go(f"/desk/cases/{following}?done={case_id}" if following else f"/desk?done={case_id}")
-
-
-def _queue_page(
+def queue_page(
     request: Request, case_id: UUID | None = None, *, conflict: str = "", status: HTTPStatus = HTTPStatus.OK
 ) -> Response:
+    """Return the queue, with one case beside it and a sentence about what went wrong with a decision."""
     wanted = request.query_params.get("find", "").strip()[:100]
     with transaction(desk_of(request).database) as db:
         listed = queue.waiting(db, wanted=wanted, after=_after(request), limit=queue.PAGE + 1)
@@ -105,7 +73,16 @@ def _queue_page(
             "done": None if done_id is None else read_case(db, done_id),
         }
     following = _following([each.case_id for each in listed], case_id)
-    return page(request, "queue.html", status=status, wanted=wanted, conflict=conflict, following=following, **values)
+    return page(
+        request,
+        "queue.html",
+        status=status,
+        wanted=wanted,
+        conflict=conflict,
+        following=following,
+        reasons=services_of(request).settings.reasons,
+        **values,
+    )
 
 
 def _after(request: Request) -> tuple[datetime, UUID] | None:
@@ -116,7 +93,7 @@ def _cursor(listed: list[queue.WaitingCase]) -> str:
     if len(listed) <= queue.PAGE:
         return ""
     last = listed[queue.PAGE - 1]
-    return write_cursor(last.due_at, last.case_id)
+    return write_cursor(last.opened_at, last.case_id)
 
 
 def _following(listed: list[UUID], case_id: UUID | None) -> UUID | None:
@@ -126,7 +103,8 @@ def _following(listed: list[UUID], case_id: UUID | None) -> UUID | None:
     return next((each for each in listed if each != case_id), None)
 
 
-def _case_id(text: str) -> UUID:
+def read_case_id(text: str) -> UUID:
+    """Return the id in an address of the desk. Raises `DeskRefusal` for what is none."""
     found = read_uuid(text)
     if found is None:
         raise not_here("case")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from uuid import UUID
 
+import httpx2
 import pytest
 
 from delivery.vocabulary import CaseState
@@ -79,7 +80,7 @@ def test_approving_lets_the_message_go_and_leads_to_the_next_case(
 
     assert f"/desk/cases/{second}" == answer.url.path
     assert "Approved: First" in browser.text
-    assert [CaseState.APPROVED, CaseState.OPEN] == states(fixtures)
+    assert [CaseState.DECIDED, CaseState.OPEN] == states(fixtures)
 
 
 def states(fixtures: Fixtures) -> list[CaseState]:
@@ -166,3 +167,125 @@ def test_a_case_that_does_not_exist_is_a_page(browser: Browser, fixtures: Fixtur
 
     assert 404 == answer.status_code
     assert "There is no case at this address." in browser.text
+
+
+def test_a_rejection_has_a_reason_a_note_and_a_sentence_for_the_sender(
+    browser: Browser, fixtures: Fixtures, case_id: UUID
+) -> None:
+    add_staff(fixtures.database)
+    browser.log_in()
+    browser.open(f"/desk/cases/{case_id}")
+    words = {"reason": "spam", "note": "<i>seen</i>\nbefore", "sentence": "Please write about a job."}
+
+    browser.send(f"/desk/cases/{case_id}/reject", **words)
+    page = browser.open(f"/desk/cases/{case_id}")
+
+    (row,) = fixtures.run_sql("SELECT verdict, reason, note, sentence, actor_kind FROM case_decision")
+    assert ("reject", *words.values(), "staff") == tuple(row)
+    assert "&lt;i&gt;seen&lt;/i&gt;" in page.text
+    assert "Rejected by Vera. It takes effect in" in browser.text
+
+
+def test_a_decision_is_taken_back_before_it_takes_effect(browser: Browser, fixtures: Fixtures, case_id: UUID) -> None:
+    add_staff(fixtures.database)
+    browser.log_in()
+    browser.open(f"/desk/cases/{case_id}")
+    browser.send(f"/desk/cases/{case_id}/approve")
+    decision = fixtures.run_sql("SELECT id FROM case_decision")[0].id
+
+    undone = browser.send(f"/desk/cases/{case_id}/undo", decision=str(decision))
+    again = browser.send(f"/desk/cases/{case_id}/undo", decision=str(decision))
+
+    assert (200, 409) == (undone.status_code, again.status_code)
+    assert [CaseState.OPEN] == states(fixtures)
+    assert "This decision was undone by Vera" in browser.text
+
+
+def test_the_second_decider_is_told_who_was_first(
+    browser: Browser, fixtures: Fixtures, case_id: UUID, http: httpx2.Client, new_browser: Callable[..., Browser]
+) -> None:
+    add_staff(fixtures.database)
+    add_staff(fixtures.database, "Walter")
+    second = new_browser(http)
+    browser.log_in()
+    second.log_in("Walter")
+    for each in (browser, second):
+        each.open(f"/desk/cases/{case_id}")
+
+    browser.send(f"/desk/cases/{case_id}/approve")
+    answer = second.send(f"/desk/cases/{case_id}/reject")
+
+    assert 409 == answer.status_code
+    assert "This case is decided: approve by Vera at" in second.text
+    assert "Your decision changed nothing." in second.text
+    assert 1 == fixtures.count("case_decision")
+
+
+def test_a_page_of_an_older_version_decides_nothing(browser: Browser, fixtures: Fixtures, case_id: UUID) -> None:
+    add_staff(fixtures.database)
+    browser.log_in()
+    browser.open(f"/desk/cases/{case_id}")
+
+    answer = browser.send(f"/desk/cases/{case_id}/approve", version="7")
+
+    assert 409 == answer.status_code
+    assert "The case has changed" in browser.text
+    assert [CaseState.OPEN] == states(fixtures)
+
+
+def test_some_recipients_are_decided_and_the_others_stay_held(
+    browser: Browser, fixtures: Fixtures, driver: StepDriver, context: StepContext
+) -> None:
+    add_staff(fixtures.database)
+    first, second = fixtures.accounts(2)
+    message_id = fixtures.message(first, second, body=HELD_PHRASE)
+    decide(context, [message_id])
+    driver.run_until_quiet()
+    case_id = fixtures.case(message_id).case_id
+    browser.log_in()
+    browser.open(f"/desk/cases/{case_id}")
+
+    none = browser.send(f"/desk/cases/{case_id}/some", verdict="approve")
+    browser.send(f"/desk/cases/{case_id}/some", verdict="approve", **{f"only-{second}": "1"})
+
+    assert 400 == none.status_code
+    (row,) = fixtures.run_sql("SELECT verdict, only_accounts FROM case_decision")
+    assert ("approve", [second]) == tuple(row)
+
+
+@pytest.mark.parametrize("is_sender", [True, False])
+def test_no_person_decides_about_a_message_that_this_person_sent_or_received(
+    browser: Browser, fixtures: Fixtures, driver: StepDriver, context: StepContext, *, is_sender: bool
+) -> None:
+    account_id = fixtures.account(email="vera@example.com")
+    sent = {"sender_email": "VERA@example.com"} if is_sender else {}
+    message_id = fixtures.message(fixtures.account() if is_sender else account_id, body=HELD_PHRASE, **sent)
+    decide(context, [message_id])
+    driver.run_until_quiet()
+    case_id = fixtures.case(message_id).case_id
+    facts = {"email": "vera@example.com"} if is_sender else {"account_id": account_id}
+    add_staff(fixtures.database, **facts)
+    browser.log_in()
+    browser.open(f"/desk/cases/{case_id}")
+
+    answer = browser.send(f"/desk/cases/{case_id}/approve")
+
+    assert 409 == answer.status_code
+    assert "You sent or received this message" in browser.text
+    assert [CaseState.OPEN] == states(fixtures)
+
+
+def test_a_note_that_was_typed_is_shown_again_when_the_login_has_ended(
+    browser: Browser, fixtures: Fixtures, case_id: UUID
+) -> None:
+    add_staff(fixtures.database)
+    browser.log_in()
+    browser.open(f"/desk/cases/{case_id}")
+    fixtures.run_sql("DELETE FROM staff_session")
+
+    answer = browser.send(f"/desk/cases/{case_id}/reject", note="A long <note> of mine", reason="spam")
+
+    assert 401 == answer.status_code
+    assert "A long &lt;note&gt; of mine</textarea>" in answer.text
+    assert f'href="/desk/login?next=/desk/cases/{case_id}"' in answer.text
+    assert [CaseState.OPEN] == states(fixtures)

@@ -24,7 +24,17 @@ from delivery.records.workers import deaths
 from delivery.vocabulary import Channel, QueueName
 from tasks.broker.backlog import Backlog, NoBacklog
 from tasks.context import StepContext
-from tasks.runner import DECIDE, DELIVER, DELIVER_ISOLATED, EXPIRE_LEASES, EXPIRE_REVIEWS, VET, Step, StepFailed
+from tasks.runner import (
+    APPLY_DECISIONS,
+    DECIDE,
+    DELIVER,
+    DELIVER_ISOLATED,
+    EXPIRE_LEASES,
+    EXPIRE_REVIEWS,
+    VET,
+    Step,
+    StepFailed,
+)
 from worker.runtime.critical_thread import CriticalThread
 
 Work = Callable[[], None]
@@ -76,6 +86,7 @@ SWEEP_QUERIES: dict[QueueName, tuple[SweepQuery, ...]] = {
         # Few messages are held, and each expires in a transaction of its own anyway. One at a time, a crash is never
         # counted against a neighbour.
         SweepQuery(due.unopened, VET, size=1, has_bells=True, is_of_messages=True),
+        SweepQuery(due.decided, APPLY_DECISIONS, size=1, is_of_messages=True),
         SweepQuery(due.expired, EXPIRE_REVIEWS, size=1, is_of_messages=True),
     ),
     QueueName.DELIVER_SMTP: (

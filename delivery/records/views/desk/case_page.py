@@ -69,7 +69,7 @@ class SenderCard:
 
 @dataclass(frozen=True, slots=True)
 class AlikeCase:
-    """Another case whose message has the same text."""
+    """Another case that waits, whose message reads the same."""
 
     case_id: UUID
     state: CaseState
@@ -110,10 +110,11 @@ _SENDER = text(f"""
     WHERE message.id = :message_id
 """)
 _ALIKE_CASES = text(f"""
-    SELECT vetting_case.id, vetting_case.state, vetting_case.opened_at, other.sender_name
-    FROM message JOIN message AS other ON other.text_key = message.text_key AND other.id <> message.id
-    JOIN vetting_case ON vetting_case.message_id = other.id
-    WHERE message.id = :message_id ORDER BY vetting_case.opened_at DESC LIMIT {_ALIKE}
+    SELECT other.id, other.state, other.opened_at, message.sender_name
+    FROM vetting_case JOIN vetting_case AS other ON other.text_fingerprint = vetting_case.text_fingerprint
+      AND other.id <> vetting_case.id AND other.state = '{CaseState.OPEN}'
+    JOIN message ON message.id = other.message_id
+    WHERE vetting_case.message_id = :message_id ORDER BY other.opened_at LIMIT {_ALIKE}
 """)
 
 
@@ -163,6 +164,6 @@ def sender_card(db: Connection, message_id: UUID) -> SenderCard:
 
 
 def alike(db: Connection, message_id: UUID) -> list[AlikeCase]:
-    """Return other cases whose messages read the same, newest first. It needs a rule that asks for repetitions."""
+    """Return other cases that wait and whose messages read the same or nearly so, oldest first."""
     rows = db.execute(_ALIKE_CASES, {"message_id": message_id})
     return [AlikeCase(row.id, CaseState(row.state), row.sender_name, row.opened_at) for row in rows]

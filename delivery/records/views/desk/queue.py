@@ -31,6 +31,7 @@ class WaitingCase:
     found: tuple[str, ...]
     opened_at: datetime
     due_at: datetime
+    escalated_at: datetime | None
     recipient_count: int
 
 
@@ -43,9 +44,9 @@ class QueueFigures:
 
 
 _LIST = f"""
-    SELECT vetting_case.id, vetting_case.state, vetting_case.findings, vetting_case.opened_at,
-           vetting_case.expires_at, message.subject, left(message.body, {_BODY_START}) AS body_start,
-           message.sender_name,
+    SELECT vetting_case.id, vetting_case.state, vetting_case.escalated_at, vetting_case.findings,
+           vetting_case.opened_at, coalesce(vetting_case.due_at, vetting_case.expires_at) AS due_at,
+           message.subject, left(message.body, {_BODY_START}) AS body_start, message.sender_name,
            (SELECT count(*) FROM recipient WHERE recipient.message_id = message.id) AS recipient_count
     FROM vetting_case JOIN message ON message.id = vetting_case.message_id
 """
@@ -54,8 +55,8 @@ _WAITING = text(f"""
       AND (CAST(:wanted AS text) IS NULL OR strpos(lower(message.subject), :wanted) > 0
            OR strpos(lower(message.sender_name), :wanted) > 0)
       AND (CAST(:after_at AS timestamptz) IS NULL
-           OR (vetting_case.expires_at, vetting_case.id) > (:after_at, CAST(:after_id AS uuid)))
-    ORDER BY vetting_case.expires_at, vetting_case.id LIMIT :limit
+           OR (vetting_case.opened_at, vetting_case.id) > (:after_at, CAST(:after_id AS uuid)))
+    ORDER BY vetting_case.opened_at, vetting_case.id LIMIT :limit
 """)
 _SOME = text(f"{_LIST} WHERE vetting_case.id = ANY(CAST(:case_ids AS uuid[]))")
 _FIGURES = text(f"""
@@ -74,7 +75,7 @@ _STATES = text("SELECT id, state, decided_by FROM vetting_case WHERE id = ANY(CA
 def waiting(
     db: Connection, *, wanted: str = "", after: tuple[datetime, UUID] | None = None, limit: int = PAGE
 ) -> list[WaitingCase]:
-    """Return cases that wait, the most urgent first: those whose subject or sender has the text that is `wanted`."""
+    """Return cases that wait, oldest first: those whose subject or sender has the text that is `wanted`."""
     after_at, after_id = after or (None, None)
     values = {"wanted": wanted.lower() or None, "after_at": after_at, "after_id": after_id, "limit": limit}
     return [_waiting(row) for row in db.execute(_WAITING, values)]
@@ -106,6 +107,7 @@ def _waiting(row: _AnyRow) -> WaitingCase:
         sender_name=row.sender_name,
         found=tuple(dict.fromkeys(Finding(**each).phrase for each in row.findings)),
         opened_at=row.opened_at,
-        due_at=row.expires_at,
+        due_at=row.due_at,
+        escalated_at=row.escalated_at,
         recipient_count=row.recipient_count,
     )
