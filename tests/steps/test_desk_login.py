@@ -120,7 +120,7 @@ def test_a_form_of_another_site_changes_nothing(browser: Browser, fixtures: Fixt
     add_staff(fixtures.database)
     browser.log_in()
 
-    answer = browser.send("/desk/logout", headers=headers)
+    answer = browser.send_with(headers, "/desk/logout")
 
     assert 403 == answer.status_code
     assert "/desk" == browser.open("/desk").url.path
