@@ -7,6 +7,11 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from api_stub import openapi
+from api_stub.desk import cases as desk_cases
+from api_stub.desk import decisions as desk_decisions
+from api_stub.desk import login as desk_login
+from api_stub.desk import overview as desk_overview
+from api_stub.desk import people as desk_people
 from api_stub.pages import unsubscribe
 from api_stub.routes import accounts, health, inbox, messages, security_txt, tokens
 from api_stub.server.connection_refusals import COUNT
@@ -21,6 +26,7 @@ from delivery.unsubscribe_tokens import PATH
 _CONTRACT = (messages.router, accounts.router, inbox.router, tokens.router)
 _OTHERS = (unsubscribe.router, health.router, security_txt.router)
 # Existing clients use both forms of the contract's paths.
+_DESK = (desk_login.router, desk_cases.router, desk_decisions.router, desk_overview.router, desk_people.router)
 _MOUNTED = (
     *((router, prefix) for router in _CONTRACT for prefix in ("", "/v2")),
     *((router, "") for router in _OTHERS),
@@ -49,7 +55,8 @@ def make_http_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     routes = list(methods_of(app.router.routes))
-    for router, prefix in _MOUNTED:
+    desk = tuple((router, "") for router in _DESK) if settings.desk else ()
+    for router, prefix in (*_MOUNTED, *desk):
         app.include_router(router, prefix=prefix, include_in_schema=router.include_in_schema and not prefix)
         routes += methods_of(router.routes, prefix)
     openapi.describe(app)

@@ -14,10 +14,11 @@ from api_stub.batching.verdict_waiter import VerdictWaiter
 from api_stub.credentials.issuer import TrustedIssuer, open_issuer
 from api_stub.credentials.verifier import CredentialVerifier
 from api_stub.ratelimit.limiter import Limiter, open_limiter
-from delivery.records.database import AsyncDatabase, open_async_database
+from delivery.records.database import AsyncDatabase, Database, open_async_database, open_database
 from delivery.records.migrate import is_current
 from delivery.settings import Settings
 from tasks.broker.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
+from tasks.context import StepContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,20 @@ def open_databases(settings: Settings) -> ApiDatabases:
 
 
 @dataclass(frozen=True, slots=True)
+class DeskServices:
+    """What the desk uses. Its routes run on threads, with connections of their own: three at most."""
+
+    database: Database
+    context: StepContext
+    """For the steps that decide cases."""
+
+
+def _open_desk(settings: Settings, doorbell: Doorbell) -> DeskServices:
+    database = open_database(settings, connections=3)
+    return DeskServices(database, StepContext(settings, database, doorbell))
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """What every request in this process uses."""
 
@@ -65,6 +80,7 @@ class Services:
     limiter: Limiter
     verifier: CredentialVerifier
     issuer: TrustedIssuer | None
+    desk: DeskServices
     schema_check: Batcher[None, bool]
     """Whether the database has the schema of this version. Requests that ask meanwhile share one query."""
 
@@ -78,6 +94,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     verifier = CredentialVerifier(databases.credentials, settings.pepper)
     issuer = open_issuer(settings)
     contact_book = ContactBook(databases.sending)
+    desk = _open_desk(settings, doorbell)
     verdict_waiter = VerdictWaiter(databases.sending, tick_s=settings.verdict_tick_s, limit=settings.waiting_limit)
     try:
         yield Services(
@@ -90,6 +107,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             limiter=limiter,
             verifier=verifier,
             issuer=issuer,
+            desk=desk,
             schema_check=Batcher[None, bool](partial(_check_schema, databases.sending)),
         )
     finally:
@@ -99,6 +117,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             await issuer.close()
         await verifier.close()
         await contact_book.close()
+        desk.database.dispose()
         await databases.close()
 
 

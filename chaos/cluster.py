@@ -44,10 +44,10 @@ RELAY = "relay"
 OURS = (API, DECIDE, SMTP, OTHER_SMTP)
 # How the names of the crash points begin that processes of one kind pass.
 _ACCEPTING = ("request_", "accept_", "answer_", "bell_taken", "bell_unflushed", "bell_published")
-_DECIDING = ("bell_heard", "decide_", "vet_", "sweep_", "direct_")
+_DECIDING = ("bell_heard", "decide_", "vet_", "apply_", "sweep_", "direct_")
 _SENDING = ("claim_", "connect_", "data_end_", "outcome_", "lease_expiry_")
 # `postroom vetting` and `postroom migrate`. The trial itself starts such a command, with the point armed.
-_COMMANDS = ("rule_", "migration_")
+_COMMANDS = ("rule_", "undo_", "migration_")
 _ARMED_IN: Mapping[tuple[str, ...], tuple[str, ...]] = {
     _ACCEPTING: (API,),
     _DECIDING: (DECIDE,),

@@ -44,7 +44,7 @@ _SHIFT = """
     UPDATE recipient SET due_at = due_at - %s
     WHERE due_at IS NOT NULL AND state <> 'held'
 """
-_EMPTY = "TRUNCATE inbox_letter, refused_send, vetting_case, recipient, message CASCADE"
+_EMPTY = "TRUNCATE inbox_letter, refused_send, case_decision, vetting_case, recipient, message CASCADE"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from datetime import timedelta
 from uuid import UUID
 
 from chaos.clients import subject
@@ -10,23 +11,29 @@ from chaos.history import History
 from chaos.schedule import Ending, Planned
 from delivery.records.database import DATABASE_UNAVAILABLE, Database, open_database, transaction
 from delivery.records.pipeline import vetting_cases
-from delivery.records.pipeline.vetting_cases import CaseDecision, CaseView
+from delivery.records.pipeline.vetting_cases import CaseView
+from delivery.rules.case_decisions import Actor, ActorKind, CaseDecision, CaseNotOpen, CaseVerdict
 from delivery.vocabulary import CaseState
 from tasks.broker.doorbell import SilentDoorbell
 from tasks.context import StepContext
-from tasks.steps.review import CaseNotOpen, close_case
+from tasks.steps.review import decide_case
 from tests.support.processes import run_to_end
 
 _LOOK_EVERY_S = 0.3
 _CASES_AT_ONCE = 100
 _COMMAND_TIMEOUT_S = 30
+_STAFF = Actor(ActorKind.STAFF, "staff", "staff")
+_PAUSE = timedelta(seconds=1)
+# A command takes a second to start, and has to come before the decision is applied.
+_PAUSE_BEFORE_UNDO = timedelta(seconds=5)
+_VERDICTS = {CaseState.APPROVED: CaseVerdict.APPROVE, CaseState.REJECTED: CaseVerdict.REJECT}
 _DECISIONS = {Ending.APPROVED: CaseState.APPROVED, Ending.REJECTED: CaseState.REJECTED}
 
 
 class Reviewers:
-    """Decides every open case whose decision the schedule plans, until it is stopped.
+    """Decides every open case whose decision the schedule plans, until it is stopped. Every second one has a pause.
 
-    With `crash_at` each decision runs as a command with that crash point armed, until it has fired.
+    With `crash_at` each decision, or its undo, runs as a command with that crash point armed, until it has fired.
     """
 
     def __init__(
@@ -66,16 +73,20 @@ class Reviewers:
 
     def _decide(self, database: Database, case: CaseView, planned: Planned) -> None:
         state = _DECISIONS[planned.ending]
+        verdict = _VERDICTS[state]
         self._history.note_decision(planned.number, state)
         if self._crash_at and not self._cluster.sentinel.exists():
-            self._command(case.case_id, "approve" if state is CaseState.APPROVED else "reject")
+            is_undo = self._crash_at.startswith("undo_")
+            if is_undo:
+                self._decide_here(database, case.case_id, CaseDecision(verdict, _STAFF, pause=_PAUSE_BEFORE_UNDO))
+            self._command(case.case_id, "undo" if is_undo else str(verdict))
             return
+        pause = timedelta() if planned.number % 2 else _PAUSE
+        self._decide_here(database, case.case_id, CaseDecision(verdict, _STAFF, pause=pause))
+
+    def _decide_here(self, database: Database, case_id: UUID, decision: CaseDecision) -> None:
         try:
-            close_case(
-                StepContext(self._cluster.direct_settings, database, SilentDoorbell()),
-                case.case_id,
-                CaseDecision(state, "staff"),
-            )
+            decide_case(StepContext(self._cluster.direct_settings, database, SilentDoorbell()), case_id, decision)
         except CaseNotOpen:  # An earlier decision was committed although its commit failed here.
             return
 

@@ -107,7 +107,7 @@ class PlannedFault:
     @property
     def is_review(self) -> bool:
         """Whether it hits a command of a reviewer."""
-        return self.point is not None and self.point.startswith("rule_")
+        return self.point is not None and self.point.startswith(("rule_", "undo_"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +124,14 @@ class Schedule:
     """It was drawn around given faults: its seed alone does not draw it again."""
 
 
-RANDOM_POINTS = tuple(
-    point for point in CrashPoint if not point.startswith(("migration_", "rule_", "direct_", "lease_expiry_", "sweep_"))
-)
+_SELDOM = ("migration_", "rule_", "undo_", "apply_", "direct_", "lease_expiry_", "sweep_")
+RANDOM_POINTS = tuple(point for point in CrashPoint if not point.startswith(_SELDOM))
 """Crash points that processes pass under any load, without another fault."""
 
 
 def is_often(point: CrashPoint) -> bool:
     """Return whether processes pass this point more than once under any load."""
-    return not point.startswith(("rule_", "lease_expiry_", "migration_", "sweep_", "vet_", "direct_", "decide_"))
+    return not point.startswith((*_SELDOM, "vet_", "decide_"))
 
 
 def draw(seed: int, largest: int = LARGEST) -> Schedule:

@@ -11,16 +11,18 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from delivery import setting_checks
+from delivery.desk_settings import DeskSettings
 from delivery.direct_send_settings import DirectSendSettings
 from delivery.issuer_settings import IssuerSettings
 from delivery.limit_settings import LimitSettings
 from delivery.mail_settings import MailSettings
+from delivery.review_settings import ReviewSettings
 from delivery.rules.vetting import HoldRule
 from delivery.setting_checks import split_list
 from delivery.setting_files import SettingFiles, WrongSettingFiles, variable_of
 
 
-class Settings(IssuerSettings, MailSettings, LimitSettings, DirectSendSettings):
+class Settings(IssuerSettings, MailSettings, LimitSettings, DirectSendSettings, ReviewSettings, DeskSettings):
     """All settings. Their variables begin with POSTROOM_, except those of the database, the broker and the relay.
 
     Names that end in `_s` are seconds. Instead of each variable there may be one that ends in _FILE and names a file.

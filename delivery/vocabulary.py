@@ -180,12 +180,29 @@ class CaseState(StrEnum):
 
     OPEN = "open"
     """Waiting for staff."""
+    DECIDED = "decided"
+    """Staff decided; it takes effect when its pause is over, and can be undone until then."""
     APPROVED = "approved"
     """Staff let the message go out."""
     REJECTED = "rejected"
     """Staff refused the message."""
+    PARTLY = "partly"
+    """Recipients of the message were decided differently."""
     EXPIRED = "expired"
     """Staff did not decide in time."""
+
+
+class StaffRole(StrEnum):
+    """What a member of staff may do at the desk. Each role may do what the ones before it may."""
+
+    VIEWER = "viewer"
+    """Read cases, rules and figures."""
+    VETTER = "vetter"
+    """Decide vetting cases."""
+    RULE_EDITOR = "rule_editor"
+    """Change rules and lists."""
+    ADMIN = "admin"
+    """Change staff and clients."""
 
 
 class SecurityEventKind(StrEnum):

@@ -20,7 +20,7 @@ from tasks.step_failures import place_of, words_of
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver, deliver_isolated
 from tasks.steps.expire_leases import expire_leases
-from tasks.steps.review import expire_reviews
+from tasks.steps.review import apply_decisions, expire_reviews
 from tasks.steps.vet import vet
 from tasks.steps.watch_rules import watch_rules
 
@@ -142,6 +142,7 @@ def _postpone_nothing(db: Transaction, ids: Sequence[Any], pause: timedelta) -> 
 
 DECIDE = Step("decide", decide, _read_message_id, due.postpone_messages)
 VET = Step("vet", vet, _read_message_id, due.postpone_messages)
+APPLY_DECISIONS = Step("apply", apply_decisions, _read_message_id, due.postpone_messages)
 EXPIRE_REVIEWS = Step("expire", expire_reviews, _read_message_id, due.postpone_messages)
 DELIVER = Step("deliver", deliver, _read_recipient_id, due.postpone_recipients, QueueName.DELIVER_SMTP)
 DELIVER_ISOLATED = Step("deliver_alone", deliver_isolated, _read_recipient_id, due.postpone_recipients)

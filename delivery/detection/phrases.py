@@ -1,5 +1,6 @@
 """Phrases in a text, found as a person reads them: through look-alikes, invisible characters and odd spacing."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from delivery.detection.folding import FoldedText, fold
@@ -23,11 +24,17 @@ def phrase_list(phrases: tuple[str, ...]) -> PhraseList:
     return PhraseList(phrases)
 
 
-def _has_phrase(text: FoldedText, phrase: FoldedText) -> bool:
+def occurrences(text: FoldedText, phrase: FoldedText) -> Iterator[tuple[int, int]]:
+    """Yield where the text is read as the phrase, as offsets into its letters. The phrase has a letter or digit."""
     start = text.letters.find(phrase.letters)
-    while start >= 0 and not _reads_as(text, phrase, start):
+    while start >= 0:
+        if _reads_as(text, phrase, start):
+            yield start, start + len(phrase.letters)
         start = text.letters.find(phrase.letters, start + 1)
-    return start >= 0
+
+
+def _has_phrase(text: FoldedText, phrase: FoldedText) -> bool:
+    return next(occurrences(text, phrase), None) is not None
 
 
 def _reads_as(text: FoldedText, phrase: FoldedText, start: int) -> bool:

@@ -25,8 +25,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from delivery.records.client_tables import IssuerLink
+from delivery.records.decision_tables import CaseDecisionRow
 from delivery.records.schema_base import NOW, Base, one_of
 from delivery.records.security_tables import SecurityEventRow
+from delivery.records.staff_tables import StaffRow
 from delivery.records.vetting_tables import VettingCase
 from delivery.rules.states import OPEN_STATES, WAITING_STATES
 from delivery.vocabulary import (
@@ -41,7 +43,7 @@ from delivery.vocabulary import (
     Trust,
 )
 
-ELSEWHERE = (VettingCase, SecurityEventRow, IssuerLink)
+ELSEWHERE = (VettingCase, CaseDecisionRow, SecurityEventRow, IssuerLink, StaffRow)
 """Tables of the modules that belong to the same schema; their import adds all of theirs."""
 METADATA = Base.metadata
 """All tables: those of this module and of those that it imports."""

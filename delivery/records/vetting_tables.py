@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Identity, Index, Integer, Text, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Identity, Index, Integer, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -64,10 +64,20 @@ class RuleWatchRow(Base):
 
 
 class VettingCase(Base):
-    """The review of a held message: what flagged it, until when staff can decide, and what they decided."""
+    """The review of a held message: what flagged it, until when staff can decide, and what they decided.
+
+    `version` grows by one with each change. `due_at` is when staff should have decided; at `expires_at` the review is
+    over. The last three columns that are not about time are those of the newest decision.
+    """
 
     __tablename__ = "vetting_case"
-    __table_args__ = (CheckConstraint(one_of("state", CaseState), name="state"),)
+    __table_args__ = (
+        CheckConstraint(one_of("state", CaseState), name="state"),
+        Index("vetting_case_open_idx", "opened_at", "id", postgresql_where=text(one_of("state", [CaseState.OPEN]))),
+        Index(
+            "vetting_case_fingerprint_idx", "text_fingerprint", postgresql_where=text(one_of("state", [CaseState.OPEN]))
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     message_id: Mapped[UUID] = mapped_column(ForeignKey("message.id"), unique=True)
@@ -75,6 +85,11 @@ class VettingCase(Base):
     findings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     opened_at: Mapped[datetime] = mapped_column(server_default=NOW)
     expires_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(Integer, server_default=text("1"))
+    due_at: Mapped[datetime | None]
+    # Cases whose texts read the same, or nearly so, have the same (detection/fingerprints.py).
+    text_fingerprint: Mapped[int | None] = mapped_column(BigInteger)
+    escalated_at: Mapped[datetime | None]
     decided_at: Mapped[datetime | None]
     decided_by: Mapped[str | None]
     note: Mapped[str | None]

@@ -51,8 +51,17 @@ def neutral_reason(state: State, reason: Reason | None) -> str | None:
     return _NEUTRAL.get(reason, str(reason))
 
 
-def describe(verdict: Verdict, recipients: Sequence[RecipientStatus]) -> str:
-    """Return one or two sentences about a message's status and the recipients that it will not reach."""
+def describe(verdict: Verdict, recipients: Sequence[RecipientStatus], sentence: str | None = None) -> str:
+    """Return sentences about a message's status and the recipients that it will not reach.
+
+    `sentence` is what staff wrote to the sender when they refused recipients. It comes last.
+    """
+    described = _describe(verdict, recipients)
+    is_refused = any(recipient.reason is Reason.REFUSED_BY_STAFF for recipient in recipients)
+    return f"{described} Staff wrote: {sentence}" if sentence and is_refused else described
+
+
+def _describe(verdict: Verdict, recipients: Sequence[RecipientStatus]) -> str:
     good = sum(recipient.state is State.DELIVERED for recipient in recipients)
     sentence = _STATUS[verdict.reason].format(good=good, all=len(recipients))
     still_open = sum(recipient.state_class is StateClass.OPEN for recipient in recipients)

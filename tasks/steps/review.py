@@ -1,6 +1,8 @@
-"""Close a vetting case: staff approve or reject a held message, or its review expires.
+"""Decide vetting cases: staff approve or reject a held message for all or some recipients, or its review expires.
 
-An approved message is not checked against the vetting rules again.
+A decision with a pause is stored first and applied by the sweep when the pause is over; another one is applied in the
+same transaction. An approved message is not checked against the vetting rules again, but against preferences and
+limits.
 """
 
 from collections.abc import Sequence
@@ -10,78 +12,145 @@ import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.logs.security import write_line
-from delivery.records.database import transaction
+from delivery.records.database import Transaction, transaction
 from delivery.records.identities.security_events import SecurityEvent, record
 from delivery.records.pipeline import candidates, transitions, vetting_cases
-from delivery.records.pipeline.vetting_cases import CaseDecision
+from delivery.records.vetting import decisions
+from delivery.records.vetting.decisions import DecisionView, LockedCase
+from delivery.rules.case_decisions import (
+    CLOCK,
+    REFUSALS,
+    ActorKind,
+    CaseChanged,
+    CaseDecision,
+    CaseNotOpen,
+    CaseVerdict,
+    InvalidDecision,
+    OwnMessage,
+    is_of,
+)
 from delivery.rules.same_mailbox import let_follow
 from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient, refuse
-from delivery.vocabulary import CaseState, Reason, RuleVerdict, SecurityEventKind, State
+from delivery.vocabulary import CaseState, RuleVerdict, SecurityEventKind, State
 from tasks.broker.doorbell import ring_for_deliveries
 from tasks.context import StepContext
 
 _log = structlog.get_logger()
-_CLOCK = "the clock"
-_REFUSALS = {CaseState.REJECTED: Reason.REFUSED_BY_STAFF, CaseState.EXPIRED: Reason.EXPIRED_IN_REVIEW}
-
-_EVENTS = {CaseState.APPROVED: SecurityEventKind.CASE_APPROVED, CaseState.REJECTED: SecurityEventKind.CASE_REJECTED}
+_EVENTS = {CaseVerdict.APPROVE: SecurityEventKind.CASE_APPROVED, CaseVerdict.REJECT: SecurityEventKind.CASE_REJECTED}
 
 
-class CaseNotOpen(Exception):  # noqa: N818 - a fact about the case
-    """The case cannot be decided: it does not exist, or it is closed."""
+def decide_case(context: StepContext, case_id: UUID, decision: CaseDecision) -> UUID:
+    """Decide an open case, and return the id of the decision. Without a pause it is applied at once.
 
+    On approval preferences are checked again, so an opt-out during the review counts.
 
-def close_case(context: StepContext, case_id: UUID, decision: CaseDecision) -> None:
-    """Close an open case. On approval preferences are checked again, so an opt-out during the review counts.
-
-    Raises `CaseNotOpen` when the case does not exist or is closed, so a second decision changes nothing.
+    Raises `CaseNotOpen` when the case does not exist or is decided already, `CaseChanged` when it has another version
+    than the decision, `OwnMessage`, or `InvalidDecision` for recipients that are not held. Then nothing changes.
     """
+    if decision.reason not in {None, *context.settings.reasons}:
+        raise InvalidDecision(f"The reason has to be one of: {', '.join(context.settings.reasons)}.")
     with transaction(context.database) as db:
-        closed = vetting_cases.close(db, case_id, decision)
-        if closed is None:
-            raise CaseNotOpen(_why_not_open(vetting_cases.find(db, case_id)))
-        if decision.operator:
-            record(db, _event(case_id, decision))
+        case = _check(db, decisions.lock_case(db, case_id), decision)
+        decision_id = decisions.add(db, case, decision)
+        _record_event(db, case_id, decision)
         crash_here(CrashPoint.RULE_CLOSED)
-        held = candidates.candidates(db, [closed.message_id], State.HELD)
-        decided = _decide(context, held, decision.state)
-        transitions.apply_transitions(db, decided)
+        decided = [] if decision.pause else _apply(context, db, case)
         crash_here(CrashPoint.RULE_WRITTEN)
     crash_here(CrashPoint.RULE_COMMITTED)
     ring_for_deliveries(context.doorbell, decided)
-    _log.info("vetting_case_decided", case_id=str(case_id), state=decision.state)
-    if decision.operator:
-        write_line(_EVENTS[decision.state], case_id=str(case_id), actor=decision.operator)
+    _log.info("vetting_case_decided", case_id=str(case_id), verdict=decision.verdict, pause_s=decision.pause.seconds)
+    if decision.verdict in _EVENTS:
+        write_line(_EVENTS[decision.verdict], case_id=str(case_id), actor=decision.actor.actor_id)
+    return decision_id
+
+
+def apply_decisions(context: StepContext, message_ids: Sequence[UUID]) -> None:
+    """Apply the decisions about these messages whose pause is over.
+
+    Safe to run twice: a decision that was applied or undone meanwhile is left as it is.
+    """
+    with transaction(context.database) as db:
+        decided_cases = decisions.decided_cases(db, message_ids)
+    for case_id in decided_cases:
+        with transaction(context.database) as db:
+            case = decisions.lock_case(db, case_id)
+            decided = [] if case is None else _apply(context, db, case)
+            crash_here(CrashPoint.APPLY_WRITTEN)
+        crash_here(CrashPoint.APPLY_COMMITTED)
+        ring_for_deliveries(context.doorbell, decided)
+        _log.info("vetting_decision_applied", case_id=str(case_id), recipients=len(decided))
 
 
 def expire_reviews(context: StepContext, message_ids: Sequence[UUID]) -> None:
     """Refuse those of these held messages that staff did not decide in time.
 
-    Safe to run twice: a case that was closed meanwhile stays as it is.
+    Safe to run twice: a case that was decided meanwhile stays as it is.
     """
     with transaction(context.database) as db:
         overdue = vetting_cases.overdue(db, message_ids)
     for case_id in overdue:
         try:
-            close_case(context, case_id, CaseDecision(CaseState.EXPIRED, _CLOCK))
+            decide_case(context, case_id, CaseDecision(CaseVerdict.EXPIRE, CLOCK))
         except CaseNotOpen:
             _log.debug("vetting_case_decided_before_it_expired", case_id=str(case_id))
 
 
-def _event(case_id: UUID, decision: CaseDecision) -> SecurityEvent:
-    details = {"claimed_name": decision.actor}
-    return SecurityEvent(_EVENTS[decision.state], decision.operator, subject=str(case_id), details=details)
-
-
-def _decide(context: StepContext, held: Sequence[PendingRecipient], state: CaseState) -> list[Transition]:
-    if state is CaseState.APPROVED:
-        grace = context.settings.grace
-        decided = [decide_recipient(pending, verdict=RuleVerdict.PASS, grace=grace) for pending in held]
-        return context.recipient_limits.defer_inboxes(let_follow(decided, held), held)
-    return refuse(held, _REFUSALS[state])
-
-
-def _why_not_open(case: vetting_cases.CaseView | None) -> str:
+def _check(db: Transaction, case: LockedCase | None, decision: CaseDecision) -> LockedCase:
+    """Return the case if this decision is possible. Raises `DecisionRefused` if it is not."""
     if case is None:
-        return "There is no vetting case with this id. `postroom vetting list` shows those that wait."
-    return f"This case is closed: {case.state} by {case.decided_by} at {case.decided_at:%Y-%m-%d %H:%M:%S} UTC."
+        raise CaseNotOpen("There is no vetting case with this id. `postroom vetting list` shows those that wait.")
+    if case.state is not CaseState.OPEN:
+        raise CaseNotOpen(_who_was_first(db, case))
+    if decision.version not in {None, case.version}:
+        raise CaseChanged(f"The case has changed: it has version {case.version}, not {decision.version}.")
+    if not case.held.issuperset(decision.only or ()):
+        raise InvalidDecision("Some of these recipients are not held, or are not recipients of this message.")
+    _check_actor(case, decision)
+    return case
+
+
+def _check_actor(case: LockedCase, decision: CaseDecision) -> None:
+    accounts = {case.sender_account_id, *case.accounts}
+    if is_of(decision.actor, accounts, [case.sender_email, *case.accounts.values()]):
+        raise OwnMessage("You sent or received this message, so another person has to decide about it.")
+
+
+def _who_was_first(db: Transaction, case: LockedCase) -> str:
+    made = [each for each in decisions.of_case(db, case.case_id) if each.undone_at is None]
+    if not made:
+        return f"This case is closed: {case.state}."
+    last = made[-1]
+    when = f"{last.decided_at:%Y-%m-%d %H:%M:%S} UTC"
+    if last.is_pending:
+        until = f"{last.effective_at:%H:%M:%S} UTC"
+        return f"This case is decided: {last.verdict} by {last.actor_name} at {when}. It can be undone until {until}."
+    return f"This case is closed: {case.state} by {last.actor_name} at {when}."
+
+
+def _record_event(db: Transaction, case_id: UUID, decision: CaseDecision) -> None:
+    if decision.verdict not in _EVENTS:
+        return
+    actor = decision.actor
+    details = {"claimed_name": actor.name} if actor.kind is ActorKind.OPERATOR else {}
+    record(db, SecurityEvent(_EVENTS[decision.verdict], actor.actor_id, subject=str(case_id), details=details))
+
+
+def _apply(context: StepContext, db: Transaction, case: LockedCase) -> list[Transition]:
+    """Apply the decision of a locked case if its pause is over. Return what happens to its recipients."""
+    decision = decisions.begin_applying(db, case)
+    if decision is None:
+        return []
+    held = candidates.candidates(db, [case.message_id], State.HELD)
+    chosen = [each for each in held if decision.concerns(each.account_id)]
+    decided = _decide(context, chosen, decision)
+    transitions.apply_transitions(db, decided)
+    decisions.finish_applying(db, case, still_held=len(held) - len(chosen))
+    return decided
+
+
+def _decide(context: StepContext, chosen: Sequence[PendingRecipient], decision: DecisionView) -> list[Transition]:
+    if decision.verdict is CaseVerdict.APPROVE:
+        grace = context.settings.grace
+        decided = [decide_recipient(pending, verdict=RuleVerdict.PASS, grace=grace) for pending in chosen]
+        return context.recipient_limits.defer_inboxes(let_follow(decided, chosen), chosen)
+    return refuse(chosen, REFUSALS[decision.verdict])

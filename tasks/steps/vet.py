@@ -19,12 +19,13 @@ _log = structlog.get_logger()
 def vet(context: StepContext, message_ids: Sequence[UUID]) -> None:
     """Open a case for each of these messages that is held and has none. Safe to run twice: a message has one case."""
     hold = timedelta(days=context.settings.hold_days)
+    review = timedelta(minutes=context.settings.review_minutes)
     with transaction(context.database) as db:
         unopened = vetting_cases.lock_unopened(db, message_ids)
         found = hits.findings(db, [held.message_id for held in unopened])
         for held in unopened:
             reasons = (*find_reasons(held.texts, context.settings.hold_rule), *found.get(held.message_id, ()))
-            vetting_cases.open_case(db, held, reasons, hold=hold)
+            vetting_cases.open_case(db, held, reasons, hold=hold, review=review)
         crash_here(CrashPoint.VET_WRITTEN)
     crash_here(CrashPoint.VET_COMMITTED)
     for held in unopened:

@@ -120,7 +120,7 @@ DEFINITIONS = {
     "may": "require_scope",
     "mint": "generate_credential",
     "note_answer": "record_reply",
-    "rule": "close_case",
+    "rule": "decide_case",
     "settle": "resolve_without_network",
     "standing": "status",
     "standings": "statuses",

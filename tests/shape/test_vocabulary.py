@@ -18,6 +18,7 @@ from delivery.vocabulary import (
     QueueName,
     Reason,
     SecurityEventKind,
+    StaffRole,
     State,
     StepName,
 )
@@ -41,6 +42,7 @@ WORDS: dict[str, type[StrEnum]] = {
     "recipient.reason": Reason,
     "recipient.state": State,
     "security_event.kind": SecurityEventKind,
+    "staff.role": StaffRole,
     "vetting_case.state": CaseState,
 }
 

@@ -18,9 +18,9 @@ from delivery.records.identities.accounts import AccountFacts
 from delivery.records.pipeline import accept, claims, due, transitions
 from delivery.records.pipeline.accept import Acceptance, IncomingMessage
 from delivery.records.pipeline.claims import ClaimedDelivery
-from delivery.records.pipeline.vetting_cases import CaseDecision
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerIdentity
+from delivery.rules.case_decisions import CaseDecision, CaseNotOpen, CaseVerdict
 from delivery.rules.outcomes import Attempt, Outcome, next_transition
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, Reason, Scope, State, Status
@@ -30,7 +30,7 @@ from tasks.steps.deliver import check_preferences
 from tasks.steps.expire_leases import expire_leases
 from tasks.steps.recover_worker import recover_worker
 from tasks.steps.release import release
-from tasks.steps.review import CaseNotOpen, close_case, expire_reviews
+from tasks.steps.review import decide_case, expire_reviews
 from tasks.steps.vet import vet
 from tests.simulation.statements import ADVANCE_CLOCK, EMPTY, LETTERS, MESSAGES, NEW_RECIPIENTS, ROUND_TO_TICKS, ROWS
 from tests.simulation.store import (
@@ -51,6 +51,11 @@ from tests.support import build
 from tests.support.step_driver import RecordingDoorbell
 
 _HOUR = timedelta(hours=1)
+_VERDICTS = {
+    CaseState.APPROVED: CaseVerdict.APPROVE,
+    CaseState.REJECTED: CaseVerdict.REJECT,
+    CaseState.EXPIRED: CaseVerdict.EXPIRE,
+}
 _LIMIT = 500
 # No recipient has it.
 _NO_RECIPIENT = 2**62
@@ -152,7 +157,7 @@ class Postgres:
             found = text("SELECT vetting_id FROM message WHERE id = :message_id")
             vetting_id = db.scalar(found, {"message_id": message_id})
         try:
-            close_case(self._context, vetting_id or message_id, CaseDecision(state, "staff"))
+            decide_case(self._context, vetting_id or message_id, CaseDecision(_VERDICTS[state], build.STAFF))
         except CaseNotOpen:
             return False
         return True

@@ -3,7 +3,8 @@
 from sqlalchemy import text
 
 EMPTY = text("""
-    DELETE FROM inbox_letter; DELETE FROM vetting_case; DELETE FROM recipient; DELETE FROM message; DELETE FROM worker
+    DELETE FROM inbox_letter; DELETE FROM case_decision; DELETE FROM vetting_case;
+    DELETE FROM recipient; DELETE FROM message; DELETE FROM worker
 """)
 ADVANCE_CLOCK = text("""
     WITH due AS (UPDATE recipient SET due_at = due_at - :passed WHERE due_at IS NOT NULL)

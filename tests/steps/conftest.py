@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tests.support.api_client import Headers, key_of
 from tests.support.api_server import open_door
+from tests.support.desk import Browser
 from tests.support.direct_sends import credential
 from tests.support.fixtures import Fixtures
 from tests.support.step_driver import RecordingDoorbell, RecordingSender, StepDriver
@@ -124,6 +126,19 @@ def http(open_client: httpx2.Client, fixtures: Fixtures, broker: Redis) -> httpx
     """Return a client of the API of an empty Postroom."""
     del fixtures, broker
     return open_client
+
+
+@pytest.fixture
+def new_browser() -> Iterator[Callable[[httpx2.Client], Browser]]:
+    """Yield a function that opens a browser, in which no person has logged in, at the API of this client."""
+    with ExitStack() as opened:
+        yield lambda http: opened.enter_context(closing(Browser(http)))
+
+
+@pytest.fixture
+def browser(http: httpx2.Client, new_browser: Callable[[httpx2.Client], Browser]) -> Browser:
+    """Return a browser in which no person has logged in."""
+    return new_browser(http)
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from delivery.rules.outcomes import Outcome, OutcomeKind
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, Channel, QueueName, Reason, Scope
 from tasks.context import StepContext
-from tasks.steps.review import close_case
+from tasks.steps.review import decide_case
 from tests.steps.conftest import HELD_PHRASE
-from tests.steps.test_review import APPROVED
 from tests.support.api_client import Headers, key_of, post, status_of
+from tests.support.build import APPROVED
 from tests.support.fixtures import Fixtures
 from tests.support.step_driver import RecordingSender
 from tests.support.waiting import wait_until
@@ -71,7 +71,7 @@ def test_a_flagged_message_is_pending_until_staff_approve_it(
     meta = answer.json()["meta"]
     wait_until(lambda: fixtures.count("vetting_case") == 1)
 
-    close_case(context, UUID(meta["message_vetting_id"]), APPROVED)
+    decide_case(context, UUID(meta["message_vetting_id"]), APPROVED)
 
     later = overdue.get(answer.headers["Location"], headers=key).json()["meta"]
     assert ("pending", "in_review", 1) == (meta["status"], meta["status_reason"], len(meta["failed_recipients"]))

@@ -113,6 +113,7 @@ def test_an_index_is_built_while_messages_are_stored(bare_database: Database) ->
 def test_an_index_whose_build_was_cut_off_is_built_again(bare_database: Database) -> None:
     index = "message_client_id_status_created_at_id_idx"
     migrate(bare_database)
+    _go_back_to(bare_database, "0015")
     with transaction(bare_database) as db:
         command.downgrade(configuration(db), "0015")
         db.exec_driver_sql("UPDATE alembic_version SET version_num = '0014'")

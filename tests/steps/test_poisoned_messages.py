@@ -8,19 +8,19 @@ import pytest
 
 from delivery.records.database import transaction
 from delivery.records.pipeline import due
-from delivery.records.pipeline.vetting_cases import CaseDecision
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerIdentity
-from delivery.vocabulary import CaseState, Channel, Reason, State
+from delivery.vocabulary import Channel, Reason, State
 from tasks.context import StepContext
 from tasks.runner import DECIDE, EXPIRE_REVIEWS, VET
 from tasks.steps.decide import decide
 from tasks.steps.recover_worker import recover_worker
 from tasks.steps.release import release
-from tasks.steps.review import close_case
+from tasks.steps.review import decide_case
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
 from tests.steps.test_sweep import sweeping
+from tests.support.build import APPROVED
 from tests.support.dead_worker import DEAD_WORKER, recovering_context
 from tests.support.fixtures import Fixtures
 from tests.support.waiting import wait_until
@@ -105,7 +105,7 @@ def test_a_case_whose_expiry_crashes_workers_is_parked_and_staff_can_still_decid
     with transaction(fixtures.database) as db:
         due_now = due.expired(db, limit=10)
     after_the_third = fixtures.reasons(message_id)
-    close_case(context, fixtures.case(message_id).case_id, CaseDecision(CaseState.APPROVED, "staff"))
+    decide_case(context, fixtures.case(message_id).case_id, APPROVED)
 
     assert ([Reason.FLAGGED], [Reason.POISONED], []) == (before_the_third, after_the_third, due_now)
     assert [State.DELIVERED] == fixtures.states(message_id)

@@ -18,19 +18,18 @@ from delivery.intake.account_files import AccountRow
 from delivery.records.database import Database, open_database, transaction
 from delivery.records.identities import account_batches, accounts, unsubscriptions
 from delivery.records.pipeline import claims, due, transitions, vetting_cases
-from delivery.records.pipeline.vetting_cases import CaseDecision
 from delivery.records.views import inbox, message_list, messages
 from delivery.records.views.message_list import MessageFilter
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.rules.transitions import Transition
 from delivery.settings import Settings
-from delivery.vocabulary import CaseState, Channel, State, Status
+from delivery.vocabulary import Channel, State, Status
 from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
 from tasks.steps.expire_leases import expire_leases
-from tasks.steps.review import close_case, expire_reviews
+from tasks.steps.review import decide_case, expire_reviews
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
 from tests.support import build
@@ -185,7 +184,7 @@ def test_vetting_and_review_find_their_rows_by_key(large_fixtures: Fixtures, bus
 
     with counted(large_fixtures.database) as statements:
         vet(busy_context, [approved, expired])
-        close_case(busy_context, large_fixtures.case(approved).case_id, CaseDecision(CaseState.APPROVED, "staff"))
+        decide_case(busy_context, large_fixtures.case(approved).case_id, build.APPROVED)
         large_fixtures.run_sql(
             "UPDATE vetting_case SET expires_at = clock_timestamp() WHERE message_id = :id", id=expired
         )

@@ -19,10 +19,10 @@ from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.deliver import deliver
 from tasks.steps.expire_leases import expire_leases
-from tasks.steps.review import close_case
+from tasks.steps.review import decide_case
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
-from tests.steps.test_review import APPROVED
+from tests.support.build import APPROVED
 from tests.support.fixtures import Fixtures
 from tests.support.statements import counted
 from tests.support.step_driver import RecordingDoorbell, RecordingSender
@@ -101,7 +101,7 @@ def test_a_message_approved_in_quiet_hours_waits_for_their_end(fixtures: Fixture
     held = fixtures.states(message_id)
     vet(context, [message_id])
 
-    close_case(context, fixtures.case(message_id).case_id, APPROVED)
+    decide_case(context, fixtures.case(message_id).case_id, APPROVED)
 
     assert ([State.HELD], [State.RETRYING], [QUIET]) == (
         held,

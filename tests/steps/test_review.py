@@ -11,20 +11,19 @@ from uuid_utils.compat import uuid7
 
 from delivery.records.database import transaction
 from delivery.records.pipeline import vetting_cases
-from delivery.records.pipeline.vetting_cases import CaseDecision
+from delivery.rules.case_decisions import CLOCK, CaseDecision, CaseNotOpen, CaseVerdict, closing_state
 from delivery.rules.vetting import Finding
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, CaseState, Channel, QueueName, Reason, State, StepName
 from tasks.context import StepContext
 from tasks.steps.decide import decide
-from tasks.steps.review import CaseNotOpen, close_case, expire_reviews
+from tasks.steps.review import decide_case, expire_reviews
 from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
+from tests.support.build import APPROVED, REJECTED
 from tests.support.fixtures import Fixtures
 from tests.support.step_driver import RecordingDoorbell, RecordingSender, RungBell, StepDriver
 
-APPROVED = CaseDecision(CaseState.APPROVED, "staff@example.com", "fine")
-REJECTED = CaseDecision(CaseState.REJECTED, "staff@example.com", "no")
 Hold = Callable[..., UUID]
 
 
@@ -87,7 +86,7 @@ def test_a_message_that_is_not_held_gets_no_case(fixtures: Fixtures, context: St
 
 def test_open_cases_are_listed_oldest_first(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
     first, decided, last = hold(fixtures.account()), hold(fixtures.account()), hold(fixtures.account())
-    close_case(context, fixtures.case(decided).case_id, REJECTED)
+    decide_case(context, fixtures.case(decided).case_id, REJECTED)
 
     with transaction(fixtures.database) as db:
         waiting = vetting_cases.open_cases(db, 10)
@@ -116,7 +115,7 @@ def test_approval_delivers_to_inboxes_and_queues_mails(
     inbox = fixtures.account()
     message_id = hold(inbox, fixtures.account(Channel.EMAIL))
 
-    close_case(context, fixtures.case(message_id).case_id, APPROVED)
+    decide_case(context, fixtures.case(message_id).case_id, APPROVED)
 
     _, queued = fixtures.recipient_ids(message_id)
     assert [State.DELIVERED, State.QUEUED] == fixtures.states(message_id)
@@ -128,10 +127,10 @@ def test_approval_delivers_to_inboxes_and_queues_mails(
 def test_approval_is_stored_with_its_author_and_note(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
     message_id = hold(fixtures.account())
 
-    close_case(context, fixtures.case(message_id).case_id, APPROVED)
+    decide_case(context, fixtures.case(message_id).case_id, APPROVED)
 
     case = fixtures.case(message_id)
-    assert (CaseState.APPROVED, "staff@example.com", "fine") == (case.state, case.decided_by, case.note)
+    assert (CaseState.APPROVED, "Ada", "fine") == (case.state, case.decided_by, case.note)
     assert case.decided_at is not None
 
 
@@ -141,7 +140,7 @@ def test_an_opt_out_during_the_review_is_respected(fixtures: Fixtures, hold: Hol
     fixtures.change(opted_out, is_closed=True)
     fixtures.change(closed, status=AccountStatus.CLOSED)
 
-    close_case(context, fixtures.case(message_id).case_id, APPROVED)
+    decide_case(context, fixtures.case(message_id).case_id, APPROVED)
 
     assert [State.BLOCKED, State.FAILED, State.DELIVERED] == fixtures.states(message_id)
     assert [] == fixtures.inbox(opted_out)
@@ -154,7 +153,7 @@ def test_a_recipient_blocked_before_the_review_stays_blocked(
     message_id = hold(blocked, fixtures.account())
     fixtures.change(blocked, is_closed=False, channel=Channel.INBOX)
 
-    close_case(context, fixtures.case(message_id).case_id, APPROVED)
+    decide_case(context, fixtures.case(message_id).case_id, APPROVED)
 
     assert [State.BLOCKED, State.DELIVERED] == fixtures.states(message_id)
     assert [] == fixtures.inbox(blocked)
@@ -165,7 +164,7 @@ def test_rejection_refuses_every_held_recipient(
 ) -> None:
     message_id = hold(fixtures.account(), fixtures.account(Channel.EMAIL), fixtures.account(is_closed=True))
 
-    close_case(context, fixtures.case(message_id).case_id, REJECTED)
+    decide_case(context, fixtures.case(message_id).case_id, REJECTED)
 
     assert [Reason.REFUSED_BY_STAFF, Reason.REFUSED_BY_STAFF, Reason.CLOSED_TO_EVERYBODY] == fixtures.reasons(
         message_id
@@ -174,19 +173,19 @@ def test_rejection_refuses_every_held_recipient(
     assert [] == list(bells.rung)
 
 
-@pytest.mark.parametrize("second", [APPROVED, REJECTED, CaseDecision(CaseState.EXPIRED, "the clock")])
+@pytest.mark.parametrize("second", [APPROVED, REJECTED, CaseDecision(CaseVerdict.EXPIRE, CLOCK)])
 @pytest.mark.parametrize("first", [APPROVED, REJECTED])
 def test_a_case_is_decided_once(
     fixtures: Fixtures, hold: Hold, context: StepContext, first: CaseDecision, second: CaseDecision
 ) -> None:
     message_id = hold(fixtures.account())
-    close_case(context, fixtures.case(message_id).case_id, first)
+    decide_case(context, fixtures.case(message_id).case_id, first)
     states = fixtures.states(message_id)
 
-    with pytest.raises(CaseNotOpen, match=f"closed: {first.state} by staff@example.com"):
-        close_case(context, fixtures.case(message_id).case_id, second)
+    with pytest.raises(CaseNotOpen, match=f"closed: {closing_state([first.verdict])} by Ada"):
+        decide_case(context, fixtures.case(message_id).case_id, second)
 
-    assert (first.state, states) == (fixtures.case(message_id).state, fixtures.states(message_id))
+    assert (closing_state([first.verdict]), states) == (fixtures.case(message_id).state, fixtures.states(message_id))
 
 
 def test_of_concurrent_decisions_only_one_succeeds(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
@@ -194,16 +193,16 @@ def test_of_concurrent_decisions_only_one_succeeds(fixtures: Fixtures, hold: Hol
     case_id = fixtures.case(message_id).case_id
     start = threading.Barrier(4)
 
-    def decide_case(decision: CaseDecision) -> bool:
+    def try_to_decide(decision: CaseDecision) -> bool:
         start.wait()
         try:
-            close_case(context, case_id, decision)
+            decide_case(context, case_id, decision)
         except CaseNotOpen:
             return False
         return True
 
     with ThreadPoolExecutor(4) as pool:
-        decided = list(pool.map(decide_case, [APPROVED, REJECTED, APPROVED, REJECTED]))
+        decided = list(pool.map(try_to_decide, [APPROVED, REJECTED, APPROVED, REJECTED]))
 
     assert 1 == sum(decided)
     assert (State.DELIVERED in fixtures.states(message_id)) == (fixtures.case(message_id).state is CaseState.APPROVED)
@@ -211,7 +210,7 @@ def test_of_concurrent_decisions_only_one_succeeds(fixtures: Fixtures, hold: Hol
 
 def test_an_unknown_case_is_not_open(context: StepContext) -> None:
     with pytest.raises(CaseNotOpen, match="no vetting case with this id"):
-        close_case(context, uuid7(), APPROVED)
+        decide_case(context, uuid7(), APPROVED)
 
 
 def test_a_case_that_staff_did_not_decide_in_time_expires(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
@@ -235,7 +234,7 @@ def test_a_case_does_not_expire_before_its_time(fixtures: Fixtures, hold: Hold, 
 
 def test_a_case_that_staff_decided_does_not_expire(fixtures: Fixtures, hold: Hold, context: StepContext) -> None:
     message_id = hold(fixtures.account())
-    close_case(context, fixtures.case(message_id).case_id, APPROVED)
+    decide_case(context, fixtures.case(message_id).case_id, APPROVED)
     fixtures.let_pass(timedelta(days=8))
 
     expire_reviews(context, [message_id])

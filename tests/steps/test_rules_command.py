@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from delivery.records.database import transaction
-from delivery.records.pipeline.vetting_cases import CaseDecision
 from delivery.records.rule_sets import store
 from delivery.rules.rule_set import Action, Mode, Rule, RuleSet, WordList
-from delivery.vocabulary import CaseState
 from tasks.context import StepContext
 from tasks.steps.decide import decide
-from tasks.steps.review import close_case
+from tasks.steps.review import decide_case
 from tasks.steps.vet import vet
+from tests.support.build import APPROVED, REJECTED
 from tests.support.fixtures import Fixtures
 from worker.cli.app import app
 
@@ -109,8 +108,8 @@ def test_a_rule_is_tried_on_stored_messages(run: Run, fixtures: Fixtures, contex
     messages = [fixtures.message(fixtures.account(), body=body) for body in ("a money order", "hello?", "money orders")]
     decide(context, messages)
     vet(context, messages)
-    for message, decision in ((messages[0], CaseState.REJECTED), (messages[2], CaseState.APPROVED)):
-        close_case(context, fixtures.case(message).case_id, CaseDecision(decision, "ada"))
+    for message, decision in ((messages[0], REJECTED), (messages[2], APPROVED)):
+        decide_case(context, fixtures.case(message).case_id, decision)
     state = tmp_path / "state.json"
 
     counted = shown(run("rules", "test", "cheques", "--last", "1d", "--json", "--processes", 1, "--state", str(state)))

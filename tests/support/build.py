@@ -13,6 +13,7 @@ from delivery.records.identities.account_batches import ImportRules
 from delivery.records.identities.address_changes import Author
 from delivery.records.pipeline.accept import IncomingMessage
 from delivery.records.pipeline.claims import ClaimedDelivery
+from delivery.rules.case_decisions import Actor, ActorKind, CaseDecision, CaseVerdict
 from delivery.rules.outcomes import Attempt
 from delivery.rules.preferences import DeliveryPreferences, SenderContext
 from delivery.rules.status import RecipientStatus
@@ -25,6 +26,9 @@ MESSAGE_ID = UUID("0199aaaa-0000-7000-8000-000000000000")
 CLIENT_ID = UUID("0199bbbb-0000-7000-8000-000000000000")
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SENDER = SenderContext(MessageType.OTHER, CLIENT_ID)
+STAFF = Actor(ActorKind.STAFF, "staff-1", "Ada")
+APPROVED = CaseDecision(CaseVerdict.APPROVE, STAFF, note="fine")
+REJECTED = CaseDecision(CaseVerdict.REJECT, STAFF, note="no")
 
 _numbers = count(1)
 

@@ -22,8 +22,9 @@ from tests.support.seed import add_accounts, add_client
 
 GRACE = timedelta(seconds=5)
 _SHIFT_DUE_TIMES = text("""
-    WITH due AS (UPDATE recipient SET due_at = due_at - :passed)
-    UPDATE vetting_case SET expires_at = expires_at - :passed
+    WITH due AS (UPDATE recipient SET due_at = due_at - :passed),
+    decision AS (UPDATE case_decision SET effective_at = effective_at - :passed)
+    UPDATE vetting_case SET expires_at = expires_at - :passed, due_at = due_at - :passed
 """)
 
 

@@ -10,7 +10,7 @@ from delivery.crash_points import CrashPoint
 
 @pytest.mark.parametrize("point", CrashPoint)
 def test_every_crash_point_is_in_a_process_or_in_a_command(point: CrashPoint) -> None:
-    is_in_a_command = point.startswith(("rule_", "migration_"))
+    is_in_a_command = point.startswith(("rule_", "undo_", "migration_"))
 
     assert is_in_a_command is (processes_of(point) == ())
     assert set() == set(processes_of(point)) - set(OURS)

@@ -30,6 +30,7 @@ from worker.cli.rule_releases import add_releases
 from worker.cli.rule_trials import add_trials
 from worker.cli.rules import rules
 from worker.cli.security import security_log
+from worker.cli.staff import staff
 from worker.cli.vetting import vetting
 from worker.cli.word_lists import lists, policy
 from worker.runtime.process import run_worker
@@ -59,6 +60,7 @@ app.add_typer(lists, name="lists")
 app.add_typer(policy, name="policy")
 app.add_typer(clients, name="clients")
 app.add_typer(accounts, name="accounts")
+app.add_typer(staff, name="staff")
 app.command("why")(why)
 app.command("queues")(queues)
 app.command("refused")(refused)

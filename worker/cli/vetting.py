@@ -1,20 +1,31 @@
 """`postroom vetting`: review held messages on the command line."""
 
 import getpass
+from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
 import typer
 
-from delivery.explain import ago, span
+from delivery.explain import ago, count, span
 from delivery.records.database import transaction
 from delivery.records.pipeline import vetting_cases
-from delivery.records.pipeline.vetting_cases import CaseDecision, CaseView
-from delivery.vocabulary import CaseState
+from delivery.records.pipeline.vetting_cases import CaseView
+from delivery.records.vetting import decisions
+from delivery.records.vetting.decisions import DecisionView
+from delivery.rules.case_decisions import (
+    Actor,
+    ActorKind,
+    CaseDecision,
+    CaseVerdict,
+    DecisionRefused,
+    InvalidDecision,
+)
 from tasks.broker.doorbell import BrokerDoorbell, SilentDoorbell
 from tasks.context import StepContext
-from tasks.steps.review import CaseNotOpen, close_case
+from tasks.steps.review import decide_case
+from tasks.steps.undo import undo_decision
 from worker.cli.console import (
     AsJson,
     check_encoding,
@@ -31,7 +42,18 @@ vetting = typer.Typer(help="Review held messages.", no_args_is_help=True)
 
 CaseId = Annotated[str, typer.Argument(help="Id of a vetting case, in the API message_vetting_id.")]
 Note = Annotated[str | None, typer.Option(help="Note to store with the decision.", callback=check_encoding)]
-Actor = Annotated[
+Only = Annotated[
+    list[str] | None,
+    typer.Option(help="Decide for this recipient (an account id) and no other. Repeat it for several."),
+]
+Pause = Annotated[
+    int, typer.Option(min=0, max=300, help="Seconds until the decision takes effect. It can be undone until then.")
+]
+Reason = Annotated[str | None, typer.Option(help="Reason for staff, one of the setting `reject_reasons`.")]
+Sentence = Annotated[
+    str | None, typer.Option(help="Sentence for the sender, shown in status_message.", callback=check_encoding)
+]
+Name = Annotated[
     str,
     typer.Option(
         "--as",
@@ -66,38 +88,77 @@ def show_case(case: CaseId, *, as_json: AsJson = False) -> None:
     case_id = read_id(case, "vetting case")
     with opened(settings()) as database, transaction(database) as db:
         found = vetting_cases.find(db, case_id)
+        made = decisions.of_case(db, case_id)
     if found is None:
         raise missing(f"there is no vetting case {case_id}. `postroom vetting list` shows the open ones.")
     if as_json:
-        show_json(asdict(found))
+        show_json({**asdict(found), "decisions": [asdict(each) for each in made]})
     else:
-        typer.echo(_describe(found))
+        typer.echo("\n".join([_describe(found), *(["", "Decisions:"] if made else []), *map(_line_of, made)]))
 
 
 @vetting.command("approve")
-def approve(case: CaseId, actor: Actor, note: Note = None) -> None:
+def approve(case: CaseId, actor: Name, note: Note = None, only: Only = None, pause: Pause = 0) -> None:
     """Let a held message go to those recipients whose preferences still allow it."""
-    _close(case, CaseDecision(CaseState.APPROVED, actor, note, operator()))
+    _decide(case, {"verdict": CaseVerdict.APPROVE, "name": actor, "note": note, "only": only, "pause": pause})
 
 
 @vetting.command("reject")
-def reject(case: CaseId, actor: Actor, note: Note = None) -> None:
-    """Refuse a held message for all its recipients."""
-    _close(case, CaseDecision(CaseState.REJECTED, actor, note, operator()))
+def reject(  # noqa: PLR0913 - its options
+    case: CaseId,
+    actor: Name,
+    *,
+    note: Note = None,
+    only: Only = None,
+    pause: Pause = 0,
+    reason: Reason = None,
+    sentence: Sentence = None,
+) -> None:
+    """Refuse a held message for all its recipients, or for some of them."""
+    words = {"note": note, "only": only, "pause": pause, "reason": reason, "sentence": sentence}
+    _decide(case, {"verdict": CaseVerdict.REJECT, "name": actor, **words})
 
 
-def _close(case: str, decision: CaseDecision) -> None:
+@vetting.command("undo")
+def undo(case: CaseId, actor: Name) -> None:
+    """Undo the decision about a case whose pause is not over. The case is open again."""
     case_id = read_id(case, "vetting case")
+    _run(lambda context: undo_decision(context, case_id, _actor(actor)))
+    typer.echo(f"postroom: the decision about case {case_id} is undone")
+
+
+def _decide(case: str, chosen: dict[str, Any]) -> None:
+    case_id = read_id(case, "vetting case")
+    only = chosen.pop("only")
+    try:
+        decision = CaseDecision(
+            actor=_actor(chosen.pop("name")),
+            pause=timedelta(seconds=chosen.pop("pause")),
+            only=tuple(read_id(each, "recipient") for each in only) if only else None,
+            **chosen,
+        )
+    except InvalidDecision as error:
+        raise typer.BadParameter(str(error)) from error
+    _run(lambda context: decide_case(context, case_id, decision))
+    when = f"takes effect in {decision.pause.seconds} s" if decision.pause else "has taken effect"
+    typer.echo(f"postroom: case {case_id}: the decision to {decision.verdict} {when}")
+
+
+def _actor(name: str) -> Actor:
+    return Actor(ActorKind.OPERATOR, operator(), name)
+
+
+def _run(work: Callable[[StepContext], object]) -> None:
+    """Run a decision or an undo. When it is refused, print why and exit with code 1."""
     config = settings()
     doorbell = BrokerDoorbell(config) if config.bell else SilentDoorbell()
     with opened(config) as database:
         try:
-            close_case(StepContext(config, database, doorbell), case_id, decision)
-        except CaseNotOpen as error:
+            work(StepContext(config, database, doorbell))
+        except DecisionRefused as error:
             raise missing(str(error)) from error
         finally:
             doorbell.close()
-    typer.echo(f"postroom: case {case_id} is {decision.state}")
 
 
 def _found(case: CaseView) -> str:
@@ -129,3 +190,24 @@ def _describe(case: CaseView) -> str:
     width = max(map(len, facts))
     head = "\n".join(f"{name:<{width}}  {printable(str(value))}" for name, value in facts.items())
     return f"{head}\n\n{printable(case.body)}"
+
+
+def _line_of(decision: DecisionView) -> str:
+    """Return a line about a decision: what, for whom, by whom, when, and what became of it."""
+    whom = "all held recipients" if decision.only is None else count(len(decision.only), "recipient")
+    words = [f"reason: {decision.reason}"] if decision.reason else []
+    words += [f'to the sender: "{decision.sentence}"'] if decision.sentence else []
+    line = f"{decision.verdict} for {whom} by {decision.actor_name}, {_clock(decision.decided_at)}"
+    return printable("    " + "; ".join([line, *words, _end_of(decision)]))
+
+
+def _end_of(decision: DecisionView) -> str:
+    if decision.undone_at is not None:
+        return f"undone by {decision.undone_by}, {_clock(decision.undone_at)}"
+    if decision.applied_at is None:
+        return f"can be undone until {_clock(decision.effective_at)}"
+    return "in effect"
+
+
+def _clock(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

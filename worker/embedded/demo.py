@@ -15,15 +15,19 @@ from delivery.credentials import (
     is_match,
     parse_credential,
 )
-from delivery.records.database import Database, transaction
-from delivery.records.identities import accounts, clients
+from delivery.records.database import Database, Transaction, transaction
+from delivery.records.identities import accounts, clients, staff
 from delivery.records.identities.accounts import AccountFacts
+from delivery.records.identities.staff import NewStaff, StaffMember
 from delivery.settings import Settings
-from delivery.vocabulary import AccountStatus, Channel, CredentialKind, MessageType, Scope
+from delivery.staff_secrets import digest_password, generate_password, is_password
+from delivery.vocabulary import AccountStatus, Channel, CredentialKind, MessageType, Scope, StaffRole
 
 # Ids made from names are the same on every machine, so documents can show them.
 _NAMESPACE = UUID("0199a000-0000-7000-8000-000000000000")
 CLIENT_ID = uuid5(_NAMESPACE, "client")
+STAFF_NAME = "Vera"
+"""The name of the demo's member of staff."""
 _MAIL_DOMAIN = "members.postroom.localhost"
 _SCOPES = tuple(scope for scope in Scope if scope not in {Scope.VETTING_DECIDE, Scope.OPS_READ})
 _CREDENTIALS = {
@@ -95,6 +99,24 @@ def _generate(kind: CredentialKind, settings: Settings) -> NewCredential:
     if kind is CredentialKind.SIGNING_KEY and settings.sealing_key is not None:
         return generate_signing_key(settings.pepper, settings.sealing_key)
     return generate_credential(kind, settings.pepper)
+
+
+def staff_login(database: Database, facts_path: Path) -> dict[str, str]:
+    """Return the login of the demo's member of staff: that of `demo.json` if it works, or one with a new password."""
+    known = str(_read(facts_path).get("staff_password", ""))
+    with transaction(database) as db:
+        member = staff.by_name(db, STAFF_NAME)
+        if member is None or not is_password(known, member.password_digest):
+            known = generate_password()
+            _set_password(db, member, digest_password(known))
+    return {"staff_name": STAFF_NAME, "staff_password": known}
+
+
+def _set_password(db: Transaction, member: StaffMember | None, digest: str) -> None:
+    if member is None:
+        staff.add(db, NewStaff(STAFF_NAME, StaffRole.ADMIN, digest))
+    else:
+        staff.set_password(db, member.staff_id, digest)
 
 
 def account_list(database: Database) -> list[dict[str, str]]:

@@ -133,6 +133,7 @@ class EmbeddedStack:
         return {
             "base_url": self._base_url,
             "docs_url": f"{self._base_url}/docs",
+            "desk_url": f"{self._base_url}/desk",
             "mail_sink_url": self._sink_url,
             "database_url": self.settings.database_url.get_secret_value(),
             "broker_url": self.settings.broker_url.get_secret_value(),

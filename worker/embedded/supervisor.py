@@ -117,6 +117,7 @@ class Supervisor:
         facts: dict[str, object] = {
             **stack.addresses(),
             **demo.credentials(database, stack.settings, path),
+            **demo.staff_login(database, path),
             "accounts": demo.account_list(database),
         }
         demo.write_facts(path, facts)
@@ -233,6 +234,7 @@ def _print_summary(facts: dict[str, object], data: Path) -> None:
 Postroom is up. Stop it with Ctrl-C.
 
   API docs    {facts["docs_url"]}
+  Desk        {facts["desk_url"]}  (name {facts["staff_name"]}, password {facts["staff_password"]})
   Mail sink   {facts["mail_sink_url"]}
   Data        {data}  (facts for programs: {data / "demo.json"})
 

@@ -25,6 +25,7 @@ from delivery.vocabulary import Channel, QueueName
 from tasks.broker.backlog import Backlog, NoBacklog
 from tasks.context import StepContext
 from tasks.runner import (
+    APPLY_DECISIONS,
     DECIDE,
     DELIVER,
     DELIVER_ISOLATED,
@@ -89,6 +90,7 @@ SWEEP_QUERIES: dict[QueueName, tuple[SweepQuery, ...]] = {
         # Few messages are held, and each expires in a transaction of its own anyway. One at a time, a crash is never
         # counted against a neighbour.
         SweepQuery(due.unopened, VET, size=1, has_bells=True, is_of_messages=True),
+        SweepQuery(due.decided, APPLY_DECISIONS, size=1, is_of_messages=True),
         SweepQuery(due.expired, EXPIRE_REVIEWS, size=1, is_of_messages=True),
         SweepQuery(find_alarms, WATCH_RULES, every_s=WATCH_EVERY_S),
     ),

@@ -4,7 +4,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from delivery.records.decision_tables import PENDING
 from delivery.records.pipeline.transitions import apply_transitions
+from delivery.records.schema_base import one_of
 from delivery.rules.transitions import Transition
 from delivery.vocabulary import CaseState, State
 
@@ -19,8 +21,15 @@ _FIND = text(f"""
 """)
 _COUNT_OPEN = text("SELECT coalesce(sum(open_count), 0) FROM message WHERE client_id = :client_id AND open_count > 0")
 _CLOSE_CASES = text(f"""
-    UPDATE vetting_case SET state = '{CaseState.REJECTED}', decided_at = clock_timestamp(), decided_by = :decided_by
-    WHERE state = '{CaseState.OPEN}' AND message_id = ANY(CAST(:message_ids AS uuid[]))
+    WITH closed AS (
+        UPDATE vetting_case
+        SET state = '{CaseState.REJECTED}', decided_at = clock_timestamp(), decided_by = :decided_by,
+            version = version + 1
+        WHERE {one_of("state", [CaseState.OPEN, CaseState.DECIDED])} AND message_id = ANY(CAST(:message_ids AS uuid[]))
+        RETURNING id
+    )
+    UPDATE case_decision SET undone_at = clock_timestamp(), undone_by = :decided_by
+    FROM closed WHERE case_decision.case_id = closed.id AND {PENDING}
 """)
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from delivery.records.decision_tables import PENDING
 from delivery.records.schema_base import one_of
 from delivery.rules.states import WAITING_STATES
 from delivery.rules.worker_deaths import SUSPECT_FROM
@@ -60,6 +61,22 @@ _EXPIRED = text(f"""
 def expired(db: Connection, limit: int) -> list[UUID]:
     """Return held messages whose open vetting case has expired, from at most `limit` due recipients."""
     return list(db.scalars(_EXPIRED, {"limit": limit}))
+
+
+_DECIDED = text(f"""
+    SELECT DISTINCT due.message_id FROM (
+        SELECT message_id FROM recipient
+        WHERE state = '{State.HELD}' AND {_IS_DUE} ORDER BY due_at LIMIT :limit
+    ) AS due
+    JOIN vetting_case ON vetting_case.message_id = due.message_id AND vetting_case.state = '{CaseState.DECIDED}'
+    JOIN case_decision ON case_decision.case_id = vetting_case.id AND {PENDING}
+     AND case_decision.effective_at <= (SELECT clock_timestamp())
+""")
+
+
+def decided(db: Connection, limit: int) -> list[UUID]:
+    """Return held messages with a decision whose pause is over, from at most `limit` due recipients."""
+    return list(db.scalars(_DECIDED, {"limit": limit}))
 
 
 _WAITING = text(f"""

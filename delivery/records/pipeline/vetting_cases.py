@@ -1,4 +1,4 @@
-"""Vetting cases: open one for each held message, list them, and close each once."""
+"""Vetting cases: open one for each held message, list them, and find those whose time is over."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from delivery.detection.fingerprints import text_fingerprint
 from delivery.records.pipeline.candidates import texts_of
 from delivery.records.schema import STATE_APART
 from delivery.rules.vetting import Finding
@@ -46,8 +47,9 @@ def lock_unopened(db: Connection, message_ids: Sequence[UUID]) -> list[HeldMessa
 
 _OPEN = text(f"""
     WITH opened AS (
-        INSERT INTO vetting_case (id, message_id, findings, expires_at)
-        VALUES (:vetting_id, :message_id, CAST(:findings AS jsonb), clock_timestamp() + :hold)
+        INSERT INTO vetting_case (id, message_id, findings, expires_at, due_at, text_fingerprint)
+        VALUES (:vetting_id, :message_id, CAST(:findings AS jsonb), clock_timestamp() + :hold,
+                clock_timestamp() + :review, :fingerprint)
         ON CONFLICT (message_id) DO NOTHING
         RETURNING message_id, expires_at
     )
@@ -56,10 +58,19 @@ _OPEN = text(f"""
 """)
 
 
-def open_case(db: Connection, held: HeldMessage, findings: Iterable[Finding], *, hold: timedelta) -> None:
-    """Open the case of a held message. After `hold` it expires undecided."""
-    found = json.dumps([asdict(finding) for finding in findings])
-    db.execute(_OPEN, {"vetting_id": held.vetting_id, "message_id": held.message_id, "findings": found, "hold": hold})
+def open_case(
+    db: Connection, held: HeldMessage, findings: Iterable[Finding], *, hold: timedelta, review: timedelta
+) -> None:
+    """Open the case of a held message. Staff should decide within `review`; after `hold` the case expires."""
+    values = {
+        "vetting_id": held.vetting_id,
+        "message_id": held.message_id,
+        "findings": json.dumps([asdict(finding) for finding in findings]),
+        "hold": hold,
+        "review": review,
+        "fingerprint": text_fingerprint(held.texts["subject"], held.texts["body"]),
+    }
+    db.execute(_OPEN, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,10 @@ class CaseView:
     decided_at: datetime | None
     decided_by: str | None
     note: str | None
+    version: int
+    due_at: datetime | None
+    escalated_at: datetime | None
+    text_fingerprint: int | None
     sender_name: str
     sender_email: str | None
     subject: str
@@ -114,6 +129,10 @@ def _case(row: Row[tuple[object, ...]]) -> CaseView:
         decided_at=row.decided_at,
         decided_by=row.decided_by,
         note=row.note,
+        version=row.version,
+        due_at=row.due_at,
+        escalated_at=row.escalated_at,
+        text_fingerprint=row.text_fingerprint,
         sender_name=row.sender_name,
         sender_email=row.sender_email,
         subject=row.subject,
@@ -121,48 +140,6 @@ def _case(row: Row[tuple[object, ...]]) -> CaseView:
         type=MessageType(row.type),
         recipient_count=row.recipient_count,
     )
-
-
-_DECIDE = text(f"""
-    UPDATE vetting_case SET state = :state, decided_at = clock_timestamp(), decided_by = :actor, note = :note
-    FROM message
-    WHERE vetting_case.id = :case_id AND vetting_case.state = '{CaseState.OPEN}'
-      AND message.id = vetting_case.message_id
-    RETURNING message.id
-""")
-_LOCK_MESSAGE = text("""
-    SELECT id FROM message WHERE id = (SELECT message_id FROM vetting_case WHERE id = :case_id) FOR NO KEY UPDATE
-""")
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedCase:
-    """The message of a case that was just closed."""
-
-    message_id: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class CaseDecision:
-    """The state to close a case with, who decided so, and an optional note.
-
-    `actor` is what staff claim to be called. `operator` is who ran the command, as far as the operating system knows;
-    it is empty when no person decided.
-    """
-
-    state: CaseState
-    actor: str
-    note: str | None = None
-    operator: str = ""
-
-
-def close(db: Connection, case_id: UUID, decision: CaseDecision) -> ClosedCase | None:
-    """Close an open case with this decision; None when there is no such case or it is not open any more."""
-    # Messages are locked before any other row (records/pipeline/transitions.py).
-    db.execute(_LOCK_MESSAGE, {"case_id": case_id})
-    values = {"case_id": case_id, "state": decision.state, "actor": decision.actor, "note": decision.note}
-    row = db.execute(_DECIDE, values).one_or_none()
-    return None if row is None else ClosedCase(row.id)
 
 
 _OVERDUE = text(f"""

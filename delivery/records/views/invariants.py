@@ -7,6 +7,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from delivery.records.decision_tables import PENDING
 from delivery.records.schema_base import one_of
 from delivery.rules.retry import SCHEDULE
 from delivery.rules.states import OPEN_STATES, STATE_CLASSES, WAITING_STATES, StateClass
@@ -157,7 +158,17 @@ INVARIANTS = (
         f"""
         SELECT DISTINCT recipient.message_id::text AS name FROM recipient
         JOIN vetting_case ON vetting_case.message_id = recipient.message_id
-        WHERE {one_of("recipient.state", [State.HELD])} AND vetting_case.state <> '{CaseState.OPEN}'
+        WHERE {one_of("recipient.state", [State.HELD])}
+          AND NOT ({one_of("vetting_case.state", [CaseState.OPEN, CaseState.DECIDED])})
+        """,
+    ),
+    Invariant(
+        "a case is decided exactly while one decision about it waits for its pause",
+        _REPAIR,
+        f"""
+        SELECT vetting_case.id::text AS name FROM vetting_case
+        LEFT JOIN case_decision ON case_decision.case_id = vetting_case.id AND {PENDING}
+        WHERE ({one_of("vetting_case.state", [CaseState.DECIDED])}) <> (case_decision.id IS NOT NULL)
         """,
     ),
     Invariant(

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 
 from delivery.records.schema_base import one_of, read_reason
+from delivery.rules.case_decisions import CaseVerdict
 from delivery.rules.retry import PARKED
 from delivery.rules.states import MOVING_STATES
 from delivery.rules.status import RecipientStatus
@@ -21,10 +22,22 @@ class Progress:
 
     recipients: tuple[RecipientStatus, ...]
     vetting_id: UUID | None
+    sentence: str | None = None
+    """What staff wrote to the sender when they refused recipients."""
 
 
-_PROGRESS = """
-    SELECT recipient.message_id, recipient.account_id, recipient.state, recipient.reason, message.vetting_id
+# Most messages have no case, and then nothing is looked for.
+_SENTENCE = f"""
+    CASE WHEN message.vetting_id IS NOT NULL THEN (
+        SELECT sentence FROM case_decision
+        WHERE case_decision.case_id = message.vetting_id AND applied_at IS NOT NULL AND sentence IS NOT NULL
+          AND verdict = '{CaseVerdict.REJECT}'
+        ORDER BY decided_at DESC LIMIT 1
+    ) END AS sentence
+"""
+_PROGRESS = f"""
+    SELECT recipient.message_id, recipient.account_id, recipient.state, recipient.reason, message.vetting_id,
+           {_SENTENCE}
     FROM message JOIN recipient ON recipient.message_id = message.id
     WHERE message.id = ANY(CAST(:message_ids AS uuid[]))
 """
@@ -45,11 +58,12 @@ def progress(db: Connection, message_ids: Sequence[UUID], *, settled_only: bool 
     """Return the progress of these messages; with `settled_only`, leave out those with a recipient that is moving."""
     statement = _SETTLED_PROGRESS if settled_only else _ANY_PROGRESS
     recipients: dict[UUID, list[RecipientStatus]] = {}
-    vetting_ids: dict[UUID, UUID | None] = {}
-    for message_id, account_id, state, reason, vetting_id in db.execute(statement, {"message_ids": list(message_ids)}):
+    reviews: dict[UUID, tuple[UUID | None, str | None]] = {}
+    rows = db.execute(statement, {"message_ids": list(message_ids)})
+    for message_id, account_id, state, reason, vetting_id, sentence in rows:
         recipients.setdefault(message_id, []).append(RecipientStatus(account_id, State(state), read_reason(reason)))
-        vetting_ids[message_id] = vetting_id
-    return {key: Progress(tuple(value), vetting_ids[key]) for key, value in recipients.items()}
+        reviews[message_id] = vetting_id, sentence
+    return {key: Progress(tuple(value), *reviews[key]) for key, value in recipients.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +119,11 @@ class MessageView(MessageFacts):
     client_id: UUID
     vetting_id: UUID | None
     recipients: tuple[RecipientView, ...]
+    sentence: str | None = None
+    """What staff wrote to the sender when they refused recipients."""
 
 
-_MESSAGE = text("SELECT * FROM message WHERE id = :message_id")
+_MESSAGE = text(f"SELECT message.*, {_SENTENCE} FROM message WHERE id = :message_id")
 _RECIPIENTS = text("SELECT * FROM recipient WHERE message_id = :message_id ORDER BY position")
 
 
@@ -118,7 +134,13 @@ def message(db: Connection, message_id: UUID, *, client_id: UUID | None = None) 
     row = db.execute(_MESSAGE, {"message_id": message_id}).one_or_none()
     if row is None or client_id not in {None, row.client_id}:
         return None
-    return MessageView(**facts_of(row), client_id=row.client_id, vetting_id=row.vetting_id, recipients=recipients)
+    return MessageView(
+        **facts_of(row),
+        client_id=row.client_id,
+        vetting_id=row.vetting_id,
+        recipients=recipients,
+        sentence=row.sentence,
+    )
 
 
 def _recipients(db: Connection, message_id: UUID) -> tuple[RecipientView, ...]:

@@ -37,7 +37,8 @@ _COUNT = text(f"""
           AND (decided_at IS NULL OR vetting_id IS NOT NULL AND NOT EXISTS (
                    SELECT FROM vetting_case
                    WHERE vetting_case.message_id = message.id
-                     AND (state <> '{CaseState.OPEN}' OR expires_at > clock_timestamp())
+                     AND (NOT ({one_of("state", [CaseState.OPEN, CaseState.DECIDED])})
+                          OR state = '{CaseState.OPEN}' AND expires_at > clock_timestamp())
                ))
         ORDER BY id FOR NO KEY UPDATE
     ), counted AS (

@@ -1,0 +1,1 @@
+"""Where do staff decide? The pages of the desk, which work without script."""

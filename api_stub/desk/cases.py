@@ -1,0 +1,111 @@
+"""The queue and the page of a case."""
+
+import json
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from api_stub.desk.access import Visit, desk_of, visitor
+from api_stub.desk.case_view import read_case
+from api_stub.desk.shell import DeskRoute, not_here, page
+from api_stub.requests.etags import respond_unless_unchanged
+from api_stub.requests.pagination import read_page, write_cursor
+from api_stub.requests.query import Parameters
+from api_stub.services import services_of
+from delivery.intake.timestamps import read_instant
+from delivery.intake.uuids import read_uuid
+from delivery.records.database import transaction
+from delivery.records.views.desk import queue
+
+router = APIRouter(include_in_schema=False, route_class=DeskRoute)
+
+Reader = Annotated[Visit, Depends(visitor())]
+Poller = Annotated[Visit, Depends(visitor(is_use=False))]
+
+
+@router.get("/desk")
+def show_queue(request: Request, visit: Reader) -> Response:
+    """Show the cases that wait, and the case that was decided last."""
+    del visit
+    return queue_page(request)
+
+
+@router.get("/desk/cases/{case}")
+def show_case(request: Request, visit: Reader, case: str) -> Response:
+    """Show one case beside the cases that wait."""
+    del visit
+    return queue_page(request, read_case_id(case))
+
+
+@router.get("/desk/waiting")
+def poll(request: Request, visit: Poller) -> Response:
+    """Return what changed for a list of cases: how many are new, and which were decided."""
+    del visit
+    listed = [found for each in request.query_params.get("ids", "").split(",") if (found := read_uuid(each))]
+    since = read_instant(request.query_params.get("since", "")) or datetime.now(UTC)
+    with transaction(desk_of(request).database) as db:
+        newer = queue.count_newer(db, since)
+        closed = queue.closed_among(db, listed[: queue.PAGE])
+    changes = {"newer": newer, "closed": {str(each): f"{state} by {by}" for each, (state, by) in closed.items()}}
+    return respond_unless_unchanged(request, json.dumps(changes, sort_keys=True))
+
+
+def queue_page(
+    request: Request, case_id: UUID | None = None, *, conflict: str = "", status: HTTPStatus = HTTPStatus.OK
+) -> Response:
+    """Return the queue, with one case beside it and a sentence about what went wrong with a decision."""
+    wanted = request.query_params.get("find", "").strip()[:100]
+    with transaction(desk_of(request).database) as db:
+        listed = queue.waiting(db, wanted=wanted, after=_after(request), limit=queue.PAGE + 1)
+        found = None if case_id is None else read_case(db, case_id)
+        if case_id is not None and found is None:
+            raise not_here("case")
+        done_id = read_uuid(request.query_params.get("done", ""))
+        values = {
+            "listed": listed[: queue.PAGE],
+            "cursor": _cursor(listed),
+            "figures": queue.figures(db),
+            "case": found,
+            "done": None if done_id is None else read_case(db, done_id),
+        }
+    following = _following([each.case_id for each in listed], case_id)
+    return page(
+        request,
+        "queue.html",
+        status=status,
+        wanted=wanted,
+        conflict=conflict,
+        following=following,
+        reasons=services_of(request).settings.reasons,
+        **values,
+    )
+
+
+def _after(request: Request) -> tuple[datetime, UUID] | None:
+    return read_page(Parameters(request), read_uuid).before
+
+
+def _cursor(listed: list[queue.WaitingCase]) -> str:
+    if len(listed) <= queue.PAGE:
+        return ""
+    last = listed[queue.PAGE - 1]
+    return write_cursor(last.opened_at, last.case_id)
+
+
+def _following(listed: list[UUID], case_id: UUID | None) -> UUID | None:
+    """Return the case after this one in the list, or the first other one."""
+    if case_id in listed and listed.index(case_id) + 1 < len(listed):
+        return listed[listed.index(case_id) + 1]
+    return next((each for each in listed if each != case_id), None)
+
+
+def read_case_id(text: str) -> UUID:
+    """Return the id in an address of the desk. Raises `DeskRefusal` for what is none."""
+    found = read_uuid(text)
+    if found is None:
+        raise not_here("case")
+    return found

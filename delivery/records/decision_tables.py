@@ -1,0 +1,50 @@
+"""The tables of what staff do with vetting cases."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Integer, Uuid, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from delivery.records.schema_base import NOW, Base, one_of
+from delivery.rules.case_decisions import ActorKind, CaseVerdict
+
+PENDING = "applied_at IS NULL AND undone_at IS NULL"
+"""The condition that a decision waits for the end of its pause, and can still be undone."""
+
+
+class CaseDecisionRow(Base):
+    """A decision about a case, made on one of its versions. It is undone or applied, never both.
+
+    `only_accounts` is NULL when the decision is for all held recipients. `sentence` is for the sender.
+    """
+
+    __tablename__ = "case_decision"
+    __table_args__ = (
+        CheckConstraint(one_of("verdict", CaseVerdict), name="verdict"),
+        CheckConstraint(one_of("actor_kind", ActorKind), name="actor_kind"),
+        CheckConstraint("applied_at IS NULL OR undone_at IS NULL", name="one_end"),
+        Index(None, "case_id", "decided_at"),
+        Index("case_decision_pending_idx", "case_id", unique=True, postgresql_where=text(PENDING)),
+        Index("case_decision_batch_idx", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
+        Index("case_decision_actor_idx", "actor_id", "decided_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    case_id: Mapped[UUID] = mapped_column(ForeignKey("vetting_case.id"))
+    case_version: Mapped[int] = mapped_column(Integer)
+    verdict: Mapped[str]
+    only_accounts: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
+    reason: Mapped[str | None]
+    sentence: Mapped[str | None]
+    note: Mapped[str | None]
+    actor_kind: Mapped[str]
+    actor_id: Mapped[str]
+    actor_name: Mapped[str]
+    # The bulk decision that it is part of.
+    batch_id: Mapped[UUID | None]
+    decided_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    effective_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    undone_at: Mapped[datetime | None]
+    undone_by: Mapped[str | None]
+    applied_at: Mapped[datetime | None]

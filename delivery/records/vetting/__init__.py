@@ -1,0 +1,1 @@
+"""What staff do with vetting cases, and the record of it."""

@@ -1,0 +1,1 @@
+"""What do the pages of the desk read? Queries that change nothing."""

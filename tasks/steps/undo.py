@@ -1,0 +1,42 @@
+"""Undo a decision about a vetting case before it takes effect."""
+
+from uuid import UUID
+
+import structlog
+
+from delivery.crash_points import CrashPoint, crash_here
+from delivery.records.database import Transaction, transaction
+from delivery.records.vetting import decisions
+from delivery.records.vetting.decisions import DecisionView, LockedCase
+from delivery.rules.case_decisions import Actor, NotUndone
+from tasks.context import StepContext
+
+_log = structlog.get_logger()
+
+
+def undo_decision(context: StepContext, case_id: UUID, actor: Actor, *, decision_id: UUID | None = None) -> None:
+    """Undo the decision of a case whose pause is not over. The case is open again, and nothing has left.
+
+    With a `decision_id`, undo no other one. Raises `NotUndone` when it was applied or undone before.
+    """
+    with transaction(context.database) as db:
+        case = decisions.lock_case(db, case_id)
+        undone = None if case is None else decisions.undo(db, case, undone_by=actor.name, decision_id=decision_id)
+        if undone is None:
+            raise NotUndone(_why_not(db, case, decision_id))
+        crash_here(CrashPoint.UNDO_WRITTEN)
+    crash_here(CrashPoint.UNDO_COMMITTED)
+    _log.info("vetting_decision_undone", case_id=str(case_id), decision_id=str(undone.decision_id))
+
+
+def _why_not(db: Transaction, case: LockedCase | None, decision_id: UUID | None) -> str:
+    if case is None:
+        return "There is no vetting case with this id. `postroom vetting list` shows those that wait."
+    made = [each for each in decisions.of_case(db, case.case_id) if decision_id in {None, each.decision_id}]
+    return _end_of(made[-1]) if made else "There is no decision to undo."
+
+
+def _end_of(last: DecisionView) -> str:
+    if last.undone_at is not None:
+        return f"This decision was undone by {last.undone_by} at {last.undone_at:%Y-%m-%d %H:%M:%S} UTC."
+    return f"This decision took effect at {last.applied_at:%Y-%m-%d %H:%M:%S} UTC and cannot be undone any more."
