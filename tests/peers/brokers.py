@@ -14,10 +14,11 @@ from tests.support.processes import Process
 
 USER = "postroom"
 PASSWORD = "the-password-of-postroom"
+DEFAULT_PASSWORD = "the-password-without-a-user"
 KEEPER, KEEPER_PASSWORD = "keeper", "the-password-of-the-operator"
 # Postroom needs no command that administers the server or that Redis calls dangerous.
 _USERS = f"""\
-user default off
+user default on >{DEFAULT_PASSWORD} ~* &* +@all -@admin -@dangerous +info
 user {USER} on >{PASSWORD} ~* &* +@all -@admin -@dangerous
 user {KEEPER} on >{KEEPER_PASSWORD} ~* &* +@all
 """
@@ -61,7 +62,7 @@ listen redis
 
 @dataclass(frozen=True, slots=True)
 class RedisServer:
-    """A running Redis with the users `USER` and `KEEPER`."""
+    """A running Redis with the users `USER`, `KEEPER` and `default`."""
 
     port: int
     process: Process
@@ -86,6 +87,11 @@ def url_of(port: int, *, certificate: Certificate | None = None) -> str:
     if certificate is None:
         return f"redis://{USER}:{PASSWORD}@127.0.0.1:{port}/0"
     return f"rediss://{USER}:{PASSWORD}@127.0.0.1:{port}/0?ssl_ca_certs={certificate.path}"
+
+
+def url_without_user(port: int) -> str:
+    """Return the address of the user `default`, for clients that know passwords alone."""
+    return f"redis://:{DEFAULT_PASSWORD}@127.0.0.1:{port}/0"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Install and run the tools that generate clients from an OpenAPI document, as their users do.
+"""Install and run what only tests need from npm and PyPI: generators of clients, linters, other projects' programs.
 
 Their packages are in no lock: they would pin versions that the rest does not need. A test that cannot install them is
 skipped locally and fails in CI.
@@ -17,6 +17,9 @@ _SECONDS = 100
 # Exact versions, so that no run meets a new one.
 _PYTHON = ("openapi-python-client==0.29.1",)
 _TYPESCRIPT = ("openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3")
+REDOCLY = ("@redocly/cli@2.77.0",)
+CELERY_NODE = ("celery-node@0.5.9",)
+OIDC_PROVIDER = ("oidc-provider@9.13.3",)
 
 
 def install_python(folder: Path) -> Path:
@@ -33,9 +36,14 @@ def install_python(folder: Path) -> Path:
 
 def install_typescript(folder: Path) -> Path:
     """Install openapi-typescript and what its clients need beside Node, and return the folder of the programs."""
+    return install_from_npm(folder, *_TYPESCRIPT)
+
+
+def install_from_npm(folder: Path, *packages: str) -> Path:
+    """Install these packages of npm into a folder, without their scripts, and return the folder of their programs."""
     (folder / "package.json").write_text('{"type": "module", "private": true}')
-    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", *_TYPESCRIPT]
-    _install([command], folder, "This test needs openapi-typescript, and npm is missing or cannot install it here.")
+    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", *packages]
+    _install([command], folder, f"This test needs {packages[0]}, and npm is missing or cannot install it here.")
     return folder / "node_modules/.bin"
 
 

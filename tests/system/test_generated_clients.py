@@ -1,4 +1,4 @@
-"""Clients that common generators make from the OpenAPI document send a message and read it back."""
+"""Clients that common generators make from the OpenAPI document send a message, and a linter finds no error in it."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from delivery.records.database import Database
 from delivery.settings import Settings
 from tests.corpus.environment import CorpusEnvironment, prepare_environment
 from tests.support.fixtures import Fixtures
-from tests.support.generated_clients import install_python, install_typescript, run
+from tests.support.generated_clients import REDOCLY, install_from_npm, install_python, install_typescript, run
 
 # Each installs a generator first, which downloads packages.
 pytestmark = [pytest.mark.xdist_group("generated_clients"), pytest.mark.timeout(300)]
@@ -68,6 +68,16 @@ def test_a_client_by_openapi_typescript_compiles_and_sends(environment: CorpusEn
 
     assert 201 == printed["status"]
     _check_stored(printed["data"], environment.values["inbox"])
+
+
+def test_redocly_finds_no_error_in_the_document(environment: CorpusEnvironment, tmp_path: Path) -> None:
+    programs = install_from_npm(tmp_path, *REDOCLY)
+    _save_document(environment, tmp_path)
+
+    printed = run(programs, ["redocly", "lint", "--format", "json", "openapi.json"], folder=tmp_path)
+
+    totals = json.loads(printed)["totals"]
+    assert 0 == totals["errors"], printed
 
 
 def _save_document(environment: CorpusEnvironment, folder: Path) -> str:
