@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0048"
-down_revision = "0015"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
