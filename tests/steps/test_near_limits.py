@@ -8,6 +8,7 @@ from delivery.records.views.connection_use import ConnectionUse, connection_use
 from delivery.settings import Settings
 from tasks.broker.broker_memory import BrokerMemory, read_memory
 from tasks.health_checks import PARTS, Facts, broker_memory_left
+from tasks.rule_checks import RulesInForce
 from tests.support.fixtures import Fixtures
 
 
@@ -30,7 +31,7 @@ def test_the_brokers_memory_is_read_and_a_broker_that_is_away_has_none(settings:
 
 @pytest.mark.parametrize(("used", "severity"), [(79, "ok"), (80, "warning"), (100, "warning")])
 def test_a_database_with_few_connections_left_is_a_warning(settings: Settings, used: int, severity: str) -> None:
-    facts = Facts(settings, (), (), ConnectionUse(used, 100), (), SealedKeys())
+    facts = Facts(settings, (), (), ConnectionUse(used, 100), (), SealedKeys(), RulesInForce())
 
     (result,) = [each for part in PARTS for each in part(facts) if each.name == "the database has connections left"]
 
