@@ -2,7 +2,7 @@
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -15,6 +15,7 @@ _GAP_MARK = "~"
 _GAP = 75
 """How many characters may stand between the two parts of an entry such as `new ~ account`: about twelve words."""
 
+_WHOLE, _GAPPED = 1, 2
 _NO_ENTRY = -1
 _SHARED = 1
 """The blank between two words belongs to both parts."""
@@ -44,7 +45,7 @@ class _Place(NamedTuple):
     end: int
     start_of_last: int
     """Where the second part starts; for an entry without a gap, its start."""
-    is_gap: bool
+    parts: int
     entry: int
     start: int
 
@@ -66,7 +67,7 @@ class _Gap(NamedTuple):
         at = text.find(self.second, end - _SHARED, limit)
         while at >= 0:
             if self.start_before(text, at) == start:
-                yield _Place(at + len(self.second), at, True, self.entry, start)
+                yield _Place(at + len(self.second), at, _GAPPED, self.entry, start)
             at = text.find(self.second, at + 1, limit)
 
 
@@ -121,11 +122,11 @@ class _Meanings:
         found = []
         for pattern, start, end in matches:
             if (entry := self._one[pattern]) != _NO_ENTRY:
-                found.append(_Place(end, start, False, entry, start))
-                found += [_Place(end, start, False, each, start) for each in self._others.get(pattern, ())]
+                found.append(_Place(end, start, _WHOLE, entry, start))
+                found += [_Place(end, start, _WHOLE, each, start) for each in self._others.get(pattern, ())]
             for gap in self._seconds.get(pattern, ()):
                 if (began := gap.start_before(text, start)) >= 0:
-                    found.append(_Place(end, start, True, gap.entry, began))
+                    found.append(_Place(end, start, _GAPPED, gap.entry, began))
             for gap in self._firsts.get(pattern, ()):
                 found += gap.places_after(text, start, end)
         return found
