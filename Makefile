@@ -7,7 +7,8 @@ BIN := .venv/bin
 #: PORT=NUMBER Serve the API on this port (up; default 8080)
 #: PYTHON=COMMAND Make .venv with this Python (all targets; default python3)
 #: SHORT=1 Run the short form, as CI does (bench, bench-*, chaos, hosts)
-#: ROUNDS=NUMBER Repeat each measurement so often (bench, bench-growth, bench-latency, bench-smtp)
+#: REF=COMMIT Compare with this commit (bench-against)
+#: ROUNDS=NUMBER Repeat each measurement so often (bench, bench-against, bench-growth, bench-latency, bench-smtp)
 #: N=NUMBER Run so many schedules (chaos; default 20) or seeds (simulate; default 5000)
 #: SEED=NUMBER Replay the schedule of this seed (chaos), or start at this seed (simulate; default 0)
 #: LARGEST=NUMBER Put at most so many messages into a schedule (chaos; default 200)
@@ -19,7 +20,7 @@ BIN := .venv/bin
 #: NOTE=1 Only print a note when no vulnerability database is reachable (audit)
 #: BUILD=NAME Try this broken build only (chaos-broken)
 
-.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth bench-rules chaos chaos-broken hosts simulate peers peers-packages audit runtime dev
+.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth bench-rules bench-against chaos chaos-broken hosts simulate peers peers-packages audit runtime dev
 
 help: ## Show this help
 	@awk -f tools/help.awk $(MAKEFILE_LIST)
@@ -65,6 +66,9 @@ bench-door: dev ## Compare the API with a textbook one (6 min)
 
 bench-rules: dev ## Measure the CPU that the rules take for one message
 	@exec $(BIN)/python -m benchmarks.rules
+
+bench-against: dev ## Measure the drain of this tree and of the commit REF in turns
+	@exec $(BIN)/python -m benchmarks.against $(REF) $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-growth: dev ## Measure the drain with a long backlog, old rows, many clients, more workers (15 min)
 	@exec $(BIN)/python -m benchmarks.growth $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS))

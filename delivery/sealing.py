@@ -4,10 +4,12 @@ import hashlib
 import hmac
 import secrets
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _NONCE_BYTES = 12  # NIST SP 800-38D 8.2.2: random, for far fewer than 2^32 keys.
 _PURPOSE = b"postroom: signing keys at rest"
@@ -25,6 +27,8 @@ def seal(secret: str, name: str, sealing_key: SecretStr) -> bytes:
 
 def open_sealed(sealed: bytes, name: str, *sealing_keys: SecretStr) -> str:
     """Return the secret in what `seal` returned, by the first of these keys that opens it. Raises `SealBroken`."""
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see `_cipher`
+
     nonce, content = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
     for each in sealing_keys:
         with suppress(InvalidTag, ValueError):
@@ -32,5 +36,8 @@ def open_sealed(sealed: bytes, name: str, *sealing_keys: SecretStr) -> str:
     raise SealBroken(name)
 
 
-def _cipher(sealing_key: SecretStr) -> AESGCM:
+def _cipher(sealing_key: SecretStr) -> "AESGCM":
+    # Imported on first use: a worker seals nothing, and need not load its 7 MB.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
     return AESGCM(hmac.digest(sealing_key.get_secret_value().encode(), _PURPOSE, hashlib.sha256))

@@ -15,6 +15,7 @@ _GAP_MARK = "~"
 _GAP = 75
 """How many characters may stand between the two parts of an entry such as `new ~ account`: about twelve words."""
 
+_WHOLE, _GAPPED = 1, 2
 _NO_ENTRY = -1
 _SHARED = 1
 """The blank between two words belongs to both parts."""
@@ -44,7 +45,7 @@ class _Place(NamedTuple):
     end: int
     start_of_last: int
     """Where the second part starts; for an entry without a gap, its start."""
-    is_gap: bool
+    parts: int
     entry: int
     start: int
 
@@ -66,20 +67,22 @@ class _Gap(NamedTuple):
         at = text.find(self.second, end - _SHARED, limit)
         while at >= 0:
             if self.start_before(text, at) == start:
-                yield _Place(at + len(self.second), at, True, self.entry, start)
+                yield _Place(at + len(self.second), at, _GAPPED, self.entry, start)
             at = text.find(self.second, at + 1, limit)
 
 
-@dataclass(slots=True)
 class _Patterns:
-    """The patterns to search for, each with the entries that it means where it is found."""
+    """The patterns to search for, and what each means where it is found: twenty thousand entries are usual."""
 
-    numbers: dict[str, int] = field(default_factory=dict)
-    entries: list[tuple[str, str]] = field(default_factory=list)
-    """Each list's name with an entry of it."""
-    whole: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    firsts: dict[int, tuple[_Gap, ...]] = field(default_factory=dict)
-    seconds: dict[int, tuple[_Gap, ...]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        """Each pattern with its number. It is needed to build the automaton only."""
+        self.entries: list[tuple[str, str]] = []
+        # Nearly all patterns are of one entry: an array needs a tenth of the memory of tuples.
+        self._one = array("l")
+        self._others: dict[int, tuple[int, ...]] = {}
+        self._firsts: dict[int, tuple[_Gap, ...]] = {}
+        self._seconds: dict[int, tuple[_Gap, ...]] = {}
 
     def add(self, list_name: str, entry: str) -> None:
         """Add an entry. One without a letter or digit is left out."""
@@ -90,42 +93,39 @@ class _Patterns:
         if len(parts) == 1:
             # Written as one word too: `giftcard`.
             for each in {parts[0], _joined(parts[0])}:
-                pattern = self._number(each)
-                self.whole[pattern] = (*self.whole.get(pattern, ()), number)
+                self._add_whole(self._number(each), number)
         elif parts:
             self._add_gap(_Gap(number, parts[0], parts[1]))
+
+    def _add_whole(self, pattern: int, entry: int) -> None:
+        if self._one[pattern] == _NO_ENTRY:
+            self._one[pattern] = entry
+        else:
+            self._others[pattern] = (*self._others.get(pattern, ()), entry)
 
     def _add_gap(self, gap: _Gap) -> None:
         """Add an entry with a gap by its longer part, which is in fewer texts. The other is looked for beside it."""
         is_by_first = len(gap.first) > len(gap.second)
         pattern = self._number(gap.first if is_by_first else gap.second)
-        gaps = self.firsts if is_by_first else self.seconds
+        gaps = self._firsts if is_by_first else self._seconds
         gaps[pattern] = (*gaps.get(pattern, ()), gap)
 
     def _number(self, pattern: str) -> int:
-        return self.numbers.setdefault(pattern, len(self.numbers))
-
-
-class _Meanings:
-    """What each pattern means where it is found, in little memory: twenty thousand entries are usual."""
-
-    def __init__(self, patterns: _Patterns) -> None:
-        self.entries = tuple(patterns.entries)
-        self._firsts, self._seconds = patterns.firsts, patterns.seconds
-        # Nearly all patterns are of one entry: an array needs a tenth of the memory of tuples.
-        self._one = array("l", (patterns.whole.get(each, (_NO_ENTRY,))[0] for each in range(len(patterns.numbers))))
-        self._others = {pattern: numbers[1:] for pattern, numbers in patterns.whole.items() if len(numbers) > 1}
+        number = self.numbers.setdefault(pattern, len(self.numbers))
+        if number == len(self._one):
+            self._one.append(_NO_ENTRY)
+        return number
 
     def places(self, text: str, matches: Iterable[tuple[int, int, int]]) -> list[_Place]:
         """Return which entries stand where these patterns were found."""
         found = []
         for pattern, start, end in matches:
             if (entry := self._one[pattern]) != _NO_ENTRY:
-                found.append(_Place(end, start, False, entry, start))
-                found += [_Place(end, start, False, each, start) for each in self._others.get(pattern, ())]
+                found.append(_Place(end, start, _WHOLE, entry, start))
+                found += [_Place(end, start, _WHOLE, each, start) for each in self._others.get(pattern, ())]
             for gap in self._seconds.get(pattern, ()):
                 if (began := gap.start_before(text, start)) >= 0:
-                    found.append(_Place(end, start, True, gap.entry, began))
+                    found.append(_Place(end, start, _GAPPED, gap.entry, began))
             for gap in self._firsts.get(pattern, ()):
                 found += gap.places_after(text, start, end)
         return found
@@ -137,7 +137,7 @@ class WordLists:
 
     fact_names: tuple[str, ...]
     """`list.NAME` for every list."""
-    _meanings: _Meanings = field(default_factory=lambda: _Meanings(_Patterns()))
+    _patterns: _Patterns = field(default_factory=_Patterns)
     _automaton: AhoCorasick | None = None
 
     @classmethod
@@ -152,9 +152,10 @@ class WordLists:
         for name, entries in lists.items():
             for entry in entries:
                 patterns.add(name, entry)
-        numbers = list(patterns.numbers)
-        automaton = AhoCorasick(numbers, implementation=Implementation.ContiguousNFA) if numbers else None
-        return cls(tuple(f"list.{name}" for name in lists), _Meanings(patterns), automaton)
+        found = list(patterns.numbers)
+        patterns.numbers = {}
+        automaton = AhoCorasick(found, implementation=Implementation.ContiguousNFA) if found else None
+        return cls(tuple(f"list.{name}" for name in lists), patterns, automaton)
 
     def find(self, text: FoldedText) -> list[ListHit]:
         """Return the hits in the text, each entry once per place."""
@@ -167,8 +168,8 @@ class WordLists:
 
     def _search(self, text: str) -> list[ListHit]:
         matches = self._automaton.find_matches_as_indexes(text, overlapping=True)  # type: ignore[union-attr] # checked
-        entries = self._meanings.entries
-        found = sorted(self._meanings.places(text, matches))
+        entries = self._patterns.entries
+        found = sorted(self._patterns.places(text, matches))
         return [ListHit(*entries[place.entry], place.start, place.end) for place in found]
 
 

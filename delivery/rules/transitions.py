@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from delivery.rules.preferences import DeliveryPreferences, SenderContext, choose_channel
@@ -10,9 +11,11 @@ from delivery.rules.states import is_legal
 from delivery.vocabulary import Channel, Reason, RuleVerdict, State
 
 
-@dataclass(frozen=True, slots=True)
-class PendingRecipient:
-    """A recipient to decide: its address, its sender, its preferences, and when they were read."""
+class PendingRecipient(NamedTuple):
+    """A recipient to decide: its address, its sender, its preferences, and when they were read.
+
+    A named tuple, because a deciding worker makes ten thousands of them a second: it takes a third of the time.
+    """
 
     recipient_id: int
     message_id: UUID

@@ -8,6 +8,7 @@ from uuid_utils.compat import uuid7
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import transaction
 from delivery.records.pipeline import candidates, transitions
+from delivery.records.pipeline.transitions import DecidedMessage
 from delivery.rules.same_mailbox import let_follow
 from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient
 from delivery.vocabulary import QueueName, State, StepName
@@ -15,9 +16,11 @@ from tasks.broker.doorbell import ring_for_deliveries
 from tasks.context import StepContext
 from tasks.rule_application import MessageVerdict, apply_rules
 
-# A bell may bring 500 messages with 25 recipients each. The recipients of so many messages are in memory at once: with
-# all of them a worker grew by 8 MiB more. PostgreSQL searches a list of ids linearly, so shorter lists cost less.
+# A bell may bring 500 messages with 25 recipients each. So many messages, and about so many recipients, are in memory at
+# once: with all of them a worker grew by 12 MiB more. PostgreSQL searches a list of ids linearly, so shorter lists cost
+# less.
 AT_ONCE = 100
+_RECIPIENTS_AT_ONCE = 1000
 _ONWARD = frozenset({State.QUEUED, State.HELD})
 
 
@@ -27,29 +30,36 @@ def decide(context: StepContext, message_ids: Sequence[UUID]) -> None:
     Safe to run twice: a message that is decided, or being decided by another worker, is skipped.
     """
     onward: list[Transition] = []
+    vetting_ids: dict[UUID, UUID] = {}
     with transaction(context.database) as db:
         contents = candidates.lock_undecided(db, message_ids)
         crash_here(CrashPoint.DECIDE_LOCKED)
-        judged: dict[UUID, MessageVerdict] = {}
         for portion in _portions(contents):
             waiting = candidates.candidates(db, [content.message_id for content in portion], State.ACCEPTED)
-            judged |= apply_rules(context, db, portion)
-            decided = apply_verdicts(context, judged, waiting)
-            transitions.apply_transitions(db, decided)
-            onward += [each for each in decided if each.after in _ONWARD]
-        vetting_ids = _vetting_ids(contents, onward)
-        crash_here(CrashPoint.DECIDE_MOVED)
-        candidates.mark_decided(db, [_decided(each, vetting_ids[each.message_id]) for each in judged.values()])
+            judged = apply_rules(context, db, portion)
+            changes = apply_verdicts(context, judged, waiting)
+            vetting_ids |= _vetting_ids(changes)
+            transitions.apply_decisions(db, [_decided(each, vetting_ids) for each in judged.values()], changes)
+            crash_here(CrashPoint.DECIDE_MOVED)
+            onward += [each for each in changes if each.after in _ONWARD]
         crash_here(CrashPoint.DECIDE_WRITTEN)
     crash_here(CrashPoint.DECIDE_COMMITTED)
     ring_for_deliveries(context.doorbell, onward)
-    held = [message_id for message_id, vetting_id in vetting_ids.items() if vetting_id]
-    context.doorbell.ring(StepName.VET, QueueName.VETTING, held)
+    context.doorbell.ring(StepName.VET, QueueName.VETTING, list(vetting_ids))
     crash_here(CrashPoint.DECIDE_RUNG)
 
 
 def _portions(contents: Sequence[candidates.Content]) -> Iterator[Sequence[candidates.Content]]:
-    return (contents[start : start + AT_ONCE] for start in range(0, len(contents), AT_ONCE))
+    portion: list[candidates.Content] = []
+    recipients = 0
+    for content in contents:
+        if portion and (len(portion) == AT_ONCE or recipients + content.recipient_count > _RECIPIENTS_AT_ONCE):
+            yield portion
+            portion, recipients = [], 0
+        portion.append(content)
+        recipients += content.recipient_count
+    if portion:
+        yield portion
 
 
 def apply_verdicts(
@@ -63,11 +73,10 @@ def apply_verdicts(
     return context.recipient_limits.defer_inboxes(let_follow(decided, waiting), waiting)
 
 
-def _decided(judged: MessageVerdict, vetting_id: UUID | None) -> candidates.DecidedMessage:
-    return candidates.DecidedMessage(judged.message_id, vetting_id, judged.rule_set, judged.text_key)
+def _decided(judged: MessageVerdict, vetting_ids: Mapping[UUID, UUID]) -> DecidedMessage:
+    return DecidedMessage(judged.message_id, vetting_ids.get(judged.message_id), judged.rule_set, judged.text_key)
 
 
-def _vetting_ids(contents: Sequence[candidates.Content], onward: Sequence[Transition]) -> dict[UUID, UUID | None]:
-    """Return for each message with a held recipient the id of the case that will be opened for it, else None."""
-    held = {each.message_id for each in onward if each.after is State.HELD}
-    return {content.message_id: uuid7() if content.message_id in held else None for content in contents}
+def _vetting_ids(changes: Sequence[Transition]) -> dict[UUID, UUID]:
+    """Return for each message with a held recipient the id of the case that will be opened for it."""
+    return {each: uuid7() for each in dict.fromkeys(each.message_id for each in changes if each.after is State.HELD)}

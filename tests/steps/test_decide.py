@@ -93,7 +93,7 @@ def test_the_number_of_statements_does_not_grow_with_the_messages(
         decide(context, message_ids)
 
     assert ["preference"] == [name for each in statements for name in ["preference"] if name in each.sql]
-    assert 4 == len(statements)
+    assert 3 == len(statements)
     assert 3 * number == fixtures.count("inbox_letter")
 
 

@@ -182,33 +182,3 @@ def _zone(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (ValueError, OSError, LookupError):
         return UTC
-
-
-_MARK_DECIDED = text("""
-    UPDATE message SET decided_at = clock_timestamp(), vetting_id = decision.vetting_id, rule_set = decision.rule_set,
-                       text_key = decision.text_key
-    FROM unnest(CAST(:message_ids AS uuid[]), CAST(:vetting_ids AS uuid[]), CAST(:rule_sets AS integer[]),
-                CAST(:text_keys AS bigint[])) AS decision (message_id, vetting_id, rule_set, text_key)
-    WHERE message.id = decision.message_id AND message.id = ANY(CAST(:message_ids AS uuid[]))
-""")
-
-
-@dataclass(frozen=True, slots=True)
-class DecidedMessage:
-    """What is recorded of a decided message. A held one has the id of its future vetting case."""
-
-    message_id: UUID
-    vetting_id: UUID | None = None
-    rule_set: int | None = None
-    text_key: int | None = None
-
-
-def mark_decided(db: Connection, decided: Sequence[DecidedMessage]) -> None:
-    """Record that these messages were decided."""
-    values = {
-        "message_ids": [each.message_id for each in decided],
-        "vetting_ids": [each.vetting_id for each in decided],
-        "rule_sets": [each.rule_set for each in decided],
-        "text_keys": [each.text_key for each in decided],
-    }
-    db.execute(_MARK_DECIDED, values)

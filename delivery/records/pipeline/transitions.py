@@ -5,6 +5,8 @@ Every change of a recipient's state is written here, except that `accept.py` ins
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
@@ -15,11 +17,12 @@ from delivery.vocabulary import Channel, State
 # PostgreSQL walks along an array to find an element, so the cost grows with the square of the number of kinds. Only
 # `decide` has many (each recipient in quiet hours has its own due time), and it has locked its messages already.
 _KINDS_AT_ONCE = 1000
+_NULL = "NULL"
 
 # Every statement locks message rows first, in the order of their ids, so that two statements on the same messages and
 # recipients wait for each other in one direction only. The comparison with the count makes PostgreSQL finish locking
 # before it changes the first recipient.
-_RECORD = text(f"""
+_MOVE = f"""
     WITH move AS (
         SELECT one.recipient_id, (CAST(:befores AS text[]))[kind] AS before,
             (CAST(:attempts AS smallint[]))[kind] AS attempt, (CAST(:afters AS text[]))[kind] AS after,
@@ -47,7 +50,10 @@ _RECORD = text(f"""
         WHERE state = '{State.DELIVERED}' AND channel = '{Channel.INBOX}'
     ), change AS (
         SELECT message_id, sum(opened) AS opened, sum(gained) AS gained FROM moved GROUP BY message_id
-    ), tally AS (
+    )
+"""
+_RECORD = text(f"""
+    {_MOVE}, tally AS (
         UPDATE message
         SET open_count = open_count + change.opened, good_count = good_count + change.gained,
             sent_at = CASE WHEN change.gained > 0 THEN coalesce(sent_at, clock_timestamp()) ELSE sent_at END
@@ -57,6 +63,34 @@ _RECORD = text(f"""
     )
     SELECT id FROM moved
 """)
+# The same, with the decision about each message: each version of a row costs an entry in six indexes.
+_DECIDE = text(f"""
+    {_MOVE}, decision AS (
+        SELECT * FROM unnest(
+            CAST(:decided_ids AS uuid[]), CAST(:vetting_ids AS uuid[]), CAST(:rule_sets AS integer[]),
+            CAST(:text_keys AS bigint[])
+        ) AS decision (message_id, vetting_id, rule_set, text_key)
+    ), tally AS (
+        UPDATE message
+        SET open_count = open_count + coalesce(change.opened, 0), good_count = good_count + coalesce(change.gained, 0),
+            sent_at = CASE WHEN change.gained > 0 THEN coalesce(sent_at, clock_timestamp()) ELSE sent_at END,
+            decided_at = clock_timestamp(), vetting_id = decision.vetting_id, rule_set = decision.rule_set,
+            text_key = decision.text_key
+        FROM decision LEFT JOIN change ON change.message_id = decision.message_id
+        WHERE message.id = decision.message_id AND message.id = ANY(CAST(:decided_ids AS uuid[]))
+    )
+    SELECT id FROM moved
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedMessage:
+    """What is recorded of a decided message. A held one has the id of its future vetting case."""
+
+    message_id: UUID
+    vetting_id: UUID | None = None
+    rule_set: int | None = None
+    text_key: int | None = None
 
 
 def apply_transitions(db: Connection, transitions: Sequence[Transition]) -> set[int]:
@@ -65,11 +99,29 @@ def apply_transitions(db: Connection, transitions: Sequence[Transition]) -> set[
     Returns the ids of the recipients that changed. A recipient is left out when its state or attempt is no longer the
     one that its transition starts from: another worker has changed it since, and the fence refuses this one.
     """
-    if not transitions:
-        return set()
+    return {changed for batch in _batches(transitions) for changed in db.execute(_RECORD, _values(batch)).scalars()}
+
+
+def apply_decisions(db: Connection, decided: Sequence[DecidedMessage], transitions: Sequence[Transition]) -> None:
+    """Record that these messages are decided, and apply the transitions of their recipients, as above."""
+    first, *others = _batches(transitions) or [()]
+    db.execute(_DECIDE, {**_values(first), **_decision_values(decided)})
+    for batch in others:
+        db.execute(_RECORD, _values(batch))
+
+
+def _batches(transitions: Sequence[Transition]) -> list[Sequence[Transition]]:
     size = len(transitions) if len(set(map(_kind, transitions))) <= _KINDS_AT_ONCE else _KINDS_AT_ONCE
-    batches = [transitions[start : start + size] for start in range(0, len(transitions), size)]
-    return {changed for batch in batches for changed in db.execute(_RECORD, _values(batch)).scalars().all()}
+    return [transitions[start : start + size] for start in range(0, len(transitions), size or 1)]
+
+
+def _decision_values(decided: Sequence[DecidedMessage]) -> dict[str, object]:
+    return {
+        "decided_ids": _array(each.message_id.hex for each in decided),
+        "vetting_ids": _array(each.vetting_id.hex if each.vetting_id else _NULL for each in decided),
+        "rule_sets": _array(_NULL if each.rule_set is None else str(each.rule_set) for each in decided),
+        "text_keys": _array(_NULL if each.text_key is None else str(each.text_key) for each in decided),
+    }
 
 
 def _values(transitions: Sequence[Transition]) -> dict[str, object]:
