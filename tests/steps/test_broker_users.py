@@ -74,7 +74,17 @@ def test_who_does_not_log_in_may_do_nothing(url_of: Urls) -> None:
 @pytest.mark.parametrize("user", BrokerUser)
 @pytest.mark.parametrize(
     "command",
-    ["CONFIG GET *", "MONITOR", "FLUSHALL", "FLUSHDB", "SHUTDOWN", "ACL LIST", "KEYS *", "CLIENT LIST", "CLIENT KILL x:1"]
+    [
+        "CONFIG GET *",
+        "MONITOR",
+        "FLUSHALL",
+        "FLUSHDB",
+        "SHUTDOWN",
+        "ACL LIST",
+        "KEYS *",
+        "CLIENT LIST",
+        "CLIENT KILL x:1",
+    ]
     + ["REPLICAOF no one", "SAVE", "FUNCTION FLUSH", "SCRIPT FLUSH", "SWAPDB 0 1", "PUBLISH x y"],
 )
 def test_no_user_may_administer_the_broker(
@@ -87,7 +97,15 @@ def test_no_user_may_administer_the_broker(
 @pytest.mark.parametrize(
     "command",
     ["LRANGE accept 0 -1", "LINDEX accept 0", "RPOP accept", "DEL accept", "LPUSH decide x", "LPUSH accept-of-others x"]
-    + ["GET postroom:epoch", "SREM _kombu.binding.accept x", "SADD _kombu.binding.decide x", "SCAN 0", "INFO", "EXPIRE accept 1", "SELECT 1"],
+    + [
+        "GET postroom:epoch",
+        "SREM _kombu.binding.accept x",
+        "SADD _kombu.binding.decide x",
+        "SCAN 0",
+        "INFO",
+        "EXPIRE accept 1",
+        "SELECT 1",
+    ],
 )
 def test_a_pusher_may_read_and_remove_nothing(as_user: Callable[[str], "redis.Redis"], command: str) -> None:
     pusher = as_user(BrokerUser.PUSHER)

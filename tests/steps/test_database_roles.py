@@ -51,7 +51,9 @@ def test_a_role_has_the_rights_of_its_table_and_no_others(prepared: Database, ro
 
     with transaction(prepared) as db:
         actual = {
-            table: {each for each in rights if db.scalar(has_right, {"role": role.value, "table": table, "right": each})}
+            table: {
+                each for each in rights if db.scalar(has_right, {"role": role.value, "table": table, "right": each})
+            }
             for table in TABLE_RIGHTS
         }
 
@@ -81,7 +83,10 @@ def test_columns_that_are_granted_can_be_changed_and_others_cannot(prepared: Dat
     "statement", ["CREATE ROLE x", "CREATE DATABASE x", "COPY client FROM PROGRAM 'id'", "SELECT pg_read_file('x')"]
 )
 def test_no_role_may_rule_the_server(prepared: Database, role: DatabaseRole, statement: str) -> None:
-    with psycopg.connect(url_of(prepared, role), autocommit=True) as db, pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with (
+        psycopg.connect(url_of(prepared, role), autocommit=True) as db,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
         db.execute(statement.encode())
 
 
