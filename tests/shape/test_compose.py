@@ -1,4 +1,4 @@
-"""docker-compose.yml: every setting arrives, each service has the secrets that it needs and no right beyond its work."""
+"""docker-compose.yml passes on every setting; each service has its own secrets, and no right beyond its work."""
 
 import re
 from typing import Any

@@ -84,8 +84,13 @@ def test_who_does_not_log_in_may_do_nothing(url_of: Urls) -> None:
         "KEYS *",
         "CLIENT LIST",
         "CLIENT KILL x:1",
-    ]
-    + ["REPLICAOF no one", "SAVE", "FUNCTION FLUSH", "SCRIPT FLUSH", "SWAPDB 0 1", "PUBLISH x y"],
+        "REPLICAOF no one",
+        "SAVE",
+        "FUNCTION FLUSH",
+        "SCRIPT FLUSH",
+        "SWAPDB 0 1",
+        "PUBLISH x y",
+    ],
 )
 def test_no_user_may_administer_the_broker(
     as_user: Callable[[str], "redis.Redis"], user: BrokerUser, command: str
@@ -96,8 +101,13 @@ def test_no_user_may_administer_the_broker(
 
 @pytest.mark.parametrize(
     "command",
-    ["LRANGE accept 0 -1", "LINDEX accept 0", "RPOP accept", "DEL accept", "LPUSH decide x", "LPUSH accept-of-others x"]
-    + [
+    [
+        "LRANGE accept 0 -1",
+        "LINDEX accept 0",
+        "RPOP accept",
+        "DEL accept",
+        "LPUSH decide x",
+        "LPUSH accept-of-others x",
         "GET postroom:epoch",
         "SREM _kombu.binding.accept x",
         "SADD _kombu.binding.decide x",

@@ -1,4 +1,4 @@
-"""tools/make-secrets.sh makes every secret that docker-compose.yml names, once, and for nobody else."""
+"""tools/make-secrets.sh makes every secret that docker-compose.yml names, once, and closes their folder."""
 
 import shutil
 import stat
