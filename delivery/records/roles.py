@@ -65,7 +65,7 @@ def _set_password(db: Connection, role: DatabaseRole, password: str) -> None:
 
 
 def _hand_over(db: Connection) -> None:
-    """Let OWNER own our tables, one at a time: each waits for those who use it, and holds up nobody at another."""
+    """Make OWNER the owner of our tables, one at a time, so that the lock of one delays no user of another."""
     values = {"tables": list(TABLE_RIGHTS), "owner": str(DatabaseRole.OWNER)}
     for thing in db.scalars(_NOT_YET_OWNED, values).all():
         db.exec_driver_sql(f"ALTER {thing} OWNER TO {DatabaseRole.OWNER}")

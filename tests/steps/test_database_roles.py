@@ -105,7 +105,7 @@ def test_no_role_may_rule_the_server(prepared: Database, role: DatabaseRole, sta
         "SET ROLE postroom_owner",
     ],
 )
-def test_only_the_owner_changes_tables_and_nobody_changes_what_was_recorded(
+def test_only_the_owner_changes_tables_and_no_role_changes_what_was_recorded(
     prepared: Database, role: DatabaseRole, statement: str
 ) -> None:
     with psycopg.connect(url_of(prepared, role)) as db, pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -2,6 +2,7 @@
 
 import json
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx2
 import psycopg
@@ -70,7 +71,7 @@ def test_every_process_can_do_its_work_with_its_own_rights(own_platform: Platfor
     secret = (platform.facts["client_id"], platform.facts["client_secret"])
     httpx2.post(f"{url}/oauth/token", data=grant, auth=secret).raise_for_status()
     with redis.Redis.from_url(platform.facts["broker_url"]) as broker:
-        broker.lpush("accept", "no task", envelope(fields(platform.account("inbox-03"), token="at_0_1")))
+        broker.lpush("accept", "no task", envelope(fields(UUID(platform.account("inbox-03")), token="at_0_1")))
         wait_until(lambda: 0 == broker.llen("accept"))
         commands = [("vetting", "approve", held), ("queues",), ("refused",), ("security-log",), ("clients", "list")]
         ended = [platform.command(*each) for each in (*commands, ("doctor", "--json"))]

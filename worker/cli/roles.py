@@ -1,4 +1,4 @@
-"""Give each process a login of its own: `postroom database-roles` and `postroom broker-users`."""
+"""Create a login for each kind of process: `postroom database-roles` and `postroom broker-users`."""
 
 from collections.abc import Iterable
 from pathlib import Path
