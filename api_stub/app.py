@@ -16,6 +16,7 @@ from api_stub.pages import unsubscribe
 from api_stub.routes import accounts, health, inbox, messages, security_txt, tokens
 from api_stub.server.connection_refusals import COUNT
 from api_stub.server.errors import install_error_handlers
+from api_stub.server.refusal_log import begin_log
 from api_stub.server.request_ids import RequestIds
 from api_stub.server.route_guard import RouteGuard, methods_of
 from api_stub.server.unexpected_errors import UnexpectedErrors
@@ -38,6 +39,7 @@ def make_http_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
+        begin_log()
         async with open_services(settings) as services:
             install_services(app, services)
             yield {COUNT: services.limiter.count_malformed}

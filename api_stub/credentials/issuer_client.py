@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx2
+import structlog
 
 from api_stub.credentials.issuer_claims import IssuerUnreachable
 from api_stub.credentials.issuer_slots import IN_ALL
-from api_stub.server.repeated_events import RepeatedEvents
+from delivery.logs.rare_lines import RareLines
 
 ANSWER_LIMIT_BYTES = 256 * 1024
 
-_unreachable = RepeatedEvents("issuer_unreachable")
+_log = structlog.get_logger()
 
 
 class IssuerClient:
@@ -21,6 +22,7 @@ class IssuerClient:
 
     def __init__(self, timeout_s: float, *, client_id: str = "", client_secret: str = "") -> None:
         self._timeout_s = timeout_s
+        self._unreachable = RareLines()
         self._client = httpx2.AsyncClient(
             auth=httpx2.BasicAuth(client_id, client_secret) if client_id else None,
             timeout=timeout_s,
@@ -50,7 +52,8 @@ class IssuerClient:
             ):
                 return await _read(response)
         except (httpx2.HTTPError, TimeoutError, ValueError, RecursionError) as error:
-            _unreachable.log(type(error).__name__, error=type(error).__name__)
+            name = type(error).__name__
+            self._unreachable.log(_log.warning, "issuer_unreachable", key=name, error=name)
             raise IssuerUnreachable from error
 
 

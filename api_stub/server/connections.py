@@ -3,11 +3,14 @@
 import resource
 from collections import Counter
 
+import structlog
+
 from api_stub.server.peers import TrustedProxies, network_of
-from api_stub.server.repeated_events import RepeatedEvents
+from delivery.logs.rare_lines import RareLines
 
 # Files and connections that are no clients': database, Redis, issuer, logs.
 _DESCRIPTOR_RESERVE = 64
+_log = structlog.get_logger()
 
 
 class ConnectionLimits:
@@ -20,7 +23,7 @@ class ConnectionLimits:
         self._proxies = proxies
         self._counts: Counter[str] = Counter()
         self._count = 0
-        self._refusals = RepeatedEvents("connection_refused")
+        self._lines = RareLines()
 
     def admit(self, address: str) -> bool:
         """Count a connection and return True, or log and return False. A trusted proxy may have all of them."""
@@ -28,11 +31,15 @@ class ConnectionLimits:
         is_crowded = self._counts[network] >= self._per_address and not self._proxies.trust(address)
         if is_crowded or self._count >= self._in_all:
             limit = {"per_address": self._per_address} if is_crowded else {"in_all": self._in_all}
-            self._refusals.log(is_crowded, **limit)
+            self._lines.log(_log.warning, "connection_refused", key=is_crowded, **limit)
             return False
         self._counts[network] += 1
         self._count += 1
         return True
+
+    def note_unread(self, waiting_bytes: int) -> None:
+        """Log that a client was disconnected because it took nothing of what waits for it."""
+        self._lines.log(_log.warning, "response_not_read", key="unread", waiting_bytes=waiting_bytes)
 
     def release(self, address: str) -> None:
         """Count a connection that was admitted and has ended."""

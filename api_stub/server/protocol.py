@@ -13,7 +13,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from api_stub.server.connection_refusals import MALFORMED, crowded_response, note_timeout, refuse_malformed
 from api_stub.server.connections import ConnectionLimits
 from api_stub.server.peers import FORWARDED_HEADER, TrustedProxies
-from api_stub.server.repeated_events import RepeatedEvents
 from delivery.settings import Settings
 
 HEAD_LIMIT_BYTES = 64 * 1024
@@ -26,7 +25,6 @@ _PIECE_BYTES = 8 * 1024
 _LOOKS = 6  # Within the time limit of writing.
 
 _VERSIONS = {"1.0", "1.1"}
-_unread = RepeatedEvents("response_not_read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +261,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         elif left_s > self._write_timeout_s / _LOOKS / 2:  # A rounding error is no time left.
             self._watch_writing(waiting_bytes, left_s)
         else:
-            _unread.log(waiting_bytes=waiting_bytes)
+            self._limits.note_unread(waiting_bytes)
             self.transport.abort()
 
     def _stop_write_timer(self) -> None:

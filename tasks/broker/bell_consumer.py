@@ -1,8 +1,6 @@
 """Receive bells, and drop every payload that is not exactly a bell, before kombu parses it."""
 
-from collections.abc import Callable
 from queue import Empty
-from time import monotonic
 from typing import Any
 
 import structlog
@@ -10,10 +8,10 @@ from celery.worker.consumer import Consumer
 from kombu.transport import redis
 from kombu.utils.encoding import bytes_to_str
 
+from delivery.logs.rare_lines import RareLines, is_first
 from tasks.broker.bell_reader import InvalidBell, read_bell
 
 _log = structlog.get_logger()
-_LOG_EVERY_S = 10.0
 
 
 class BellConsumer(Consumer):  # type: ignore[misc] # Celery ships no types
@@ -26,29 +24,10 @@ class BellConsumer(Consumer):  # type: ignore[misc] # Celery ships no types
         return self.ensure_connected(connection)
 
 
-class GarbledBells:
-    """The log of payloads that are no bell: a line for the first, then one in 10 s with how many there were since.
-
-    Any program can push them, and as many as it likes.
-    """
-
-    def __init__(self, *, now: Callable[[], float] = monotonic) -> None:
-        self._now = now
-        self._unlogged = 0
-        self._log_after = 0.0
-
-    def count(self, queue_name: str) -> None:
-        """Count one, and log when it is time. Nothing of its content is logged."""
-        self._unlogged += 1
-        if self._now() >= self._log_after:
-            _log.warning("bell_garbled", queue=queue_name, payloads=self._unlogged)
-            self._unlogged, self._log_after = 0, self._now() + _LOG_EVERY_S
-
-
 class BellChannel(redis.Channel):
     """kombu's channel. It removes a payload that is no bell from its list, and logs that it did."""
 
-    garbled = GarbledBells()
+    garbled = RareLines(is_due=is_first, period_s=10.0)
 
     def _brpop_read(self, **options: Any) -> bool:
         """Read the reply to BRPOP as kombu does, but parse what was popped ourselves."""
@@ -76,6 +55,12 @@ class BellChannel(redis.Channel):
         try:
             bell = read_bell(raw, queue_name)
         except InvalidBell:
-            self.garbled.count(queue_name)
+            self._log_garbled(queue_name)
             return
         self.connection._deliver(bell, queue_name)  # noqa: SLF001 - kombu's own channel calls it so
+
+    def _log_garbled(self, queue_name: str) -> None:
+        """Log nothing of its content: any program can push what it likes, and as often as it likes."""
+        line = self.garbled.count(queue_name)
+        if line is not None:
+            _log.warning("bell_garbled", queue=queue_name, payloads=line.more + 1)

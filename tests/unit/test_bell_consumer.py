@@ -7,10 +7,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-import structlog
 
 from delivery.vocabulary import QueueName
-from tasks.broker.bell_consumer import BellChannel, GarbledBells
+from tasks.broker.bell_consumer import BellChannel
 from tasks.broker.bell_format import RUNG_AT
 from tasks.broker.bell_reader import BELL_LIMIT_BYTES, InvalidBell, read_bell
 from tests.support.hostile_payloads import hostile_payloads
@@ -150,15 +149,3 @@ def test_of_ten_thousand_hostile_payloads_none_raises_anything_else_and_what_pas
         assert kombu_reads(received)
 
     assert 0 < passed < 10_000
-
-
-def test_however_many_are_garbled_there_is_a_line_in_ten_seconds_that_counts_them() -> None:
-    clock = iter([0.0, 0.0, *[5.0] * 100, 10.0, 10.0]).__next__
-    garbled = GarbledBells(now=clock)
-
-    with structlog.testing.capture_logs() as lines:
-        for _ in range(102):
-            garbled.count(QueueName.DECIDE)
-
-    assert [1, 101] == [line["payloads"] for line in lines]
-    assert {"decide"} == {line["queue"] for line in lines}

@@ -4,16 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from delivery.logs.security import SampledLines, write_line
-
-
-class StillClock:
-    """A clock that stands still until it is moved."""
-
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        """Return the seconds."""
-        return self.now_s
+from tests.support.clocks import StillClock
 
 
 @pytest.fixture

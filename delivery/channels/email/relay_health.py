@@ -7,20 +7,19 @@ from time import monotonic
 
 import structlog
 
+from delivery.logs.rare_lines import RareLines, is_first
 from delivery.rules.masking import mask_addresses
 from delivery.rules.relay_trouble import RelayTrouble, relay_advice
 
 _log = structlog.get_logger()
-_LOG_EVERY_S = 60.0
 
 
 class RelayHealth:
     """What the relay last said about us. Safe for several threads."""
 
-    def __init__(self, now: Callable[[], float] = monotonic) -> None:
-        self._now = now
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._lines = RareLines(is_due=is_first, clock=clock)
         self._lock = threading.Lock()
-        self._logged_at: float | None = None
         self._is_logged = False
         self._trouble: RelayTrouble | None = None
         self._earlier: RelayTrouble | None = None
@@ -37,10 +36,9 @@ class RelayHealth:
             before = self._trouble or self._earlier
             since = before.since if before else datetime.now(UTC)
             self._trouble = RelayTrouble(since, masked)
-            is_quiet = self._logged_at is not None and self._now() - self._logged_at < _LOG_EVERY_S
-            if not is_quiet:
-                self._logged_at, self._is_logged = self._now(), True
-        if not is_quiet:
+            is_due = self._lines.count() is not None
+            self._is_logged = self._is_logged or is_due
+        if is_due:
             _log.warning("relay_refused_us", words=masked, since=since.isoformat(), what_now=relay_advice(masked))
 
     def reached(self) -> None:
