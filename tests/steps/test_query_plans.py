@@ -19,10 +19,12 @@ from delivery.records.database import Database, open_database, transaction
 from delivery.records.identities import account_batches, accounts, unsubscriptions
 from delivery.records.pipeline import claims, due, transitions, vetting_cases
 from delivery.records.pipeline.vetting_cases import CaseDecision
+from delivery.records.rule_sets import held_alone, history, watch
 from delivery.records.views import inbox, message_list, messages
 from delivery.records.views.message_list import MessageFilter
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerIdentity
+from delivery.rules.rule_alarms import YoungRule
 from delivery.rules.transitions import Transition
 from delivery.settings import Settings
 from delivery.vocabulary import CaseState, Channel, State, Status
@@ -192,6 +194,32 @@ def test_vetting_and_review_find_their_rows_by_key(large_fixtures: Fixtures, bus
         expire_reviews(busy_context, [expired])
 
     assert_by_key(large_fixtures.database, statements)
+
+
+def test_rules_ask_for_the_past_by_index(large_fixtures: Fixtures) -> None:
+    sender = large_fixtures.account()
+    mine = [
+        large_fixtures.message(large_fixtures.account(), sender_email="grace@a.example", sender_account_id=account)
+        for account in (sender, None)
+    ]
+
+    with counted(large_fixtures.database) as statements, transaction(large_fixtures.database) as db:
+        found = history.histories(db, dict.fromkeys(mine, 7))
+
+    assert set(mine) == set(found)
+    assert_by_key(large_fixtures.database, statements)
+
+
+def test_the_watch_over_rules_reads_only_new_messages(large_fixtures: Fixtures) -> None:
+    young = YoungRule("wild", 1, datetime.now(UTC) - timedelta(hours=1), 1)
+
+    with counted(large_fixtures.database) as statements, transaction(large_fixtures.database) as db:
+        watch.share_of(db, young)
+        held_alone.held_by(db, "wild", 1)
+
+    for each in statements:
+        plan = plan_without_values(large_fixtures.database, each, as_connected=True)
+        assert [] == [node for node in scans_of(plan, TABLES | {"rule_hit"}) if node["Node Type"] == "Seq Scan"]
 
 
 def test_the_queries_of_the_sweep_find_their_rows_by_index(large_fixtures: Fixtures) -> None:
