@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from delivery.detection.text_facts import MessageText
 from delivery.rules.rule_engine import FIRST_MESSAGE, RuleEngine
-from delivery.rules.rule_set import Action, Example, Mode, Rule, RuleSet, WordList
+from delivery.rules.rule_set import Action, Example, Mode, PolicyRow, Rule, RuleSet, WordList
 
 
 class NoSuchRule(LookupError):  # noqa: N818 - a fact about the set
@@ -67,6 +67,28 @@ def with_entries(rule_set: RuleSet, name: str, *, add: Sequence[str] = (), remov
     return replace(rule_set, lists=tuple(lists.values()))
 
 
+def with_policy_row(rule_set: RuleSet, row: PolicyRow, *, place: int | None = None) -> RuleSet:
+    """Return the set with this row of policy: in place of the row with the same conditions, or as a new one.
+
+    A new row comes first, so that it decides before all others, or at `place`, counted from 1.
+    """
+    rows = [each for each in rule_set.policy if _conditions(each) != _conditions(row)]
+    at = next((at for at, each in enumerate(rule_set.policy) if _conditions(each) == _conditions(row)), 0)
+    rows.insert(at if place is None else place - 1, row)
+    return replace(rule_set, policy=tuple(rows))
+
+
+def without_policy_row(rule_set: RuleSet, place: int) -> RuleSet:
+    """Return the set without this row of policy, counted from 1. Raises `NoSuchRule`."""
+    if not 1 <= place <= len(rule_set.policy):
+        raise NoSuchRule(f"The policy has no row {place}. `postroom policy show` shows all.")
+    return replace(rule_set, policy=rule_set.policy[: place - 1] + rule_set.policy[place:])
+
+
+def _conditions(row: PolicyRow) -> tuple[object, ...]:
+    return row.asked, row.trust, row.type
+
+
 def failed_examples(rule_set: RuleSet) -> list[str]:
     """Return a sentence for each example that does not come out as its rule says."""
     engine = RuleEngine(replace(rule_set, rules=tuple(replace(rule, mode=Mode.LIVE) for rule in rule_set.rules)))
@@ -116,10 +138,19 @@ def changes(before: RuleSet, after: RuleSet) -> list[str]:
         lines += [f"- list {name}: {entry}" for entry in sorted(old_entries - new_entries)]
         lines += [f"+ list {name}: {entry}" for entry in sorted(new_entries - old_entries)]
     if before.policy != after.policy:
+        lines += [f"- policy {_words(row)}" for row in before.policy if row not in after.policy]
+        lines += [f"+ policy {_words(row)}" for row in after.policy if row not in before.policy]
         lines.append("policy changed")
     if dict(before.scores) != dict(after.scores):
         lines.append("scores changed")
     return lines
+
+
+def _words(row: PolicyRow) -> str:
+    parts = [
+        f"{name} {value}" for name, value in (("trust", row.trust), ("type", row.type), ("asks", row.asked)) if value
+    ]
+    return f"{', '.join(parts) or 'any'}: {row.then}"
 
 
 def _rule_changes(name: str, before: Rule | None, after: Rule | None) -> list[str]:

@@ -11,10 +11,12 @@ from uuid import UUID
 import httpx2
 import pytest
 import structlog
+from pydantic import SecretStr
 from redis import Redis
+from sqlalchemy import text
 from typer.testing import CliRunner
 
-from delivery.records.database import Database
+from delivery.records.database import Database, open_database, transaction
 from delivery.settings import Settings, settings_from_environment
 from delivery.vocabulary import Channel, MessageType
 from tasks.context import StepContext
@@ -24,6 +26,8 @@ from tests.support.api_server import open_door
 from tests.support.desk import Browser
 from tests.support.direct_sends import credential
 from tests.support.fixtures import Fixtures
+from tests.support.large_data import SETTLED
+from tests.support.servers import Servers
 from tests.support.step_driver import RecordingDoorbell, RecordingSender, StepDriver
 from worker.cli.app import app
 from worker.runtime.sweep import SWEEP_QUERIES, Sweep
@@ -51,6 +55,25 @@ def settings(base_settings: Settings) -> Settings:
 def fixtures(database: Database) -> Fixtures:
     """Return fixtures of a database that is empty but for one client."""
     return Fixtures(database)
+
+
+@pytest.fixture(scope="module")
+def large_database(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[Database]:
+    """Yield a database with 20,000 settled recipients, and statistics of nothing else."""
+    url = SecretStr(servers.create_database(f"large_{worker_number}"))
+    database = open_database(base_settings.model_copy(update={"database_url": url}), connections=4)
+    with transaction(database) as db:
+        db.execute(text("ALTER TABLE recipient SET (autovacuum_enabled = false)"))
+        db.execute(text("ALTER TABLE message SET (autovacuum_enabled = false)"))
+        db.execute(text(SETTLED.replace(":", r"\:")))
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def large_fixtures(large_database: Database) -> Fixtures:
+    """Return fixtures on the large database."""
+    return Fixtures(large_database)
 
 
 @pytest.fixture

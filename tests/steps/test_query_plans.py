@@ -4,7 +4,6 @@ PostgreSQL may have statistics from a time without open rows (docs/design.md, "T
 executions it may plan without knowing the values. Both plans are checked.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -18,6 +17,7 @@ from delivery.intake.account_files import AccountRow
 from delivery.records.database import Database, open_database, transaction
 from delivery.records.identities import account_batches, accounts, unsubscriptions
 from delivery.records.pipeline import claims, due, transitions, vetting_cases
+from delivery.records.rule_sets import history
 from delivery.records.views import inbox, message_list, messages
 from delivery.records.views.message_list import MessageFilter
 from delivery.records.workers import deaths, registry
@@ -34,7 +34,7 @@ from tasks.steps.vet import vet
 from tests.steps.conftest import HELD_PHRASE
 from tests.support import build
 from tests.support.fixtures import Fixtures
-from tests.support.large_data import BACKLOG, SETTLED
+from tests.support.large_data import BACKLOG
 from tests.support.query_plans import (
     TABLES,
     assert_by_index,
@@ -48,25 +48,6 @@ from tests.support.query_plans import (
 from tests.support.servers import Servers
 from tests.support.statements import counted
 from tests.support.step_driver import RecordingDoorbell, RecordingSender
-
-
-@pytest.fixture(scope="module")
-def large_database(servers: Servers, base_settings: Settings, worker_number: int) -> Iterator[Database]:
-    """Yield a database with 20,000 settled recipients, and statistics of nothing else."""
-    url = SecretStr(servers.create_database(f"large_{worker_number}"))
-    database = open_database(base_settings.model_copy(update={"database_url": url}), connections=4)
-    with transaction(database) as db:
-        db.execute(text("ALTER TABLE recipient SET (autovacuum_enabled = false)"))
-        db.execute(text("ALTER TABLE message SET (autovacuum_enabled = false)"))
-        db.execute(text(SETTLED.replace(":", r"\:")))
-    yield database
-    database.dispose()
-
-
-@pytest.fixture
-def large_fixtures(large_database: Database) -> Fixtures:
-    """Return fixtures on the large database."""
-    return Fixtures(large_database)
 
 
 @pytest.fixture
@@ -190,6 +171,20 @@ def test_vetting_and_review_find_their_rows_by_key(large_fixtures: Fixtures, bus
         )
         expire_reviews(busy_context, [expired])
 
+    assert_by_key(large_fixtures.database, statements)
+
+
+def test_rules_ask_for_the_past_by_index(large_fixtures: Fixtures) -> None:
+    sender = large_fixtures.account()
+    mine = [
+        large_fixtures.message(large_fixtures.account(), sender_email="grace@a.example", sender_account_id=account)
+        for account in (sender, None)
+    ]
+
+    with counted(large_fixtures.database) as statements, transaction(large_fixtures.database) as db:
+        found = history.histories(db, dict.fromkeys(mine, 7))
+
+    assert set(mine) == set(found)
     assert_by_key(large_fixtures.database, statements)
 
 

@@ -11,6 +11,7 @@ import pytest
 from delivery.records.database import transaction
 from delivery.records.rule_sets import store
 from delivery.rules.rule_set import Action, Mode, Rule, RuleSet, WordList
+from delivery.vocabulary import CaseState, State
 from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.review import decide_case
@@ -125,3 +126,56 @@ def test_a_rule_is_tried_on_stored_messages(run: Run, fixtures: Fixtures, contex
     assert 2 == len(questions["no_longer_held"])
     assert 2 == run("rules", "test", "questions", "--last", "1d", "--state", str(state)).exit_code
     assert 2 == run("rules", "test", "cheques", "--last", "soon").exit_code
+
+
+def policy(run: Run) -> list[tuple[Any, ...]]:
+    """Return the rows of the policy in force."""
+    rows = shown(run("policy", "show", "--json"))["policy"]
+    return [(each["trust"], each["type"], each["asked"], each["then"]) for each in rows]
+
+
+def test_rows_of_the_policy_are_set_replaced_and_removed(run: Run) -> None:
+    before = policy(run)
+
+    run("policy", "set", "pass", "--type", "job", "--asks", "hold", "--as", "ada", "--comment", "jobs are known")
+    with_new = policy(run)
+    run("policy", "set", "refuse", "--type", "job", "--asks", "hold")
+    with_other = policy(run)
+    run("policy", "set", "hold", "--type", "rfq", "--row", "3")
+    placed = policy(run)
+    run("policy", "remove", "3")
+    run("policy", "remove", "1")
+
+    assert [(None, "job", "hold", "pass"), *before] == with_new
+    assert [(None, "job", "hold", "refuse"), *before] == with_other
+    assert (None, "rfq", None, "hold") == placed[2]
+    assert before == policy(run)
+    assert 1 == run("policy", "remove", "9").exit_code
+    history = shown(run("rules", "history", "--json"))["rule_sets"]
+    assert ("ada", "jobs are known") == (history[-2]["made_by"], history[-2]["comment"])
+    difference = run("rules", "diff", history[-1]["number"], history[-2]["number"]).output
+    assert ["+ policy type job, asks hold: pass", "policy changed"] == difference.splitlines()
+
+
+def test_the_policy_decides_what_a_hit_does(run: Run, fixtures: Fixtures, context: StepContext) -> None:
+    run("policy", "set", "pass", "--type", "job", "--asks", "hold")
+    job, other = (fixtures.message(fixtures.account(), body="a money order", type=each) for each in ("job", "other"))
+
+    decide(context, [job, other])
+
+    assert [[State.DELIVERED], [State.HELD]] == [fixtures.states(each) for each in (job, other)]
+
+
+@pytest.mark.parametrize(
+    ("trust", "body", "state"),
+    [("watched", "Good morning.", State.HELD), ("trusted", "a money order", State.DELIVERED)],
+)
+def test_how_far_staff_trust_a_client_counts(  # noqa: PLR0917 - the table of cases
+    run: Run, fixtures: Fixtures, context: StepContext, trust: str, body: str, state: State
+) -> None:
+    assert 0 == run("policy", "trust", fixtures.client_id, trust).exit_code
+    message = fixtures.message(fixtures.account(), body=body)
+
+    decide(context, [message])
+
+    assert [state] == fixtures.states(message)

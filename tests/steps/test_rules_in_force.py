@@ -5,8 +5,10 @@ from uuid import UUID
 
 import pytest
 
+from delivery.detection.text_facts import TEXT_LIMIT
 from delivery.records.database import transaction
 from delivery.records.rule_sets import store
+from delivery.rulebook.shipped_set import shipped_rule_set
 from delivery.rules.rule_set import Action, Mode, Rule, RuleSet, WordList
 from delivery.vocabulary import Channel, Reason, State
 from tasks.context import StepContext
@@ -88,3 +90,40 @@ def test_a_set_that_this_worker_cannot_use_holds_messages(fixtures: Fixtures, co
     assert [State.HELD] == fixtures.states(message)
     findings = fixtures.run_sql("SELECT findings FROM vetting_case")[0].findings
     assert "cannot be used" in findings[0]["phrase"]
+
+
+@pytest.mark.parametrize(
+    ("filler", "count", "state"),
+    [
+        ("a word too many ", 1500, State.HELD),
+        ("\u200ba word\u00ad too many ", 1500, State.HELD),
+        ("a word too many ", 1490, State.DELIVERED),
+        ("\u200b", 30_000, State.DELIVERED),  # Of invisible characters nothing is left to read.
+        (" ", 30_000, State.DELIVERED),
+    ],
+)
+def test_a_first_message_that_is_longer_than_rules_look_at_is_held_by_the_shipped_set(
+    fixtures: Fixtures, context: StepContext, filler: str, count: int, state: State
+) -> None:
+    put_in_force(fixtures, shipped_rule_set())
+    message = fixtures.message(fixtures.account(), body=f"Hello.{filler * count}")
+
+    run(context, message)
+
+    assert [state] == fixtures.states(message)
+    expected = ["cut-first-contact"] if state is State.HELD else []
+    assert expected == [row.rule for row in fixtures.run_sql("SELECT rule FROM rule_hit WHERE mode = 'live'")]
+
+
+def test_a_long_message_between_people_who_know_each_other_is_delivered(
+    fixtures: Fixtures, context: StepContext
+) -> None:
+    put_in_force(fixtures, shipped_rule_set())
+    sender, recipient = fixtures.account(), fixtures.account()
+    earlier = fixtures.message(recipient, sender_account_id=sender, body="Good morning.")
+    later = fixtures.message(recipient, sender_account_id=sender, body="a word too many " * TEXT_LIMIT)
+    run(context, earlier)
+
+    run(context, later)
+
+    assert [State.DELIVERED] == fixtures.states(later)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -10,9 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from delivery.records.database import transaction
-from delivery.records.rule_sets import store, watch
+from delivery.records.rule_sets import held_alone, store, watch
 from delivery.rules import rule_edits
-from delivery.rules.rule_alarms import AlarmKind, RuleAlarm
+from delivery.rules.rule_alarms import AlarmKind, RuleAlarm, YoungRule
 from delivery.rules.rule_set import Action, Mode, PolicyRow, Rule, RuleSet, WordList
 from delivery.vocabulary import CaseState, RuleVerdict, State, Trust
 from tasks.check_results import Severity
@@ -23,6 +24,8 @@ from tasks.steps.release_held import held_by_only
 from tasks.steps.vet import vet
 from tasks.steps.watch_rules import find_alarms, watch_rules
 from tests.support.fixtures import Fixtures
+from tests.support.query_plans import TABLES, plan_without_values, scans_of
+from tests.support.statements import counted
 from worker.cli.app import app
 
 WILD = Rule("wild", "text.questions > 0", mode=Mode.LIVE, reason="A question.")
@@ -245,3 +248,15 @@ def test_a_release_counts_as_no_look_of_staff(fixtures: Fixtures, send: Any, run
     (alarm,) = alarms(fixtures)
 
     assert (0, 0) == (alarm.share.released, alarm.share.upheld)
+
+
+def test_the_watch_over_rules_reads_only_new_messages(large_fixtures: Fixtures) -> None:
+    young = YoungRule("wild", 1, datetime.now(UTC) - timedelta(hours=1), 1)
+
+    with counted(large_fixtures.database) as statements, transaction(large_fixtures.database) as db:
+        watch.share_of(db, young)
+        held_alone.held_by(db, "wild", 1)
+
+    for each in statements:
+        plan = plan_without_values(large_fixtures.database, each, as_connected=True)
+        assert [] == [node for node in scans_of(plan, TABLES | {"rule_hit"}) if node["Node Type"] == "Seq Scan"]

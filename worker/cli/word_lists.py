@@ -5,8 +5,14 @@ from typing import Annotated
 
 import typer
 
+from delivery.logs.security import write_line
+from delivery.records.database import transaction
+from delivery.records.identities import clients
 from delivery.rules import rule_edits
-from worker.cli.console import AsJson, missing, show_json, show_table
+from delivery.rules.rule_set import Action, PolicyRow
+from delivery.vocabulary import MessageType, RuleVerdict, Trust
+from worker.cli.console import AsJson, missing, opened, operator, settings, show_json, show_table
+from worker.cli.named_clients import ClientName, identify_client
 from worker.cli.rule_sets import Comment, Person, change, in_force
 
 lists = typer.Typer(help="See and change the word lists of rules.", no_args_is_help=True)
@@ -62,8 +68,44 @@ def show_policy(*, as_json: AsJson = False) -> None:
         show_json({"policy": [asdict(each) for each in found]})
     else:
         anything = "any"
-        show_table(
-            "Policy",
-            ["client trust", "type", "a rule asks for", "then"],
-            [tuple(str(cell or anything) for cell in (each.trust, each.type, each.asked, each.then)) for each in found],
-        )
+        cells = [(number, each.trust, each.type, each.asked, each.then) for number, each in enumerate(found, start=1)]
+        rows = [tuple(str(cell or anything) for cell in row) for row in cells]
+        show_table("Policy", ["row", "client trust", "type", "a rule asks for", "then"], rows)
+
+
+@policy.command("set")
+def set_row(  # noqa: PLR0913, PLR0917 - an option for each condition
+    then: Annotated[RuleVerdict, typer.Argument(help="What becomes of the message.")],
+    person: Person,
+    trust: Annotated[Trust | None, typer.Option(help="Only for clients of this trust.")] = None,
+    type_: Annotated[MessageType | None, typer.Option("--type", help="Only for messages of this type.")] = None,
+    asked: Annotated[Action | None, typer.Option("--asks", help="Only where a live rule asks for this.")] = None,
+    place: Annotated[int | None, typer.Option("--row", min=1, help="Where to put it; a new row comes first.")] = None,
+    comment: Comment = "",
+) -> None:
+    """Set what becomes of messages under these conditions, in place of the row with the same ones or as a new row."""
+    row = PolicyRow(then, asked=asked, trust=trust, type=type_)
+    change(lambda before: rule_edits.with_policy_row(before, row, place=place), person, comment or "policy: row set")
+
+
+@policy.command("remove")
+def remove_row(
+    place: Annotated[int, typer.Argument(help="Number of the row.")], person: Person, comment: Comment = ""
+) -> None:
+    """Remove a row of the policy."""
+    change(
+        lambda before: rule_edits.without_policy_row(before, place), person, comment or f"policy: row {place} removed"
+    )
+
+
+@policy.command("trust")
+def set_trust(
+    client: ClientName, trust: Annotated[Trust, typer.Argument(help="How far staff trust the client.")], person: Person
+) -> None:
+    """Set how far staff trust a client, which the policy asks for. It counts from the next message on."""
+    with opened(settings()) as database:
+        client_id = identify_client(database, client)
+        with transaction(database) as db:
+            clients.put_trust(db, client_id, trust)
+    write_line("client_trust_set", client_id=str(client_id), trust=trust, actor=operator(), claimed_name=person)
+    typer.echo(f"postroom: client {client_id} is {trust}")

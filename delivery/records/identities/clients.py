@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, false, func, insert, select
+from sqlalchemy import Connection, Row, false, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from delivery.credentials import NewCredential
 from delivery.intake.uuids import read_uuid
 from delivery.records.client_tables import IssuerLink
 from delivery.records.schema import Client, Credential
-from delivery.vocabulary import CredentialKind, Scope
+from delivery.vocabulary import CredentialKind, Scope, Trust
 
 # The database's clock decides this, because the clocks of our processes may differ.
 _IS_EXPIRED = func.coalesce(Credential.expires_at <= func.clock_timestamp(), false())
@@ -176,3 +176,8 @@ def _limits(row: _AnyRow) -> RateLimits:
 def _read_scopes(words: Sequence[str]) -> frozenset[Scope]:
     """Read stored scopes. A scope that only a later version knows is ignored."""
     return frozenset(Scope(word) for word in words if word in set(Scope))
+
+
+def put_trust(db: Connection, client_id: UUID, trust: Trust) -> None:
+    """Store how far staff trust a client."""
+    db.execute(update(Client).where(Client.id == client_id).values(trust=trust))
