@@ -10,7 +10,8 @@ from delivery.detection.folding import without_invisible
 from delivery.vocabulary import CaseState, Reason
 
 LONGEST_PAUSE = timedelta(seconds=300)
-_LONGEST_TEXT = {"sentence": 300, "reason": 100, "note": 4000}
+_LONGEST_NOTE = 4000
+_LONGEST_TEXT = {"sentence": 300, "reason": 100, "note": _LONGEST_NOTE}
 
 
 class CaseVerdict(StrEnum):
@@ -34,6 +35,16 @@ class ActorKind(StrEnum):
     """A person behind a client of the API."""
     CLOCK = "clock"
     """No person: the time of a review is over."""
+
+
+class NoteKind(StrEnum):
+    """What a note about a case is for."""
+
+    NOTE = "note"
+    QUESTION = "question"
+    """A question to a colleague."""
+    ESCALATION = "escalation"
+    """Why another person should look at the case soon."""
 
 
 REFUSALS = {CaseVerdict.REJECT: Reason.REFUSED_BY_STAFF, CaseVerdict.EXPIRE: Reason.EXPIRED_IN_REVIEW}
@@ -132,6 +143,21 @@ def _check_text(name: str, value: str | None, limit: int) -> None:
         raise InvalidDecision(f"The {name} has invisible characters.")
     if not is_line or not value.strip():
         raise InvalidDecision(f"The {name} has to be text, of one line.")
+
+
+@dataclass(frozen=True, slots=True)
+class CaseNote:
+    """A note about a case. A question names the actor id of the colleague that it is for. Raises `InvalidDecision`."""
+
+    actor: Actor
+    content: str
+    kind: NoteKind = NoteKind.NOTE
+    asked_id: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_text("note", self.content, _LONGEST_NOTE)
+        if (self.kind is NoteKind.QUESTION) != (self.asked_id is not None):
+            raise InvalidDecision("A question, and nothing else, is for one colleague.")
 
 
 def closing_state(verdicts: Collection[CaseVerdict]) -> CaseState:

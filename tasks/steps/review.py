@@ -15,8 +15,9 @@ from delivery.logs.security import write_line
 from delivery.records.database import Transaction, transaction
 from delivery.records.identities.security_events import SecurityEvent, record
 from delivery.records.pipeline import candidates, transitions, vetting_cases
-from delivery.records.vetting import decisions
+from delivery.records.vetting import audit, decisions
 from delivery.records.vetting.decisions import DecisionView, LockedCase
+from delivery.rules.audit_chain import AuditEntry, AuditKind
 from delivery.rules.case_decisions import (
     CLOCK,
     REFUSALS,
@@ -55,6 +56,7 @@ def decide_case(context: StepContext, case_id: UUID, decision: CaseDecision) -> 
         _record_event(db, case_id, decision)
         crash_here(CrashPoint.RULE_CLOSED)
         decided = [] if decision.pause else _apply(context, db, case)
+        audit.append(db, context.settings.audit_key, _entry(case, decision_id, decision))
         crash_here(CrashPoint.RULE_WRITTEN)
     crash_here(CrashPoint.RULE_COMMITTED)
     ring_for_deliveries(context.doorbell, decided)
@@ -133,6 +135,21 @@ def _record_event(db: Transaction, case_id: UUID, decision: CaseDecision) -> Non
     actor = decision.actor
     details = {"claimed_name": actor.name} if actor.kind is ActorKind.OPERATOR else {}
     record(db, SecurityEvent(_EVENTS[decision.verdict], actor.actor_id, subject=str(case_id), details=details))
+
+
+def _entry(case: LockedCase, decision_id: UUID, decision: CaseDecision) -> AuditEntry:
+    facts = {
+        "verdict": decision.verdict,
+        "version": case.version,
+        "only": decision.only and [str(each) for each in decision.only],
+        "pause_s": decision.pause.seconds,
+        "reason": decision.reason,
+        "batch": decision.batch_id,
+    }
+    details = {"name": decision.actor.name, "sentence": decision.sentence, "note": decision.note}
+    kind = AuditKind.CASE_EXPIRED if decision.verdict is CaseVerdict.EXPIRE else AuditKind.CASE_DECIDED
+    subjects = (str(case.case_id), str(case.message_id), str(decision_id))
+    return AuditEntry(kind, decision.actor.actor_id, subjects, facts, details)
 
 
 def _apply(context: StepContext, db: Transaction, case: LockedCase) -> list[Transition]:

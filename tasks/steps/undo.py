@@ -6,8 +6,9 @@ import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import Transaction, transaction
-from delivery.records.vetting import decisions
+from delivery.records.vetting import audit, decisions
 from delivery.records.vetting.decisions import DecisionView, LockedCase
+from delivery.rules.audit_chain import AuditEntry, AuditKind
 from delivery.rules.case_decisions import Actor, NotUndone
 from tasks.context import StepContext
 
@@ -24,6 +25,9 @@ def undo_decision(context: StepContext, case_id: UUID, actor: Actor, *, decision
         undone = None if case is None else decisions.undo(db, case, undone_by=actor.name, decision_id=decision_id)
         if undone is None:
             raise NotUndone(_why_not(db, case, decision_id))
+        subjects = (str(case_id), str(undone.decision_id))
+        entry = AuditEntry(AuditKind.DECISION_UNDONE, actor.actor_id, subjects, details={"name": actor.name})
+        audit.append(db, context.settings.audit_key, entry)
         crash_here(CrashPoint.UNDO_WRITTEN)
     crash_here(CrashPoint.UNDO_COMMITTED)
     _log.info("vetting_decision_undone", case_id=str(case_id), decision_id=str(undone.decision_id))

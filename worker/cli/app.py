@@ -20,6 +20,7 @@ from tasks.lanes import LaneName
 from tasks.start_checks import check_start
 from worker.cli import console
 from worker.cli.accounts import accounts
+from worker.cli.audit import audit
 from worker.cli.clients import clients
 from worker.cli.doctor import doctor
 from worker.cli.inspection import alive, release_message, why
@@ -51,6 +52,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(vetting, name="vetting")
+app.add_typer(audit, name="audit")
 add_trials(rules)
 app.add_typer(rules, name="rules")
 app.add_typer(lists, name="lists")
