@@ -13,6 +13,7 @@ from api_stub.desk import decisions as desk_decisions
 from api_stub.desk import login as desk_login
 from api_stub.desk import overview as desk_overview
 from api_stub.desk import people as desk_people
+from api_stub.desk import trail as desk_trail
 from api_stub.pages import unsubscribe
 from api_stub.routes import accounts, health, inbox, messages, security_txt, tokens
 from api_stub.server.errors import install_error_handlers
@@ -33,6 +34,7 @@ _DESK = (
     desk_case_work.router,
     desk_overview.router,
     desk_people.router,
+    desk_trail.router,
 )
 _MOUNTED = (
     *((router, prefix) for router in _CONTRACT for prefix in ("", "/v2")),

@@ -40,6 +40,16 @@ class Seen:
     dialogs: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
 
+    def dismiss(self, dialog: Any) -> None:
+        """Note a dialog, and close it."""
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    def note_request(self, url: str, address: str) -> None:
+        """Note a request to another host."""
+        if not url.startswith((address, "data:")):
+            self.foreign.append(url)
+
 
 @pytest.fixture
 def fixtures(database: Database) -> Fixtures:
@@ -74,10 +84,8 @@ def opened(address: str, *, width: int = 1300, **options: Any) -> Iterator[tuple
         seen = Seen()
         page.on("console", lambda line: seen.errors.append(line.text) if line.type == "error" else None)
         page.on("pageerror", lambda error: seen.errors.append(str(error)))
-        page.on("dialog", lambda dialog: (seen.dialogs.append(dialog.message), dialog.dismiss()))
-        page.on(
-            "request", lambda each: None if each.url.startswith((address, "data:")) else seen.foreign.append(each.url)
-        )
+        page.on("dialog", seen.dismiss)
+        page.on("request", lambda each: seen.note_request(each.url, address))
         page.goto(f"{address}/desk")
         page.wait_for_function("document.activeElement.name === 'name'")
         page.keyboard.type("Vera")
