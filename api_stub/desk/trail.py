@@ -1,6 +1,6 @@
 """Append what people do at the desk to the audit, and show it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -39,7 +39,12 @@ def show_audit(request: Request, visit: Annotated[Visit, Depends(visitor(StaffRo
         found = audit.search(db, wanted, _LIMIT + 1)
         verdict = audit.verify(db, services_of(request).settings.audit_key, newest=_VERIFIED)
         people = {str(each.staff_id): each.name for each in staff.everyone(db)}
-    values = {"found": found[:_LIMIT], "has_more": len(found) > _LIMIT, "kinds": list(AuditKind), "people": people}
+    values: dict[str, Any] = {
+        "found": found[:_LIMIT],
+        "has_more": len(found) > _LIMIT,
+        "kinds": list(AuditKind),
+        "people": people,
+    }
     return page(request, "audit.html", wanted=wanted, verdict=verdict, **values)
 
 
