@@ -13,7 +13,7 @@ from delivery.records.database import Database, snapshot
 from delivery.records.identities import direct_senders
 from delivery.records.server_check import check_database
 from delivery.records.vetting import audit
-from delivery.records.vetting.audit import AuditVerdict
+from delivery.records.vetting.audit import ChainVerdict
 from delivery.records.views import invariants
 from delivery.records.views.connection_use import ConnectionUse, connection_use
 from delivery.records.views.invariants import CheckScope, Violation
@@ -46,7 +46,7 @@ class Facts:
     parked: Sequence[UUID]
     connections: ConnectionUse
     token_senders: Sequence[UUID] = ()
-    audit: AuditVerdict | None = None
+    audit: ChainVerdict | None = None
 
 
 def check(settings: Settings, database: Database, scope: CheckScope, *, timeout: timedelta) -> list[CheckResult]:

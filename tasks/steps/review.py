@@ -6,9 +6,11 @@ limits.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import structlog
+from uuid_utils.compat import uuid7
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.logs.security import write_line
@@ -26,6 +28,7 @@ from delivery.rules.case_decisions import (
     CaseDecision,
     CaseNotOpen,
     CaseVerdict,
+    DecisionRefused,
     InvalidDecision,
     OwnMessage,
     is_of,
@@ -37,6 +40,7 @@ from tasks.broker.doorbell import ring_for_deliveries
 from tasks.context import StepContext
 
 _log = structlog.get_logger()
+_TYPED_ABOVE = 50
 _EVENTS = {CaseVerdict.APPROVE: SecurityEventKind.CASE_APPROVED, CaseVerdict.REJECT: SecurityEventKind.CASE_REJECTED}
 
 
@@ -64,6 +68,39 @@ def decide_case(context: StepContext, case_id: UUID, decision: CaseDecision) -> 
     if decision.verdict in _EVENTS:
         write_line(_EVENTS[decision.verdict], case_id=str(case_id), actor=decision.actor.actor_id)
     return decision_id
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What became of a bulk decision: how many cases it decided, and why it did not decide the others."""
+
+    batch_id: UUID
+    decided: int
+    refused: dict[UUID, str]
+
+
+def decide_batch(
+    context: StepContext, cases: Sequence[tuple[UUID, int]], decision: CaseDecision, *, typed_count: int | None = None
+) -> BatchResult:
+    """Decide these cases (id and version) alike, each in a transaction of its own, as one batch that can be undone.
+
+    A case that changed since the preview is left out. Raises `InvalidDecision` when there are more than 50 cases and
+    `typed_count`, the number that a person has typed, is not theirs.
+    """
+    if len(cases) > _TYPED_ABOVE and typed_count != len(cases):
+        raise InvalidDecision(f"Type the number of cases, {len(cases)}, to decide all of them.")
+    batch_id: UUID = uuid7()
+    refused: dict[UUID, str] = {}
+    for case_id, version in cases:
+        try:
+            decide_case(context, case_id, replace(decision, version=version, batch_id=batch_id))
+        except DecisionRefused as error:
+            refused[case_id] = str(error)
+    facts = {"verdict": decision.verdict, "cases": len(cases), "decided": len(cases) - len(refused)}
+    entry = AuditEntry(AuditKind.BATCH_DECIDED, decision.actor.actor_id, (str(batch_id),), facts)
+    with transaction(context.database) as db:
+        audit.append(db, context.settings.audit_key, entry)
+    return BatchResult(batch_id, len(cases) - len(refused), refused)
 
 
 def apply_decisions(context: StepContext, message_ids: Sequence[UUID]) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from delivery.records.database import transaction
 from delivery.records.vetting import audit
-from delivery.records.vetting.audit import AuditFilter, AuditVerdict, AuditView
+from delivery.records.vetting.audit import AuditFilter, AuditView, ChainVerdict
 from delivery.rules.audit_chain import AuditEntry, AuditKind
 from delivery.rules.case_decisions import CaseNotOpen
 from tasks.context import StepContext
@@ -44,14 +44,14 @@ def append(context: StepContext, *given: AuditEntry) -> None:
         audit.append(db, context.settings.audit_key, *given)
 
 
-def verify(context: StepContext, newest: int | None = None) -> AuditVerdict:
+def verify(context: StepContext, newest: int | None = None) -> ChainVerdict:
     """Verify the chain."""
     with transaction(context.database) as db:
         return audit.verify(db, context.settings.audit_key, newest=newest)
 
 
 def change(fixtures: Fixtures, statement: str) -> None:
-    """Change the audit as somebody can who owns the database."""
+    """Change the audit as the owner of the database can."""
     fixtures.run_sql(f"SET LOCAL session_replication_role = replica; {statement}")
 
 

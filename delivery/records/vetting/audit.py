@@ -129,7 +129,7 @@ def search(db: Connection, wanted: AuditFilter, limit: int) -> list[AuditView]:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditVerdict:
+class ChainVerdict:
     """The result of a verification: the newest entry, how many were verified, and the first that is wrong."""
 
     head: AuditHead
@@ -148,7 +148,7 @@ _PAGE = text("""
 _CHAIN_AT = text("SELECT chain FROM audit_event WHERE seq = :seq")
 
 
-def verify(db: Connection, key: bytes, *, newest: int | None = None) -> AuditVerdict:
+def verify(db: Connection, key: bytes, *, newest: int | None = None) -> ChainVerdict:
     """Verify the whole chain, or only this many of the `newest`; what is before them is then taken as right."""
     top = head(db)
     after = max(0, top.seq - newest) if newest is not None else 0
@@ -157,11 +157,11 @@ def verify(db: Connection, key: bytes, *, newest: int | None = None) -> AuditVer
     for row in _rows(db, after):
         is_right = before is not None and row.seq == after + verified + 1 and _is_right(key, bytes(before), row)
         if not is_right:
-            return AuditVerdict(top, verified, after + verified + 1, erased)
+            return ChainVerdict(top, verified, after + verified + 1, erased)
         verified += 1
         erased += row.details_digest is not None and row.details is None
         before = row.chain
-    return AuditVerdict(top, verified, None, erased)
+    return ChainVerdict(top, verified, None, erased)
 
 
 def _rows(db: Connection, after: int) -> Iterator[Row[tuple[Any, ...]]]:
