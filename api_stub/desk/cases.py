@@ -113,7 +113,7 @@ def _claim(request: Request, visit: Visit, case_id: UUID) -> list[str]:
         found = vetting_cases.find(db, case_id)
     own = str(visit.member.staff_id)
     others = sorted({each.actor_name for each in claims if each.actor_id != own})
-    if found is None or found.state is not CaseState.OPEN or not visit.may(StaffRole.VETTER):
+    if found is None or found.state is not CaseState.OPEN or not visit.has_role(StaffRole.VETTER):
         return others
     actor = Actor(ActorKind.STAFF, own, visit.member.name)
     claim_case(desk_of(request).context, case_id, actor, is_renewal=any(each.actor_id == own for each in claims))

@@ -112,7 +112,7 @@ def disable(request: Request, visit: Admin, form: Form, person: str) -> Response
 
 @router.post("/desk/staff/{person}/reset")
 def reset(request: Request, visit: Admin, person: str) -> Response:
-    """Give a person a new password, which is shown once, and end all logins."""
+    """Replace the password of a person by one that is shown once, and end all logins."""
     _need_confirmation(visit)
     staff_id, password = _other(visit, person), generate_password()
     with transaction(desk_of(request).database) as db:

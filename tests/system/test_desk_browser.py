@@ -33,7 +33,7 @@ pytestmark = [
 
 
 @dataclass
-class Seen:
+class PageEvents:
     """What a page did that it must not do."""
 
     errors: list[str] = field(default_factory=list)
@@ -75,13 +75,13 @@ def desk(base_settings: Settings, fixtures: Fixtures) -> Iterator[tuple[str, lis
 
 
 @contextmanager
-def opened(address: str, *, width: int = 1300, **options: Any) -> Iterator[tuple[Any, Seen]]:
+def opened(address: str, *, width: int = 1300, **options: Any) -> Iterator[tuple[Any, PageEvents]]:
     """Open a page in Chromium, log in by keyboard, and note what must not happen."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
         page = browser.new_context(viewport={"width": width, "height": 800}, **options).new_page()
-        seen = Seen()
+        seen = PageEvents()
         page.on("console", lambda line: seen.errors.append(line.text) if line.type == "error" else None)
         page.on("pageerror", lambda error: seen.errors.append(str(error)))
         page.on("dialog", seen.dismiss)
@@ -122,7 +122,7 @@ def test_a_person_decides_cases_with_the_keyboard_alone(desk: tuple[str, list[UU
 
     assert "closed" in (folded or "")
     assert 4 == rows
-    assert Seen() == seen
+    assert PageEvents() == seen
     made = fixtures.run_sql(
         "SELECT verdict, reason, undone_at IS NOT NULL AS undone FROM case_decision ORDER BY decided_at"
     )
@@ -147,7 +147,7 @@ def test_the_list_never_moves_and_says_what_others_decided_and_what_is_new(
 
     assert before == after == [str(each) for each in cases]
     assert "rejected by Walter" == words
-    assert Seen() == seen
+    assert PageEvents() == seen
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -162,7 +162,7 @@ def test_no_page_is_wider_than_the_window(desk: tuple[str, list[UUID]], width: i
                 too_wide.append(path)
 
     assert [] == too_wide
-    assert Seen() == seen
+    assert PageEvents() == seen
 
 
 def test_a_case_is_decided_without_any_script(desk: tuple[str, list[UUID]], fixtures: Fixtures) -> None:
@@ -175,4 +175,4 @@ def test_a_case_is_decided_without_any_script(desk: tuple[str, list[UUID]], fixt
         page.wait_for_selector(f'article[data-case="{cases[0]}"]')
 
     wait_until(lambda: CaseState.OPEN == fixtures.run_sql("SELECT state FROM vetting_case ORDER BY opened_at")[0].state)
-    assert Seen() == seen
+    assert PageEvents() == seen
