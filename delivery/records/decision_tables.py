@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Integer, Uuid, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, Integer, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from delivery.records.schema_base import NOW, Base, one_of
@@ -92,3 +92,37 @@ class CaseSkipRow(Base):
     actor_id: Mapped[str] = mapped_column(primary_key=True)
     case_id: Mapped[UUID] = mapped_column(ForeignKey("vetting_case.id"), primary_key=True)
     skipped_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class StandingDecisionRow(Base):
+    """What becomes of one text from one sender, without staff, until an end: it passes or is refused.
+
+    A sender is an attested account or, without one, the address that messages of a client claim.
+    """
+
+    __tablename__ = "standing_decision"
+    __table_args__ = (
+        CheckConstraint("verdict IN ('approve', 'reject')", name="verdict"),
+        CheckConstraint("(sender_account_id IS NULL) <> (sender_email IS NULL)", name="sender"),
+        Index(None, "text_key", "ends_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    client_id: Mapped[UUID]
+    sender_account_id: Mapped[UUID | None]
+    # In lower case.
+    sender_email: Mapped[str | None]
+    text_key: Mapped[int] = mapped_column(BigInteger)
+    # The case that it was made from.
+    case_id: Mapped[UUID] = mapped_column(ForeignKey("vetting_case.id"))
+    verdict: Mapped[str]
+    reason: Mapped[str | None]
+    sentence: Mapped[str | None]
+    actor_kind: Mapped[str]
+    actor_id: Mapped[str]
+    actor_name: Mapped[str]
+    made_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    ends_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    revoked_by: Mapped[str | None]
+    uses: Mapped[int] = mapped_column(Integer, server_default=text("0"))

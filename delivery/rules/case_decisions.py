@@ -10,6 +10,7 @@ from delivery.detection.folding import without_invisible
 from delivery.vocabulary import CaseState, Reason
 
 LONGEST_PAUSE = timedelta(seconds=300)
+LONGEST_STANDING = timedelta(days=90)
 _LONGEST_NOTE = 4000
 _LONGEST_TEXT = {"sentence": 300, "reason": 100, "note": _LONGEST_NOTE}
 
@@ -143,6 +144,27 @@ def _check_text(name: str, value: str | None, limit: int) -> None:
         raise InvalidDecision(f"The {name} has invisible characters.")
     if not is_line or not value.strip():
         raise InvalidDecision(f"The {name} has to be text, of one line.")
+
+
+@dataclass(frozen=True, slots=True)
+class StandingDecision:
+    """What becomes of the text of a case from its sender for a while: it passes or is refused. At most 90 days.
+
+    Raises `InvalidDecision`.
+    """
+
+    case_id: UUID
+    verdict: CaseVerdict
+    actor: Actor
+    lasts: timedelta = timedelta(days=7)
+    reason: str | None = None
+    sentence: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.verdict is CaseVerdict.EXPIRE or not timedelta() < self.lasts <= LONGEST_STANDING:
+            raise InvalidDecision(f"A standing decision approves or rejects for {LONGEST_STANDING.days} days at most.")
+        for name in ("sentence", "reason"):
+            _check_text(name, getattr(self, name), _LONGEST_TEXT[name])
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def decide_case(context: StepContext, case_id: UUID, decision: CaseDecision) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class BatchResult:
+class BulkResult:
     """What became of a bulk decision: how many cases it decided, and why it did not decide the others."""
 
     batch_id: UUID
@@ -81,7 +81,7 @@ class BatchResult:
 
 def decide_batch(
     context: StepContext, cases: Sequence[tuple[UUID, int]], decision: CaseDecision, *, typed_count: int | None = None
-) -> BatchResult:
+) -> BulkResult:
     """Decide these cases (id and version) alike, each in a transaction of its own, as one batch that can be undone.
 
     A case that changed since the preview is left out. Raises `InvalidDecision` when there are more than 50 cases and
@@ -100,7 +100,7 @@ def decide_batch(
     entry = AuditEntry(AuditKind.BATCH_DECIDED, decision.actor.actor_id, (str(batch_id),), facts)
     with transaction(context.database) as db:
         audit.append(db, context.settings.audit_key, entry)
-    return BatchResult(batch_id, len(cases) - len(refused), refused)
+    return BulkResult(batch_id, len(cases) - len(refused), refused)
 
 
 def apply_decisions(context: StepContext, message_ids: Sequence[UUID]) -> None:
