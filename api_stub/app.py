@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from api_stub import openapi
+from api_stub.desk import bulk as desk_bulk
 from api_stub.desk import case_work as desk_case_work
 from api_stub.desk import cases as desk_cases
 from api_stub.desk import decisions as desk_decisions
@@ -32,6 +33,7 @@ _DESK = (
     desk_cases.router,
     desk_decisions.router,
     desk_case_work.router,
+    desk_bulk.router,
     desk_overview.router,
     desk_people.router,
     desk_trail.router,
