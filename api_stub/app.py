@@ -7,11 +7,14 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from api_stub import openapi
+from api_stub.desk import bulk as desk_bulk
+from api_stub.desk import case_work as desk_case_work
 from api_stub.desk import cases as desk_cases
 from api_stub.desk import decisions as desk_decisions
 from api_stub.desk import login as desk_login
 from api_stub.desk import overview as desk_overview
 from api_stub.desk import people as desk_people
+from api_stub.desk import trail as desk_trail
 from api_stub.pages import unsubscribe
 from api_stub.routes import accounts, health, inbox, messages, security_txt, tokens
 from api_stub.server.connection_refusals import COUNT
@@ -27,7 +30,16 @@ from delivery.unsubscribe_tokens import PATH
 _CONTRACT = (messages.router, accounts.router, inbox.router, tokens.router)
 _OTHERS = (unsubscribe.router, health.router, security_txt.router)
 # Existing clients use both forms of the contract's paths.
-_DESK = (desk_login.router, desk_cases.router, desk_decisions.router, desk_overview.router, desk_people.router)
+_DESK = (
+    desk_login.router,
+    desk_cases.router,
+    desk_decisions.router,
+    desk_case_work.router,
+    desk_bulk.router,
+    desk_overview.router,
+    desk_people.router,
+    desk_trail.router,
+)
 _MOUNTED = (
     *((router, prefix) for router in _CONTRACT for prefix in ("", "/v2")),
     *((router, "") for router in _OTHERS),

@@ -17,6 +17,7 @@ from delivery.issuer_settings import IssuerSettings
 from delivery.limit_settings import LimitSettings
 from delivery.mail_settings import MailSettings
 from delivery.review_settings import ReviewSettings
+from delivery.rules.audit_chain import chain_key
 from delivery.rules.vetting import HoldRule
 from delivery.setting_checks import split_list
 from delivery.setting_files import SettingFiles, WrongSettingFiles, variable_of
@@ -170,6 +171,11 @@ class Settings(IssuerSettings, MailSettings, LimitSettings, DirectSendSettings, 
         """The domains of the platform: that of its mails, and the host of its public URL."""
         host = urlsplit(self.public_url).hostname or ""
         return tuple(domain for domain in dict.fromkeys((self.mail_domain, host)) if domain)
+
+    @property
+    def audit_key(self) -> bytes:
+        """The key of the audit chain, of `sealing_key` or, without one, of `pepper`."""
+        return chain_key((self.sealing_key or self.pepper).get_secret_value())
 
     @property
     def grace(self) -> timedelta:

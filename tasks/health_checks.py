@@ -13,6 +13,8 @@ from delivery.records.database import Database, snapshot
 from delivery.records.identities import direct_senders, sealed_keys
 from delivery.records.identities.sealed_keys import SealedKeys
 from delivery.records.server_check import check_database
+from delivery.records.vetting import audit
+from delivery.records.vetting.audit import ChainVerdict
 from delivery.records.views import invariants
 from delivery.records.views.connection_use import ConnectionUse, connection_use
 from delivery.records.views.invariants import CheckScope, Violation
@@ -33,6 +35,8 @@ from tasks.start_checks import check_broker
 _SEEN_WITHIN = timedelta(seconds=15)
 # From here on a limit is near: there is time left to raise it before work is refused.
 _NEAR_PERCENT = 80
+_AUDIT_ENTRIES = 10_000
+"""How many of the newest audit entries are verified, unless everything is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class Facts:
     token_senders: Sequence[UUID]
     signing_keys: SealedKeys
     rules: RulesInForce
+    audit: ChainVerdict | None = None
 
 
 def check(settings: Settings, database: Database, scope: CheckScope, *, timeout: timedelta) -> list[CheckResult]:
@@ -58,7 +63,9 @@ def check(settings: Settings, database: Database, scope: CheckScope, *, timeout:
         violations = list(invariants.ask(db, scope))
         parked = deaths.parked(db, scope.limit)
         rules = read_in_force(db)
-    facts = Facts(settings, workers, parked, connections, token_senders, signing_keys, rules)
+        newest = None if scope.is_everything else _AUDIT_ENTRIES
+        verdict = audit.verify(db, settings.audit_key, newest=newest)
+    facts = Facts(settings, workers, parked, connections, token_senders, signing_keys, rules, verdict)
     parts = [result for part in PARTS for result in part(facts)]
     return [*(_result(each, parts) for each in violations), *parts]
 
@@ -221,6 +228,18 @@ def _rules(facts: Facts) -> Iterator[CheckResult]:
     yield from check_rules(facts.rules)
 
 
+def _audit_chain(facts: Facts) -> Iterator[CheckResult]:
+    name = "no entry of the audit was changed or removed"
+    if facts.audit is None or facts.audit.wrong_seq is None:
+        yield ok(name)
+        return
+    advice = (
+        f"Entry {facts.audit.wrong_seq} does not fit the chain. Either it was tampered with, or the setting"
+        " POSTROOM_SEALING_KEY (without it, POSTROOM_PEPPER) has changed since. `postroom audit verify` reads all."
+    )
+    yield fault(name, advice)
+
+
 def _is_near(used: int, limit: int) -> bool:
     return limit > 0 and used * 100 >= limit * _NEAR_PERCENT
 
@@ -235,5 +254,6 @@ PARTS: tuple[Callable[[Facts], Iterable[CheckResult]], ...] = (
     _tokens,
     _seals,
     _rules,
+    _audit_chain,
 )
 """The checks that are about no invariant, in the order in which they are shown."""

@@ -43,9 +43,9 @@ class Visit:
     csrf: str
     confirmed_at: datetime
 
-    def may(self, role: str) -> bool:
+    def has_role(self, role: str) -> bool:
         """Check whether the person may do what members of a role may."""
-        return self.member.may(StaffRole(role))
+        return self.member.has_role(StaffRole(role))
 
     @property
     def is_confirmed(self) -> bool:
@@ -89,7 +89,7 @@ def visitor(role: StaffRole = StaffRole.VIEWER, *, is_use: bool = True) -> Calla
         if found is None:
             raise LoginEnded(own_path(request.url.path), {})
         request.state.visit = found
-        if not found.member.may(role):
+        if not found.member.has_role(role):
             raise DeskRefusal(HTTPStatus.FORBIDDEN, "Not for your role", _role_sentence(found.member, role))
         return found
 

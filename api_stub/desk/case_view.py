@@ -8,7 +8,8 @@ from delivery.detection.links import Link, find_links
 from delivery.records.database import Transaction
 from delivery.records.pipeline import vetting_cases
 from delivery.records.pipeline.vetting_cases import CaseView
-from delivery.records.vetting import decisions
+from delivery.records.vetting import case_work, decisions
+from delivery.records.vetting.case_work import NoteView
 from delivery.records.vetting.decisions import DecisionView
 from delivery.records.views.desk import case_page
 from delivery.records.views.desk.case_page import AlikeCase, CaseHit, CaseRecipient, SenderCard
@@ -49,6 +50,7 @@ class CasePage:
     sender: SenderCard
     alike: list[AlikeCase]
     decisions: list[DecisionView]
+    notes: list[NoteView]
 
     @property
     def held(self) -> list[CaseRecipient]:
@@ -80,6 +82,7 @@ def read_case(db: Transaction, case_id: UUID) -> CasePage | None:
         sender=case_page.sender_card(db, case.message_id),
         alike=case_page.alike(db, case.message_id),
         decisions=decisions.of_case(db, case_id),
+        notes=case_work.notes(db, case_id),
     )
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from api_stub.desk import access
 from api_stub.desk.access import Form, Visit, acting, desk_of, visitor
 from api_stub.desk.shell import STATIC, DeskRefusal, DeskRoute, asset, go, not_here, page
+from api_stub.desk.trail import append_entry
 from api_stub.ratelimit.limiter import hide_address
 from api_stub.ratelimit.refusals import address_of
 from api_stub.services import services_of
@@ -16,6 +17,7 @@ from delivery.logs.security import write_line
 from delivery.records.database import Transaction, transaction
 from delivery.records.identities import staff, staff_sessions
 from delivery.records.identities.staff import StaffMember
+from delivery.rules.audit_chain import AuditKind
 from delivery.sealing import SealBroken, open_sealed
 from delivery.settings import Settings
 from delivery.staff_secrets import digest_token, generate_token, hide_name, is_password, totp_name, totp_step
@@ -57,7 +59,7 @@ def log_in(request: Request, form: Form) -> Response:
         return _login_page(request, form.get("next", ""), _TOO_MANY, status=HTTPStatus.TOO_MANY_REQUESTS, name=name)
     is_right = is_password(form.get("password", ""), member.password_digest if member else None)
     if member is None or not is_right or member.disabled_at is not None:
-        write_line("staff_login_refused", network=network, staff_id=str(member.staff_id) if member else None)
+        _note_refusal(request, network, member)
         return _login_page(request, form.get("next", ""), _WRONG, status=HTTPStatus.UNAUTHORIZED, name=name)
     with transaction(desk_of(request).database) as db:
         staff_sessions.forget_attempt(db, counts.attempt_id)
@@ -85,6 +87,7 @@ def check_code(request: Request, form: Form) -> Response:
         return _code_page(request, form, _TOO_MANY, HTTPStatus.TOO_MANY_REQUESTS)
     with transaction(desk_of(request).database) as db:
         if not _is_code(db, found.member, form.get("code", ""), settings):
+            append_entry(request, db, AuditKind.LOGIN_REFUSED, str(found.member.staff_id), step="code")
             write_line("staff_code_refused", staff_id=str(found.member.staff_id))
             return _code_page(request, form, _WRONG_CODE, HTTPStatus.UNAUTHORIZED)
         staff_sessions.forget_attempt(db, counts.attempt_id)
@@ -136,8 +139,18 @@ def _begin(request: Request, db: Transaction, member: StaffMember, goal: str, *,
     found = go(f"/desk/login/code?next={goal}" if is_partial else goal)
     access.set_cookie(found, token, settings)
     if not is_partial:
+        append_entry(request, db, AuditKind.LOGIN, str(member.staff_id))
         write_line("staff_logged_in", staff_id=str(member.staff_id))
     return found
+
+
+def _note_refusal(request: Request, network: str, member: StaffMember | None) -> None:
+    """Record a refused login. Only logins of people are in the audit, so that no other can fill it."""
+    staff_id = str(member.staff_id) if member else None
+    write_line("staff_login_refused", network=network, staff_id=staff_id)
+    if staff_id is not None:
+        with transaction(desk_of(request).database) as db:
+            append_entry(request, db, AuditKind.LOGIN_REFUSED, staff_id, step="password")
 
 
 def _is_code(db: Transaction, member: StaffMember, code: str, settings: Settings) -> bool:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api_stub.desk.access import Form, Visit, acting, desk_of, visitor
 from api_stub.desk.shell import DeskRefusal, DeskRoute, go, not_here, page
+from api_stub.desk.trail import append_entry
 from delivery.logs.security import write_line
 from delivery.records.database import transaction
 from delivery.records.rule_sets import store
@@ -16,6 +17,7 @@ from delivery.records.views.desk import rule_figures
 from delivery.records.views.desk.shift import shift_figures
 from delivery.rulebook.documents import write_rule_set
 from delivery.rules import rule_edits
+from delivery.rules.audit_chain import AuditKind
 from delivery.rules.rule_set import Mode, RuleSet
 from delivery.vocabulary import StaffRole
 
@@ -67,6 +69,7 @@ def stop_rule(request: Request, visit: Editor, form: Form, name: str) -> Respons
             before = store.read_newest(db)
             stopped = rule_edits.with_mode(before, name, Mode.DRAFT, person=visit.member.name)
             store.store(db, replace(stopped, number=before.number), made_by=visit.member.name, comment=comment)
+            append_entry(request, db, AuditKind.RULES_CHANGED, str(visit.member.staff_id), (name,), change="stopped")
     except rule_edits.NoSuchRule as error:
         raise not_here("rule") from error
     except store.ChangedMeanwhile as error:

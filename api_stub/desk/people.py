@@ -9,11 +9,13 @@ from starlette.responses import Response
 
 from api_stub.desk.access import Form, Visit, acting, desk_of, visitor
 from api_stub.desk.shell import DeskRefusal, DeskRoute, go, not_here, page
+from api_stub.desk.trail import append_entry
 from delivery.intake.uuids import read_uuid
 from delivery.logs.security import write_line
-from delivery.records.database import transaction
+from delivery.records.database import Transaction, transaction
 from delivery.records.identities import staff
 from delivery.records.identities.staff import NewStaff
+from delivery.rules.audit_chain import AuditKind
 from delivery.staff_secrets import SHORTEST_PASSWORD, digest_password, generate_password, is_password
 from delivery.vocabulary import StaffRole
 
@@ -53,7 +55,7 @@ def change_password(request: Request, visit: Person, form: Form) -> Response:
         return page(request, "me.html", status=HTTPStatus.BAD_REQUEST, error=error, has_changed=False)
     with transaction(desk_of(request).database) as db:
         staff.set_password(db, visit.member.staff_id, digest_password(wanted))
-    write_line("staff_password_changed", staff_id=str(visit.member.staff_id))
+        _note(request, db, "staff_password_changed", visit.member.staff_id)
     return go("/desk/login")
 
 
@@ -79,9 +81,10 @@ def add_person(request: Request, visit: Admin, form: Form) -> Response:
     new = NewStaff(name, _role(form), digest_password(password), email, account_id)
     with transaction(desk_of(request).database) as db:
         added = staff.add(db, new)
+        if added is not None:
+            _note(request, db, "staff_added", added)
     if added is None:
         return _staff_page(request, error="Another person has this name.")
-    _note("staff_added", visit, added)
     return _staff_page(request, fresh=(name, password))
 
 
@@ -92,7 +95,7 @@ def change_role(request: Request, visit: Admin, form: Form, person: str) -> Resp
     staff_id = _other(visit, person)
     with transaction(desk_of(request).database) as db:
         staff.set_role(db, staff_id, _role(form))
-    _note("staff_role_changed", visit, staff_id)
+        _note(request, db, f"role_{_role(form)}", staff_id)
     return go("/desk/staff")
 
 
@@ -103,13 +106,13 @@ def disable(request: Request, visit: Admin, form: Form, person: str) -> Response
     staff_id = _other(visit, person)
     with transaction(desk_of(request).database) as db:
         staff.set_disabled(db, staff_id, is_disabled=form.get("disabled") == "yes")
-    _note("staff_disabled" if form.get("disabled") == "yes" else "staff_enabled", visit, staff_id)
+        _note(request, db, "staff_disabled" if form.get("disabled") == "yes" else "staff_enabled", staff_id)
     return go("/desk/staff")
 
 
 @router.post("/desk/staff/{person}/reset")
 def reset(request: Request, visit: Admin, person: str) -> Response:
-    """Give a person a new password, which is shown once, and end all logins."""
+    """Replace the password of a person by one that is shown once, and end all logins."""
     _need_confirmation(visit)
     staff_id, password = _other(visit, person), generate_password()
     with transaction(desk_of(request).database) as db:
@@ -118,7 +121,7 @@ def reset(request: Request, visit: Admin, person: str) -> Response:
             raise not_here("person")
         staff.set_password(db, staff_id, digest_password(password))
         staff.set_totp(db, staff_id, None)
-    _note("staff_reset", visit, staff_id)
+        _note(request, db, "staff_reset", staff_id)
     return _staff_page(request, fresh=(member.name, password))
 
 
@@ -150,5 +153,8 @@ def _role(form: dict[str, str]) -> StaffRole:
     return StaffRole(role)
 
 
-def _note(event: str, visit: Visit, staff_id: UUID) -> None:
-    write_line(event, staff_id=str(staff_id), actor=f"staff {visit.member.staff_id}")
+def _note(request: Request, db: Transaction, event: str, staff_id: UUID) -> None:
+    """Record what an administrator did about a person, in the transaction that does it."""
+    actor_id = str(request.state.visit.member.staff_id)
+    append_entry(request, db, AuditKind.STAFF_CHANGED, actor_id, (str(staff_id),), change=event)
+    write_line(event, staff_id=str(staff_id), actor=f"staff {actor_id}")

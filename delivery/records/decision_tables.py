@@ -3,11 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Integer, Uuid, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, Integer, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from delivery.records.schema_base import NOW, Base, one_of
-from delivery.rules.case_decisions import ActorKind, CaseVerdict
+from delivery.rules.case_decisions import ActorKind, CaseVerdict, NoteKind
 
 PENDING = "applied_at IS NULL AND undone_at IS NULL"
 """The condition that a decision waits for the end of its pause, and can still be undone."""
@@ -48,3 +48,81 @@ class CaseDecisionRow(Base):
     undone_at: Mapped[datetime | None]
     undone_by: Mapped[str | None]
     applied_at: Mapped[datetime | None]
+
+
+class CaseClaimRow(Base):
+    """Who looks at a case until when. A claim warns others and blocks nothing."""
+
+    __tablename__ = "case_claim"
+    __table_args__ = (Index(None, "actor_id", "claimed_at"),)
+
+    case_id: Mapped[UUID] = mapped_column(ForeignKey("vetting_case.id"), primary_key=True)
+    actor_id: Mapped[str] = mapped_column(primary_key=True)
+    actor_name: Mapped[str]
+    claimed_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    ends_at: Mapped[datetime]
+
+
+class CaseNoteRow(Base):
+    """What staff wrote about a case for each other: a note, a question to a colleague, or why it is escalated."""
+
+    __tablename__ = "case_note"
+    __table_args__ = (
+        CheckConstraint(one_of("kind", NoteKind), name="kind"),
+        Index(None, "case_id", "made_at"),
+        Index("case_note_asked_idx", "asked_id", "made_at", postgresql_where=text("asked_id IS NOT NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    case_id: Mapped[UUID] = mapped_column(ForeignKey("vetting_case.id"))
+    kind: Mapped[str]
+    actor_id: Mapped[str]
+    actor_name: Mapped[str]
+    # Whom a question is for.
+    asked_id: Mapped[str | None]
+    content: Mapped[str]
+    made_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class CaseSkipRow(Base):
+    """A case that a person does not want to see again for now."""
+
+    __tablename__ = "case_skip"
+
+    actor_id: Mapped[str] = mapped_column(primary_key=True)
+    case_id: Mapped[UUID] = mapped_column(ForeignKey("vetting_case.id"), primary_key=True)
+    skipped_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class StandingDecisionRow(Base):
+    """What becomes of one text from one sender, without staff, until an end: it passes or is refused.
+
+    A sender is an attested account or, without one, the address that messages of a client claim.
+    """
+
+    __tablename__ = "standing_decision"
+    __table_args__ = (
+        CheckConstraint("verdict IN ('approve', 'reject')", name="verdict"),
+        CheckConstraint("(sender_account_id IS NULL) <> (sender_email IS NULL)", name="sender"),
+        Index(None, "text_key", "ends_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    client_id: Mapped[UUID]
+    sender_account_id: Mapped[UUID | None]
+    # In lower case.
+    sender_email: Mapped[str | None]
+    text_key: Mapped[int] = mapped_column(BigInteger)
+    # The case that it was made from.
+    case_id: Mapped[UUID] = mapped_column(ForeignKey("vetting_case.id"))
+    verdict: Mapped[str]
+    reason: Mapped[str | None]
+    sentence: Mapped[str | None]
+    actor_kind: Mapped[str]
+    actor_id: Mapped[str]
+    actor_name: Mapped[str]
+    made_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    ends_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    revoked_by: Mapped[str | None]
+    uses: Mapped[int] = mapped_column(Integer, server_default=text("0"))

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from delivery.records.audit_tables import AuditEventRow
 from delivery.records.client_tables import IssuerLink
 from delivery.records.decision_tables import CaseDecisionRow
 from delivery.records.schema_base import NOW, Base, one_of
@@ -43,7 +44,7 @@ from delivery.vocabulary import (
     Trust,
 )
 
-ELSEWHERE = (VettingCase, CaseDecisionRow, SecurityEventRow, IssuerLink, StaffRow)
+ELSEWHERE = (VettingCase, CaseDecisionRow, AuditEventRow, SecurityEventRow, IssuerLink, StaffRow)
 """Tables of the modules that belong to the same schema; their import adds all of theirs."""
 METADATA = Base.metadata
 """All tables: those of this module and of those that it imports."""

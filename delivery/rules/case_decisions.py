@@ -10,7 +10,9 @@ from delivery.detection.folding import without_invisible
 from delivery.vocabulary import CaseState, Reason
 
 LONGEST_PAUSE = timedelta(seconds=300)
-_LONGEST_TEXT = {"sentence": 300, "reason": 100, "note": 4000}
+LONGEST_STANDING = timedelta(days=90)
+_LONGEST_NOTE = 4000
+_LONGEST_TEXT = {"sentence": 300, "reason": 100, "note": _LONGEST_NOTE}
 
 
 class CaseVerdict(StrEnum):
@@ -34,6 +36,16 @@ class ActorKind(StrEnum):
     """A person behind a client of the API."""
     CLOCK = "clock"
     """No person: the time of a review is over."""
+
+
+class NoteKind(StrEnum):
+    """What a note about a case is for."""
+
+    NOTE = "note"
+    QUESTION = "question"
+    """A question to a colleague."""
+    ESCALATION = "escalation"
+    """Why another person should look at the case soon."""
 
 
 REFUSALS = {CaseVerdict.REJECT: Reason.REFUSED_BY_STAFF, CaseVerdict.EXPIRE: Reason.EXPIRED_IN_REVIEW}
@@ -132,6 +144,42 @@ def _check_text(name: str, value: str | None, limit: int) -> None:
         raise InvalidDecision(f"The {name} has invisible characters.")
     if not is_line or not value.strip():
         raise InvalidDecision(f"The {name} has to be text, of one line.")
+
+
+@dataclass(frozen=True, slots=True)
+class StandingDecision:
+    """What becomes of the text of a case from its sender for a while: it passes or is refused. At most 90 days.
+
+    Raises `InvalidDecision`.
+    """
+
+    case_id: UUID
+    verdict: CaseVerdict
+    actor: Actor
+    lasts: timedelta = timedelta(days=7)
+    reason: str | None = None
+    sentence: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.verdict is CaseVerdict.EXPIRE or not timedelta() < self.lasts <= LONGEST_STANDING:
+            raise InvalidDecision(f"A standing decision approves or rejects for {LONGEST_STANDING.days} days at most.")
+        for name in ("sentence", "reason"):
+            _check_text(name, getattr(self, name), _LONGEST_TEXT[name])
+
+
+@dataclass(frozen=True, slots=True)
+class CaseNote:
+    """A note about a case. A question names the actor id of the colleague that it is for. Raises `InvalidDecision`."""
+
+    actor: Actor
+    content: str
+    kind: NoteKind = NoteKind.NOTE
+    asked_id: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_text("note", self.content, _LONGEST_NOTE)
+        if (self.kind is NoteKind.QUESTION) != (self.asked_id is not None):
+            raise InvalidDecision("A question, and nothing else, is for one colleague.")
 
 
 def closing_state(verdicts: Collection[CaseVerdict]) -> CaseState:

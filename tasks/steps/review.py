@@ -6,17 +6,20 @@ limits.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import structlog
+from uuid_utils.compat import uuid7
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.logs.security import write_line
 from delivery.records.database import Transaction, transaction
 from delivery.records.identities.security_events import SecurityEvent, record
 from delivery.records.pipeline import candidates, transitions, vetting_cases
-from delivery.records.vetting import decisions
+from delivery.records.vetting import audit, decisions
 from delivery.records.vetting.decisions import DecisionView, LockedCase
+from delivery.rules.audit_chain import AuditEntry, AuditKind
 from delivery.rules.case_decisions import (
     CLOCK,
     REFUSALS,
@@ -25,6 +28,7 @@ from delivery.rules.case_decisions import (
     CaseDecision,
     CaseNotOpen,
     CaseVerdict,
+    DecisionRefused,
     InvalidDecision,
     OwnMessage,
     is_of,
@@ -36,6 +40,7 @@ from tasks.broker.doorbell import ring_for_deliveries
 from tasks.context import StepContext
 
 _log = structlog.get_logger()
+_TYPED_ABOVE = 50
 _EVENTS = {CaseVerdict.APPROVE: SecurityEventKind.CASE_APPROVED, CaseVerdict.REJECT: SecurityEventKind.CASE_REJECTED}
 
 
@@ -55,6 +60,7 @@ def decide_case(context: StepContext, case_id: UUID, decision: CaseDecision) -> 
         _record_event(db, case_id, decision)
         crash_here(CrashPoint.RULE_CLOSED)
         decided = [] if decision.pause else _apply(context, db, case)
+        audit.append(db, context.settings.audit_key, _entry(case, decision_id, decision))
         crash_here(CrashPoint.RULE_WRITTEN)
     crash_here(CrashPoint.RULE_COMMITTED)
     ring_for_deliveries(context.doorbell, decided)
@@ -62,6 +68,39 @@ def decide_case(context: StepContext, case_id: UUID, decision: CaseDecision) -> 
     if decision.verdict in _EVENTS:
         write_line(_EVENTS[decision.verdict], case_id=str(case_id), actor=decision.actor.actor_id)
     return decision_id
+
+
+@dataclass(frozen=True, slots=True)
+class BulkResult:
+    """What became of a bulk decision: how many cases it decided, and why it did not decide the others."""
+
+    batch_id: UUID
+    decided: int
+    refused: dict[UUID, str]
+
+
+def decide_batch(
+    context: StepContext, cases: Sequence[tuple[UUID, int]], decision: CaseDecision, *, typed_count: int | None = None
+) -> BulkResult:
+    """Decide these cases (id and version) alike, each in a transaction of its own, as one batch that can be undone.
+
+    A case that changed since the preview is left out. Raises `InvalidDecision` when there are more than 50 cases and
+    `typed_count`, the number that a person has typed, is not theirs.
+    """
+    if len(cases) > _TYPED_ABOVE and typed_count != len(cases):
+        raise InvalidDecision(f"Type the number of cases, {len(cases)}, to decide all of them.")
+    batch_id: UUID = uuid7()
+    refused: dict[UUID, str] = {}
+    for case_id, version in cases:
+        try:
+            decide_case(context, case_id, replace(decision, version=version, batch_id=batch_id))
+        except DecisionRefused as error:
+            refused[case_id] = str(error)
+    facts = {"verdict": decision.verdict, "cases": len(cases), "decided": len(cases) - len(refused)}
+    entry = AuditEntry(AuditKind.BATCH_DECIDED, decision.actor.actor_id, (str(batch_id),), facts)
+    with transaction(context.database) as db:
+        audit.append(db, context.settings.audit_key, entry)
+    return BulkResult(batch_id, len(cases) - len(refused), refused)
 
 
 def apply_decisions(context: StepContext, message_ids: Sequence[UUID]) -> None:
@@ -133,6 +172,21 @@ def _record_event(db: Transaction, case_id: UUID, decision: CaseDecision) -> Non
     actor = decision.actor
     details = {"claimed_name": actor.name} if actor.kind is ActorKind.OPERATOR else {}
     record(db, SecurityEvent(_EVENTS[decision.verdict], actor.actor_id, subject=str(case_id), details=details))
+
+
+def _entry(case: LockedCase, decision_id: UUID, decision: CaseDecision) -> AuditEntry:
+    facts = {
+        "verdict": decision.verdict,
+        "version": case.version,
+        "only": decision.only and [str(each) for each in decision.only],
+        "pause_s": decision.pause.seconds,
+        "reason": decision.reason,
+        "batch": decision.batch_id,
+    }
+    details = {"name": decision.actor.name, "sentence": decision.sentence, "note": decision.note}
+    kind = AuditKind.CASE_EXPIRED if decision.verdict is CaseVerdict.EXPIRE else AuditKind.CASE_DECIDED
+    subjects = (str(case.case_id), str(case.message_id), str(decision_id))
+    return AuditEntry(kind, decision.actor.actor_id, subjects, facts, details)
 
 
 def _apply(context: StepContext, db: Transaction, case: LockedCase) -> list[Transition]:

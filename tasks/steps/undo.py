@@ -1,13 +1,15 @@
 """Undo a decision about a vetting case before it takes effect."""
 
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.records.database import Transaction, transaction
-from delivery.records.vetting import decisions
+from delivery.records.vetting import audit, decisions, groups
 from delivery.records.vetting.decisions import DecisionView, LockedCase
+from delivery.rules.audit_chain import AuditEntry, AuditKind
 from delivery.rules.case_decisions import Actor, NotUndone
 from tasks.context import StepContext
 
@@ -24,9 +26,33 @@ def undo_decision(context: StepContext, case_id: UUID, actor: Actor, *, decision
         undone = None if case is None else decisions.undo(db, case, undone_by=actor.name, decision_id=decision_id)
         if undone is None:
             raise NotUndone(_why_not(db, case, decision_id))
+        subjects = (str(case_id), str(undone.decision_id))
+        entry = AuditEntry(AuditKind.DECISION_UNDONE, actor.actor_id, subjects, details={"name": actor.name})
+        audit.append(db, context.settings.audit_key, entry)
         crash_here(CrashPoint.UNDO_WRITTEN)
     crash_here(CrashPoint.UNDO_COMMITTED)
     _log.info("vetting_decision_undone", case_id=str(case_id), decision_id=str(undone.decision_id))
+
+
+def undo_batch(context: StepContext, batch_id: UUID, actor: Actor) -> tuple[int, int]:
+    """Undo the decisions of a batch whose pause is not over. Return how many were undone, and how many were not.
+
+    Raises `NotUndone` when there is no such bulk decision.
+    """
+    with transaction(context.database) as db:
+        made = groups.decisions_of_batch(db, batch_id)
+    if not made:
+        raise NotUndone("There is no bulk decision with this id.")
+    undone = 0
+    for case_id, decision_id in made:
+        with suppress(NotUndone):
+            undo_decision(context, case_id, actor, decision_id=decision_id)
+            undone += 1
+    facts = {"undone": undone, "too_late": len(made) - undone}
+    with transaction(context.database) as db:
+        entry = AuditEntry(AuditKind.BATCH_UNDONE, actor.actor_id, (str(batch_id),), facts)
+        audit.append(db, context.settings.audit_key, entry)
+    return undone, len(made) - undone
 
 
 def _why_not(db: Transaction, case: LockedCase | None, decision_id: UUID | None) -> str:

@@ -61,6 +61,7 @@ BREAKS: dict[str, tuple[str, ...]] = {
         "INSERT INTO vetting_case SELECT gen_random_uuid(), :id, 'approved', '[]', now(), now()",
         "UPDATE recipient SET state = 'held', due_at = clock_timestamp()",
     ),
+    "a case is decided": ("INSERT INTO vetting_case SELECT gen_random_uuid(), :id, 'decided', '[]', now(), now()",),
     "every idempotency": (
         "DROP INDEX message_client_id_idempotency_key_idx",
         """INSERT INTO message (id, client_id, sender_name, subject, body, type, open_count, good_count)
@@ -194,7 +195,7 @@ def test_without_a_violation_the_command_exits_with_0_and_prints_one_line_for_ea
 
     lines = result.output.splitlines()
     assert (0, {"ok"}) == (result.exit_code, {line.split()[0] for line in lines})
-    assert len(INVARIANTS) + len(LANES) + 13 == len(lines)
+    assert len(INVARIANTS) + len(LANES) + 14 == len(lines)
 
 
 @pytest.mark.usefixtures("live_workers", "broker")

@@ -12,7 +12,7 @@ from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import WorkerIdentity
 from delivery.vocabulary import Channel, Reason, State
 from tasks.context import StepContext
-from tasks.runner import DECIDE, EXPIRE_REVIEWS, VET
+from tasks.runner import APPLY_DECISIONS, DECIDE, EXPIRE_REVIEWS, VET
 from tasks.steps.decide import decide
 from tasks.steps.recover_worker import recover_worker
 from tasks.steps.release import release
@@ -128,7 +128,7 @@ def test_every_sweep_query_of_messages_is_recorded_and_held_messages_are_taken_o
         each for queue in SWEEP_QUERIES.values() for each in queue if each.step.postpone is due.postpone_messages
     ]
 
-    assert {DECIDE, VET, EXPIRE_REVIEWS} == {each.step for each in queries if each.is_of_messages}
+    assert {DECIDE, VET, APPLY_DECISIONS, EXPIRE_REVIEWS} == {each.step for each in queries if each.is_of_messages}
     assert [] == [each for each in queries if not each.is_of_messages]
     assert {1} == {each.size for each in queries if each.step in {VET, EXPIRE_REVIEWS}}
 

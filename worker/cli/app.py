@@ -18,8 +18,9 @@ from delivery.logs import configure_logs
 from delivery.logs.interpreter import log_missing_fixes
 from tasks.lanes import LaneName
 from tasks.start_checks import check_start
-from worker.cli import console
+from worker.cli import console, vetting_batches
 from worker.cli.accounts import accounts
+from worker.cli.audit import audit
 from worker.cli.clients import clients
 from worker.cli.doctor import doctor
 from worker.cli.inspection import alive, release_message, why
@@ -52,7 +53,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+vetting_batches.add_batches(vetting)
 app.add_typer(vetting, name="vetting")
+app.add_typer(audit, name="audit")
 add_trials(rules)
 add_releases(rules)
 app.add_typer(rules, name="rules")

@@ -9,7 +9,10 @@ from delivery.logs.security import write_line
 from delivery.records.database import Transaction, transaction
 from delivery.records.identities import staff as records
 from delivery.records.identities.staff import NewStaff, StaffMember
+from delivery.records.vetting import audit
+from delivery.rules.audit_chain import AuditEntry, AuditKind
 from delivery.sealing import seal
+from delivery.settings import Settings
 from delivery.staff_secrets import (
     digest_password,
     generate_password,
@@ -56,11 +59,12 @@ def add(
     password = generate_password()
     account_id = None if account is None else read_id(account, "account")
     new = NewStaff(name, role, digest_password(password), email, account_id)
-    with opened(settings()) as database, transaction(database) as db:
+    config = settings()
+    with opened(config) as database, transaction(database) as db:
         added = records.add(db, new)
         if added is None:
             raise missing("another person has this name. `postroom staff list` shows them.")
-    _note("staff_added", added, role=role)
+        _note(db, config, "staff_added", added)
     typer.echo(f"postroom: {printable(name)} may use the desk as {role}\nPassword: {password}")
 
 
@@ -88,10 +92,11 @@ def list_staff(*, as_json: AsJson = False) -> None:
 @staff.command("disable")
 def disable(name: StaffName) -> None:
     """End all logins of a person, and refuse new ones. What the person decided stays."""
-    with opened(settings()) as database, transaction(database) as db:
+    config = settings()
+    with opened(config) as database, transaction(database) as db:
         member = _find(db, name)
         records.set_disabled(db, member.staff_id, is_disabled=True)
-    _note("staff_disabled", member.staff_id)
+        _note(db, config, "staff_disabled", member.staff_id)
     typer.echo(f"postroom: {printable(member.name)} is disabled. `postroom staff reset` enables the login again.")
 
 
@@ -115,7 +120,7 @@ def reset(
         records.set_totp(db, member.staff_id, sealed)
         if role is not None:
             records.set_role(db, member.staff_id, role)
-    _note("staff_reset", member.staff_id, role=role, has_codes=with_codes)
+        _note(db, config, "staff_reset", member.staff_id)
     typer.echo(
         f"postroom: {printable(member.name)} has a new password, and all logins have ended\nPassword: {password}"
     )
@@ -143,5 +148,8 @@ def _facts(member: StaffMember) -> dict[str, object]:
     }
 
 
-def _note(event: str, staff_id: UUID, **fields: object) -> None:
-    write_line(event, staff_id=str(staff_id), actor=operator(), **fields)
+def _note(db: Transaction, config: Settings, event: str, staff_id: UUID) -> None:
+    """Record a change, in its transaction, and in the security log."""
+    entry = AuditEntry(AuditKind.STAFF_CHANGED, operator(), (str(staff_id),), {"change": event})
+    audit.append(db, config.audit_key, entry)
+    write_line(event, staff_id=str(staff_id), actor=operator())

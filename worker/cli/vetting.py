@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -12,7 +13,7 @@ from delivery.explain import ago, count, span
 from delivery.records.database import transaction
 from delivery.records.pipeline import vetting_cases
 from delivery.records.pipeline.vetting_cases import CaseView
-from delivery.records.vetting import decisions
+from delivery.records.vetting import decisions, standing
 from delivery.records.vetting.decisions import DecisionView
 from delivery.rules.case_decisions import (
     Actor,
@@ -21,10 +22,12 @@ from delivery.rules.case_decisions import (
     CaseVerdict,
     DecisionRefused,
     InvalidDecision,
+    StandingDecision,
 )
 from tasks.broker.doorbell import BrokerDoorbell, SilentDoorbell
 from tasks.context import StepContext
 from tasks.steps.review import decide_case
+from tasks.steps.standing_decisions import make_standing, revoke_standing
 from tasks.steps.undo import undo_decision
 from worker.cli.console import (
     AsJson,
@@ -123,8 +126,54 @@ def reject(  # noqa: PLR0913 - its options
 def undo(case: CaseId, actor: Name) -> None:
     """Undo the decision about a case whose pause is not over. The case is open again."""
     case_id = read_id(case, "vetting case")
-    _run(lambda context: undo_decision(context, case_id, _actor(actor)))
+    run_steps(lambda context: undo_decision(context, case_id, actor_of(actor)))
     typer.echo(f"postroom: the decision about case {case_id} is undone")
+
+
+@vetting.command("stand")
+def stand(  # noqa: PLR0913 - its options
+    case: CaseId,
+    verdict: Annotated[str, typer.Argument(help="approve or reject.")],
+    actor: Name,
+    *,
+    days: Annotated[float, typer.Option(min=0.001, max=90, help="Days until it ends.")] = 7,
+    reason: Reason = None,
+    sentence: Sentence = None,
+) -> None:
+    """Let the text of a case from its sender pass, or refuse it, without staff for some days. The case stays open."""
+    if verdict not in {CaseVerdict.APPROVE, CaseVerdict.REJECT}:
+        raise typer.BadParameter("Let it `approve` or `reject`.")
+    case_id, word, lasts = read_id(case, "vetting case"), CaseVerdict(verdict), timedelta(days=days)
+    made: list[UUID] = []
+    run_steps(
+        lambda context: made.append(
+            make_standing(context, StandingDecision(case_id, word, actor_of(actor), lasts, reason, sentence))
+        )
+    )
+    typer.echo(f"postroom: standing decision {made[0]} is in force for {days:g} days")
+
+
+@vetting.command("standing")
+def list_standing(*, as_json: AsJson = False) -> None:
+    """List the standing decisions in force, newest first."""
+    with opened(settings()) as database, transaction(database) as db:
+        found = standing.standing_decisions(db)
+    if as_json:
+        show_json({"standing": [asdict(each) for each in found]})
+    else:
+        lines = [
+            f"{each.standing_id}  {each.verdict} until {_clock(each.ends_at)} by {each.actor_name}, used {each.uses} x"
+            for each in found
+        ]
+        typer.echo("\n".join(map(printable, lines)) or "No standing decision is in force.")
+
+
+@vetting.command("revoke")
+def revoke(standing_id: Annotated[str, typer.Argument(help="Id of a standing decision.")], actor: Name) -> None:
+    """Revoke a standing decision. What it has decided stays."""
+    known = read_id(standing_id, "standing decision")
+    run_steps(lambda context: revoke_standing(context, known, actor_of(actor)))
+    typer.echo(f"postroom: standing decision {known} is revoked")
 
 
 def _decide(case: str, chosen: dict[str, Any]) -> None:
@@ -132,23 +181,24 @@ def _decide(case: str, chosen: dict[str, Any]) -> None:
     only = chosen.pop("only")
     try:
         decision = CaseDecision(
-            actor=_actor(chosen.pop("name")),
+            actor=actor_of(chosen.pop("name")),
             pause=timedelta(seconds=chosen.pop("pause")),
             only=tuple(read_id(each, "recipient") for each in only) if only else None,
             **chosen,
         )
     except InvalidDecision as error:
         raise typer.BadParameter(str(error)) from error
-    _run(lambda context: decide_case(context, case_id, decision))
+    run_steps(lambda context: decide_case(context, case_id, decision))
     when = f"takes effect in {decision.pause.seconds} s" if decision.pause else "has taken effect"
     typer.echo(f"postroom: case {case_id}: the decision to {decision.verdict} {when}")
 
 
-def _actor(name: str) -> Actor:
+def actor_of(name: str) -> Actor:
+    """Return the operator who runs this command, under this name."""
     return Actor(ActorKind.OPERATOR, operator(), name)
 
 
-def _run(work: Callable[[StepContext], object]) -> None:
+def run_steps(work: Callable[[StepContext], object]) -> None:
     """Run a decision or an undo. When it is refused, print why and exit with code 1."""
     config = settings()
     doorbell = BrokerDoorbell(config) if config.bell else SilentDoorbell()

@@ -37,6 +37,7 @@ from tasks.runner import (
     StepFailed,
 )
 from tasks.steps.watch_rules import WATCH_EVERY_S, find_alarms
+from worker.runtime.audit_head import AuditHeadLog
 from worker.runtime.critical_thread import CriticalThread
 
 Work = Callable[[], None]
@@ -112,6 +113,7 @@ class Sweep(CriticalThread):
         self._pool = pool
         self._backlog = backlog or NoBacklog()
         self._queries = [(QueueName(name), each) for name in queues for each in SWEEP_QUERIES[QueueName(name)]]
+        self._audit_head = AuditHeadLog(context.database) if QueueName.VETTING in queues else None
         self._under_way: dict[tuple[str, Any], threading.Event] = {}
         self._last_found: dict[SweepQuery, list[Any]] = {}
         self._next_at: dict[SweepQuery, float] = {}
@@ -125,6 +127,8 @@ class Sweep(CriticalThread):
     def _sweep_all(self) -> bool:
         """Run every query once. Return whether one of them may have left due rows behind."""
         try:
+            if self._audit_head is not None:
+                self._audit_head.write_if_due()
             oldest_bells = self._backlog.oldest_bells()
             # A list, so that every query runs.
             is_more_due = [self._sweep(query, oldest_bells.get(name)) for name, query in self._queries]

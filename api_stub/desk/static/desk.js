@@ -91,7 +91,8 @@
     const list = one("#cases");
     if (document.hidden || !list) return;
     const ids = rows().filter((row) => !row.classList.contains("closed")).map((row) => row.dataset.case);
-    const address = `/desk/waiting?since=${encodeURIComponent(list.dataset.since)}&ids=${ids.join(",")}`;
+    const address = `/desk/waiting?since=${encodeURIComponent(list.dataset.since)}&ids=${ids.join(",")}`
+      + `&watched=${one("#pane article.case")?.dataset.case ?? ""}`;
     try {
       const answer = await fetch(address, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store", redirect: "manual" });
       if (answer.status !== 200) return;
@@ -100,6 +101,11 @@
       const bar = one("#newer");
       bar.hidden = !found.newer;
       bar.textContent = found.newer === 1 ? "1 new case waits. Show it" : `${found.newer} new cases wait. Show them`;
+      const others = one("#pane .others");
+      if (others) {
+        others.hidden = !found.others.length;
+        one("[data-others]", others).textContent = found.others.join(", ");
+      }
       for (const [id, outcome] of Object.entries(found.closed)) close(id, outcome.replaceAll("_", " "));
     } catch { /* The next poll tries again. */ }
   };

@@ -35,7 +35,7 @@ class StaffMember:
     created_at: datetime
     disabled_at: datetime | None
 
-    def may(self, role: StaffRole) -> bool:
+    def has_role(self, role: StaffRole) -> bool:
         """Check whether this person may do what members of a role may."""
         order = list(StaffRole)
         return order.index(self.role) >= order.index(role)

@@ -142,9 +142,10 @@ def _case(row: Row[tuple[object, ...]]) -> CaseView:
     )
 
 
+# Not the plain column: with it PostgreSQL may read the index of all open cases (see STATE_APART).
 _OVERDUE = text(f"""
     SELECT id FROM vetting_case
-    WHERE message_id = ANY(CAST(:message_ids AS uuid[])) AND state = '{CaseState.OPEN}'
+    WHERE message_id = ANY(CAST(:message_ids AS uuid[])) AND state || '' = '{CaseState.OPEN}'
       AND expires_at <= clock_timestamp()
     ORDER BY id
 """)

@@ -90,10 +90,10 @@ _WAIT = text(f"""
 """)
 
 
-def add(db: Connection, case: LockedCase, decision: CaseDecision) -> UUID:
+def add(db: Connection, case: LockedCase, decision: CaseDecision, *, is_left_to_sweep: bool = False) -> UUID:
     """Store a decision about a locked case that is open. Its recipients stay held, and are due when it takes effect.
 
-    Returns the id of the decision.
+    Without a pause the caller applies it, unless it `is_left_to_sweep`. Returns the id of the decision.
     """
     decision_id: UUID = uuid7()
     only = list(decision.only) if decision.only is not None else None
@@ -114,7 +114,7 @@ def add(db: Connection, case: LockedCase, decision: CaseDecision) -> UUID:
         "pause": decision.pause,
     }
     effective_at = db.execute(_ADD, values).scalar_one()
-    if decision.pause:
+    if decision.pause or is_left_to_sweep:
         db.execute(_WAIT, {"message_id": case.message_id, "only": only, "effective_at": effective_at})
     return decision_id
 

@@ -166,7 +166,7 @@ INVARIANTS = (
         "a case is decided exactly while one decision about it waits for its pause",
         _REPAIR,
         f"""
-        SELECT vetting_case.id::text AS name FROM vetting_case
+        SELECT vetting_case.message_id::text AS name FROM vetting_case
         LEFT JOIN case_decision ON case_decision.case_id = vetting_case.id AND {PENDING}
         WHERE ({one_of("vetting_case.state", [CaseState.DECIDED])}) <> (case_decision.id IS NOT NULL)
         """,

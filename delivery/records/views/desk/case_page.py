@@ -167,3 +167,42 @@ def alike(db: Connection, message_id: UUID) -> list[AlikeCase]:
     """Return other cases that wait and whose messages read the same or nearly so, oldest first."""
     rows = db.execute(_ALIKE_CASES, {"message_id": message_id})
     return [AlikeCase(row.id, CaseState(row.state), row.sender_name, row.opened_at) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFigures:
+    """How many decisions a bulk decision has, how many can still be undone, were applied, and were undone."""
+
+    decided: int
+    pending: int
+    applied: int
+    undone: int
+    verdict: str | None
+    actor_name: str | None
+    effective_at: datetime | None
+
+
+_BATCH = text("""
+    SELECT count(*) AS decided, count(*) FILTER (WHERE applied_at IS NULL AND undone_at IS NULL) AS pending,
+           count(applied_at) AS applied, count(undone_at) AS undone, min(verdict) AS verdict,
+           min(actor_name) AS actor_name, max(effective_at) AS effective_at
+    FROM case_decision WHERE batch_id = :batch_id
+""")
+
+
+def batch_figures(db: Connection, batch_id: UUID) -> BatchFigures:
+    """Return what became of a bulk decision; nothing decided when there is none of this id."""
+    return BatchFigures(*db.execute(_BATCH, {"batch_id": batch_id}).one())
+
+
+def sender_of(db: Connection, message_id: UUID) -> tuple[UUID | None, str | None] | None:
+    """Return the attested account and the claimed address of the sender of a message; None when there is no message."""
+    statement = text("SELECT sender_account_id, sender_email FROM message WHERE id = :id")
+    row = db.execute(statement, {"id": message_id}).one_or_none()
+    return None if row is None else (row.sender_account_id, row.sender_email)
+
+
+def message_of(db: Connection, case_id: UUID) -> UUID | None:
+    """Return the message of a case; None when there is no such case."""
+    found: UUID | None = db.scalar(text("SELECT message_id FROM vetting_case WHERE id = :id"), {"id": case_id})
+    return found

@@ -28,7 +28,8 @@ class ShiftFigures:
 
 _WAITING = text(f"""
     SELECT count(*) AS open_count, count(*) FILTER (WHERE due_at <= clock_timestamp()) AS overdue_count,
-           count(*) FILTER (WHERE due_at > clock_timestamp() AND due_at <= clock_timestamp() + interval '1 hour') AS soon,
+           count(*) FILTER (WHERE due_at > clock_timestamp()
+                            AND due_at <= clock_timestamp() + interval '1 hour') AS soon,
            min(opened_at) AS oldest_at
     FROM (SELECT opened_at, coalesce(due_at, expires_at) AS due_at FROM vetting_case
           WHERE state = '{CaseState.OPEN}' ORDER BY opened_at, id LIMIT {_COUNTED}) AS open
