@@ -111,7 +111,9 @@ plain:
 """
 
 OPENSMTPD = """\
-listen on 127.0.0.1 port {port}
+pki mail cert "{folder}/certificate.pem"
+pki mail key "{folder}/key.pem"
+listen on 127.0.0.1 port {port} tls pki mail
 table recipients {{ "@" = "peer" }}
 action "store" maildir "{folder}/mails" virtual <recipients>
 match from any for any action "store"

@@ -43,13 +43,13 @@ class MailServer:
 
 
 @contextmanager
-def open_postfix(folder: Path) -> Iterator[MailServer]:
-    """Run Postfix 3.7, with Cyrus SASL for logins. It wants HELO, again after STARTTLS."""
+def open_postfix(folder: Path, more: str = "") -> Iterator[MailServer]:
+    """Run Postfix 3.7, with Cyrus SASL for logins. It wants HELO, again after STARTTLS. `more` are lines of main.cf."""
     part = UnpackedPart("postfix", folder)
     owner = user_id("postfix")
     server = MailServer(part.make_folder("mails", owner=owner), make_certificate(folder))
     part.make_folder("var/lib/postfix", owner=owner)
-    part.write("etc/postfix/main.cf", files.POSTFIX_MAIN.format(folder=folder, owner=owner, server=server))
+    part.write("etc/postfix/main.cf", files.POSTFIX_MAIN.format(folder=folder, owner=owner, server=server) + more)
     part.write("etc/postfix/master.cf", files.POSTFIX_MASTER.format(ports=server.ports))
     part.write("etc/postfix/domains", files.POSTFIX_DOMAINS)
     part.write("etc/postfix/mailboxes", files.POSTFIX_MAILBOXES)
@@ -64,8 +64,8 @@ def open_postfix(folder: Path) -> Iterator[MailServer]:
 
 
 @contextmanager
-def open_exim(folder: Path) -> Iterator[MailServer]:
-    """Run Exim 4.96."""
+def open_exim(folder: Path, more: str = "") -> Iterator[MailServer]:
+    """Run Exim 4.96. `more` are lines of the main section of its configuration."""
     part = UnpackedPart("exim", folder)
     owner = user_id("Debian-exim")
     server = MailServer(part.make_folder("mails", owner=owner), make_certificate(folder))
@@ -73,7 +73,7 @@ def open_exim(folder: Path) -> Iterator[MailServer]:
         each.chmod(0o644)
     for name in ("spool", "logs"):
         part.make_folder(name, owner=owner)
-    configuration = files.EXIM.format(folder=folder, ports=server.ports, user=USER, word=PASSWORD)
+    configuration = more + files.EXIM.format(folder=folder, ports=server.ports, user=USER, word=PASSWORD)
     part.write("etc/exim4/exim4.conf", configuration)
     with part.running("/usr/sbin/exim4", "-bdf", is_ready=server.is_up):
         yield server
@@ -81,11 +81,17 @@ def open_exim(folder: Path) -> Iterator[MailServer]:
 
 @contextmanager
 def open_opensmtpd(folder: Path) -> Iterator[MailServer]:
-    """Run OpenSMTPD 6.8, without TLS: Debian's package fails at it with every client."""
+    """Run OpenSMTPD 6.8, whose STARTTLS fails with every client.
+
+    A process of its own keeps the private key, and the others name the key by data that they attach to it
+    (`RSA_set_ex_data`). OpenSSL 3, against which Debian built it, signs with a copy that lacks the data. The server's
+    trace has "rsae_priv_enc" and then "missing private key", with RSA and with ECDSA, in TLS 1.2 and in 1.3.
+    """
     part = UnpackedPart("opensmtpd", folder)
     port = free_port()
     owner = user_id("peer")
     server = MailServer(part.make_folder("mails", owner=owner), make_certificate(folder), {"mx": port})
+    server.certificate.key.chmod(0o600)
     part.write("etc/smtpd.conf", files.OPENSMTPD.format(folder=folder, port=port))
     part.make_folder("var/lib/opensmtpd/empty")
     part.make_folder("var/spool/smtpd", mode=0o711)

@@ -68,7 +68,7 @@ def test_celery_node_sends_through_redis_with_a_password(
 
 
 @dataclass(frozen=True, slots=True)
-class Issuer:
+class OidcProvider:
     """A running oidc-provider."""
 
     port: int
@@ -91,9 +91,11 @@ class Issuer:
 
 
 @contextmanager
-def open_issuer(node_folder: Path, *, port: int = 0, key_id: str = "first", lifetime_s: int = 600) -> Iterator[Issuer]:
+def open_issuer(
+    node_folder: Path, *, port: int = 0, key_id: str = "first", lifetime_s: int = 600
+) -> Iterator[OidcProvider]:
     """Run oidc-provider until the block ends. Each time it has another signing key."""
-    issuer = Issuer(port or free_port())
+    issuer = OidcProvider(port or free_port())
     command = [str(node()), "oidc_issuer.js", str(issuer.port), key_id, str(lifetime_s)]
     with running(command, lambda: is_page_served(issuer.port, "/jwks"), cwd=node_folder, log=node_folder / "log"):
         yield issuer
@@ -101,7 +103,7 @@ def open_issuer(node_folder: Path, *, port: int = 0, key_id: str = "first", life
 
 @contextmanager
 def open_trusting_api(
-    folder: Path, settings: Settings, fixtures: Fixtures, issuer: Issuer, **chosen: Any
+    folder: Path, settings: Settings, fixtures: Fixtures, issuer: OidcProvider, **chosen: Any
 ) -> Iterator[ProcessGroup]:
     """Run an API that trusts this issuer as docs/issuers.md says, with its program linked to our client."""
     with transaction(fixtures.database) as db:
@@ -141,7 +143,7 @@ def test_tokens_of_oidc_provider_are_checked_by_its_published_keys(
 def test_a_new_signing_key_of_oidc_provider_is_found_and_the_old_one_refused(
     node_folder: Path, fixtures: Fixtures, base_settings: Settings, tmp_path: Path
 ) -> None:
-    issuer = Issuer(free_port())
+    issuer = OidcProvider(free_port())
     jwks_url = f"{issuer.url}/jwks"
     with open_trusting_api(tmp_path, base_settings, fixtures, issuer, issuer_jwks_url=jwks_url) as group:
         with open_issuer(node_folder, port=issuer.port):

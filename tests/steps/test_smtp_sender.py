@@ -119,6 +119,18 @@ def test_only_the_recipient_is_in_the_smtp_envelope(smtp_server: SmtpServer, sen
         ("RCPT", "552 Too many recipients", OutcomeKind.TEMPORARY),
         ("RCPT", "421 Closing", OutcomeKind.TEMPORARY),
         ("RCPT", "599-Line one\r\n599 Line two", OutcomeKind.PERMANENT),
+        ("RCPT", "550-5.1.1 No such\r\n550 5.1.1 user", OutcomeKind.PERMANENT),
+        # What it is about stands in a later line than is stored, or in another language.
+        ("RCPT", f"550-{'See our rules. ' * 50}\r\n550 Relaying denied", OutcomeKind.TEMPORARY),
+        ("DOT", f"550-{'See our rules. ' * 50}\r\n550 Relaying denied", OutcomeKind.TEMPORARY),
+        ("RCPT", "550 Relais refus\u00e9", OutcomeKind.TEMPORARY),
+        # Lines longer than 8 KiB break the connection; after the final dot that is an unknown outcome.
+        ("RCPT", f"550 {'x' * 9000}", OutcomeKind.TEMPORARY),
+        ("DOT", f"550 {'x' * 9000}", OutcomeKind.UNKNOWN),
+        ("RCPT", "571 Delivery not authorized, message refused", OutcomeKind.TEMPORARY),
+        ("RCPT", "252 Cannot verify, will try", OutcomeKind.SENT),
+        ("RCPT", "99 Not a code", OutcomeKind.TEMPORARY),
+        ("DATA", "250 Not the code for this", OutcomeKind.SENT),
         # About the mail.
         ("DOT", "550 Looks like spam", OutcomeKind.PERMANENT),
         ("DOT", "554 No", OutcomeKind.PERMANENT),

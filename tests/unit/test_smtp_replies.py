@@ -29,6 +29,57 @@ ABOUT_US = [
     "452 4.2.2 Mailbox full",
     "552 5.2.2 Mailbox full",
     "552 Mailbox full",
+    # Exchange and Microsoft 365
+    "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain",
+    "550 5.7.60 SMTP; Client does not have permissions to send as this sender",
+    "550 5.7.64 TenantAttribution; Relay Access Denied",
+    "550 5.7.606 Access denied, banned sending IP [192.0.2.1]",
+    "550 5.1.90 Your message can't be sent because you've reached your daily limit for message recipients",
+    "554 5.2.252 SendAsDenied; a@x.example not allowed to send as b@x.example",
+    "550 SC-001 messages from 192.0.2.1 weren't sent, since part of their network is on our block list (S3140)",
+    # Gmail, as a relay and as a mail server
+    "550 5.4.5 Daily user sending limit exceeded.",
+    "550 5.7.1 [192.0.2.1] Our system has detected that this message is likely unsolicited mail",
+    "550 5.7.1 Invalid credentials for relay [192.0.2.1].",
+    "550 5.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages",
+    # Sendmail
+    "550 5.7.1 <b@x.example>... Relaying denied. Proper authentication required.",
+    "501 5.1.8 <a@nowhere.example>... Domain of sender address a@nowhere.example does not exist",
+    "550 5.0.0 Access denied",
+    # Exim
+    "550 Administrative prohibition",
+    "550 Verification failed for <a@x.example>\nPrevious (cached) callout verification failure\nSender verify failed",
+    "550 Rejected because 192.0.2.1 is in a black list at zen.spamhaus.org",
+    "501 Syntactically invalid HELO argument(s)",
+    # qmail
+    "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)",
+    "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)",
+    # Amazon SES, Mailgun, SendGrid
+    "554 Message rejected: Email address is not verified. The following identities failed the check",
+    "554 Message rejected: Sending suspended for this account.",
+    "554 Transaction failed: Access denied: User `arn:aws:iam::1:user/x' is not authorized to perform it",
+    "550 5.7.1 domain mg.x.example is not allowed to send: Free accounts are for test purposes only",
+    "550 Please activate your Mailgun account",
+    "550 Your Mailgun account is disabled",
+    "550 The from address does not match a verified Sender Identity.",
+    "550 Unauthenticated senders not allowed",
+    # Proofpoint, Barracuda, Mimecast, Ironport
+    "554 5.7.0 Blocked - see https://ipcheck.proofpoint.com/?ip=192.0.2.1",
+    "554 Blocked - see https://ipcheck.proofpoint.com/?ip=192.0.2.1",
+    "554 Service unavailable; Client host [mail.x.example] blocked using Barracuda Reputation",
+    "550 permanent failure for one or more recipients (b@x.example:blocked)",
+    "550 Rejected by header based Anti-Spoofing policy",
+    "554 Email rejected due to security policies",
+    "550 5.1.0 Address rejected. (sender)",
+    # An address that looks like an enhanced code, and a code of another class than the reply
+    "550 Client host [5.1.1.7] blocked",
+    "554 5.1.1.7 is not an authorized relay: not authorized",
+    "554 IP 5.2.1.9 is not allowed",
+    "550 4.2.1 Mailbox busy",
+    # In other languages
+    "550 Zugriff verweigert: Weiterleitung nicht erlaubt",
+    "550 Relais refus\u00e9",
+    "550 Se requiere autenticaci\u00f3n",
 ]
 ABOUT_THE_RECIPIENT = [
     "550 5.1.1 <b@x.example>: Recipient address rejected: User unknown in virtual mailbox table",
@@ -44,6 +95,15 @@ ABOUT_THE_RECIPIENT = [
     "550 5.1.6 Mailbox has moved",
     "554 5.1.1 unknown",
     "550 Recipient address rejected: User unknown in relay recipient table",
+    "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup",
+    "550 5.1.1 The email account that you tried to reach does not exist.\n5.1.1 Please try double-checking it.",
+    "550 Unrouteable address",
+    "550 sorry, no mailbox here by that name. (#5.1.1)",
+    "550 #5.1.0 Address rejected.",
+    "554 delivery error: dd This user doesn't have a x.example account (b@x.example) [0]",
+    "550 5.2.1 The mailbox is disabled by a policy",
+    "550 [5.1.1] not here",
+    "550 Requested action not taken: mailbox unavailable",
 ]
 
 

@@ -23,6 +23,8 @@ HANGING_UP = frozenset({CLOSING, -1})
 _QUIT_TIMEOUT_S = 1.0
 _IDLE_LIMIT_S = 30.0
 _DETAIL_LIMIT = 500
+# What a reply is about may stand in a later line of it than what is stored.
+_JUDGED_LIMIT_BYTES = 8192
 
 
 class RefusedByRelay(Exception):  # noqa: N818 - it is the relay's answer
@@ -34,8 +36,9 @@ class RefusedByRelay(Exception):  # noqa: N818 - it is the relay's answer
     def __init__(self, stage: Stage, code: int, reply: bytes) -> None:
         self.stage = stage
         self.code = code
-        self.detail = reply_text(code, reply)
-        self.is_final = is_final(stage, code, self.detail)
+        whole = whole_text(code, reply)
+        self.detail = storable(whole)
+        self.is_final = is_final(stage, code, whole)
         super().__init__(code)
 
 
@@ -201,16 +204,16 @@ class Connection:
         return self.smtp.getreply()
 
 
-def reply_text(code: int, reply: bytes) -> str:
-    """Return a reply's code and text in a form that can be stored."""
-    return storable(f"{code} {reply.decode('utf-8', 'replace')}")
+def whole_text(code: int, reply: bytes) -> str:
+    """Return a reply's code and text, its lines separated by LF, as they are judged: up to 8 KiB of it."""
+    return f"{code} {reply[:_JUDGED_LIMIT_BYTES].decode('utf-8', 'replace')}"
 
 
 def error_text(error: Exception) -> str:
     """Return what a network error or smtplib says, as a reply where it holds one."""
     if isinstance(error, smtplib.SMTPResponseException):
         reply = error.smtp_error
-        return reply_text(error.smtp_code, reply if isinstance(reply, bytes) else str(reply).encode())
+        return storable(whole_text(error.smtp_code, reply if isinstance(reply, bytes) else str(reply).encode()))
     return storable(f"{type(error).__name__}: {error}")
 
 

@@ -4,12 +4,12 @@ import re
 import smtplib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 
 from delivery.attempt_journal import AttemptJournal, AttemptKey, NoJournal
-from delivery.channels.email.connection import CLOSING, Connection, RefusedByRelay, error_text, reply_text
+from delivery.channels.email.connection import CLOSING, Connection, RefusedByRelay, error_text, storable, whole_text
 from delivery.channels.email.message import CannotEncode, MailOrigin, ascii_address, compose, envelope_sender
 from delivery.channels.email.pool import PoolTimeout, SmtpPool
 from delivery.channels.email.pooled_connection import NoConnection, PooledConnection, is_crowded
@@ -159,7 +159,8 @@ class SmtpSender:
             pooled.drop()
             return Outcome(OutcomeKind.UNKNOWN, Reason.INTERRUPTED, error_text(error))
         self._record_reply(mail, code)
-        outcome = classify_reply(code, reply_text(code, reply))
+        outcome = classify_reply(code, whole_text(code, reply))
+        outcome = replace(outcome, detail=outcome.detail and storable(outcome.detail))
         if outcome.kind is OutcomeKind.SENT:
             connection.count()
             self._health.took_mail()
