@@ -66,6 +66,8 @@ _NUMBERS_OF_TEXT = {
     "text.directions": "characters that change the direction of writing",
     "text.mixed_words": "words that mix Latin letters with look-alikes of another script",
     "text.split_words": "words written with a separator between all letters, as in `w-h-a-t-s`",
+    "text.quotes": "passages in quotation marks",
+    "text.masked": "words outside quotation marks that hide characters, mix scripts or have digits for letters",
 }
 _TRUTHS_OF_TEXT = {
     "text.is_cut": "the text is longer than rules look at (24,000 characters)",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from delivery.detection.facts import UNKNOWN, FactValue
 from delivery.detection.folding import FoldedText, fold, without_invisible
 from delivery.detection.links import find_links, looks_like_host, registrable_domain
+from delivery.detection.masked_words import count_masked, count_quotes
 from delivery.detection.sender_names import MisleadingName, misleading_name
 from delivery.detection.word_lists import ListHit, WordLists, count_entries, split_words
 
@@ -131,8 +132,20 @@ def _number_facts(reading: _ReadableText) -> dict[str, FactValue]:
 
 def _hidden_facts(reading: _ReadableText) -> dict[str, FactValue]:
     """Return facts about the text as it was given: with the characters that no reader sees."""
-    given = f"{reading.message.subject}\n{reading.message.body[:TEXT_LIMIT]}"
+    given = _given(reading)
     return {f"text.{name}": 0 if given.isascii() else len(pattern.findall(given)) for name, pattern in _HIDDEN}
+
+
+def _masking_facts(reading: _ReadableText) -> dict[str, FactValue]:
+    has_split = any(split_words(reading.folded.words))
+    return {
+        "text.quotes": count_quotes(reading.text),
+        "text.masked": count_masked(_given(reading), has_split=has_split),
+    }
+
+
+def _given(reading: _ReadableText) -> str:
+    return f"{reading.message.subject}\n{reading.message.body[:TEXT_LIMIT]}"
 
 
 def _split_facts(reading: _ReadableText) -> dict[str, FactValue]:
@@ -218,6 +231,7 @@ _GROUPS = tuple(
         _capital_facts,
         _number_facts,
         _hidden_facts,
+        _masking_facts,
         _split_facts,
         _handle_facts,
         _link_facts,
