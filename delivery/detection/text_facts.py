@@ -137,7 +137,7 @@ def _hidden_facts(reading: _ReadableText) -> dict[str, FactValue]:
 
 
 def _masking_facts(reading: _ReadableText) -> dict[str, FactValue]:
-    has_split = any(split_words(reading.folded.words))
+    has_split = any(split_words(reading.folded))
     return {
         "text.quotes": count_quotes(reading.text),
         "text.masked": count_masked(_given(reading), has_split=has_split),

@@ -118,6 +118,8 @@ class CaseDecision:
     sentence: str | None = None
     note: str | None = None
     batch_id: UUID | None = field(default=None, compare=False)
+    released_with: str | None = None
+    """The rule and version with which the message is released, without a look at it."""
 
     def __post_init__(self) -> None:
         if not timedelta() <= self.pause <= LONGEST_PAUSE:

@@ -11,7 +11,7 @@ import pytest
 from delivery.records.database import transaction
 from delivery.records.rule_sets import store
 from delivery.rules.rule_set import Action, Mode, Rule, RuleSet, WordList
-from delivery.vocabulary import CaseState, State
+from delivery.vocabulary import State
 from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.review import decide_case

@@ -11,7 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from delivery.records.database import transaction
-from delivery.records.rule_sets import held_alone, store, watch
+from delivery.records.rule_sets import store, watch
+from delivery.records.rule_sets.held_alone import held_by_only
 from delivery.rules import rule_edits
 from delivery.rules.rule_alarms import AlarmKind, RuleAlarm, YoungRule
 from delivery.rules.rule_set import Action, Mode, PolicyRow, Rule, RuleSet, WordList
@@ -20,7 +21,6 @@ from tasks.check_results import Severity
 from tasks.context import StepContext
 from tasks.rule_checks import check_rules, read_in_force
 from tasks.steps.decide import decide
-from tasks.steps.release_held import held_by_only
 from tasks.steps.vet import vet
 from tasks.steps.watch_rules import find_alarms, watch_rules
 from tests.support.fixtures import Fixtures
@@ -255,7 +255,7 @@ def test_the_watch_over_rules_reads_only_new_messages(large_fixtures: Fixtures) 
 
     with counted(large_fixtures.database) as statements, transaction(large_fixtures.database) as db:
         watch.share_of(db, young)
-        held_alone.held_by(db, "wild", 1)
+        held_by_only(db, "wild", 1)
 
     for each in statements:
         plan = plan_without_values(large_fixtures.database, each, as_connected=True)

@@ -8,12 +8,13 @@ import typer
 
 from delivery.explain import count
 from delivery.records.database import Database, transaction
-from delivery.records.rule_sets.held_alone import HeldByRule
+from delivery.records.rule_sets.held_alone import HeldByRule, held_by_only
 from delivery.rules import rule_edits
+from delivery.rules.case_decisions import Actor, ActorKind, CaseDecision, CaseVerdict
 from delivery.rules.rule_set import Action, Rule
 from tasks.broker.doorbell import BrokerDoorbell, SilentDoorbell
 from tasks.context import StepContext
-from tasks.steps.release_held import held_by_only, release_held
+from tasks.steps.review import decide_batch
 from worker.cli.console import missing, opened, operator, printable, settings
 from worker.cli.rule_sets import Comment, Person, change, duration, in_force
 
@@ -67,16 +68,15 @@ def release(
             typer.confirm("Release them?", abort=True)
         doorbell = BrokerDoorbell(config) if config.bell else SilentDoorbell()
         try:
-            released = release_held(
+            result = decide_batch(
                 StepContext(config, database, doorbell),
-                [each.message_id for each in held],
-                rule=rule,
-                person=person,
-                operator=operator(),
+                [(each.case_id, each.case_version) for each in held],
+                CaseDecision(CaseVerdict.APPROVE, Actor(ActorKind.OPERATOR, operator(), person), released_with=rule),
+                typed_count=len(held),
             )
         finally:
             doorbell.close()
-    typer.echo(f"postroom: released {count(released, 'message')}")
+    typer.echo(f"postroom: released {count(result.decided, 'message')}")
 
 
 def _held(database: Database, name: str, version: int, since: datetime | None = None) -> list[HeldByRule]:

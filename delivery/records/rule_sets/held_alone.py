@@ -1,20 +1,22 @@
-"""Find held messages that only one version of a rule holds, and close their cases when they are released."""
+"""Find held messages that only one version of a rule holds."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from delivery.rules.rule_set import Action
-from delivery.vocabulary import CaseState
+from delivery.records.rule_sets import store
+from delivery.rules.rule_set import Action, RuleSet
+from delivery.vocabulary import CaseState, RuleVerdict
 
 
 @dataclass(frozen=True, slots=True)
 class HeldByRule:
     """A held message that a rule hit, and what other live rules ask for it."""
 
+    case_id: UUID
+    case_version: int
     message_id: UUID
     created_at: datetime
     sender_name: str
@@ -26,8 +28,8 @@ class HeldByRule:
 
 
 _HELD = text(f"""
-    SELECT message.id, message.created_at, message.sender_name, message.subject, message.type, message.rule_set,
-           client.trust,
+    SELECT vetting_case.id AS case_id, vetting_case.version AS case_version, message.id,
+           message.created_at, message.sender_name, message.subject, message.type, message.rule_set, client.trust,
            (SELECT array_agg(other.action) FROM rule_hit AS other
             WHERE other.message_id = message.id AND other.mode = 'live' AND other.rule <> :rule) AS others
     FROM rule_hit
@@ -40,10 +42,11 @@ _HELD = text(f"""
 """)
 
 
-def held_by(db: Connection, rule: str, version: int, since: datetime | None = None) -> list[HeldByRule]:
-    """Return the messages with an open case that this version of the rule hit, oldest first."""
+def _held_by(db: Connection, rule: str, version: int, since: datetime | None) -> list[HeldByRule]:
     return [
         HeldByRule(
+            case_id=row.case_id,
+            case_version=row.case_version,
             message_id=row.id,
             created_at=row.created_at,
             sender_name=row.sender_name,
@@ -57,20 +60,17 @@ def held_by(db: Connection, rule: str, version: int, since: datetime | None = No
     ]
 
 
-_LOCK = text("""
-    SELECT id FROM message WHERE id = ANY(CAST(:message_ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE
-""")
-_CLOSE = text(f"""
-    UPDATE vetting_case SET state = '{CaseState.APPROVED}', decided_at = clock_timestamp(), decided_by = :person,
-                            released_with = :rule
-    WHERE message_id = ANY(CAST(:message_ids AS uuid[])) AND state = '{CaseState.OPEN}'
-    RETURNING id, message_id
-""")
+def held_by_only(db: Connection, rule: str, version: int, since: datetime | None = None) -> list[HeldByRule]:
+    """Return the held messages that would have gone on without this version of the rule, oldest first.
+
+    Each is judged by the rule set that held it, without the rule.
+    """
+    found = _held_by(db, rule, version, since)
+    sets = {number: _set(db, number) for number in {each.rule_set for each in found}}
+    return [
+        each for each in found if sets[each.rule_set].verdict(each.others, each.trust, each.type) is RuleVerdict.PASS
+    ]
 
 
-def close_cases(db: Connection, message_ids: Sequence[UUID], *, person: str, rule: str) -> dict[UUID, UUID]:
-    """Close those cases of these messages that are open, without a look at them. Returns message to case."""
-    # Messages are locked before any other row (records/pipeline/transitions.py).
-    db.execute(_LOCK, {"message_ids": list(message_ids)})
-    values = {"message_ids": list(message_ids), "person": person, "rule": rule}
-    return {row.message_id: row.id for row in db.execute(_CLOSE, values)}
+def _set(db: Connection, number: int | None) -> RuleSet:
+    return (store.read(db, number) if number is not None else None) or RuleSet()

@@ -72,7 +72,7 @@ _ADD = text(f"""
     WITH decided AS (
         UPDATE vetting_case
         SET state = '{CaseState.DECIDED}', version = version + 1, decided_at = clock_timestamp(),
-            decided_by = :actor_name, note = :note
+            decided_by = :actor_name, note = :note, released_with = :released_with
         WHERE id = :case_id AND state = '{CaseState.OPEN}' AND version = :version
         RETURNING id, decided_at
     )
@@ -111,6 +111,7 @@ def add(db: Connection, case: LockedCase, decision: CaseDecision, *, is_left_to_
         "actor_id": actor.actor_id,
         "actor_name": actor.name,
         "batch_id": decision.batch_id,
+        "released_with": decision.released_with,
         "pause": decision.pause,
     }
     effective_at = db.execute(_ADD, values).scalar_one()
@@ -168,7 +169,8 @@ _VERDICTS = text("SELECT DISTINCT verdict FROM case_decision WHERE case_id = :ca
 _CLOSE = text("UPDATE vetting_case SET state = :state, version = version + 1 WHERE id = :case_id")
 _REOPEN = text(f"""
     UPDATE vetting_case
-    SET state = '{CaseState.OPEN}', version = version + 1, decided_at = NULL, decided_by = NULL, note = NULL
+    SET state = '{CaseState.OPEN}', version = version + 1, decided_at = NULL, decided_by = NULL, note = NULL,
+        released_with = NULL
     WHERE id = :case_id
 """)
 
