@@ -174,8 +174,8 @@ class Settings(IssuerSettings, MailSettings, LimitSettings, DirectSendSettings, 
 
     @property
     def audit_key(self) -> bytes:
-        """The key of the audit chain, of `sealing_key` or, without one, of `pepper`."""
-        return chain_key((self.sealing_key or self.pepper).get_secret_value())
+        """The key of the audit chain. It is derived from `pepper`, which stays; the sealing key may be changed."""
+        return chain_key(self.pepper.get_secret_value())
 
     @property
     def grace(self) -> timedelta:

@@ -235,7 +235,7 @@ def _audit_chain(facts: Facts) -> Iterator[CheckResult]:
         return
     advice = (
         f"Entry {facts.audit.wrong_seq} does not fit the chain. Either it was tampered with, or the setting"
-        " POSTROOM_SEALING_KEY (without it, POSTROOM_PEPPER) has changed since. `postroom audit verify` reads all."
+        " POSTROOM_PEPPER has changed since. `postroom audit verify` reads all."
     )
     yield fault(name, advice)
 
