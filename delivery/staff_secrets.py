@@ -71,9 +71,13 @@ def generate_totp_secret() -> str:
     return pyotp.random_base32()
 
 
+TOTP_NAME = "one-time codes of "
+"""What the name begins with under which the secret of one-time codes is sealed; the id of the person follows."""
+
+
 def totp_name(staff_id: UUID) -> str:
     """Return the name under which the secret of a person's one-time codes is sealed."""
-    return f"one-time codes of {staff_id}"
+    return f"{TOTP_NAME}{staff_id}"
 
 
 def totp_address(secret: str, name: str) -> str:

@@ -213,7 +213,7 @@ def _tokens(facts: Facts) -> Iterator[CheckResult]:
 
 
 def _seals(facts: Facts) -> Iterator[CheckResult]:
-    sentence, keys = "the sealing key opens all signing keys", facts.signing_keys
+    sentence, keys = "the sealing key opens all that it sealed", facts.signing_keys
     if keys.closed:
         advice = f"{sealed_keys.describe_closed(facts.settings)}."
         yield CheckResult(Severity.FAULT, sentence, len(keys.closed), tuple(keys.closed), advice)

@@ -154,10 +154,10 @@ def _note_refusal(request: Request, network: str, member: StaffMember | None) ->
 
 
 def _is_code(db: Transaction, member: StaffMember, code: str, settings: Settings) -> bool:
-    if member.totp_sealed is None or settings.sealing_key is None:
+    if member.totp_sealed is None:
         return False
     try:
-        secret = open_sealed(member.totp_sealed, totp_name(member.staff_id), settings.sealing_key)
+        secret = open_sealed(member.totp_sealed, totp_name(member.staff_id), *settings.sealing_keys)
     except SealBroken:
         return False
     step = totp_step(secret, code)

@@ -10,20 +10,23 @@ from redis import Redis
 from structlog.testing import capture_logs
 
 from delivery.records.database import transaction
-from delivery.records.identities import credentials
+from delivery.records.identities import credentials, staff
 from delivery.records.views.invariants import CheckScope
+from delivery.sealing import open_sealed, seal
 from delivery.settings import Settings
+from delivery.staff_secrets import totp_name
 from delivery.vocabulary import QueueName
 from tasks.check_results import CheckResult, Severity
 from tasks.context import StepContext
 from tasks.health_checks import check
+from tests.support.desk import add_staff
 from tests.support.direct_sends import envelope, reading, signing_key
 from tests.support.fixtures import Fixtures
 from tests.support.waiting import wait_until
 from worker.cli.app import app
 
 NEW = "a new key that seals, 32 characters"
-SENTENCE = "the sealing key opens all signing keys"
+SENTENCE = "the sealing key opens all that it sealed"
 Changed = Callable[..., Settings]
 
 
@@ -89,11 +92,31 @@ def test_after_resealing_the_new_key_alone_opens_all(
     again = [reseal(), reseal()]
 
     assert [0, 0] == [each.exit_code for each in again]
-    assert ["sealed 1 signing key again", "sealed 0 signing keys again"] == [
+    assert ["sealed 1 secret again", "sealed 0 secrets again"] == [
         each.output.removeprefix("postroom: ").split(";")[0] for each in again
     ]
     assert Severity.OK is seal_check(fixtures, changed(NEW)).severity
     assert (key,) == seal_check(fixtures, settings).rows
+
+
+def test_one_time_codes_of_staff_are_sealed_again_too(
+    fixtures: Fixtures, settings: Settings, changed: Changed, reseal: Callable[[], Any]
+) -> None:
+    member = add_staff(fixtures.database)
+    name = totp_name(member.staff_id)
+    assert settings.sealing_key is not None
+    with transaction(fixtures.database) as db:
+        staff.set_totp(db, member.staff_id, seal("JBSWY3DPEHPK3PXP", name, settings.sealing_key))
+    before = seal_check(fixtures, changed(NEW))
+
+    resealed = reseal()
+
+    with transaction(fixtures.database) as db:
+        after = staff.by_id(db, member.staff_id)
+    assert after is not None
+    assert after.totp_sealed is not None
+    assert (0, (name,)) == (resealed.exit_code, before.rows)
+    assert "JBSWY3DPEHPK3PXP" == open_sealed(after.totp_sealed, name, SecretStr(NEW))
 
 
 def test_resealing_names_keys_that_no_setting_opens_and_leaves_them(
@@ -104,7 +127,7 @@ def test_resealing_names_keys_that_no_setting_opens_and_leaves_them(
     result = reseal()
 
     assert result.exit_code == 1
-    assert f"1 signing key still closed: {key}" in result.output
+    assert f"1 secret still closed: {key}" in result.output
     assert Severity.FAULT is seal_check(fixtures, changed(NEW)).severity
 
 

@@ -1,4 +1,4 @@
-"""`postroom clients reseal`: seal all signing keys under a new sealing key, so that the one before can be forgotten."""
+"""`postroom clients reseal`: seal all secrets under a new sealing key, so that the one before can be forgotten."""
 
 import typer
 
@@ -10,9 +10,9 @@ from worker.cli.console import missing, opened, settings
 
 
 def reseal() -> None:
-    """Seal signing keys again under the present sealing key. Those that it opens already stay as they are.
+    """Seal signing keys, and one-time codes of staff, again under the present key. What it opens stays as it is.
 
-    Run it once all deciding workers have the new key, and the one before beside it. Safe to repeat.
+    Run it once all deciding workers and the API have the new key, and the one before beside it. Safe to repeat.
     """
     config = settings()
     if config.sealing_key is None:
@@ -20,11 +20,10 @@ def reseal() -> None:
     with opened(config) as database, transaction(database) as db:
         before = sealed_keys.reseal(db, config)
     typer.echo(
-        f"postroom: sealed {count(len(before.earlier), 'signing key')} again; "
-        f"{len(before.current)} had the present seal"
+        f"postroom: sealed {count(len(before.earlier), 'secret')} again; {len(before.current)} had the present seal"
     )
     if before.closed:
         raise missing(
-            f"{count(len(before.closed), 'signing key')} still closed: {', '.join(before.closed)}. "
+            f"{count(len(before.closed), 'secret')} still closed: {', '.join(before.closed)}. "
             f"{sealed_keys.describe_closed(config)}."
         )
