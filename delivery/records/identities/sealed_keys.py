@@ -79,6 +79,6 @@ def describe_closed(settings: Settings) -> str:
     what = "is another than the one that sealed them" if settings.sealing_key else "is not set"
     return (
         f"{_SETTING} {what}, so direct sends and one-time codes are refused. Set the right one for the deciding "
-        f"workers and the API, or beside a new one as {_BEFORE}. Or replace them: `postroom clients rotate CLIENT --kind signing_key`, "
-        "`postroom staff reset NAME --codes`"
+        f"workers and the API, or beside a new one as {_BEFORE}. Or replace them: `postroom clients rotate CLIENT "
+        "--kind signing_key`, `postroom staff reset NAME --codes`"
     )
