@@ -62,7 +62,7 @@ class Limiter:
     def count_malformed(self, address: str, status: int) -> int:
         """Count what was no HTTP request, without waiting. Return 0, or in how many seconds this address may try again.
 
-        Such requests share the limit of refused credentials: both are what strangers get wrong.
+        Such requests share the limit of refused credentials.
         """
         network = self._hide(address)
         self.sampled_lines.count("request_malformed", network, network=network, status=int(status))
