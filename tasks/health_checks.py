@@ -24,6 +24,7 @@ from delivery.rules.relay_trouble import relay_advice
 from delivery.setting_checks import UnusableSetting
 from delivery.settings import Settings
 from delivery.vocabulary import QueueName
+from tasks.broker.blocked_queues import ADVICE, find_blocked_queues
 from tasks.broker.broker_memory import KEEPS_ALL, BrokerMemory, read_memory
 from tasks.broker.queue_depth import read_queues
 from tasks.broker.unread_lists import find_unread_lists
@@ -147,6 +148,7 @@ def _broker(facts: Facts) -> Iterator[CheckResult]:
         yield warning(answers, "Without it everything is delivered, only later. Check BROKER_URL.")
         return
     yield ok(answers)
+    yield _blocked_queues(facts.settings)
     memory = read_memory(facts.settings)
     yield broker_memory_left(memory if facts.settings.bell else None)
     yield broker_keeps_all(memory)
@@ -175,6 +177,11 @@ def broker_keeps_all(memory: BrokerMemory | None) -> CheckResult:
         f"Its maxmemory-policy is {memory.policy}: when it is full it may drop all direct sends that wait, without an "
         f"error. Set maxmemory-policy {KEEPS_ALL} at the broker.",
     )
+
+
+def _blocked_queues(settings: Settings) -> CheckResult:
+    sentence, found = "every queue at the broker is a list", tuple(find_blocked_queues(settings))
+    return CheckResult(Severity.WARNING, sentence, len(found), found, ADVICE) if found else ok(sentence)
 
 
 def _unread_lists(settings: Settings) -> CheckResult:

@@ -4,13 +4,10 @@ Every limit holds twice. A counter in Redis limits all API processes together; e
 from it. A local counter limits each process, also while Redis is away, frozen or wiped.
 """
 
-import asyncio
 import hashlib
 import hmac
 import math
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from functools import partial
 from http import HTTPStatus
 from time import monotonic
 from uuid import UUID
@@ -46,8 +43,6 @@ class Limiter:
         self._settings = settings
         self.sampled_lines = SampledLines(clock=clock)
         self._shared_counter = shared_counter
-        self._counting: Counter[str] = Counter()
-        self._tasks: set[asyncio.Task[float]] = set()
         self._requests, self._recipients, self._unknown_recipients, self._refused_credentials = (
             SharedLimit(name, shared_counter, clock, capacity=capacity)
             for name in ("requests", "recipients", "strangers", "refused_credentials")
@@ -67,21 +62,15 @@ class Limiter:
     def count_malformed(self, address: str, status: int) -> int:
         """Count what was no HTTP request, without waiting. Return 0, or in how many seconds this address may try again.
 
-        Such requests share the limit of refused credentials: both are what strangers get wrong.
+        Such requests share the limit of refused credentials.
         """
         network = self._hide(address)
         self.sampled_lines.count("request_malformed", network, network=network, status=int(status))
-        limit, under_way = self._refused_credential_limit, self._counting[network]
-        # Those whose counting waits for Redis count too.
-        wait_s = self._refused_credentials.wait_s(network, limit, 1 + under_way)
-        if under_way >= limit.amount or wait_s:
-            self._note_limit("refused_credentials", network, network=network)
-            return _round_up(wait_s)
-        self._counting[network] += 1
-        counting = asyncio.create_task(self._refused_credentials.take_rest(network, limit, 1))
-        counting.add_done_callback(partial(self._end_counting, network))
-        self._tasks.add(counting)
-        return 0
+        wait_s = self._refused_credentials.use_now(network, self._refused_credential_limit)
+        if not wait_s:
+            return 0
+        self._note_limit("refused_credentials", network, network=network)
+        return _round_up(wait_s)
 
     def check_guesses(self, address: str) -> None:
         """Check that an address may be refused once more, before another system is asked about its credential.
@@ -132,12 +121,6 @@ class Limiter:
     async def close(self) -> None:
         """Close the connections to Redis."""
         await self._shared_counter.close()
-
-    def _end_counting(self, network: str, counting: asyncio.Task[float]) -> None:
-        self._tasks.discard(counting)
-        self._counting[network] -= 1
-        if not self._counting[network]:
-            del self._counting[network]
 
     def _hide(self, address: str) -> str:
         return hide_address(address, self._settings.pepper)

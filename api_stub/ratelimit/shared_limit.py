@@ -1,6 +1,8 @@
 """Hold a limit across processes with local counters and one in Redis, without using Redis at every request."""
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from api_stub.ratelimit.local_counter import LocalCounter, LocalCounters
 from api_stub.ratelimit.redis_counter import RedisCounter, RedisUnavailable
@@ -18,6 +20,7 @@ class SharedLimit:
         self._shared_counter = shared_counter
         self._clock = clock
         self._counters = LocalCounters(capacity)
+        self._reports: set[asyncio.Task[None]] = set()
 
     async def take(self, subject: str, rate_limit: RateLimit, count: int) -> float:
         """Use `count` and return 0, or use nothing and return in how many seconds to try again."""
@@ -42,10 +45,21 @@ class SharedLimit:
             await self._empty(subject, rate_limit)
         return max(counter.wait_s(1, self._clock()), _LEAST_WAIT_S)
 
-    def wait_s(self, subject: str, rate_limit: RateLimit, count: int = 1) -> float:
-        """Return in how many seconds `count` may be used, as far as this process knows; 0 when they may now."""
+    def use_now(self, subject: str, rate_limit: RateLimit) -> float:
+        """Use one and return 0, or return in how many seconds to try again. The shared counter learns it later."""
+        counter, now = self._counters.get(subject, rate_limit, self._clock()), self._clock()
+        wait_s = counter.wait_s(1, now)
+        if wait_s <= 0:
+            counter.spend(1)
+            task = asyncio.create_task(self._report(counter, subject))
+            self._reports.add(task)
+            task.add_done_callback(self._reports.discard)
+        return wait_s
+
+    def wait_s(self, subject: str, rate_limit: RateLimit) -> float:
+        """Return in how many seconds one may be used, as far as this process knows; 0 when it may now."""
         counter = self._counters.find(subject, rate_limit)
-        return counter.wait_s(count, self._clock()) if counter else 0.0
+        return counter.wait_s(1, self._clock()) if counter else 0.0
 
     def is_used(self, subject: str, rate_limit: RateLimit) -> bool:
         """Return whether any of it was used lately, as far as this process knows."""
@@ -77,6 +91,11 @@ class SharedLimit:
             )
         except RedisUnavailable:
             return
+
+    async def _report(self, counter: LocalCounter, subject: str) -> None:
+        with suppress(RedisUnavailable):
+            if not await self._shared_counter.take(self._key(subject), counter.rate_limit, 1):
+                counter.use_up(self._clock())
 
     def _key(self, subject: str) -> str:
         return f"{self._name}/{subject}"

@@ -25,10 +25,13 @@ def crowded_response() -> bytes:
     return write_error(HTTPStatus.SERVICE_UNAVAILABLE, "too_many_connections", _CROWDED, retry_after_s=5)
 
 
-def refuse_malformed(state: Mapping[str, Any], address: str) -> bytes:
-    """Log and count what is no HTTP request; return its response: 400, or 429 after too many."""
+def refuse_malformed(state: Mapping[str, Any], address: str, request_id: str | None = None) -> bytes:
+    """Log and count what is no HTTP request; return its response: 400, or 429 after too many.
+
+    Where only the body is malformed, the application may log the request too, by this `request_id`.
+    """
     retry_after_s = _count(state, address, HTTPStatus.BAD_REQUEST)
-    request_id = str(uuid7())
+    request_id = request_id or str(uuid7())
     if retry_after_s:
         log_raw_refusal(HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", request_id)
         description = _TOO_OFTEN.format(retry_after_s)

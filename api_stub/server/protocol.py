@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from api_stub.server.connection_refusals import MALFORMED, crowded_response, note_timeout, refuse_malformed
 from api_stub.server.connections import ConnectionLimits
 from api_stub.server.peers import FORWARDED_HEADER, TrustedProxies
+from api_stub.server.request_ids import assign_id
 from delivery.settings import Settings
 
 HEAD_LIMIT_BYTES = 64 * 1024
@@ -214,8 +215,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
         this request has its response already, or waits behind another, the connection closes without an error.
         """
         del msg
-        response = refuse_malformed(self.app_state, self._address)
         cycle = self.cycle
+        is_begun = cycle is not None and cycle.more_body
+        response = refuse_malformed(self.app_state, self._address, assign_id(cycle.scope) if is_begun else None)
         if cycle is not None and not cycle.response_complete and not cycle.more_body:
             cycle.keep_alive = False
             self.flow.pause_reading()

@@ -20,7 +20,7 @@ def log_refusal(scope: Scope, status: int, reason: str) -> None:
 
 
 def begin_log() -> None:
-    """Begin to count anew: an API starts."""
+    """Forget all counts, when an API starts."""
     _refused.forget()
 
 

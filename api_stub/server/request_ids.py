@@ -4,6 +4,7 @@ The id is in errors and in the log too.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
@@ -32,7 +33,7 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope[_KEY] = str(uuid7())
+        assign_id(scope)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -57,3 +58,8 @@ def _headers_of(scope: Scope, message: Message) -> Iterator[tuple[bytes, bytes]]
 def request_id_of(scope: Scope) -> str:
     """Return the id of this request."""
     return str(scope[_KEY])
+
+
+def assign_id(scope: Any) -> str:
+    """Return the id of this request, which it gets now unless it has one."""
+    return str(scope.setdefault(_KEY, str(uuid7())))

@@ -55,7 +55,7 @@ class RareLines:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew: nothing was counted."""
+        """Forget all counts."""
         self._ends_at: float | None = None
         self._times: Counter[Hashable] = Counter()
         self._more: Counter[Hashable] = Counter()

@@ -47,8 +47,11 @@ def _views(client: redis.Redis) -> Iterable[QueueView]:
             ask_for_oldest_bell(pipeline, name)
             for each in LISTS if name is DIRECT_SENDS else (name,):
                 pipeline.llen(each)
-            oldest, *depths = pipeline.execute()
-        yield QueueView(name, sum(depths), read_rung_at(first_of(oldest)))
+            oldest, *depths = pipeline.execute(raise_on_error=False)
+        if any(isinstance(each, redis.ResponseError) for each in (oldest, *depths)):
+            yield QueueView(name, 0, None)  # Its name is that of something else: `find_blocked_queues` tells it.
+        else:
+            yield QueueView(name, sum(depths), read_rung_at(first_of(oldest)))
 
 
 def ask_for_oldest_bell(pipeline: Scripting, name: str) -> None:

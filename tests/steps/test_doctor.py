@@ -195,7 +195,7 @@ def test_without_a_violation_the_command_exits_with_0_and_prints_one_line_for_ea
 
     lines = result.output.splitlines()
     assert (0, {"ok"}) == (result.exit_code, {line.split()[0] for line in lines})
-    assert len(INVARIANTS) + len(LANES) + 14 == len(lines)
+    assert len(INVARIANTS) + len(LANES) + 15 == len(lines)
 
 
 @pytest.mark.usefixtures("live_workers", "broker")

@@ -50,6 +50,15 @@ def test_a_malformed_request_has_a_line_with_the_id_of_its_response(settings: Se
     assert ["request_malformed"] == [each["event"] for each in events if each.get("logger") == "postroom.security"]
 
 
+def test_a_malformed_body_is_logged_by_the_id_of_its_response_alone(settings: Settings) -> None:
+    head = b"POST /messages HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    with capture_logs() as events, open_door(settings) as http:
+        _, body = exchange(http, head + b"no size\r\n")
+
+    assert {body["request_id"]} == {request_id for _, _, request_id in refusals(events)}
+
+
 def test_too_many_malformed_requests_use_up_the_refusals_of_their_address(settings: Settings) -> None:
     few = settings.model_copy(update={"refused_credentials_per_minute": 3})
 

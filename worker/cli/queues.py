@@ -14,6 +14,7 @@ from delivery.records.views.open_counts import OpenRows
 from delivery.records.workers import deaths, registry
 from delivery.records.workers.registry import LastWorker, WorkerView
 from delivery.rules.relay_trouble import relay_advice
+from tasks.broker.blocked_queues import ADVICE, find_blocked_queues
 from tasks.broker.queue_depth import QueueView, read_queues
 from tasks.broker.unread_lists import UnreadList, find_unread_lists
 from tasks.lanes import LANES, LaneName
@@ -39,6 +40,7 @@ def queues(*, as_json: AsJson = False) -> None:
     """Show what waits in the broker and in the database, what is parked, and which lanes have a worker."""
     config = settings()
     waiting, unread = read_queues(config), find_unread_lists(config)
+    blocked = find_blocked_queues(config)
     with opened(config) as database, transaction(database) as db:
         rows = open_counts.open_rows(db)
         parked = deaths.parked(db, _PARKED_SHOWN)
@@ -49,9 +51,19 @@ def queues(*, as_json: AsJson = False) -> None:
         bells: dict[str, object] = {"queues": None if waiting is None else [asdict(each) for each in waiting]}
         found = {"open": [asdict(each) for each in rows], "workers": [asdict(each) for each in workers]}
         found["unread_lists"] = [asdict(each) for each in unread]
-        show_json({**bells, **found, "dead_lanes": [asdict(each) for each in dead], "set_aside": parked})
+        show_json(
+            {
+                **bells,
+                **found,
+                "blocked_queues": blocked,
+                "dead_lanes": [asdict(each) for each in dead],
+                "set_aside": parked,
+            }
+        )
         return
     _show_queues(waiting, now)
+    for each in blocked:
+        typer.echo(f"{each} is no list. {ADVICE}\n")
     _show_unread(unread)
     _show_open_rows(rows, now)
     _show_parked(parked)
