@@ -60,7 +60,7 @@ def test_every_process_can_do_its_work_with_its_own_rights(own_platform: Platfor
     platform = own_platform
     url, headers = platform.facts["base_url"], platform.headers
     account = f"{url}/accounts/{platform.account('inbox-01')}"
-    held = platform.post("inbox-02", body="By wire transfer").json()["meta"]["message_vetting_id"]
+    held = platform.post("inbox-02", body="By wire transfer").headers["location"]
 
     platform.post("inbox-01", "email-01", "closed-to-all-1", "mailbox-550", "mailbox-451")
     stored = httpx2.get(account, headers=headers).json()["data"]
@@ -72,10 +72,13 @@ def test_every_process_can_do_its_work_with_its_own_rights(own_platform: Platfor
     httpx2.post(f"{url}/oauth/token", data=grant, auth=secret).raise_for_status()
     with redis.Redis.from_url(platform.facts["broker_url"]) as broker:
         broker.lpush("accept", "no task", envelope(fields(UUID(platform.account("inbox-03")), token="at_0_1")))
-        wait_until(lambda: 0 == broker.llen("accept"))
-        commands = [("vetting", "approve", held), ("queues",), ("refused",), ("security-log",), ("clients", "list")]
+        wait_until(lambda: 0 == broker.llen("accept"), within_s=30)
+        wait_until(lambda: "message_vetting_id" in platform.get(held).json()["meta"], within_s=30)
+        case = platform.get(held).json()["meta"]["message_vetting_id"]
+        commands = [("vetting", "approve", case), ("queues",), ("refused",), ("security-log",), ("clients", "list")]
         ended = [platform.command(*each) for each in (*commands, ("doctor", "--json"))]
 
+        wait_until(lambda: "sent" == platform.get(held).json()["meta"]["status"], within_s=30)
         denied = {name: count for name, count in broker.info("stats").items() if name.startswith("acl_access_denied")}
 
     assert [0] * len(ended) == [each.returncode for each in ended], [each.stdout + each.stderr for each in ended]
