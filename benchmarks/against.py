@@ -10,9 +10,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 
 from benchmarks.drain import save, tell
@@ -62,14 +64,11 @@ def main() -> None:
 
 @contextmanager
 def _other_tree(ref: str) -> Iterator[Path]:
-    git = shutil.which("git") or "git"
-    with tempfile.TemporaryDirectory(prefix="postroom-against-") as folder:
-        tree = Path(folder) / "tree"
-        subprocess.run([git, "worktree", "add", "--quiet", "--detach", str(tree), ref], cwd=ROOT, check=True)
-        try:
-            yield tree
-        finally:
-            subprocess.run([git, "worktree", "remove", "--force", str(tree)], cwd=ROOT, check=True)
+    command = [shutil.which("git") or "git", "archive", "--format=zip", ref]
+    archive = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
+    with tempfile.TemporaryDirectory(prefix="postroom-against-") as folder, zipfile.ZipFile(BytesIO(archive)) as packed:
+        packed.extractall(folder)
+        yield Path(folder)
 
 
 def _all(other: Path, rounds: int, share: float) -> Iterator[TreeRun]:

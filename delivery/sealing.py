@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import secrets
-
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
