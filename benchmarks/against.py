@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from benchmarks.drain import save, tell
 from benchmarks.drain_report import spread
@@ -80,7 +81,7 @@ def _all(other: Path, rounds: int, share: float) -> Iterator[TreeRun]:
                 yield run
 
 
-def _figures(tree: Path, share: float) -> Iterator[dict[str, object]]:
+def _figures(tree: Path, share: float) -> Iterator[dict[str, Any]]:
     program = str(ROOT / "benchmarks" / "tree_drain.py")
     command = [sys.executable, "-P", program, str(share)]
     done = subprocess.run(command, cwd=tree, check=True, capture_output=True, text=True)
