@@ -10,10 +10,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from benchmarks.drain import save, tell
 from benchmarks.drain_report import spread
@@ -62,14 +65,11 @@ def main() -> None:
 
 @contextmanager
 def _other_tree(ref: str) -> Iterator[Path]:
-    git = shutil.which("git") or "git"
-    with tempfile.TemporaryDirectory(prefix="postroom-against-") as folder:
-        tree = Path(folder) / "tree"
-        subprocess.run([git, "worktree", "add", "--quiet", "--detach", str(tree), ref], cwd=ROOT, check=True)
-        try:
-            yield tree
-        finally:
-            subprocess.run([git, "worktree", "remove", "--force", str(tree)], cwd=ROOT, check=True)
+    command = [shutil.which("git") or "git", "archive", "--format=zip", ref]
+    archive = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
+    with tempfile.TemporaryDirectory(prefix="postroom-against-") as folder, zipfile.ZipFile(BytesIO(archive)) as packed:
+        packed.extractall(folder)
+        yield Path(folder)
 
 
 def _all(other: Path, rounds: int, share: float) -> Iterator[TreeRun]:
@@ -81,7 +81,7 @@ def _all(other: Path, rounds: int, share: float) -> Iterator[TreeRun]:
                 yield run
 
 
-def _figures(tree: Path, share: float) -> Iterator[dict[str, object]]:
+def _figures(tree: Path, share: float) -> Iterator[dict[str, Any]]:
     program = str(ROOT / "benchmarks" / "tree_drain.py")
     command = [sys.executable, "-P", program, str(share)]
     done = subprocess.run(command, cwd=tree, check=True, capture_output=True, text=True)

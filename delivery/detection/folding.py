@@ -107,7 +107,7 @@ class _Folds(dict[int, str]):
 class _Words(dict[str, str]):
     """What words fold to, letter by letter. Most words of a language come again, and then cost one look.
 
-    It starts anew when it is full.
+    A full dictionary is emptied before it keeps another word.
     """
 
     def __missing__(self, word: str) -> str:

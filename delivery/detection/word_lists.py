@@ -2,7 +2,7 @@
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -27,6 +27,8 @@ _SPLIT_WORD = re.compile(f" {_LETTER * 4}(?:{_LETTER})*")
 """Four words of one letter or more in a row: a word that was split, as in `g-i-f-t`."""
 
 _SPLITS_LIMIT = 20
+_PLACES_LIMIT = 20
+"""So many places of one entry are kept. Staff are shown no more, and a text of nothing but entries ends soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,11 @@ class _Gap(NamedTuple):
         """Return where the nearest first part starts that ends shortly before `start`; -1 for none."""
         return text.rfind(self.first, max(0, start - _GAP - len(self.first)), start + _SHARED)
 
+    def places_before(self, text: str, start: int, end: int) -> list[_Place]:
+        """Return where the entry stands with its second part here."""
+        began = self.start_before(text, start)
+        return [_Place(end, start, _GAPPED, self.entry, began)] if began >= 0 else []
+
     def places_after(self, text: str, start: int, end: int) -> Iterator[_Place]:
         """Yield where the entry stands with its first part here."""
         limit = end + _GAP + len(self.second)
@@ -69,6 +76,10 @@ class _Gap(NamedTuple):
             if self.start_before(text, at) == start:
                 yield _Place(at + len(self.second), at, _GAPPED, self.entry, start)
             at = text.find(self.second, at + 1, limit)
+
+
+_GapSearch = tuple[int, Callable[[str, int, int], Iterable[_Place]]]
+"""The number of an entry, and a function that finds it with one of its parts at a place."""
 
 
 class _Patterns:
@@ -117,18 +128,32 @@ class _Patterns:
         return number
 
     def places(self, text: str, matches: Iterable[tuple[int, int, int]]) -> list[_Place]:
-        """Return which entries stand where these patterns were found."""
-        found = []
+        """Return which entries stand where these patterns were found, each entry's first twenty places."""
+        found: dict[int, list[_Place]] = {}
+        possible: dict[int, list[_GapSearch]] = {}
         for pattern, start, end in matches:
             if (entry := self._one[pattern]) != _NO_ENTRY:
-                found.append(_Place(end, start, _WHOLE, entry, start))
-                found += [_Place(end, start, _WHOLE, each, start) for each in self._others.get(pattern, ())]
-            for gap in self._seconds.get(pattern, ()):
-                if (began := gap.start_before(text, start)) >= 0:
-                    found.append(_Place(end, start, _GAPPED, gap.entry, began))
-            for gap in self._firsts.get(pattern, ()):
-                found += gap.places_after(text, start, end)
-        return found
+                for each in (entry, *self._others.get(pattern, ())):
+                    _keep(found, _Place(end, start, _WHOLE, each, start))
+            if pattern not in possible:
+                possible[pattern] = self._possible_gaps(text, pattern)
+            for entry, find_places in possible[pattern]:
+                if len(found.get(entry, ())) < _PLACES_LIMIT:
+                    for place in find_places(text, start, end):
+                        _keep(found, place)
+        return [place for places in found.values() for place in places]
+
+    def _possible_gaps(self, text: str, pattern: int) -> list[_GapSearch]:
+        """Return the entries that this is a part of, each with how to find the other part, if the text has that."""
+        seconds, firsts = self._seconds.get(pattern, ()), self._firsts.get(pattern, ())
+        possible: list[_GapSearch] = [(gap.entry, gap.places_before) for gap in seconds if gap.first in text]
+        return [*possible, *((gap.entry, gap.places_after) for gap in firsts if gap.second in text)]
+
+
+def _keep(found: dict[int, list[_Place]], place: _Place) -> None:
+    places = found.setdefault(place.entry, [])
+    if len(places) < _PLACES_LIMIT:
+        places.append(place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +183,7 @@ class WordLists:
         return cls(tuple(f"list.{name}" for name in lists), patterns, automaton)
 
     def find(self, text: FoldedText) -> list[ListHit]:
-        """Return the hits in the text, each entry once per place."""
+        """Return the hits in the text, each entry once per place and at most at twenty places."""
         if self._automaton is None:
             return []
         hits = self._search(text.line)

@@ -223,3 +223,20 @@ def test_every_recipient_gets_its_own_detail_when_many_transitions_are_applied_t
     assert set(recipient_ids) == applied
     assert {each: f"No. {each}" for each in recipient_ids} == details
     assert [(0, 0, "rejected")] * 50 == [fixtures.counters(message_id) for message_id in message_ids]
+
+
+def test_a_decision_with_very_many_kinds_of_transitions_is_recorded_once(fixtures: Fixtures) -> None:
+    message_id = fixtures.message(*fixtures.accounts(1100))
+    wanted = [
+        Transition(each, message_id, State.ACCEPTED, State.RETRYING, 0, Channel.INBOX, due_in=timedelta(seconds=at))
+        for at, each in enumerate(fixtures.recipient_ids(message_id))
+    ]
+
+    with transaction(fixtures.database) as db:
+        transitions.apply_decisions(db, [transitions.DecidedMessage(message_id, rule_set=7, text_key=-3)], wanted)
+
+    (row,) = fixtures.run_sql("SELECT decided_at, vetting_id, rule_set, text_key FROM message")
+    assert (None, 7, -3) == (row.vetting_id, row.rule_set, row.text_key)
+    assert row.decided_at is not None
+    assert {State.RETRYING} == set(fixtures.states(message_id))
+    _assert_consistent(fixtures, message_id)

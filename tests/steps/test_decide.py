@@ -245,3 +245,16 @@ def _account_like(fixtures: Fixtures, account_id: UUID) -> UUID:
 
 def _states_and_reasons(fixtures: Fixtures, message_id: UUID) -> list[tuple[State, Reason | None]]:
     return [(each.state, each.reason) for each in fixtures.view(message_id).recipients]
+
+
+def test_messages_to_many_recipients_are_decided_in_portions_of_a_thousand(
+    fixtures: Fixtures, context: StepContext
+) -> None:
+    account_ids = fixtures.accounts(25)
+    message_ids = [fixtures.message(*account_ids) for _ in range(41)]
+
+    with counted(fixtures.database) as statements:
+        decide(context, message_ids)
+
+    assert 1 + 2 * 2 == len(statements)
+    assert 41 * 25 == fixtures.count("inbox_letter")

@@ -7,7 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import drain_report, growth, latency_report
+from benchmarks import against, drain_report, growth, latency_report
+from benchmarks.against import TreeRun
 from benchmarks.api_report import describe
 from benchmarks.chart import draw
 from benchmarks.drain_run import DrainRun, Memory
@@ -163,3 +164,14 @@ def test_the_course_of_memory_goes_from_the_first_sample_to_the_last() -> None:
 
     assert tuple(float(each) for each in range(0, 101, 10)) == memory.course()
     assert () == Memory().course()
+
+
+def test_two_trees_are_compared_within_each_round() -> None:
+    figures = [(1, True, 900.0, 0.5), (1, False, 1000.0, 0.4), (2, False, 500.0, 0.8), (2, True, 600.0, 0.8)]
+    runs = [TreeRun(round_, ours, 25, rate, cpu, cpu / 2, 100.0, 0.1) for round_, ours, rate, cpu in figures]
+    runs.append(replace(runs[0], recipients_per_s=9000.0, fault="outcomes: 3 of 4"))
+
+    table = against.describe(runs)
+
+    assert "| 1.05 (0.90 to 1.20) |" in table
+    assert "| 1.12 (1.00 to 1.25) (1.12 (1.00 to 1.25)) |" in table

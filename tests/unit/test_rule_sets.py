@@ -142,3 +142,26 @@ def test_entries_are_added_and_removed() -> None:
     assert ["- list apps: telegram", "+ list apps: signal"] == rule_edits.changes(RULES, after)
     with pytest.raises(rule_edits.NoSuchRule):
         rule_edits.with_entries(RULES, "nothing", remove=["a"])
+
+
+def test_links_are_looked_for_only_where_the_words_of_a_rule_were_found() -> None:
+    engine = RuleEngine(
+        replace(RULES, scores={}, rules=(Rule("r", "text.links > 0 && list.apps > 0", mode=Mode.LIVE),))
+    )
+
+    plain, worded = (engine.read(MessageText("a", f"{word} a.example", "c")) for word in ("hello", "telegram"))
+
+    assert ((), (0,)) == (plain.may_hit, worded.may_hit)
+    assert ("text.links" in plain.read.facts, "text.links" in worded.read.facts) == (False, True)
+
+
+def test_a_score_is_part_of_what_is_asked_first_if_it_is_about_words_alone() -> None:
+    scores = {"apps": (ScoreTerm("list.apps > 1", 5),), "links": (ScoreTerm("text.links > 0", 5),)}
+    rules = (Rule("both", "score.apps > 0 && score.links > 0", mode=Mode.LIVE),)
+    engine = RuleEngine(replace(RULES, scores=scores, rules=rules))
+
+    texts = ("telegram a.example", "telegram, whatsapp", "telegram, whatsapp a.example")
+    read = [engine.read(MessageText("a", text, "c")) for text in texts]
+
+    assert [False, True, True] == ["text.links" in each.read.facts for each in read]
+    assert [(), (), (0,)] == [each.may_hit for each in read]

@@ -3,7 +3,7 @@
 import pytest
 
 from delivery.detection.folding import fold
-from delivery.detection.word_lists import WordLists, count_entries
+from delivery.detection.word_lists import WordLists, count_entries, split_words
 
 LISTS = WordLists.of(
     {"pay": ["gift card*", "otp", "new ~ account", "*konto", "---"], "more": ["перевод*", "送金", "gift card*"]}
@@ -57,3 +57,31 @@ def test_a_part_of_a_longer_phrase_joins_with_the_nearest_first_part() -> None:
         hit.entry for hit in gaps.find(fold("Please send me the rest to my driver"))
     ]
     assert ["rest ~ rest"] == [hit.entry for hit in gaps.find(fold("rest rest"))]
+
+
+def test_an_entry_with_a_gap_is_found_by_its_first_part_too_if_that_is_the_longer_one() -> None:
+    gaps = WordLists.of({"gaps": ["whatsapp ~ me", "me ~ whatsapp"]})
+
+    found = gaps.find(fold("me, whatsapp or whatsapp me, or call me"))
+
+    assert [("me ~ whatsapp", 0), ("me ~ whatsapp", 0), ("whatsapp ~ me", 15), ("whatsapp ~ me", 15)] == [
+        (hit.entry, hit.start) for hit in found
+    ]
+
+
+def test_hits_come_in_the_order_of_their_ends_and_the_longest_first() -> None:
+    words = WordLists.of({"words": ["card", "gift card", "send ~ card", "gift"]})
+
+    assert ["gift", "gift card", "card", "send ~ card"] == [hit.entry for hit in words.find(fold("Send a gift card"))]
+
+
+def test_so_many_places_of_an_entry_are_kept_as_staff_are_shown() -> None:
+    hits = LISTS.find(fold("otp " * 30 + "перевод " * 30))
+
+    assert (20, 20) == tuple([hit.entry for hit in hits].count(entry) for entry in ("otp", "перевод*"))
+
+
+def test_split_words_are_found_with_their_place_among_the_words() -> None:
+    places = split_words(fold("a w-h-a-t-s app, x y z, b-u-y 1 2"))
+
+    assert [slice(0, 6), slice(7, 15)] == list(places)
