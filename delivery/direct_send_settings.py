@@ -21,7 +21,10 @@ class DirectSendSettings(BaseSettings):
         description="The sealing key before, while it is being changed: it also opens signing keys.",
     )
     signature_days: float = Field(
-        default=7.0, gt=0, description="Days for which the signature of a direct send is valid after its `issued_at`."
+        default=7.0,
+        gt=0,
+        le=36_500,
+        description="Days for which the signature of a direct send is valid after its `issued_at`.",
     )
     direct_tokens_until: date = Field(
         default=date(2027, 5, 31),

@@ -22,6 +22,10 @@ KEY_TYPES = {
 }
 """The `kty` of the keys of each signature algorithm that an issuer may use (RFC 7518 6.1)."""
 
+NUMBER_LIMIT = 1_000_000_000
+"""The largest number of any setting: as seconds it is 31 years, and it fits into every column and timeout."""
+
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PLATFORM_NAME_LIMIT = 60  # So that it fits into a line of a header beside a sender's name.
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _DOMAIN_LIMIT = (
@@ -54,7 +58,31 @@ def check_no_line_end(value: str) -> str:
     """Return the value. Raises `ValueError` where it holds a line end, as a `.env` file with Windows line ends does."""
     if "\r" in value or "\n" in value:
         raise ValueError("holds a line end; was the file saved with Windows line ends (CRLF)? Save it with LF")
+    if "\0" in value:
+        raise ValueError("holds a NUL character; was the file saved as UTF-16? Save it as UTF-8")
     return value
+
+
+def check_number(value: float) -> float:
+    """Return the number. Raises `ValueError` where clocks, sockets and columns could not hold it."""
+    if not -NUMBER_LIMIT <= value <= NUMBER_LIMIT:  # NaN compares with nothing.
+        raise ValueError(f"must be a number of at most {NUMBER_LIMIT:,}")
+    return value
+
+
+def check_log_level(level: str) -> str:
+    """Return the level. Raises `ValueError` where there is none of this name."""
+    if level.upper() not in _LOG_LEVELS:
+        raise ValueError(f"must be one of {', '.join(_LOG_LEVELS)}")
+    return level
+
+
+def check_public_url(url: str) -> str:
+    """Return the URL. Raises `ValueError` where no link in a mail could begin with it."""
+    parts = _split(url, "write https://HOST, with :PORT if needed")
+    if url and (not parts.hostname or parts.port == 0 or parts.username is not None):
+        raise ValueError("must be the address that readers of mails open: https://HOST, without user and password")
+    return url
 
 
 def split_list(values: str) -> tuple[str, ...]:
@@ -212,7 +240,7 @@ def check_algorithms(algorithms: str) -> str:
 
 def check_issuer_url(url: str) -> str:
     """Return the URL. Raises `ValueError` where it is not encrypted, except on this machine; empty means none."""
-    parts = urlsplit(url)
+    parts = _split(url, "use an https:// URL, or http:// for this machine")
     is_loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK
     if url and not (parts.hostname and (parts.scheme == "https" or is_loopback)):
         raise ValueError("use an https:// URL, or http:// for this machine")
@@ -231,8 +259,10 @@ CHECKS: Mapping[str, Callable[[str], str]] = {
     "issuer_algorithms": check_algorithms,
     "issuer_introspection_url": check_issuer_url,
     "issuer_jwks_url": check_issuer_url,
+    "log_level": check_log_level,
     "mail_domain": check_mail_domain,
     "platform_names": check_platform_names,
+    "public_url": check_public_url,
     "smtp_url": check_relay_url,
     "trusted_proxies": check_proxies,
 }

@@ -102,7 +102,9 @@ class Settings(IssuerSettings, MailSettings, LimitSettings, DirectSendSettings, 
         default="via",
         description="For sender names that are addresses, hide characters or have a platform name: `via` or `hold`.",
     )
-    hold_days: float = Field(default=7.0, gt=0, description="Days after which a held message expires undecided.")
+    hold_days: float = Field(
+        default=7.0, gt=0, le=36_500, description="Days after which a held message expires undecided."
+    )
     bell: bool = Field(
         default=True, description="Ring bells in Redis when there is work. If off, the sweep does all work, but later."
     )
@@ -129,6 +131,11 @@ class Settings(IssuerSettings, MailSettings, LimitSettings, DirectSendSettings, 
     @classmethod
     def _has_no_line_end(cls, value: object) -> object:
         return setting_checks.check_no_line_end(value) if isinstance(value, str) else value
+
+    @field_validator("*")
+    @classmethod
+    def _is_workable_number(cls, value: object) -> object:
+        return setting_checks.check_number(value) if isinstance(value, int | float) else value
 
     @field_validator(*setting_checks.CHECKS)
     @classmethod

@@ -168,6 +168,8 @@ def _csv_rows(lines: NumberedLines) -> Iterator[tuple[int, Mapping[str, object] 
 
 
 def _columns(header: list[str]) -> list[str]:
+    if any("\0" in name for name in header):
+        raise NotReadable("line 1 holds NUL characters, as UTF-16 does. Save the file as UTF-8.")
     columns = [name.strip() for name in header]
     known = [name for name in columns if name in _KNOWN]
     if missing := [name for name in _REQUIRED if name not in columns]:

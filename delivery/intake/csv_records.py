@@ -43,6 +43,10 @@ def _explain(error: csv.Error, begin: int, record: list[str]) -> str:
     """
     text = "".join(record)
     cell = _broken_cell(text)
+    if cell is None and "\r" in text:
+        return (
+            f"line {begin + len(record) - 1} is not CSV: a line ends with CR alone. Save it with LF or CRLF line ends."
+        )
     if cell is None:
         return f"line {begin + len(record) - 1} is not CSV: {error}."
     opened, closed = (begin + text.count("\n", 0, position) for position in cell.span())

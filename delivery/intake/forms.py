@@ -35,6 +35,8 @@ def read_multipart(body: bytes, content_type: bytes) -> Mapping[str, object]:
 def _value_of(part: Part, codec: str) -> str | bytes:
     if part.is_file:
         return part.data  # A file stays bytes, which no text field accepts.
+    if part.holds_parts:
+        raise body_fault("invalid_encoding", "A part of the form is multipart itself. Send each value in a part.")
     data = decode_transfer(part.data, part.transfer_encoding)
     return decode_text(data, codec if part.charset is None else read_charset(part.charset))
 

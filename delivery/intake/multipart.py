@@ -39,6 +39,11 @@ class Part:
         return b"filename" in self._disposition
 
     @property
+    def holds_parts(self) -> bool:
+        """Whether its data are parts again, of which no single one is the value (RFC 7578 4.3)."""
+        return self.headers.get(b"content-type", b"").lower().startswith(b"multipart/")
+
+    @property
     def charset(self) -> bytes | None:
         """The charset that the part itself names."""
         return read_options(self.headers.get(b"content-type", b"")).get(b"charset")

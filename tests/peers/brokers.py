@@ -26,7 +26,7 @@ _REDIS = """\
 bind 127.0.0.1
 dir {folder}
 appendonly yes
-maxmemory-policy noeviction
+maxmemory-policy {policy}
 aclfile {folder}/users.acl
 masteruser {keeper}
 masterauth {keeper_password}
@@ -96,7 +96,11 @@ def url_without_user(port: int) -> str:
 
 @contextmanager
 def open_redis(
-    folder: Path, *, certificate: Certificate | None = None, primary: RedisServer | None = None
+    folder: Path,
+    *,
+    certificate: Certificate | None = None,
+    primary: RedisServer | None = None,
+    policy: str = "noeviction",
 ) -> Iterator[RedisServer]:
     """Run Redis, with TLS alone where it has a certificate, and as a replica where it has a primary."""
     part = UnpackedPart("redis", folder)
@@ -104,7 +108,7 @@ def open_redis(
     more = _PLAIN.format(port=port) if certificate is None else _TLS.format(port=port, certificate=certificate)
     more += "" if primary is None else _REPLICA.format(port=primary.port)
     part.write("users.acl", _USERS)
-    configuration = _REDIS.format(folder=folder, keeper=KEEPER, keeper_password=KEEPER_PASSWORD) + more
+    configuration = _REDIS.format(folder=folder, keeper=KEEPER, keeper_password=KEEPER_PASSWORD, policy=policy) + more
     path = part.write("redis.conf", configuration)
     with part.running("/usr/bin/redis-server", str(path), is_ready=lambda: is_listening(port)) as process:
         yield RedisServer(port, process)

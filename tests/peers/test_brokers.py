@@ -8,8 +8,11 @@ import redis
 from pydantic import SecretStr
 
 from delivery.settings import Settings
+from tasks.broker.broker_memory import read_memory
 from tasks.broker.direct_queue import LISTS
-from tests.peers.brokers import open_moving_address, open_redis, url_of
+from tasks.check_results import Severity
+from tasks.health_checks import broker_keeps_all
+from tests.peers.brokers import open_moving_address, open_redis, url_of, url_without_user
 from tests.support.api_client import key_of
 from tests.support.certificates import make_certificate
 from tests.support.direct_sends import credential, envelope, fields
@@ -41,6 +44,19 @@ def test_bells_and_direct_sends_go_through_redis_with_password_rights_and_tls(
             wait_until(lambda: len(fixtures.inbox(account)) == 2, within_s=_ARRIVED_S)
 
     assert 201 == answer.status_code
+
+
+@pytest.mark.parametrize(("policy", "severity"), [("noeviction", Severity.OK), ("allkeys-lru", Severity.WARNING)])
+def test_a_redis_that_may_drop_what_waits_is_a_warning_of_the_doctor(
+    policy: str, severity: Severity, base_settings: Settings, open_folder: Path
+) -> None:
+    with open_redis(open_folder / policy, policy=policy) as server:
+        # The user of Postroom may not run INFO here; who may is told.
+        url = SecretStr(url_without_user(server.port))
+        result = broker_keeps_all(read_memory(base_settings.model_copy(update={"broker_url": url})))
+        unknown = read_memory(base_settings.model_copy(update={"broker_url": SecretStr(url_of(server.port))}))
+
+    assert (severity, None) == (result.severity, unknown)
 
 
 def test_nothing_is_lost_when_a_replica_of_redis_takes_over_behind_one_address(

@@ -82,6 +82,15 @@ def test_a_person_reads_what_the_button_does_presses_it_and_undoes_it(
         ("multipart/form-data", b"%s--b--\r\n" % PART),
         ("application/x-www-form-urlencoded", b"%s--b--\r\n" % PART),
         ("multipart/form-data; boundary=b", b"List-Unsubscribe=One-Click"),
+        ("multipart/mixed; boundary=b", b"%s--b--\r\n" % PART),
+        ("multipart/form-data; boundary=b", (b"%s--b--\r\n" % PART).replace(b"\r\n", b"\n")),
+        ("application/x-www-form-urlencoded", b"List-Unsubscribe%3DOne-Click"),
+        ("application/x-www-form-urlencoded", b"\xef\xbb\xbfList-Unsubscribe=One-Click"),
+        ("application/x-www-form-urlencoded", b"List-Unsubscribe=One-Click\0"),
+        ("application/x-www-form-urlencoded; charset=utf-16", "List-Unsubscribe=One-Click".encode("utf-16")),
+        ("application/x-www-form-urlencoded, text/plain", b"List-Unsubscribe=One-Click"),
+        ("text/html", b"<p>List-Unsubscribe=One-Click</p>"),
+        ("not a media type", b"List-Unsubscribe=One-Click"),
     ],
 )
 def test_a_mail_program_stops_emails_with_one_click_in_any_form_and_as_often_as_it_likes(  # noqa: PLR0917 - pytest hands them in by name

@@ -46,7 +46,8 @@ def test_cells_are_read_back_and_begin_on_their_line(rows: list[list[str]]) -> N
         ),
         ('a,b\n"x\ny",z\nc,"An"na,"d"\n', "line 4 is not CSV: ',' expected after '\"'."),
         (f'a,b\nc,"{"x" * 200_000}"', "line 2 is not CSV: a quote opens there and does not close within 128 KiB."),
-        ("a,b\nc\rd,e\n", "line 2 is not CSV: new-line character seen in unquoted field"),
+        ("a,b\nc\rd,e\n", "line 2 is not CSV: a line ends with CR alone. Save it with LF or CRLF line ends."),
+        ("a,b\rc,d\r", "line 1 is not CSV: a line ends with CR alone. Save it with LF or CRLF line ends."),
     ],
 )
 def test_a_broken_record_is_reported_where_its_quote_opens(text: str, sentence: str) -> None:

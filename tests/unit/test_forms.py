@@ -172,6 +172,8 @@ def test_every_windows_charset_is_known(number: int) -> None:
         (b"+AOQ-", [b"Content-Type: text/plain; charset=utf-7"]),
         (b"a", [b"Content-Type: text/plain; charset=rot13"]),
         (b"a", [b"Content-Type: text/plain; charset="]),
+        (b"--c\r\n\r\nHello\r\n--c--", [b"Content-Type: multipart/mixed; boundary=c"]),
+        (b"a", [b"Content-Type: Multipart/Alternative"]),
         (b"a", [b"no colon"]),
         (b"a", [b"X-Bare-Return: a\rb"]),
     ],
