@@ -56,7 +56,7 @@ def explain_recipients(message: MessageView, now: datetime) -> list[Explanation]
 def explain_message(message: MessageView) -> str:
     """Return the one or two sentences about a message's status that its client reads."""
     recipients = [each.recipient_status for each in message.recipients]
-    return describe(reduce_status(recipients), recipients, message.sentence)
+    return describe(reduce_status(recipients), recipients, message.sentence, message.usual_minutes)
 
 
 def channel_name(channel: Channel | None) -> str:

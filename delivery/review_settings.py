@@ -1,5 +1,7 @@
 """Settings of reviews: how long decisions can be undone, what staff may choose, and when a review is due."""
 
+from typing import Literal
+
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
@@ -11,6 +13,10 @@ class ReviewSettings(BaseSettings):
 
     review_minutes: float = Field(
         default=240.0, gt=0, description="Minutes within which staff should decide about a held message."
+    )
+    expiry_action: Literal["refuse", "keep", "deliver"] = Field(
+        default="refuse",
+        description="What a review that expires undecided does: `refuse`, `deliver`, or `keep` it and escalate it.",
     )
     undo_pause_s: float = Field(
         default=10.0,

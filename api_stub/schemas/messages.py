@@ -132,7 +132,9 @@ def build_created(message_id: UUID, progress: Progress, ignored_fields: list[str
 
 def build_detail(view: MessageView) -> MessageDetail:
     """Build the answer about one message."""
-    progress = Progress(tuple(each.recipient_status for each in view.recipients), view.vetting_id, view.sentence)
+    progress = Progress(
+        tuple(each.recipient_status for each in view.recipients), view.vetting_id, view.sentence, view.usual_minutes
+    )
     meta = _meta(view.message_id, progress)
     sent = {"time_sent": view.sent_at} if meta.status is Status.SENT else {}
     data = MessageData(
@@ -225,7 +227,7 @@ def _meta(message_id: UUID, progress: Progress) -> MessageMeta:
     return MessageMeta.model_validate(
         {
             "status": verdict.status,
-            "status_message": describe(verdict, progress.recipients, progress.sentence),
+            "status_message": describe(verdict, progress.recipients, progress.sentence, progress.usual_minutes),
             "status_reason": verdict.reason,
             "message_uuid": message_id,
             **optional,

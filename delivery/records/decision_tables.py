@@ -28,6 +28,7 @@ class CaseDecisionRow(Base):
         Index("case_decision_pending_idx", "case_id", unique=True, postgresql_where=text(PENDING)),
         Index("case_decision_batch_idx", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
         Index("case_decision_actor_idx", "actor_id", "decided_at"),
+        Index(None, "decided_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

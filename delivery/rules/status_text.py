@@ -51,12 +51,21 @@ def neutral_reason(state: State, reason: Reason | None) -> str | None:
     return _NEUTRAL.get(reason, str(reason))
 
 
-def describe(verdict: Verdict, recipients: Sequence[RecipientStatus], sentence: str | None = None) -> str:
+def describe(
+    verdict: Verdict,
+    recipients: Sequence[RecipientStatus],
+    sentence: str | None = None,
+    usual_minutes: int | None = None,
+) -> str:
     """Return sentences about a message's status and the recipients that it will not reach.
 
-    `sentence` is what staff wrote to the sender when they refused recipients. It comes last.
+    `sentence` is what staff wrote to the sender when they refused recipients. It comes last. `usual_minutes` is within
+    how many minutes staff usually decide.
     """
     described = _describe(verdict, recipients)
+    if verdict.reason is StatusReason.IN_REVIEW and usual_minutes:
+        unit = "minute" if usual_minutes == 1 else "minutes"
+        return f"{described} Usually decided within {usual_minutes} {unit}."
     is_refused = any(recipient.reason is Reason.REFUSED_BY_STAFF for recipient in recipients)
     return f"{described} Staff wrote: {sentence}" if sentence and is_refused else described
 

@@ -7,6 +7,7 @@ limits.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -121,17 +122,33 @@ def apply_decisions(context: StepContext, message_ids: Sequence[UUID]) -> None:
 
 
 def expire_reviews(context: StepContext, message_ids: Sequence[UUID]) -> None:
-    """Refuse those of these held messages that staff did not decide in time.
+    """End the reviews of these messages that staff did not finish in time: the setting `expiry_action` says how.
 
     Safe to run twice: a case that was decided meanwhile stays as it is.
     """
+    action = context.settings.expiry_action
     with transaction(context.database) as db:
         overdue = vetting_cases.overdue(db, message_ids)
+    verdict = CaseVerdict.APPROVE if action == "deliver" else CaseVerdict.EXPIRE
     for case_id in overdue:
         try:
-            decide_case(context, case_id, CaseDecision(CaseVerdict.EXPIRE, CLOCK))
+            if action == "keep":
+                _keep(context, case_id)
+            else:
+                decide_case(context, case_id, CaseDecision(verdict, CLOCK))
         except CaseNotOpen:
             _log.debug("vetting_case_decided_before_it_expired", case_id=str(case_id))
+
+
+def _keep(context: StepContext, case_id: UUID) -> None:
+    """Keep a case open for another `hold_days`, and escalate it. Raises `CaseNotOpen` when it was decided."""
+    with transaction(context.database) as db:
+        case = decisions.lock_case(db, case_id)
+        if case is None or not vetting_cases.extend(db, case_id, timedelta(days=context.settings.hold_days)):
+            raise CaseNotOpen("This case was decided meanwhile.")
+        entry = AuditEntry(AuditKind.CASE_EXPIRED, CLOCK.actor_id, (str(case_id),), {"kept": True})
+        audit.append(db, context.settings.audit_key, entry)
+    _log.warning("vetting_case_kept", case_id=str(case_id))
 
 
 def _check(db: Transaction, case: LockedCase | None, decision: CaseDecision) -> LockedCase:

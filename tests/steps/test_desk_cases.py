@@ -157,7 +157,7 @@ def test_polling_returns_what_changed_and_nothing_when_nothing_did(
     browser.send(f"/desk/cases/{case_id}/approve")
     changed = browser.http.get("/desk/waiting", params=address, headers={"If-None-Match": first.headers["ETag"]})
 
-    assert ({"closed": {}, "newer": 0}, 304) == (first.json(), same.status_code)
+    assert ({"closed": {}, "newer": 0, "others": []}, 304) == (first.json(), same.status_code)
     assert 1 == changed.json()["newer"]
     assert [str(case_id)] == list(changed.json()["closed"])
 

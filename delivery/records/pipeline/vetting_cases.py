@@ -154,3 +154,26 @@ _OVERDUE = text(f"""
 def overdue(db: Connection, message_ids: Sequence[UUID]) -> list[UUID]:
     """Return the open cases of these messages whose time has run out."""
     return list(db.scalars(_OVERDUE, {"message_ids": list(message_ids)}))
+
+
+_EXTEND = text(f"""
+    WITH kept AS (
+        UPDATE vetting_case
+        SET expires_at = clock_timestamp() + :hold, escalated_at = coalesce(escalated_at, clock_timestamp()),
+            version = version + 1
+        WHERE id = :case_id AND state = '{CaseState.OPEN}' AND expires_at <= clock_timestamp()
+        RETURNING message_id, expires_at
+    ), due AS (
+        UPDATE recipient SET due_at = kept.expires_at FROM kept
+        WHERE recipient.message_id = kept.message_id AND {STATE_APART} = '{State.HELD}'
+    )
+    SELECT message_id FROM kept
+""")
+
+
+def extend(db: Connection, case_id: UUID, hold: timedelta) -> bool:
+    """Keep an open case whose time is over for this long, and escalate it. Return whether it was one.
+
+    The caller has locked its message.
+    """
+    return db.scalar(_EXTEND, {"case_id": case_id, "hold": hold}) is not None
