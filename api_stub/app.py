@@ -8,7 +8,7 @@ from fastapi_offline import FastAPIOffline
 
 from api_stub import openapi
 from api_stub.pages import unsubscribe
-from api_stub.routes import accounts, health, inbox, messages, security_txt, tokens
+from api_stub.routes import accounts, health, inbox, messages, rule_changes, rules, security_txt, tokens
 from api_stub.server.errors import install_error_handlers
 from api_stub.server.request_ids import RequestIds
 from api_stub.server.route_guard import RouteGuard, methods_of
@@ -18,7 +18,7 @@ from delivery.settings import Settings
 from delivery.unsubscribe_tokens import PATH
 
 _CONTRACT = (messages.router, accounts.router, inbox.router, tokens.router)
-_OTHERS = (unsubscribe.router, health.router, security_txt.router)
+_OTHERS = (rules.router, rule_changes.router, unsubscribe.router, health.router, security_txt.router)
 # Existing clients use both forms of the contract's paths.
 _MOUNTED = (
     *((router, prefix) for router in _CONTRACT for prefix in ("", "/v2")),

@@ -25,7 +25,7 @@ from delivery.vocabulary import AccountStatus, Channel, CredentialKind, MessageT
 _NAMESPACE = UUID("0199a000-0000-7000-8000-000000000000")
 CLIENT_ID = uuid5(_NAMESPACE, "client")
 _MAIL_DOMAIN = "members.postroom.localhost"
-_SCOPES = tuple(scope for scope in Scope if scope not in {Scope.VETTING_DECIDE, Scope.OPS_READ})
+_SCOPES = tuple(scope for scope in Scope if scope not in {Scope.VETTING_DECIDE, Scope.VETTING_RULES, Scope.OPS_READ})
 _CREDENTIALS = {
     "api_key": CredentialKind.API_KEY,
     "client_secret": CredentialKind.CLIENT_SECRET,
