@@ -39,10 +39,12 @@ from worker.cli.console import (
     show_table,
 )
 from worker.cli.named_clients import ClientName, identify_client
+from worker.cli.simulations import mark_test_client
 from worker.cli.trusted_clients import trust_issuer
 
 clients = typer.Typer(help="Manage clients, the programs that may send, and their keys.", no_args_is_help=True)
 clients.command("trust-issuer")(trust_issuer)
+clients.command("test")(mark_test_client)
 
 _SETTING = "that of the settings"
 

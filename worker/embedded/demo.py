@@ -16,7 +16,7 @@ from delivery.credentials import (
     parse_credential,
 )
 from delivery.records.database import Database, transaction
-from delivery.records.identities import accounts, clients
+from delivery.records.identities import accounts, clients, simulated_accounts
 from delivery.records.identities.accounts import AccountFacts
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, Channel, CredentialKind, MessageType, Scope
@@ -72,6 +72,7 @@ def seed(database: Database) -> None:
             return
         clients.put(db, CLIENT_ID, "Demo platform", scopes=_SCOPES)
         accounts.put(db, [account.facts for account in demo_accounts()])
+        simulated_accounts.mark(db, CLIENT_ID, is_test=True)
 
 
 def credentials(database: Database, settings: Settings, facts_path: Path) -> dict[str, str]:
