@@ -11,10 +11,11 @@ from pydantic import BaseModel
 
 from delivery.intake.accounts import ACCOUNT, PREFERENCES
 from delivery.intake.messages import MESSAGE
+from delivery.intake.rule_changes import SHAPES as RULE_SHAPES
 from delivery.intake.shapes import JsonSchema, Shape
 from delivery.vocabulary import Scope
 
-_REQUEST_SHAPES: tuple[Shape[Any], ...] = (MESSAGE, ACCOUNT, PREFERENCES)
+_REQUEST_SHAPES: tuple[Shape[Any], ...] = (MESSAGE, ACCOUNT, PREFERENCES, *RULE_SHAPES)
 # Each encoding of a body has a schema of its own name. Generators make a class of each and choose the encoding by the
 # class; with one name for all, openapi-python-client sends a form with every field twice.
 _SCHEMA_SUFFIXES = {
@@ -50,6 +51,18 @@ _OPERATIONS = {
     "put /accounts/{account_uuid}/preferences": "put_preferences",
     "get /accounts/{account_uuid}/inbox": "read_inbox",
     "post /oauth/token": "grant_token",
+    "get /rules": "list_rules",
+    "get /rules/{rule_name}": "read_rule",
+    "put /rules/{rule_name}/mode": "put_rule_mode",
+    "get /rule-sets": "list_rule_sets",
+    "get /rule-sets/{rule_set_number}": "read_rule_set",
+    "put /rule-sets/current": "put_rule_set",
+    "post /rule-sets/check": "check_rule_set",
+    "get /lists": "list_word_lists",
+    "get /lists/{list_name}": "read_word_list",
+    "post /lists/{list_name}": "change_word_list",
+    "get /policy": "read_policy",
+    "put /policy": "put_policy",
     "get /healthz": "ask_whether_alive",
     "get /readyz": "ask_whether_ready",
 }

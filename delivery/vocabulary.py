@@ -247,6 +247,8 @@ class Scope(StrEnum):
     """Read any account's inbox."""
     VETTING_DECIDE = "vetting.decide"
     """Decide vetting cases. No route asks for it yet."""
+    VETTING_RULES = "vetting.rules"
+    """Read and change rules, word lists and the policy."""
     OPS_READ = "ops.read"
     """Read the state of the system. No route asks for it yet."""
 

@@ -119,6 +119,8 @@ class Client(Base):
     recipients_per_minute: Mapped[int | None] = mapped_column(Integer)
     # How far staff trust it; the policy of a rule set asks for it.
     trust: Mapped[str] = mapped_column(server_default=Trust.NORMAL)
+    # It may send to simulated recipients (rules/simulated_recipients.py).
+    is_test: Mapped[bool] = mapped_column(server_default="false")
     # It was made before signatures existed, so its direct sends may have a token; and when one had it last.
     may_send_by_token: Mapped[bool] = mapped_column(server_default="false")
     direct_token_used_at: Mapped[datetime | None]

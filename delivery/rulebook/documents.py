@@ -1,14 +1,14 @@
 """Rule sets as YAML: read with a sentence for every fault, and written so that they can be read again."""
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from delivery.rules.rule_set import RuleSet, faults_of
+from delivery.rules.rule_set import PolicyRow, RuleSet, faults_of
 
 _ADAPTER = TypeAdapter(RuleSet)
 SIZE_LIMIT = 16 * 1024 * 1024
@@ -42,6 +42,20 @@ def read_document(document: object) -> RuleSet:
     if faults := faults_of(rule_set):
         raise InvalidRuleSet(faults)
     return rule_set
+
+
+def read_stored(document: object, number: int) -> RuleSet:
+    """Return a stored rule set under its number. Raises `InvalidRuleSet`."""
+    return replace(read_document(document), number=number)
+
+
+def read_policy(text: str) -> tuple[PolicyRow, ...]:
+    """Return the policy of a YAML document, a list of rows. Raises `InvalidRuleSet`."""
+    try:
+        rows = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        raise InvalidRuleSet([f"This is no YAML: {' '.join(str(error).split())}."]) from error
+    return read_document({"policy": rows}).policy
 
 
 def to_document(rule_set: RuleSet) -> dict[str, Any]:

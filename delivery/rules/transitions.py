@@ -7,6 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from delivery.rules.preferences import DeliveryPreferences, SenderContext, choose_channel
+from delivery.rules.simulated_recipients import SIMULATED, Simulated
 from delivery.rules.states import is_legal
 from delivery.vocabulary import Channel, Reason, RuleVerdict, State
 
@@ -61,6 +62,13 @@ def decide_recipient(pending: PendingRecipient, *, verdict: RuleVerdict, grace: 
     come after it, so that a review need not wait for their end. `grace` is how long the sweep leaves a queued or held
     recipient to its bell.
     """
+    simulated = SIMULATED.get(pending.account_id)
+    if simulated is not None:
+        return _simulate(pending, simulated, grace)
+    return _decide(pending, verdict, grace)
+
+
+def _decide(pending: PendingRecipient, verdict: RuleVerdict, grace: timedelta) -> Transition:
     decision = choose_channel(pending.sender, pending.preference, now=pending.read_at)
     if decision.channel is None and decision.state is not None:
         return _transition(pending, decision.state, reason=decision.reason)
@@ -75,6 +83,14 @@ def decide_recipient(pending: PendingRecipient, *, verdict: RuleVerdict, grace: 
     if decision.channel is Channel.INBOX:
         return _transition(pending, State.DELIVERED, channel=Channel.INBOX)
     return _transition(pending, State.QUEUED, channel=decision.channel, due_in=grace)
+
+
+def _simulate(pending: PendingRecipient, simulated: Simulated, grace: timedelta) -> Transition:
+    """Return the transition of a simulated recipient. One that was held and is let go is delivered."""
+    if pending.state is State.HELD:
+        return _transition(pending, State.DELIVERED, channel=Channel.INBOX)
+    due_in = grace if simulated.after is State.HELD else simulated.due_in
+    return _transition(pending, simulated.after, channel=simulated.channel, reason=simulated.reason, due_in=due_in)
 
 
 def refuse(recipients: Sequence[PendingRecipient], reason: Reason) -> list[Transition]:

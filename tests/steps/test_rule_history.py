@@ -1,6 +1,6 @@
 """What rules learn about the time before a message."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +9,7 @@ import pytest
 from delivery.detection.facts import UNKNOWN
 from delivery.detection.folding import fold, text_key
 from delivery.records.database import transaction
-from delivery.records.rule_sets import history
+from delivery.records.rule_sets import history, past_messages
 from tests.support.fixtures import Fixtures
 
 
@@ -94,3 +94,16 @@ def test_repetitions_count_for_a_day(fixtures: Fixtures, days: int, expected: tu
     past = past_of(fixtures, message)
 
     assert expected == (past["repetition.by_sender"], past["repetition.by_others"])
+
+
+def test_messages_of_a_time_are_found_a_page_at_a_time(fixtures: Fixtures) -> None:
+    messages = [fixtures.message(fixtures.account()) for _ in range(5)]
+    age(fixtures, messages[0], timedelta(days=3))
+    now = datetime.now(UTC) + timedelta(minutes=1)
+    pages, after = [], past_messages.BEGINNING
+    with transaction(fixtures.database) as db:
+        while page := past_messages.ids_between(db, now - timedelta(days=1), now, after=after, limit=3):
+            pages.append(page)
+            after = page[-1]
+
+    assert [messages[1:4], messages[4:]] == pages

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from multiprocessing import get_context
 from pathlib import Path
 from uuid import UUID
@@ -58,6 +59,20 @@ def run(config: Settings, rule_set: RuleSet, ids: Sequence[UUID], *, state: Path
             progress.update(bar, completed=min(len(ids), done * _PORTION))
             _keep(state, key, total, done)
     return total
+
+
+def find_messages(database: Database, since: datetime, until: datetime) -> list[UUID]:
+    """Return all messages of this time, oldest first.
+
+    They are read a page at a time: PostgreSQL ends a transaction in which a client is busy with a million rows.
+    """
+    found: list[UUID] = []
+    while True:
+        with transaction(database) as db:
+            page = past_messages.ids_between(db, since, until, after=found[-1] if found else past_messages.BEGINNING)
+        if not page:
+            return found
+        found += page
 
 
 def _all_live(rule_set: RuleSet, config: Settings) -> RuleSet:

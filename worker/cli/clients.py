@@ -40,11 +40,13 @@ from worker.cli.console import (
 )
 from worker.cli.named_clients import ClientName, identify_client
 from worker.cli.sealing import reseal
+from worker.cli.simulations import mark_test_client
 from worker.cli.trusted_clients import trust_issuer
 
 clients = typer.Typer(help="Manage clients, the programs that may send, and their keys.", no_args_is_help=True)
 clients.command("trust-issuer")(trust_issuer)
 clients.command("reseal")(reseal)
+clients.command("test")(mark_test_client)
 
 _SETTING = "that of the settings"
 

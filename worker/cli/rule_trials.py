@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from delivery.records.database import transaction
-from delivery.records.rule_sets import past_messages
 from delivery.rulebook.documents import write_rule_set
 from delivery.rulebook.evaluation import answer, evaluate_scenes, for_scenes, report
 from delivery.rulebook.scenes import InvalidScenes, Scene, read_scenes
@@ -65,8 +63,8 @@ def try_rules(
     wanted = read_file(Path(what)) if Path(what).is_file() else _only(what)
     until = datetime.now(UTC)
     config = settings()
-    with opened(config) as database, transaction(database) as db:
-        ids = past_messages.ids_between(db, until - duration(last), until)
+    with opened(config) as database:
+        ids = back_test.find_messages(database, until - duration(last), until)
     try:
         counted = back_test.run(config, wanted, ids, state=state, processes=processes).as_json()
     except back_test.OtherBackTest as error:

@@ -16,7 +16,7 @@ from delivery.credentials import (
     parse_credential,
 )
 from delivery.records.database import Database, Transaction, transaction
-from delivery.records.identities import accounts, clients, staff
+from delivery.records.identities import accounts, clients, simulated_accounts, staff
 from delivery.records.identities.accounts import AccountFacts
 from delivery.records.identities.staff import NewStaff, StaffMember
 from delivery.settings import Settings
@@ -29,7 +29,7 @@ CLIENT_ID = uuid5(_NAMESPACE, "client")
 STAFF_NAME = "Vera"
 """The name of the demo's member of staff."""
 _MAIL_DOMAIN = "members.postroom.localhost"
-_SCOPES = tuple(scope for scope in Scope if scope not in {Scope.VETTING_DECIDE, Scope.OPS_READ})
+_SCOPES = tuple(scope for scope in Scope if scope not in {Scope.VETTING_DECIDE, Scope.VETTING_RULES, Scope.OPS_READ})
 _CREDENTIALS = {
     "api_key": CredentialKind.API_KEY,
     "client_secret": CredentialKind.CLIENT_SECRET,
@@ -76,6 +76,7 @@ def seed(database: Database) -> None:
             return
         clients.put(db, CLIENT_ID, "Demo platform", scopes=_SCOPES)
         accounts.put(db, [account.facts for account in demo_accounts()])
+        simulated_accounts.mark(db, CLIENT_ID, is_test=True)
 
 
 def credentials(database: Database, settings: Settings, facts_path: Path) -> dict[str, str]:

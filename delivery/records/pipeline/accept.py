@@ -9,6 +9,8 @@ from sqlalchemy import Connection, text
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.intake.messages import Draft, content_hash
+from delivery.records.identities.simulated_accounts import marked_for_tests
+from delivery.rules.simulated_recipients import SIMULATED
 from delivery.vocabulary import AccountStatus, State
 
 
@@ -121,13 +123,31 @@ _EARLIER = text("""
 """)
 
 
+def _refuse_simulated(db: Connection, messages: Sequence[IncomingMessage]) -> dict[UUID, Acceptance]:
+    """Return the messages to simulated recipients whose client is not marked for tests: for it they do not exist."""
+    simulated = {
+        each.message_id: (each.client_id, found)
+        for each in messages
+        if (found := SIMULATED.keys() & each.draft.recipient_ids)
+    }
+    if not simulated:
+        return {}
+    allowed = marked_for_tests(db, {client_id for client_id, _ in simulated.values()})
+    return {
+        message_id: UnknownRecipients(frozenset(found))
+        for message_id, (client_id, found) in simulated.items()
+        if client_id not in allowed
+    }
+
+
 def accept(db: Connection, messages: Sequence[IncomingMessage], *, grace: timedelta) -> dict[UUID, Acceptance]:
     """Store these messages, each completely or not at all, and return the result by message id.
 
     For `grace`, the sweep leaves them to their bells. A repetition waits until the transaction of the first one ends.
     """
-    accepted: dict[UUID, Acceptance] = {}
+    accepted: dict[UUID, Acceptance] = _refuse_simulated(db, messages)
     unknown: dict[UUID, set[UUID]] = {}
+    messages = [each for each in messages if each.message_id not in accepted]
     for message_id, account_id in db.execute(_ACCEPT, _values(messages, grace)):
         if account_id is None:
             accepted[message_id] = Stored()

@@ -33,12 +33,18 @@ _PAGE = text("""
     WHERE message.id = ANY(CAST(:ids AS uuid[]))
     ORDER BY message.id
 """)
-_IDS = text("SELECT id FROM message WHERE created_at >= :since AND created_at < :until ORDER BY id")
+_IDS = text("""
+    SELECT id FROM message WHERE created_at >= :since AND created_at < :until AND id > CAST(:after AS uuid)
+    ORDER BY id LIMIT :limit
+""")
+BEGINNING = UUID(int=0)
 
 
-def ids_between(db: Connection, since: datetime, until: datetime) -> list[UUID]:
-    """Return the messages of this time, oldest first."""
-    return list(db.scalars(_IDS, {"since": since, "until": until}))
+def ids_between(
+    db: Connection, since: datetime, until: datetime, *, after: UUID = BEGINNING, limit: int = 20_000
+) -> list[UUID]:
+    """Return the messages of this time, oldest first: at most `limit`, from the one that follows `after` on."""
+    return list(db.scalars(_IDS, {"since": since, "until": until, "after": after, "limit": limit}))
 
 
 def read(db: Connection, ids: Sequence[UUID]) -> list[PastMessage]:

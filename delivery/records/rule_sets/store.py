@@ -3,13 +3,13 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from delivery.rulebook.documents import read_document, to_document
+from delivery.rulebook.documents import read_stored, to_document
 from delivery.rules.rule_set import RuleSet
 
 _LOCK_KEY = 0x72756C6573657400  # "ruleset" in ASCII: of two editors, one waits.
@@ -65,16 +65,31 @@ def store(db: Connection, rule_set: RuleSet, *, made_by: str, comment: str) -> i
     return int(db.execute(_INSERT_SET, values).scalar_one())
 
 
-def read(db: Connection, number: int) -> RuleSet | None:
-    """Return the set of this number, None if there is none. Raises `InvalidRuleSet` for one that cannot be used."""
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A rule set as it is stored, with the entries of its lists: not compiled yet."""
+
+    number: int
+    document: Mapping[str, Any]
+
+
+def stored_set(db: Connection, number: int | None = None) -> StoredDocument | None:
+    """Return the set of this number, by default the one in force, as it is stored; None if there is none."""
+    number = newest_number(db) if number is None else number
     document = db.scalar(text("SELECT document FROM rule_set WHERE number = :number"), {"number": number})
-    if document is None:
+    if document is None or number is None:
         return None
     digests = [each["digest"] for each in document.get("lists", ())]
     rows = db.execute(text("SELECT digest, entries FROM word_list WHERE digest = ANY(:digests)"), {"digests": digests})
     entries = {row.digest: row.entries for row in rows}
     lists = [_with_entries(each, entries) for each in document.get("lists", ())]
-    return replace(read_document({**document, "lists": lists}), number=number)
+    return StoredDocument(number, {**document, "lists": lists})
+
+
+def read(db: Connection, number: int) -> RuleSet | None:
+    """Return the set of this number, None if there is none. Raises `InvalidRuleSet` for one that cannot be used."""
+    stored = stored_set(db, number)
+    return None if stored is None else read_stored(stored.document, number)
 
 
 def read_newest(db: Connection) -> RuleSet:

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from delivery.rules.rule_alarms import YOUNG, AlarmKind, HeldShare, RuleAlarm, StoredSet, YoungRule, young_rules
+from delivery.rules.simulated_recipients import SIMULATED
 from delivery.vocabulary import CaseState
 
 _NAME = "rules"
@@ -30,6 +31,8 @@ _SHARE = text(f"""
         SELECT id, client_id, coalesce(sender_account_id::text, lower(sender_email), sender_name) AS sender, vetting_id
         FROM message
         WHERE id >= CAST(:first_id AS uuid) AND rule_set >= :first_set
+          AND NOT EXISTS (SELECT FROM recipient WHERE recipient.message_id = message.id
+                          AND recipient.account_id = ANY(CAST(:simulated AS uuid[])))
         ORDER BY id DESC LIMIT {_NEWEST}
     ), held AS (
         SELECT judged.* FROM judged
@@ -77,6 +80,7 @@ def share_of(db: Connection, young: YoungRule) -> HeldShare:
         "first_set": young.first_set,
         "rule": young.name,
         "version": young.version,
+        "simulated": list(SIMULATED),
     }
     row = db.execute(_SHARE, values).one()
     return HeldShare(row.judged, row.held, row.senders, row.upheld, row.released)

@@ -8,9 +8,11 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 
 from delivery.intake.messages import Draft
+from delivery.records.identities.simulated_accounts import marked_for_tests
 from delivery.records.pipeline.candidates import RULE_COLUMNS, preference_of
 from delivery.records.views.messages import RecipientView
 from delivery.rules.preferences import SenderContext
+from delivery.rules.simulated_recipients import SIMULATED
 from delivery.rules.transitions import PendingRecipient, decide_recipient
 from delivery.settings import Settings
 from delivery.vocabulary import AccountStatus, RuleVerdict, State
@@ -39,6 +41,9 @@ def foresee(db: Connection, draft: Draft, client_id: UUID, settings: Settings) -
     named = [*draft.recipient_ids, *([draft.sender_account_id] if draft.sender_account_id else [])]
     rows = db.execute(_RECIPIENTS, {**values, "account_ids": named}).all()
     found = {row.account_id: row for row in rows}
+    simulated = found.keys() & SIMULATED.keys()
+    if simulated and not marked_for_tests(db, [client_id]):
+        found = {account_id: row for account_id, row in found.items() if account_id not in simulated}
     known = [each for each in draft.recipient_ids if each in found]
     sender = SenderContext(draft.type, client_id, draft.sender_email)
     return Foreseen([_view(found[each], sender, settings) for each in known], frozenset(named) - found.keys())
