@@ -2,15 +2,15 @@
 
 import pytest
 
-from delivery.detection.facts import CATALOGUE
 from delivery.detection.masked_words import count_masked, count_quotes
 from delivery.detection.text_facts import DomainLists, MessageText, read_text
 from delivery.detection.word_lists import WordLists
 
 
 def _facts(text: str) -> dict[str, object]:
-    wanted = [fact.name for fact in CATALOGUE]
-    return dict(read_text(MessageText("A word", text, "Ada"), WordLists.of({}), DomainLists(), wanted=wanted).facts)
+    read = read_text(MessageText("A word", text, "Ada"), WordLists.of({}), DomainLists())
+    read.add(["text.masked", "text.quotes"])
+    return dict(read.facts)
 
 
 @pytest.mark.parametrize(
