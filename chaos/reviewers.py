@@ -24,8 +24,8 @@ _CASES_AT_ONCE = 100
 _COMMAND_TIMEOUT_S = 30
 _STAFF = Actor(ActorKind.STAFF, "staff", "staff")
 _PAUSE = timedelta(seconds=1)
-# A command takes a second to start, and has to come before the decision is applied.
-_PAUSE_BEFORE_UNDO = timedelta(seconds=5)
+# A command takes seconds to start on a busy machine, and has to come before the decision is applied.
+_PAUSE_BEFORE_UNDO = timedelta(seconds=30)
 _VERDICTS = {CaseState.APPROVED: CaseVerdict.APPROVE, CaseState.REJECTED: CaseVerdict.REJECT}
 _DECISIONS = {Ending.APPROVED: CaseState.APPROVED, Ending.REJECTED: CaseState.REJECTED}
 

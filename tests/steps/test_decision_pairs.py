@@ -19,7 +19,7 @@ from tests.support.fixtures import Fixtures
 
 __all__ = ["hold"]
 PAIRS = 60
-"""So many pairs of each kind. With 2,000 each, the three tests pass too."""
+"""So many pairs of each kind."""
 
 
 def decided_or_not(work: Callable[[], object]) -> str:

@@ -113,13 +113,13 @@ def test_an_undone_decision_never_takes_effect(fixtures: Fixtures, hold: Hold, c
     decide_case(context, case_id, replace(APPROVED, pause=PAUSE))
 
     undo_decision(context, case_id, STAFF)
-    undone = fixtures.case(message_id)
+    undone, due_at = fixtures.case(message_id), fixtures.recipient(message_id).due_at
     fixtures.let_pass(PAUSE)
     apply_decisions(context, [message_id])
 
     assert (CaseState.OPEN, 3, None, None) == (undone.state, undone.version, undone.decided_at, undone.decided_by)
     assert [State.HELD] == fixtures.states(message_id)
-    assert expires_at == undone.expires_at
+    assert expires_at == due_at
     assert [("Ada", None)] == [(each.undone_by, each.applied_at) for each in made(fixtures, message_id)]
     assert [] == violated(fixtures)
 
