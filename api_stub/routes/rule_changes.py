@@ -47,7 +47,7 @@ def _takes(shape: Shape[Any]) -> dict[str, Any]:
     return {**GUARD, "requestBody": openapi.body_of(shape, _JSON)}
 
 
-@router.post("/rule-sets/check", responses=_ERRORS, openapi_extra=_takes(CHECKED_DOCUMENT))
+@router.post("/rule-check", responses=_ERRORS, openapi_extra=_takes(CHECKED_DOCUMENT))
 async def check(request: Request, client: Editor) -> CheckedRules:
     """Check a document: names, types, lists and the examples of every rule. Nothing is changed."""
     sent = CHECKED_DOCUMENT.read(await read_fields(request))
@@ -55,7 +55,7 @@ async def check(request: Request, client: Editor) -> CheckedRules:
     return CheckedRules(meta=meta_of(await in_force(request, client)), data=CheckedRulesData(faults=faults))
 
 
-@router.put("/rule-sets/current", responses=_ERRORS, openapi_extra=_takes(DOCUMENT_CHANGE))
+@router.put("/rule-set", responses=_ERRORS, openapi_extra=_takes(DOCUMENT_CHANGE))
 async def put_set(request: Request, client: Editor) -> RuleSetDetail:
     """Put a document in force as the next rule set, after checking it. Rules that changed get the next version."""
     sent = DOCUMENT_CHANGE.read(await read_fields(request))

@@ -102,12 +102,20 @@ async def list_sets(request: Request, client: Editor) -> EditionList:
 
 @router.get("/rule-sets/{rule_set_number}", responses=_ERRORS, openapi_extra=GUARD)
 async def read_one_set(request: Request, rule_set_number: str, client: Editor) -> RuleSetDetail:
-    """Read a rule set as YAML, with what changed since the one before. `current` is the one in force."""
-    if rule_set_number != "current" and not _NUMBER.fullmatch(rule_set_number):
-        raise not_found()
-    found = await read_set(request, client, None if rule_set_number == "current" else int(rule_set_number))
+    """Read a rule set as YAML, with what changed since the one before."""
+    found = await read_set(request, client, int(rule_set_number)) if _NUMBER.fullmatch(rule_set_number) else None
     if found is None:
         raise not_found()
+    return await _with_changes(request, client, found)
+
+
+@router.get("/rule-set", responses=_ERRORS, openapi_extra=GUARD)
+async def read_current_set(request: Request, client: Editor) -> RuleSetDetail:
+    """Read the rule set in force as YAML, with what changed since the one before."""
+    return await _with_changes(request, client, await in_force(request, client))
+
+
+async def _with_changes(request: Request, client: AuthenticatedClient, found: RuleSet) -> RuleSetDetail:
     before = await read_set(request, client, found.number - 1) if found.number > 1 else None
     return await run_apart(lambda: build_set(found, before or RuleSet()))
 

@@ -61,7 +61,7 @@ def test_rules_lists_policy_and_history_are_read(http: httpx2.Client, key: Heade
         http.get("/policy", headers=key)
     )[0]
     assert ["first"] == [each["comment"] for each in data(http.get("/rule-sets", headers=key))]
-    assert "money order*" in data(http.get("/rule-sets/current", headers=key))["document"]
+    assert "money order*" in data(http.get("/rule-set", headers=key))["document"]
 
 
 def test_without_a_rule_set_everything_is_empty(http: httpx2.Client, key: Headers) -> None:
@@ -90,10 +90,10 @@ def test_another_scope_opens_nothing(http: httpx2.Client, fixtures: Fixtures, se
 
 
 def test_a_document_is_checked_and_put_in_force(http: httpx2.Client, key: Headers, number: int) -> None:
-    document = data(http.get("/rule-sets/current", headers=key))["document"].replace("A cheque.", "A money order.")
+    document = data(http.get("/rule-set", headers=key))["document"].replace("A cheque.", "A money order.")
 
-    checked = http.post("/rule-sets/check", headers=key, json={"document": document})
-    put = http.put("/rule-sets/current", headers=key, json={"document": document, "comment": "clearer"})
+    checked = http.post("/rule-check", headers=key, json={"document": document})
+    put = http.put("/rule-set", headers=key, json={"document": document, "comment": "clearer"})
 
     assert [] == data(checked)["faults"]
     assert ["rule cheques reason: A cheque. -> A money order."] == data(put)["changes"]
@@ -113,8 +113,8 @@ def test_a_document_is_checked_and_put_in_force(http: httpx2.Client, key: Header
 def test_a_document_with_faults_is_refused_and_nothing_is_changed(
     http: httpx2.Client, key: Headers, number: int, document: str
 ) -> None:
-    checked = http.post("/rule-sets/check", headers=key, json={"document": document})
-    put = http.put("/rule-sets/current", headers=key, json={"document": document, "comment": "x"})
+    checked = http.post("/rule-check", headers=key, json={"document": document})
+    put = http.put("/rule-set", headers=key, json={"document": document, "comment": "x"})
 
     assert data(checked)["faults"]
     assert {"invalid_rules"} == set(codes(put))
