@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx2
+import psycopg
 import pytest
 import structlog
 from redis import Redis
@@ -22,6 +23,7 @@ from tests.support.api_client import Headers, key_of
 from tests.support.api_server import open_door
 from tests.support.direct_sends import credential
 from tests.support.fixtures import Fixtures
+from tests.support.servers import Servers
 from tests.support.step_driver import RecordingDoorbell, RecordingSender, StepDriver
 from worker.cli.app import app
 from worker.runtime.sweep import SWEEP_QUERIES, Sweep
@@ -37,6 +39,14 @@ def logs_of_this_test() -> Iterator[None]:
     root = logging.getLogger()
     for handler in [each for each in root.handlers if isinstance(each.formatter, structlog.stdlib.ProcessorFormatter)]:
         root.removeHandler(handler)
+
+
+@pytest.fixture(scope="module")
+def only_here(servers: Servers) -> Iterator[None]:
+    """Keep other processes of this run from changing roles, which belong to the whole server."""
+    with psycopg.connect(servers.postgres_url, autocommit=True) as db:
+        db.execute("SELECT pg_advisory_lock(1)")
+        yield
 
 
 @pytest.fixture
