@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx2
+import psycopg
 import pytest
 import structlog
 from pydantic import SecretStr
@@ -43,6 +44,14 @@ def logs_of_this_test() -> Iterator[None]:
     root = logging.getLogger()
     for handler in [each for each in root.handlers if isinstance(each.formatter, structlog.stdlib.ProcessorFormatter)]:
         root.removeHandler(handler)
+
+
+@pytest.fixture(scope="module")
+def only_here(servers: Servers) -> Iterator[None]:
+    """Keep other processes of this run from changing roles, which belong to the whole server."""
+    with psycopg.connect(servers.postgres_url, autocommit=True) as db:
+        db.execute("SELECT pg_advisory_lock(1)")
+        yield
 
 
 @pytest.fixture

@@ -16,17 +16,17 @@ from delivery.records.schema import METADATA
 from delivery.settings import Settings
 from tests.support.servers import Servers
 
-# Roles belong to the whole server, which the processes of a test run share.
-pytestmark = pytest.mark.xdist_group("roles")
+pytestmark = pytest.mark.usefixtures("only_here")
 _PASSWORDS = {role: f"the-password-of-{role}" for role in DatabaseRole}
 _DONE_TO_ROWS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _DONE_TO_TABLES = ("TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN")
 
 
 @pytest.fixture(scope="module")
-def prepared(base_settings: Settings, servers: Servers) -> Iterator[Database]:
+def prepared(base_settings: Settings, servers: Servers, worker_number: int, only_here: None) -> Iterator[Database]:
     """Yield the superuser's view of a database that was migrated by a superuser and then got roles, twice."""
-    url = SecretStr(servers.create_database("roles"))
+    del only_here
+    url = SecretStr(servers.create_database(f"roles_{worker_number}"))
     database = open_database(base_settings.model_copy(update={"database_url": url}), connections=2)
     for _ in range(2):
         prepare_roles(database, _PASSWORDS)

@@ -12,7 +12,7 @@ from delivery.records.rights import DatabaseRole
 from tasks.broker.access import BrokerUser, access_list
 from worker.cli.app import app
 
-pytestmark = pytest.mark.xdist_group("roles")
+pytestmark = pytest.mark.usefixtures("only_here")
 _WORD = "a password of thirty-two characters, "
 
 
