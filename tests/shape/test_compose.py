@@ -15,7 +15,7 @@ from tests.shape.codebase import compose_file, read_text
 _NOT_FOR_ALL = {"SMTP_URL", "POSTROOM_CRASH_AT"}
 _SERVERS = ("postgres", "broker")
 _SERVICES: dict[str, dict[str, Any]] = compose_file()["services"]
-_COMMON = {"pepper", "sealing-key"}
+_COMMON = {"pepper", "sealing-key", "sealing-key-before"}
 _SECRETS = {
     "postgres": {"postgres-superuser"},
     "broker": set(),
