@@ -1,4 +1,4 @@
-"""The decide step decides all recipients of many messages in four statements, and writes inbox letters."""
+"""The decide step decides all recipients of many messages in three statements, and writes inbox letters."""
 
 import threading
 from collections.abc import Sequence

@@ -67,14 +67,16 @@ _NOTE_USE = text(f"""
     FROM used WHERE last_used_at IS NULL
     RETURNING client_id, subject
 """)
-# Since a client has few tokens, its index finds and sorts them in less than a millisecond.
+# Since a client has few tokens, its index finds and sorts them in less than a millisecond. Materialized: PostgreSQL
+# may run a subselect with FOR UPDATE again for each row, and then it deletes more than LIMIT.
 _DELETE_OLDEST = text(f"""
-    DELETE FROM credential WHERE prefix IN (
+    WITH oldest AS MATERIALIZED (
         SELECT prefix FROM credential
         WHERE client_id = :client_id AND kind = '{CredentialKind.ACCESS_TOKEN}'
         ORDER BY expires_at DESC OFFSET :kept LIMIT {_DELETED_AT_ONCE}
         FOR UPDATE SKIP LOCKED
     )
+    DELETE FROM credential USING oldest WHERE credential.prefix = oldest.prefix
 """)
 
 
