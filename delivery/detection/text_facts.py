@@ -9,7 +9,7 @@ from delivery.detection.folding import FoldedText, fold, without_invisible
 from delivery.detection.links import find_links, looks_like_host, registrable_domain
 from delivery.detection.masked_words import count_masked, count_quotes
 from delivery.detection.sender_names import MisleadingName, misleading_name
-from delivery.detection.word_lists import ListHit, WordLists, count_entries, split_words
+from delivery.detection.word_lists import WordLists, split_words
 
 TEXT_LIMIT = 24_000
 """Characters of a text that rules look at, counted without invisible ones and with single blanks."""
@@ -73,10 +73,9 @@ class _ReadableText:
 
 @dataclass(frozen=True, slots=True)
 class ReadText:
-    """The facts of a message, and where its words of lists stand."""
+    """The facts of a message, and its text as it was read."""
 
     facts: dict[str, FactValue]
-    hits: list[ListHit]
     text: _ReadableText
 
     def add(self, wanted: Collection[str]) -> None:
@@ -93,14 +92,13 @@ def read_text(message: MessageText, lists: WordLists, domains: DomainLists) -> R
     """
     text, is_cut = _shorten(f"{message.subject}\n{message.body}")
     folded = fold(text)
-    hits = lists.find(folded)
     facts: dict[str, FactValue] = dict.fromkeys(lists.fact_names, 0)
-    facts.update((f"list.{name}", count) for name, count in count_entries(hits).items())
+    facts.update(lists.count(folded))
     facts["text.length"], facts["text.is_cut"] = len(text), is_cut
     facts["message.recipients"] = message.recipients
     facts["message.type"], facts["message.hour"] = message.type, message.hour
     facts["client.trust"] = message.client_trust
-    return ReadText(facts, hits, _ReadableText(text, folded, message, domains))
+    return ReadText(facts, _ReadableText(text, folded, message, domains))
 
 
 def _shorten(text: str) -> tuple[str, bool]:

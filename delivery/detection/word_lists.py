@@ -2,15 +2,18 @@
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import accumulate, chain, islice
 from typing import NamedTuple
 
 from ahocorasick_rs import AhoCorasick, Implementation
 
 from delivery.detection.folding import FoldedText, fold
 
+_FACT_PREFIX = "list."
 _GAP_MARK = "~"
 _GAP = 75
 """How many characters may stand between the two parts of an entry such as `new ~ account`: about twelve words."""
@@ -82,25 +85,25 @@ _GapSearch = tuple[int, Callable[[str, int, int], Iterable[_Place]]]
 """The number of an entry, and a function that finds it with one of its parts at a place."""
 
 
+_Match = tuple[int, int, int]
+"""The number of a pattern, and the start and end of a place where it stands."""
+
+
 class _Patterns:
-    """The patterns to search for, and what each means where it is found: twenty thousand entries are usual."""
+    """The patterns to search for, and what each means where it is found: forty thousand entries are usual."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
         """Each pattern with its number. It is needed to build the automaton only."""
-        self.entries: list[tuple[str, str]] = []
         # Nearly all patterns are of one entry: an array needs a tenth of the memory of tuples.
-        self._one = array("l")
+        self._one = array("i")
         self._others: dict[int, tuple[int, ...]] = {}
         self._firsts: dict[int, tuple[_Gap, ...]] = {}
         self._seconds: dict[int, tuple[_Gap, ...]] = {}
 
-    def add(self, list_name: str, entry: str) -> None:
-        """Add an entry. One without a letter or digit is left out."""
+    def add(self, number: int, entry: str) -> None:
+        """Add an entry with this number. One without a letter or digit is left out."""
         parts = [part for part in map(_pattern, entry.split(_GAP_MARK)) if part.strip()]
-        number = len(self.entries)
-        if parts:
-            self.entries.append((list_name, entry))
         if len(parts) == 1:
             # Written as one word too: `giftcard`.
             for each in {parts[0], _joined(parts[0])}:
@@ -127,7 +130,25 @@ class _Patterns:
             self._one.append(_NO_ENTRY)
         return number
 
-    def places(self, text: str, matches: Iterable[tuple[int, int, int]]) -> list[_Place]:
+    def entries(self, text: str, matches: Sequence[_Match]) -> set[int]:
+        """Return the numbers of the entries that the text has, without their places.
+
+        A text has many matches of a few patterns: most of this is done once for each pattern.
+        """
+        found: set[int] = set()
+        possible: dict[int, list[_GapSearch]] = {}
+        for pattern in {pattern for pattern, _, _ in matches}:
+            if (entry := self._one[pattern]) != _NO_ENTRY:
+                found.update((entry, *self._others.get(pattern, ())))
+            if gaps := self._possible_gaps(text, pattern):
+                possible[pattern] = gaps
+        for pattern, start, end in matches if possible else ():
+            for entry, find_places in possible.get(pattern, ()):
+                if entry not in found and any(find_places(text, start, end)):
+                    found.add(entry)
+        return found
+
+    def places(self, text: str, matches: Iterable[_Match]) -> list[_Place]:
         """Return which entries stand where these patterns were found, each entry's first twenty places."""
         found: dict[int, list[_Place]] = {}
         possible: dict[int, list[_GapSearch]] = {}
@@ -162,6 +183,9 @@ class WordLists:
 
     fact_names: tuple[str, ...]
     """`list.NAME` for every list."""
+    _lists: tuple[tuple[str, ...], ...] = ()
+    _first_numbers: tuple[int, ...] = ()
+    """The number of each list's first entry. Entries are numbered through all lists."""
     _patterns: _Patterns = field(default_factory=_Patterns)
     _automaton: AhoCorasick | None = None
 
@@ -174,28 +198,46 @@ class WordLists:
         found where the second part follows the first within about twelve words.
         """
         patterns = _Patterns()
-        for name, entries in lists.items():
-            for entry in entries:
-                patterns.add(name, entry)
+        kept = tuple(tuple(dict.fromkeys(entries)) for entries in lists.values())
+        first_numbers = tuple(accumulate(map(len, kept), initial=0))[:-1]
+        for number, entry in enumerate(chain.from_iterable(kept)):
+            patterns.add(number, entry)
         found = list(patterns.numbers)
         patterns.numbers = {}
         automaton = AhoCorasick(found, implementation=Implementation.ContiguousNFA) if found else None
-        return cls(tuple(f"list.{name}" for name in lists), patterns, automaton)
+        return cls(tuple(f"{_FACT_PREFIX}{name}" for name in lists), kept, first_numbers, patterns, automaton)
+
+    def count(self, text: FoldedText) -> dict[str, int]:
+        """Return for each list with an entry in the text, by its fact's name, how many different ones it has there.
+
+        That takes half of the time of `find`, which most messages never need.
+        """
+        found: set[int] = set()
+        for each, matches in self._matches(text):
+            found |= self._patterns.entries(each, matches)
+        return dict(Counter(self.fact_names[self._list_of(number)] for number in found))
 
     def find(self, text: FoldedText) -> list[ListHit]:
         """Return the hits in the text, each entry once per place and at most at twenty places."""
-        if self._automaton is None:
-            return []
-        hits = self._search(text.line)
-        for words in _mended(text):
-            hits += self._search(f" {' '.join(words)} ")
-        return hits
+        return [
+            self._hit(place)
+            for each, matches in self._matches(text)
+            for place in sorted(self._patterns.places(each, matches))
+        ]
 
-    def _search(self, text: str) -> list[ListHit]:
-        matches = self._automaton.find_matches_as_indexes(text, overlapping=True)  # type: ignore[union-attr] # checked
-        entries = self._patterns.entries
-        found = sorted(self._patterns.places(text, matches))
-        return [ListHit(*entries[place.entry], place.start, place.end) for place in found]
+    def _matches(self, text: FoldedText) -> Iterator[tuple[str, Sequence[_Match]]]:
+        """Yield the text, and each mended place of it, with the patterns that stand there."""
+        if self._automaton is not None:
+            for each in (text.line, *(f" {' '.join(words)} " for words in _mended(text))):
+                yield each, self._automaton.find_matches_as_indexes(each, overlapping=True)
+
+    def _list_of(self, number: int) -> int:
+        return bisect_right(self._first_numbers, number) - 1
+
+    def _hit(self, place: _Place) -> ListHit:
+        at = self._list_of(place.entry)
+        name = self.fact_names[at].removeprefix(_FACT_PREFIX)
+        return ListHit(name, self._lists[at][place.entry - self._first_numbers[at]], place.start, place.end)
 
 
 def _mended(text: FoldedText) -> Iterator[list[str]]:
@@ -217,15 +259,6 @@ def split_words(text: FoldedText) -> Iterator[slice]:
     for match in islice(_SPLIT_WORD.finditer(text.line), _SPLITS_LIMIT):
         at = text.line.count(" ", 0, match.start())
         yield slice(at, at + match[0].count(" ") - 1)
-
-
-def count_entries(hits: Iterable[ListHit]) -> dict[str, int]:
-    """Return for each list how many different entries were found."""
-    found = {(hit.list_name, hit.entry) for hit in hits}
-    counts: dict[str, int] = {}
-    for name, _ in found:
-        counts[name] = counts.get(name, 0) + 1
-    return counts
 
 
 def _pattern(text: str) -> str:

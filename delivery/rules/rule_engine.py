@@ -127,7 +127,9 @@ class RuleEngine:
             if outcomes[at].holds or outcomes[at].failed
         )
         verdict = self._verdict(candidate.message, {hit.action for hit in hits if hit.mode is Mode.LIVE})
-        return RuleResult(verdict, hits, self.rule_set.number, facts, tuple(candidate.read.hits))
+        # Where the words stand is for those who decide about a message: most messages need no such search.
+        words = self._lists.find(candidate.read.text.folded) if hits else ()
+        return RuleResult(verdict, hits, self.rule_set.number, facts, tuple(words))
 
     def _verdict(self, message: MessageText, asked: Collection[Action]) -> RuleVerdict:
         return self.rule_set.verdict(asked, message.client_trust, message.type)

@@ -1,9 +1,11 @@
 """Word lists: entries are found as people read them, as whole words, in one pass."""
 
+from collections import Counter
+
 import pytest
 
 from delivery.detection.folding import fold
-from delivery.detection.word_lists import WordLists, count_entries, split_words
+from delivery.detection.word_lists import WordLists, split_words
 
 LISTS = WordLists.of(
     {"pay": ["gift card*", "otp", "new ~ account", "*konto", "---"], "more": ["перевод*", "送金", "gift card*"]}
@@ -35,9 +37,25 @@ def test_entries_are_found_as_whole_words(text: str, entries: list[str]) -> None
 
 
 def test_an_entry_counts_once_however_often_it_stands_there() -> None:
-    hits = LISTS.find(fold("otp otp gift card gift cards"))
+    text = fold("otp otp gift card gift cards")
 
-    assert {"pay": 2, "more": 1} == count_entries(hits)
+    assert {"list.pay": 2, "list.more": 1} == LISTS.count(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Send gift cards, g-i-f-t cards and the otp",
+        "new" + " word" * 30 + " account",
+        "my new bank account, a Girokonto",
+        "Переводы 今日送金してください",
+        "",
+    ],
+)
+def test_what_is_counted_is_what_is_found(text: str) -> None:
+    found = {(f"list.{hit.list_name}", hit.entry) for hit in LISTS.find(fold(text))}
+
+    assert Counter(name for name, _ in found) == LISTS.count(fold(text))
 
 
 def test_lists_without_entries_find_nothing() -> None:
