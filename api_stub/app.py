@@ -16,7 +16,18 @@ from api_stub.desk import overview as desk_overview
 from api_stub.desk import people as desk_people
 from api_stub.desk import trail as desk_trail
 from api_stub.pages import unsubscribe
-from api_stub.routes import accounts, health, inbox, messages, rule_changes, rules, security_txt, tokens
+from api_stub.routes import (
+    accounts,
+    case_decisions,
+    cases,
+    health,
+    inbox,
+    messages,
+    rule_changes,
+    rules,
+    security_txt,
+    tokens,
+)
 from api_stub.server.connection_refusals import COUNT
 from api_stub.server.errors import install_error_handlers
 from api_stub.server.refusal_log import begin_log
@@ -28,7 +39,15 @@ from delivery.settings import Settings
 from delivery.unsubscribe_tokens import PATH
 
 _CONTRACT = (messages.router, accounts.router, inbox.router, tokens.router)
-_OTHERS = (rules.router, rule_changes.router, unsubscribe.router, health.router, security_txt.router)
+_OTHERS = (
+    rules.router,
+    rule_changes.router,
+    cases.router,
+    case_decisions.router,
+    unsubscribe.router,
+    health.router,
+    security_txt.router,
+)
 # Existing clients use both forms of the contract's paths.
 _DESK = (
     desk_login.router,

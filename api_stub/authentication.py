@@ -102,6 +102,13 @@ def presented_text(headers: Headers, key_header: str) -> str:
         return ""
 
 
+def name_credential(request: Request, client: AuthenticatedClient) -> str:
+    """Return whose act this is: one API key, or all tokens of a client, of which it can make any number."""
+    presented = read_credential(request.headers, services_of(request).settings.api_key_header)
+    parts = parse_credential(presented.text) if presented.kind is CredentialKind.API_KEY else None
+    return f"key {parts[0]}" if parts else f"tokens of client {client.client_id}"
+
+
 async def _authenticate(request: Request, services: Services) -> AuthenticatedClient:
     presented = read_credential(request.headers, services.settings.api_key_header)
     if presented.kind is CredentialKind.API_KEY:

@@ -10,12 +10,13 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from delivery.intake.accounts import ACCOUNT, PREFERENCES
+from delivery.intake.case_decisions import SHAPES as CASE_SHAPES
 from delivery.intake.messages import MESSAGE
 from delivery.intake.rule_changes import SHAPES as RULE_SHAPES
 from delivery.intake.shapes import JsonSchema, Shape
 from delivery.vocabulary import Scope
 
-_REQUEST_SHAPES: tuple[Shape[Any], ...] = (MESSAGE, ACCOUNT, PREFERENCES, *RULE_SHAPES)
+_REQUEST_SHAPES: tuple[Shape[Any], ...] = (MESSAGE, ACCOUNT, PREFERENCES, *RULE_SHAPES, *CASE_SHAPES)
 # Each encoding of a body has a schema of its own name. Generators make a class of each and choose the encoding by the
 # class; with one name for all, openapi-python-client sends a form with every field twice.
 _SCHEMA_SUFFIXES = {
@@ -64,6 +65,18 @@ _OPERATIONS = {
     "post /lists/{list_name}": "change_word_list",
     "get /policy": "read_policy",
     "put /policy": "put_policy",
+    "get /vetting/cases": "list_vetting_cases",
+    "get /vetting/cases/{case_uuid}": "read_vetting_case",
+    "post /vetting/cases/{case_uuid}/approve": "approve_vetting_case",
+    "post /vetting/cases/{case_uuid}/reject": "reject_vetting_case",
+    "post /vetting/cases/{case_uuid}/undo": "undo_vetting_decision",
+    "post /vetting/cases/{case_uuid}/claim": "claim_vetting_case",
+    "post /vetting/cases/{case_uuid}/notes": "add_vetting_note",
+    "post /vetting/cases/{case_uuid}/escalate": "escalate_vetting_case",
+    "post /vetting/cases/{case_uuid}/skip": "skip_vetting_case",
+    "get /vetting/standing-decisions": "list_standing_decisions",
+    "post /vetting/standing-decisions": "make_standing_decision",
+    "post /vetting/standing-decisions/{standing_uuid}/revoke": "revoke_standing_decision",
     "get /healthz": "ask_whether_alive",
     "get /readyz": "ask_whether_ready",
 }
@@ -103,6 +116,11 @@ def errors(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Describe the errors that a route returns, for these statuses."""
     return {int(status): {"model": ErrorData, "description": status.phrase} for status in statuses}
 
+
+FINAL_CONFLICT: dict[int | str, dict[str, Any]] = {
+    409: {"model": ErrorData, "description": HTTPStatus.CONFLICT.phrase, "headers": {}}
+}
+"""A conflict that does not pass by waiting: its answer has no Retry-After."""
 
 GUARDED = (
     HTTPStatus.BAD_REQUEST,
@@ -250,7 +268,9 @@ def _add_headers(responses: dict[str, dict[str, Any]]) -> None:
     tagged = {"200", "304"} if "304" in responses else set()
     for status, response in responses.items():
         tag = _ETAG if status in tagged else {}
-        response["headers"] = {**response.get("headers", {}), **_REQUEST_ID, **_HEADERS.get(status, {}), **tag}
+        is_final = status == "409" and "headers" in response
+        usual = {} if is_final else _HEADERS.get(status, {})
+        response["headers"] = {**response.get("headers", {}), **_REQUEST_ID, **usual, **tag}
 
 
 def _drop_validation_errors(operation: dict[str, Any]) -> None:

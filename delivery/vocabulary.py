@@ -246,7 +246,7 @@ class Scope(StrEnum):
     INBOX_READ = "inbox.read"
     """Read any account's inbox."""
     VETTING_DECIDE = "vetting.decide"
-    """Decide vetting cases. No route asks for it yet."""
+    """Read and decide vetting cases, with the texts of their messages."""
     VETTING_RULES = "vetting.rules"
     """Read and change rules, word lists and the policy."""
     OPS_READ = "ops.read"

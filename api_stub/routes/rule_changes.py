@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Request
 
 from api_stub import openapi
-from api_stub.authentication import AuthenticatedClient, read_credential
+from api_stub.authentication import AuthenticatedClient, name_credential
 from api_stub.requests.body import read_fields
 from api_stub.routes.rules import GUARD, Editor, detail, entries_of, in_force, run_apart
 from api_stub.schemas.rules import (
@@ -25,7 +25,6 @@ from api_stub.schemas.rules import (
 )
 from api_stub.server.errors import ApiError, not_found
 from api_stub.services import services_of
-from delivery.credentials import parse_credential
 from delivery.intake.errors import FieldError, InvalidInput
 from delivery.intake.rule_changes import CHECKED_DOCUMENT, DOCUMENT_CHANGE, ENTRY_CHANGE, MODE_CHANGE
 from delivery.intake.shapes import Shape
@@ -33,7 +32,6 @@ from delivery.records.rule_sets import store
 from delivery.rulebook.documents import InvalidRuleSet, read_policy, read_rule_set
 from delivery.rules import rule_edits
 from delivery.rules.rule_set import RuleSet, faults_of
-from delivery.vocabulary import CredentialKind
 
 router = APIRouter(tags=["rules"])
 
@@ -69,7 +67,7 @@ async def put_set(request: Request, client: Editor) -> RuleSetDetail:
 async def put_mode(request: Request, rule_name: str, client: Editor) -> RuleDetail:
     """Put a rule into draft, shadow or live mode. One that refuses goes live with a second person's credential."""
     sent = MODE_CHANGE.read(await read_fields(request))
-    person = _person(request, client)
+    person = name_credential(request, client)
 
     def edit(found: RuleSet) -> RuleSet:
         try:
@@ -108,7 +106,7 @@ async def _change(request: Request, client: AuthenticatedClient, before: RuleSet
         raise not_found() from None
     if faults := await run_apart(lambda: faults_of(after) or rule_edits.failed_examples(after)):
         raise _invalid(faults)
-    changing, person = services_of(request).databases.changing, _person(request, client)
+    changing, person = services_of(request).databases.changing, name_credential(request, client)
     try:
         number = await changing.run_in_turn(
             client.client_id, store.store, replace(after, number=before.number), made_by=person, comment=comment
@@ -116,13 +114,6 @@ async def _change(request: Request, client: AuthenticatedClient, before: RuleSet
     except store.ChangedMeanwhile as error:
         raise ApiError(HTTPStatus.CONFLICT, "changed_meanwhile", str(error), headers={"Retry-After": "1"}) from error
     return replace(after, number=number)
-
-
-def _person(request: Request, client: AuthenticatedClient) -> str:
-    """Return whose change it is: one API key, or all tokens of a client, of which it can make any number."""
-    presented = read_credential(request.headers, services_of(request).settings.api_key_header)
-    parts = parse_credential(presented.text) if presented.kind is CredentialKind.API_KEY else None
-    return f"key {parts[0]}" if parts else f"tokens of client {client.client_id}"
 
 
 def _read_or_refuse(read: Callable[[str], Read], document: str) -> Read:

@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema, PydanticUseDefault, core_schema
 
 from delivery.intake.errors import FieldError
 from delivery.intake.fields import AddressField, TextField, WordField, check_text, distinct
-from delivery.intake.shapes import FieldType, JsonSchema, Shape, fault
+from delivery.intake.shapes import FieldType, JsonSchema, Shape, fault, without_default
 from delivery.intake.uuids import UUID_PATTERN, read_uuid
 from delivery.vocabulary import MessageType
 
@@ -84,11 +84,6 @@ class RecipientsField(FieldType):
         )
 
 
-def _without_default(schema: JsonSchema) -> None:
-    """Take the default out of a field's schema: generators of clients would make the field required."""
-    schema.pop("default", None)
-
-
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A message to send. Unknown and read-only fields are ignored."""
@@ -116,7 +111,7 @@ class Draft:
             None,
             alias="sender_account_uuid",
             description="The sender's own account, if you attest it.",
-            json_schema_extra=_without_default,
+            json_schema_extra=without_default,
         ),
     ] = None
 

@@ -19,6 +19,11 @@ def fault(code: str, sentence: str) -> PydanticCustomError:
     return PydanticCustomError(code, sentence)
 
 
+def without_default(schema: JsonSchema) -> None:
+    """Take the default out of a field's schema: generators of clients would make the field required."""
+    schema.pop("default", None)
+
+
 class FieldType(ABC):
     """The annotation of a field: it checks the value and describes it, so that each limit and each word stands once."""
 

@@ -31,8 +31,6 @@ from delivery.rules.case_decisions import (
     CaseVerdict,
     DecisionRefused,
     InvalidDecision,
-    OwnMessage,
-    is_of,
 )
 from delivery.rules.same_mailbox import let_follow
 from delivery.rules.transitions import PendingRecipient, Transition, decide_recipient, refuse
@@ -161,14 +159,8 @@ def _check(db: Transaction, case: LockedCase | None, decision: CaseDecision) -> 
         raise CaseChanged(f"The case has changed: it has version {case.version}, not {decision.version}.")
     if not case.held.issuperset(decision.only or ()):
         raise InvalidDecision("Some of these recipients are not held, or are not recipients of this message.")
-    _check_actor(case, decision)
+    case.refuse_own(decision.actor)
     return case
-
-
-def _check_actor(case: LockedCase, decision: CaseDecision) -> None:
-    accounts = {case.sender_account_id, *case.accounts}
-    if is_of(decision.actor, accounts, [case.sender_email, *case.accounts.values()]):
-        raise OwnMessage("You sent or received this message, so another person has to decide about it.")
 
 
 def _who_was_first(db: Transaction, case: LockedCase) -> str:
@@ -187,7 +179,7 @@ def _record_event(db: Transaction, case_id: UUID, decision: CaseDecision) -> Non
     if decision.verdict not in _EVENTS:
         return
     actor = decision.actor
-    details = {"claimed_name": actor.name} if actor.kind is ActorKind.OPERATOR else {}
+    details = {"claimed_name": actor.name} if actor.kind in {ActorKind.OPERATOR, ActorKind.CLIENT} else {}
     record(db, SecurityEvent(_EVENTS[decision.verdict], actor.actor_id, subject=str(case_id), details=details))
 
 

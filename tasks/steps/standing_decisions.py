@@ -5,7 +5,7 @@ from uuid import UUID
 from delivery.records.database import Transaction, transaction
 from delivery.records.vetting import audit, decisions, standing
 from delivery.rules.audit_chain import AuditEntry, AuditKind
-from delivery.rules.case_decisions import Actor, CaseNotOpen, NotUndone, OwnMessage, StandingDecision, is_of
+from delivery.rules.case_decisions import Actor, CaseNotOpen, NotUndone, StandingDecision
 from tasks.context import StepContext
 
 
@@ -42,5 +42,4 @@ def _check_actor(db: Transaction, made: StandingDecision) -> None:
     case = decisions.lock_case(db, made.case_id)
     if case is None:
         raise CaseNotOpen("There is no vetting case with this id.")
-    if is_of(made.actor, {case.sender_account_id, *case.accounts}, [case.sender_email, *case.accounts.values()]):
-        raise OwnMessage("You sent or received this message, so another person has to decide about it.")
+    case.refuse_own(made.actor)

@@ -10,7 +10,7 @@ from delivery.records.database import Transaction, transaction
 from delivery.records.vetting import audit, decisions, groups
 from delivery.records.vetting.decisions import DecisionView, LockedCase
 from delivery.rules.audit_chain import AuditEntry, AuditKind
-from delivery.rules.case_decisions import Actor, NotUndone
+from delivery.rules.case_decisions import Actor, NotUndone, OwnMessage
 from tasks.context import StepContext
 
 _log = structlog.get_logger()
@@ -19,10 +19,12 @@ _log = structlog.get_logger()
 def undo_decision(context: StepContext, case_id: UUID, actor: Actor, *, decision_id: UUID | None = None) -> None:
     """Undo the decision of a case whose pause is not over. The case is open again, and nothing has left.
 
-    With a `decision_id`, undo no other one. Raises `NotUndone` when it was applied or undone before.
+    With a `decision_id`, undo no other one. Raises `NotUndone` when it was applied or undone before, or `OwnMessage`.
     """
     with transaction(context.database) as db:
         case = decisions.lock_case(db, case_id)
+        if case is not None:
+            case.refuse_own(actor)
         undone = None if case is None else decisions.undo(db, case, undone_by=actor.name, decision_id=decision_id)
         if undone is None:
             raise NotUndone(_why_not(db, case, decision_id))
@@ -45,7 +47,7 @@ def undo_batch(context: StepContext, batch_id: UUID, actor: Actor) -> tuple[int,
         raise NotUndone("There is no bulk decision with this id.")
     undone = 0
     for case_id, decision_id in made:
-        with suppress(NotUndone):
+        with suppress(NotUndone, OwnMessage):
             undo_decision(context, case_id, actor, decision_id=decision_id)
             undone += 1
     facts = {"undone": undone, "too_late": len(made) - undone}

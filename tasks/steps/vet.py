@@ -41,7 +41,7 @@ def _use_standing(db: Transaction, held: HeldMessage) -> AuditEntry | None:
     """Decide a case that was just opened if a standing decision is for it; the sweep applies that within a second."""
     found = standing.use(db, held.vetting_id, held.texts["subject"], held.texts["body"])
     case = decisions.lock_case(db, held.vetting_id) if found else None
-    if found is None or case is None:
+    if found is None or case is None or case.is_own(found.as_decision.actor):
         return None
     decision_id = decisions.add(db, case, found.as_decision, is_left_to_sweep=True)
     subjects = (str(found.standing_id), str(case.case_id), str(case.message_id), str(decision_id))

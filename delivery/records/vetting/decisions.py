@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from delivery.records.decision_tables import PENDING
 from delivery.records.schema import STATE_APART
-from delivery.rules.case_decisions import ActorKind, CaseDecision, CaseVerdict, closing_state
+from delivery.rules.case_decisions import Actor, ActorKind, CaseDecision, CaseVerdict, OwnMessage, closing_state, is_of
 from delivery.vocabulary import CaseState, State
 
 
@@ -26,6 +26,8 @@ class LockedCase:
     message_id: UUID
     state: CaseState
     version: int
+    client_id: UUID
+    """The client that sent the message."""
     sender_account_id: UUID | None
     sender_email: str | None
     accounts: dict[UUID, str]
@@ -33,12 +35,24 @@ class LockedCase:
     held: frozenset[UUID]
     """The accounts whose recipients are held."""
 
+    def is_own(self, actor: Actor) -> bool:
+        """Check whether the actor sent the message, as a client or as a member, or received it."""
+        if actor.kind is ActorKind.CLIENT and actor.actor_id == str(self.client_id):
+            return True
+        accounts = {self.sender_account_id, *self.accounts}
+        return is_of(actor, accounts, [self.sender_email, *self.accounts.values()])
+
+    def refuse_own(self, actor: Actor) -> None:
+        """Raise `OwnMessage` when the actor sent or received the message."""
+        if self.is_own(actor):
+            raise OwnMessage("You sent or received this message, so another person has to decide about it.")
+
 
 _LOCK_MESSAGE = text("""
     SELECT id FROM message WHERE id = (SELECT message_id FROM vetting_case WHERE id = :case_id) FOR NO KEY UPDATE
 """)
 _READ_CASE = text("""
-    SELECT vetting_case.id, message_id, state, version, sender_account_id, sender_email
+    SELECT vetting_case.id, message_id, state, version, client_id, sender_account_id, sender_email
     FROM vetting_case JOIN message ON message.id = vetting_case.message_id
     WHERE vetting_case.id = :case_id FOR NO KEY UPDATE OF vetting_case
 """)
@@ -61,6 +75,7 @@ def lock_case(db: Connection, case_id: UUID) -> LockedCase | None:
         message_id=row.message_id,
         state=CaseState(row.state),
         version=row.version,
+        client_id=row.client_id,
         sender_account_id=row.sender_account_id,
         sender_email=row.sender_email,
         accounts={each.account_id: each.email for each in recipients},
