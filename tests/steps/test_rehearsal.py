@@ -7,7 +7,7 @@ from uuid import UUID
 from delivery.records.database import transaction
 from delivery.records.rule_sets import first_set, store, watch
 from delivery.rules.rehearsal import REHEARSAL_CLIENTS
-from delivery.rules.rule_alarms import YoungRule
+from delivery.rules.rule_alarms import HeldShare, YoungRule
 from tasks.context import StepContext
 from tasks.steps.decide import decide
 from tasks.steps.vet import vet
@@ -75,7 +75,7 @@ def test_the_watch_of_rules_leaves_the_rehearsal_out(fixtures: Fixtures, context
     assert fixtures.client_id not in REHEARSAL_CLIENTS
 
 
-def _share(fixtures: Fixtures, rule: str, version: int) -> watch.HeldShare:
+def _share(fixtures: Fixtures, rule: str, version: int) -> HeldShare:
     with transaction(fixtures.database) as db:
         made_at = store.editions(db, 1)[0].made_at
         return watch.share_of(db, YoungRule(rule, version, made_at - timedelta(hours=1), 1))
