@@ -5,6 +5,7 @@ PORT ?= 8080
 BIN := .venv/bin
 
 #: PORT=NUMBER Serve the API on this port (up; default 8080)
+#: EMPTY=1 Start with an empty desk, without the cases of the rehearsal (up)
 #: PYTHON=COMMAND Make .venv with this Python (all targets; default python3)
 #: SHORT=1 Run the short form, as CI does (bench, bench-*, chaos, hosts)
 #: REF=COMMIT Compare with this commit (bench-against)
@@ -26,7 +27,7 @@ help: ## Show this help
 	@awk -f tools/help.awk $(MAKEFILE_LIST)
 
 up: runtime ## Start everything embedded and print a ready curl command
-	@exec $(BIN)/postroom up --port $(PORT)
+	@exec $(BIN)/postroom up --port $(PORT) $(if $(EMPTY),--no-rehearsal)
 
 test: dev ## Run all tests, on servers that they start themselves
 	@exec $(BIN)/pytest -n 2

@@ -42,10 +42,11 @@ def _stop_ignoring_ctrl_c() -> None:
 
 
 class Platform:
-    """A `postroom up` with its data in `data`."""
+    """A `postroom up` with its data in `data`. The desk is empty unless it `has_rehearsal`."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, has_rehearsal: bool = False) -> None:
         self.data = data
+        self._rehearsal = "--rehearsal" if has_rehearsal else "--no-rehearsal"
         self.port = free_port()
         self._log_path = data.parent / "platform.log"
         self._process: Process | None = None
@@ -54,7 +55,7 @@ class Platform:
         """Start it and wait until it prints its curl."""
         _stop_ignoring_ctrl_c()
         self._log_path.unlink(missing_ok=True)
-        command = ("-m", "worker", "up", "--port", str(self.port), "--data", str(self.data))
+        command = ("-m", "worker", "up", "--port", str(self.port), "--data", str(self.data), self._rehearsal)
         self._process = launch((sys.executable, *command), log=self._log_path)
         wait_until(lambda: "curl" in self.told or not self.is_running, within_s=START_S)
         assert self.is_running, self.told

@@ -39,6 +39,16 @@ def own_platform() -> Iterator[Platform]:
 
 
 @pytest.fixture
+def rehearsed_platform() -> Iterator[Platform]:
+    """Yield a running `postroom up` with the rehearsal, as `make up` starts it."""
+    with short_folder() as path:
+        running = Platform(path / "var", has_rehearsal=True)
+        running.start()
+        yield running
+        running.stop()
+
+
+@pytest.fixture
 def fixtures(database: Database, broker: object) -> Fixtures:
     """Return fixtures of an empty database, beside an empty broker."""
     del broker

@@ -75,12 +75,12 @@ def desk(base_settings: Settings, fixtures: Fixtures) -> Iterator[tuple[str, lis
 
 
 @contextmanager
-def opened(address: str, *, width: int = 1300, **options: Any) -> Iterator[tuple[Any, PageEvents]]:
+def opened(address: str, *, width: int = 1300, height: int = 800, **options: Any) -> Iterator[tuple[Any, PageEvents]]:
     """Open a page in Chromium, log in by keyboard, and note what must not happen."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_context(viewport={"width": width, "height": 800}, **options).new_page()
+        page = browser.new_context(viewport={"width": width, "height": height}, **options).new_page()
         seen = PageEvents()
         page.on("console", lambda line: seen.errors.append(line.text) if line.type == "error" else None)
         page.on("pageerror", lambda error: seen.errors.append(str(error)))
@@ -119,9 +119,11 @@ def test_a_person_decides_cases_with_the_keyboard_alone(desk: tuple[str, list[UU
         page.keyboard.press("2")
         page.wait_for_selector(f'article[data-case="{cases[2]}"]')
         rows = page.locator("#cases li").count()
+        head = page.locator(".list h1").inner_text()
 
     assert "closed" in (folded or "")
     assert 4 == rows
+    assert "3 cases wait" == head
     assert PageEvents() == seen
     made = fixtures.run_sql(
         "SELECT verdict, reason, undone_at IS NOT NULL AS undone FROM case_decision ORDER BY decided_at"
@@ -147,6 +149,22 @@ def test_the_list_never_moves_and_says_what_others_decided_and_what_is_new(
 
     assert before == after == [str(each) for each in cases]
     assert "rejected by Walter" == words
+    assert PageEvents() == seen
+
+
+def test_the_list_keeps_the_case_that_is_shown_in_sight(desk: tuple[str, list[UUID]]) -> None:
+    address, cases = desk
+    with opened(address, height=300) as (page, seen):
+        page.keyboard.press("j")
+        page.keyboard.press("o")
+        for case in cases[:-1]:
+            page.wait_for_selector(f'article[data-case="{case}"]')
+            page.keyboard.press("a")
+        page.wait_for_selector(f'article[data-case="{cases[-1]}"]')
+        place = page.locator("#cases li.current").bounding_box()
+
+    assert place is not None
+    assert 0 <= place["y"] <= 300 - place["height"]
     assert PageEvents() == seen
 
 

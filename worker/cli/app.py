@@ -95,13 +95,15 @@ def begin(
 
 @app.command("up")
 def run_everything(
+    *,
     port: Annotated[int, typer.Option(help="Port of the API on 127.0.0.1.")] = 8080,
     data: Annotated[Path, typer.Option(help="Folder that keeps all data.")] = Path("var"),
+    rehearsal: Annotated[bool, typer.Option(help="Fill the desk with 60 cases to practise on, once.")] = True,
 ) -> None:
     """Start an embedded system: PostgreSQL, Valkey, a mail sink, the API and the workers."""
     from worker.embedded import supervisor  # noqa: PLC0415 - a worker does not need it
 
-    supervisor.run(data.resolve(), port)
+    supervisor.run(data.resolve(), port, has_rehearsal=rehearsal)
 
 
 @app.command("migrate")

@@ -70,7 +70,7 @@ Name = Annotated[
 
 @vetting.command("list")
 def list_cases(
-    *, limit: Annotated[int, typer.Option(min=1, help="Maximum number to list.")] = 50, as_json: AsJson = False
+    *, limit: Annotated[int, typer.Option(min=1, help="Maximum number to list.")] = 200, as_json: AsJson = False
 ) -> None:
     """List the cases that wait for staff, oldest first."""
     with opened(settings()) as database, transaction(database) as db:

@@ -21,6 +21,7 @@ from worker.embedded import demo, programs
 from worker.embedded.child import Child, Program
 from worker.embedded.leftovers import stop_leftovers
 from worker.embedded.programs import EmbeddedStack
+from worker.embedded.rehearsal import seed_rehearsal
 from worker.embedded.servers import NotInstalled
 from worker.embedded.system_user import ForeignFolder
 
@@ -36,8 +37,10 @@ class CannotStart(Exception):  # noqa: N818 - its text is shown to a person as i
     """Something prevents the start; the text says what, and what to do."""
 
 
-def run(data: Path, port: int) -> None:
+def run(data: Path, port: int, *, has_rehearsal: bool) -> None:
     """Run everything with its data in `data` and HTTP on `port`; return after SIGTERM, SIGINT or SIGHUP.
+
+    With `has_rehearsal` the desk has cases from the first start on.
 
     Raises `SystemExit` with a sentence when the start fails; what was started is stopped first.
     """
@@ -50,7 +53,7 @@ def run(data: Path, port: int) -> None:
     try:
         with _locked(data):
             stop_leftovers(data, _print)
-            Supervisor(data.resolve(), port, stopping).run()
+            Supervisor(data.resolve(), port, stopping, has_rehearsal=has_rehearsal).run()
     except (CannotStart, NotInstalled, ForeignFolder) as error:
         sys.exit(f"postroom: {error}")
 
@@ -58,10 +61,11 @@ def run(data: Path, port: int) -> None:
 class Supervisor:
     """Starts every program in order, restarts those that end, and stops them all."""
 
-    def __init__(self, data: Path, port: int, stopping: threading.Event) -> None:
+    def __init__(self, data: Path, port: int, stopping: threading.Event, *, has_rehearsal: bool) -> None:
         self._data = data
         self._port = port
         self._stopping = stopping
+        self._has_rehearsal = has_rehearsal
         self._children: list[Child] = []
         self._began_at = monotonic()
 
@@ -110,6 +114,8 @@ class Supervisor:
         owner.dispose()
         database = open_database(stack.settings, connections=2)
         demo.seed(database)
+        if self._has_rehearsal:
+            seed_rehearsal(database)
         return database
 
     def _facts(self, stack: EmbeddedStack, database: Database) -> dict[str, object]:

@@ -9,8 +9,27 @@
   const rows = () => all("#cases > li");
   const links = () => rows().map((row) => one("a", row));
 
+  // The head counts what this page has seen decided, also of cases that are further down than the list goes.
+  const decided = new Set();
+  const countOne = (step) => {
+    const head = one(".list h1[data-open]");
+    if (!head) return;
+    const left = Math.max(0, Number(head.dataset.open) + step);
+    head.dataset.open = left;
+    head.textContent = left === 1 ? "1 case waits" : `${left.toLocaleString("en")} cases wait`;
+  };
+  // The list scrolls only when the case that is shown would be out of sight in it.
+  const keepInSight = (row) => {
+    const list = row.closest(".list").getBoundingClientRect();
+    const at = row.getBoundingClientRect();
+    if (!at.height || (at.top >= list.top && at.bottom <= Math.min(list.bottom, innerHeight))) return;
+    row.closest(".list").scrollTop += at.top - innerHeight / 3;
+  };
+
   // The list never moves: a case that was decided stays where it is, marked.
   const close = (id, outcome) => {
+    if (!decided.has(id)) countOne(-1);
+    decided.add(id);
     const row = rows().find((each) => each.dataset.case === id);
     if (!row || row.classList.contains("closed")) return;
     row.classList.add("closed");
@@ -19,6 +38,7 @@
     place.hidden = false;
   };
   const reopen = (id) => {
+    if (decided.delete(id)) countOne(1);
     const row = rows().find((each) => each.dataset.case === id);
     if (!row) return;
     row.classList.remove("closed");
@@ -43,6 +63,8 @@
       row.classList.toggle("current", row.dataset.case === shown);
       one("a", row).toggleAttribute("aria-current", row.dataset.case === shown);
     }
+    const current = rows().find((row) => row.classList.contains("current"));
+    if (current) keepInSight(current);
     // The list on this page knows better than the server which case comes next here.
     const next = shown && waitingAfter(shown);
     if (next) {

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from delivery.rules.rehearsal import REHEARSAL_CLIENTS
 from delivery.rules.rule_alarms import YOUNG, AlarmKind, HeldShare, RuleAlarm, StoredSet, YoungRule, young_rules
 from delivery.rules.simulated_recipients import SIMULATED
 from delivery.vocabulary import CaseState
@@ -31,6 +32,7 @@ _SHARE = text(f"""
         SELECT id, client_id, coalesce(sender_account_id::text, lower(sender_email), sender_name) AS sender, vetting_id
         FROM message
         WHERE id >= CAST(:first_id AS uuid) AND rule_set >= :first_set
+          AND client_id <> ALL(CAST(:rehearsal AS uuid[]))
           AND NOT EXISTS (SELECT FROM recipient WHERE recipient.message_id = message.id
                           AND recipient.account_id = ANY(CAST(:simulated AS uuid[])))
         ORDER BY id DESC LIMIT {_NEWEST}
@@ -81,6 +83,7 @@ def share_of(db: Connection, young: YoungRule) -> HeldShare:
         "rule": young.name,
         "version": young.version,
         "simulated": list(SIMULATED),
+        "rehearsal": list(REHEARSAL_CLIENTS),
     }
     row = db.execute(_SHARE, values).one()
     return HeldShare(row.judged, row.held, row.senders, row.upheld, row.released)
