@@ -7,6 +7,7 @@ from functools import partial
 
 from fastapi import FastAPI, Request
 
+from api_stub.background.pause_timer import PauseTimer
 from api_stub.batching.accept_batcher import AcceptBatcher
 from api_stub.batching.batcher import Batcher, Pending
 from api_stub.batching.contact_book import ContactBook
@@ -60,11 +61,17 @@ class DeskServices:
     database: Database
     context: StepContext
     """For the steps that decide cases."""
+    pause_timer: PauseTimer
+
+    def close(self) -> None:
+        """End its thread, and close all connections."""
+        self.pause_timer.close()
+        self.database.dispose()
 
 
 def _open_desk(settings: Settings, doorbell: Doorbell) -> DeskServices:
     database = open_database(settings, connections=3)
-    return DeskServices(database, StepContext(settings, database, doorbell))
+    return DeskServices(database, StepContext(settings, database, doorbell), PauseTimer(database, doorbell))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +118,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             schema_check=Batcher[None, bool](partial(_check_schema, databases.sending)),
         )
     finally:
+        desk.close()
         doorbell.close()
         await limiter.close()
         if issuer is not None:
             await issuer.close()
         await verifier.close()
         await contact_book.close()
-        desk.database.dispose()
         await databases.close()
 
 
