@@ -15,6 +15,7 @@ from api_stub.desk import login as desk_login
 from api_stub.desk import overview as desk_overview
 from api_stub.desk import people as desk_people
 from api_stub.desk import trail as desk_trail
+from api_stub.desk import unknown as desk_unknown
 from api_stub.pages import unsubscribe
 from api_stub.routes import (
     accounts,
@@ -58,6 +59,7 @@ _DESK = (
     desk_overview.router,
     desk_people.router,
     desk_trail.router,
+    desk_unknown.router,
 )
 _MOUNTED = (
     *((router, prefix) for router in _CONTRACT for prefix in ("", "/v2")),

@@ -7,6 +7,8 @@ from functools import partial
 
 from fastapi import FastAPI, Request
 
+from api_stub.background.pause_timer import PauseTimer
+from api_stub.background.read_audit import ReadAudit
 from api_stub.batching.accept_batcher import AcceptBatcher
 from api_stub.batching.batcher import Batcher, Pending
 from api_stub.batching.contact_book import ContactBook
@@ -14,7 +16,7 @@ from api_stub.batching.verdict_waiter import VerdictWaiter
 from api_stub.credentials.issuer import TrustedIssuer, open_issuer
 from api_stub.credentials.verifier import CredentialVerifier
 from api_stub.ratelimit.limiter import Limiter, open_limiter
-from delivery.records.database import AsyncDatabase, Database, open_async_database, open_database
+from delivery.records.database import AsyncDatabase, Database, open_async_database, open_page_database
 from delivery.records.migrate import is_current
 from delivery.settings import Settings
 from tasks.broker.doorbell import BrokerDoorbell, Doorbell, SilentDoorbell
@@ -60,11 +62,24 @@ class DeskServices:
     database: Database
     context: StepContext
     """For the steps that decide cases."""
+    pause_timer: PauseTimer
+    read_audit: ReadAudit
+
+    def close(self) -> None:
+        """End the threads, append what they still hold, and close all connections."""
+        self.pause_timer.close()
+        self.read_audit.close()
+        self.database.dispose()
 
 
 def _open_desk(settings: Settings, doorbell: Doorbell) -> DeskServices:
-    database = open_database(settings, connections=3)
-    return DeskServices(database, StepContext(settings, database, doorbell))
+    database = open_page_database(settings, connections=3)
+    return DeskServices(
+        database=database,
+        context=StepContext(settings, database, doorbell),
+        pause_timer=PauseTimer(database, doorbell),
+        read_audit=ReadAudit(database, settings.audit_key),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +126,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             schema_check=Batcher[None, bool](partial(_check_schema, databases.sending)),
         )
     finally:
+        desk.close()
         doorbell.close()
         await limiter.close()
         if issuer is not None:
             await issuer.close()
         await verifier.close()
         await contact_book.close()
-        desk.database.dispose()
         await databases.close()
 
 

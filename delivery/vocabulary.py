@@ -275,6 +275,8 @@ class StepName(StrEnum):
     """Apply preferences and rules to every recipient; deliver to inboxes."""
     VET = "messages.vet"
     """Open vetting cases for held messages."""
+    APPLY = "messages.apply"
+    """Apply decisions about held messages whose pause is over."""
     DELIVER = "messages.deliver"
     """Claim recipients and send to them."""
 
@@ -287,6 +289,6 @@ class QueueName(StrEnum):
     DECIDE = "decide"
     """Bells for `messages.decide`."""
     VETTING = "vetting"
-    """Bells for `messages.vet`."""
+    """Bells for `messages.vet` and `messages.apply`."""
     DELIVER_SMTP = "deliver.smtp"
     """Bells for `messages.deliver` by e-mail."""

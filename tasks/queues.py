@@ -9,6 +9,7 @@ ROUTES = {
     StepName.ACCEPT: (DIRECT_SENDS,),
     StepName.DECIDE: (QueueName.DECIDE,),
     StepName.VET: (QueueName.VETTING,),
+    StepName.APPLY: (QueueName.VETTING,),
     StepName.DELIVER: (QueueName.DELIVER_SMTP,),
 }
 """Each step with the queues that its bells may wait in."""

@@ -150,7 +150,12 @@ EXPIRE_LEASES = Step("lapse", expire_leases, _read_recipient_id, due.postpone_re
 # What was not said or done now is in a minute: no row has to wait for that.
 WATCH_RULES: Step[Any] = Step("watch_rules", watch_rules, _read_nothing, _postpone_nothing)
 
-STEPS: Mapping[StepName, Step[Any]] = {StepName.DECIDE: DECIDE, StepName.VET: VET, StepName.DELIVER: DELIVER}
+STEPS: Mapping[StepName, Step[Any]] = {
+    StepName.DECIDE: DECIDE,
+    StepName.VET: VET,
+    StepName.APPLY: APPLY_DECISIONS,
+    StepName.DELIVER: DELIVER,
+}
 """The steps that have bells. The sweep alone starts the others, when they are due."""
 
 

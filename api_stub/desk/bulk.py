@@ -109,6 +109,7 @@ def decide_all(request: Request, visit: Decider, form: Form) -> Response:
         )
         typed_count = int(typed) if typed.isascii() and typed.isdecimal() and len(typed) < 10 else None
         result = decide_batch(desk_of(request).context, cases, decision, typed_count=typed_count)
+        desk_of(request).pause_timer.ring_in(pause.total_seconds())
     except DecisionRefused as refused:
         raise DeskRefusal(HTTPStatus.BAD_REQUEST, "Nothing was changed", str(refused)) from refused
     return go(f"/desk/batches/{result.batch_id}?of={len(cases)}")

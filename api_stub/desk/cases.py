@@ -13,7 +13,6 @@ from starlette.responses import Response
 from api_stub.desk.access import Visit, desk_of, visitor
 from api_stub.desk.case_view import read_case
 from api_stub.desk.shell import DeskRoute, not_here, page
-from api_stub.desk.trail import append_entry
 from api_stub.requests.etags import respond_unless_unchanged
 from api_stub.requests.pagination import read_page, write_cursor
 from api_stub.requests.query import Parameters
@@ -25,7 +24,7 @@ from delivery.records.identities import staff
 from delivery.records.pipeline import vetting_cases
 from delivery.records.vetting import case_work
 from delivery.records.views.desk import queue
-from delivery.rules.audit_chain import AuditKind
+from delivery.rules.audit_chain import AuditEntry, AuditKind
 from delivery.rules.case_decisions import Actor, ActorKind
 from delivery.vocabulary import CaseState, StaffRole
 from tasks.steps.case_work import claim_case
@@ -49,8 +48,7 @@ def show_case(request: Request, visit: Reader, case: str) -> Response:
     case_id = read_case_id(case)
     others = _claim(request, visit, case_id)
     shown = queue_page(request, case_id, others=others)
-    with transaction(desk_of(request).database) as db:
-        append_entry(request, db, AuditKind.BODY_READ, str(visit.member.staff_id), (str(case_id),))
+    desk_of(request).read_audit.add(AuditEntry(AuditKind.BODY_READ, str(visit.member.staff_id), (str(case_id),)))
     return shown
 
 

@@ -90,6 +90,7 @@ def _decide(  # noqa: PLR0913, PLR0917 - what a form says
             note=words.get("note"),
         )
         decide_case(desk_of(request).context, case_id, decision)
+        desk_of(request).pause_timer.ring_in(pause.total_seconds())
     except InvalidDecision as refused:
         return queue_page(request, case_id, conflict=str(refused), status=HTTPStatus.BAD_REQUEST)
     except DecisionRefused as refused:

@@ -18,7 +18,8 @@ from api_stub.server.refusal_log import log_refusal
 from api_stub.server.request_ids import request_id_of
 from delivery.explain import ago, count, span
 from delivery.outage_log import log_outage
-from delivery.records.database import DATABASE_UNAVAILABLE, LockTimeout
+from delivery.records.database import DATABASE_UNAVAILABLE, LockTimeout, is_lock_timeout
+from delivery.rulebook.documents import InvalidRuleSet
 
 _FOLDER = Path(__file__).parent
 STATIC = {
@@ -41,6 +42,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _ENTITY = "The request was not understood, so nothing was changed. Go back, and try again."
+_NO_ANSWER = "The database does not answer right now. Nothing is lost. Try again in a minute."
+_LOCKED = "Another request is changing the same thing. Nothing was changed. Try again."
 
 
 class DeskRefusal(Exception):  # noqa: N818 - a response, not a defect
@@ -79,6 +82,8 @@ class DeskRoute(APIRoute):
                 return login_ended(request, ended)
             except ApiError as error:
                 return _refused(request, DeskRefusal(error.status, "That did not work", _ENTITY))
+            except InvalidRuleSet as unreadable:
+                return _refused(request, _unreadable(unreadable))
             except (*DATABASE_UNAVAILABLE, TimeoutError, LockTimeout) as error:
                 return _try_later(request, error)
 
@@ -130,9 +135,18 @@ def _refused(request: Request, refusal: DeskRefusal) -> Response:
     return page(request, "refusal.html", status=refusal.status, title=refusal.title, sentence=refusal.sentence)
 
 
+def _unreadable(error: InvalidRuleSet) -> DeskRefusal:
+    """Return the refusal for a stored rule set that this version cannot read, with the first of its faults."""
+    sentence = (
+        "This version of Postroom cannot read the rule set in force, so nothing was changed."
+        f" The first fault: {error.faults[0]} Import a rule set without it: postroom rules import FILE."
+    )
+    return DeskRefusal(HTTPStatus.INTERNAL_SERVER_ERROR, "The rules cannot be read", sentence)
+
+
 def _try_later(request: Request, error: Exception) -> Response:
     log_outage(error, request_id=request_id_of(request.scope))
-    sentence = "The database does not answer right now. Nothing is lost. Try again in a minute."
+    sentence = _LOCKED if is_lock_timeout(error) or isinstance(error, LockTimeout) else _NO_ANSWER
     found = page(
         request, "refusal.html", status=HTTPStatus.SERVICE_UNAVAILABLE, title="Please try again", sentence=sentence
     )

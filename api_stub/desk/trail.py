@@ -35,6 +35,7 @@ def show_audit(request: Request, visit: Annotated[Visit, Depends(visitor(StaffRo
         kind=kind if kind in set(AuditKind) else None,
         before_seq=int(before[:18]) if before.isascii() and before.isdecimal() else None,
     )
+    desk_of(request).read_audit.flush()
     with transaction(desk_of(request).database) as db:
         found = audit.search(db, wanted, _LIMIT + 1)
         verdict = audit.verify(db, services_of(request).settings.audit_key, newest=_VERIFIED)

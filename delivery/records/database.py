@@ -60,6 +60,8 @@ SESSION_SETTINGS: Mapping[str, str | int] = {
 _RUN_TIMEOUT_S = 1.5
 # Less than that, so that a request learns in time that another one holds the row it waits for.
 _LOCK_TIMEOUT_MS = 700
+# People wait longer for a page of the desk than clients for an answer. A commit that it cuts off has succeeded.
+_PAGE_TIMEOUT_MS = 5_000
 # How many calls of one caller run at once where callers take turns.
 _TURNS = 2
 
@@ -75,6 +77,13 @@ DATABASE_ERRORS = (SQLAlchemyError, LockTimeout)
 def open_database(settings: Settings, *, connections: int) -> Database:
     """Open the database for a worker or a command, with at most this many connections."""
     return create_engine(make_url(settings.database_url.get_secret_value()), **_options(connections))
+
+
+def open_page_database(settings: Settings, *, connections: int) -> Database:
+    """Open the database for the pages of the desk. PostgreSQL ends what waits too long for a lock or a statement."""
+    options = _options(connections)
+    options["connect_args"]["options"] += f" -c lock_timeout={_LOCK_TIMEOUT_MS} -c statement_timeout={_PAGE_TIMEOUT_MS}"
+    return create_engine(make_url(settings.database_url.get_secret_value()), **options)
 
 
 def open_async_database(settings: Settings, *, connections: int, only_reads: bool = False) -> "AsyncDatabase":
@@ -139,6 +148,11 @@ def transaction(database: Database) -> Iterator[Connection]:
     """
     with _timeouts_as_outages(), database.begin() as db:
         yield db
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """Check whether an error of `DATABASE_UNAVAILABLE` is only that another transaction kept a lock for too long."""
+    return isinstance(getattr(error, "orig", None), LockNotAvailable | DeadlockDetected)
 
 
 def disable_idle_timeout(db: Connection) -> None:

@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from delivery.crash_points import CrashPoint, crash_here
 from delivery.logs.security import write_line
-from delivery.records.database import Transaction, transaction
+from delivery.records.database import DATABASE_UNAVAILABLE, Transaction, is_lock_timeout, transaction
 from delivery.records.identities.security_events import SecurityEvent, record
 from delivery.records.pipeline import candidates, transitions, vetting_cases
 from delivery.records.vetting import audit, decisions
@@ -95,6 +95,11 @@ def decide_batch(
             decide_case(context, case_id, replace(decision, version=version, batch_id=batch_id))
         except DecisionRefused as error:
             refused[case_id] = str(error)
+        except DATABASE_UNAVAILABLE as error:
+            # One case that is locked must not end the batch between two cases.
+            if not is_lock_timeout(error):
+                raise
+            refused[case_id] = "Another request is changing this case."
     facts = {"verdict": decision.verdict, "cases": len(cases), "decided": len(cases) - len(refused)}
     entry = AuditEntry(AuditKind.BATCH_DECIDED, decision.actor.actor_id, (str(batch_id),), facts)
     with transaction(context.database) as db:
