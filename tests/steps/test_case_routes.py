@@ -319,7 +319,7 @@ def test_a_standing_decision_names_every_wrong_field(http: httpx2.Client, vetter
 
 
 @pytest.mark.parametrize(("verb", "fields"), _VERBS)
-def test_another_scope_decides_nothing(  # noqa: PLR0913, PLR0917 - its fixtures
+def test_another_scope_decides_nothing(  # noqa: PLR0917 - its fixtures
     http: httpx2.Client,
     fixtures: Fixtures,
     settings: Settings,
