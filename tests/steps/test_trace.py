@@ -59,7 +59,7 @@ def test_accepting_one_message_is_one_statement_and_one_commit(fixtures: Fixture
     assert (1, 1) == (len(cost.statements), cost.commits)
 
 
-def test_deciding_one_message_is_four_statements_one_commit_and_no_bell(
+def test_deciding_one_message_is_three_statements_one_commit_and_no_bell(
     fixtures: Fixtures, context: StepContext, bells: RecordingDoorbell
 ) -> None:
     message_id = fixtures.message(*fixtures.accounts(25))
@@ -67,7 +67,7 @@ def test_deciding_one_message_is_four_statements_one_commit_and_no_bell(
     with measured(fixtures.database) as cost:
         decide(context, [message_id])
 
-    assert (4, 1, 0) == (len(cost.statements), cost.commits, len(bells.rung))
+    assert (3, 1, 0) == (len(cost.statements), cost.commits, len(bells.rung))
     assert (0, 25, "sent") == fixtures.counters(message_id)
 
 
