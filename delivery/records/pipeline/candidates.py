@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, tzinfo
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -89,16 +90,17 @@ def texts_of(row: Row[tuple[object, ...]]) -> dict[str, str]:
     }
 
 
-# What `preference_of` and the rules read, in statements that join message, account and preference.
+# What `preference_of` and the rules read, in statements that join message, account and preference: the last columns
+# of these, in this order.
 RULE_COLUMNS = """
-    message.type, message.client_id, message.sender_email, account.status AS account_status, account.time_zone,
-    preference.channel AS wanted_channel, preference.is_closed, preference.accepted_types, preference.sender_rule,
-    preference.senders, preference.muted_until, preference.quiet_from, preference.quiet_until,
-    clock_timestamp() AS read_at
+    message.type, message.client_id, message.sender_email, clock_timestamp() AS read_at,
+    account.status, account.time_zone, preference.channel AS wanted_channel, preference.is_closed,
+    preference.sender_rule, preference.muted_until, preference.quiet_from, preference.quiet_until,
+    preference.accepted_types, preference.senders
 """
+_PREFERENCE, _LISTS = slice(-10, -2), slice(-2, None)
 _CANDIDATES = text(f"""
-    SELECT recipient.id, recipient.message_id, recipient.state, recipient.attempt,
-           recipient.account_id, account.email AS address, {RULE_COLUMNS}
+    SELECT recipient.id, recipient.message_id, recipient.account_id, account.email, recipient.attempt, {RULE_COLUMNS}
     FROM recipient
     JOIN message ON message.id = recipient.message_id
     JOIN account ON account.id = recipient.account_id
@@ -110,58 +112,36 @@ _CANDIDATES = text(f"""
 
 def candidates(db: Connection, message_ids: Sequence[UUID], state: State) -> list[PendingRecipient]:
     """Return the recipients of these messages that are in this state, each with its preferences."""
-    rows = db.execute(_CANDIDATES, {"message_ids": list(message_ids), "state": state}).all()
-    senders = {message_id: _sender(row) for message_id, row in {row.message_id: row for row in rows}.items()}
-    return [
-        PendingRecipient(
-            recipient_id=row.id,
-            message_id=row.message_id,
-            account_id=row.account_id,
-            address=row.address,
-            state=state,
-            attempt=row.attempt,
-            sender=senders[row.message_id],
-            preference=preference_of(row),
-            read_at=row.read_at,
+    found: list[PendingRecipient] = []
+    senders: dict[UUID, SenderContext] = {}
+    # Columns are read by position: a name costs a search in a dictionary, and this runs for every recipient.
+    for row in db.execute(_CANDIDATES, {"message_ids": list(message_ids), "state": state}).all():
+        recipient_id, message_id, account_id, address, attempt, type_, client_id, sender_email, read_at = row[:9]
+        sender = senders.get(message_id)
+        if sender is None:
+            sender = senders[message_id] = SenderContext(MessageType(type_), client_id, sender_email)
+        preference = preference_of(row)
+        found.append(
+            PendingRecipient(recipient_id, message_id, account_id, address, state, attempt, sender, preference, read_at)
         )
-        for row in rows
-    ]
+    return found
 
 
-def _sender(row: Row[tuple[object, ...]]) -> SenderContext:
-    return SenderContext(MessageType(row.type), row.client_id, row.sender_email)
+def preference_of(row: Row[Any]) -> DeliveryPreferences:
+    """Return the preferences in a row that ends with `RULE_COLUMNS`."""
+    types, senders = row[_LISTS]
+    return _preference(row[_PREFERENCE], None if types is None else tuple(types), tuple(senders or ()))
 
 
-def preference_of(row: Row[tuple[object, ...]]) -> DeliveryPreferences:
-    """Return the preferences in a row with `RULE_COLUMNS`."""
-    return _preference(
-        row.account_status,
-        row.time_zone,
-        row.wanted_channel,
-        row.is_closed,
-        None if row.accepted_types is None else tuple(row.accepted_types),
-        row.sender_rule,
-        tuple(row.senders) if row.senders else (),
-        row.muted_until,
-        row.quiet_from,
-        row.quiet_until,
-    )
+_Columns = tuple[str, str, str | None, bool | None, str | None, datetime | None, time | None, time | None]
 
 
 # Most accounts have one of a few sets of preferences, and building them is most of what deciding costs in Python.
 @lru_cache(maxsize=1024)
-def _preference(  # noqa: PLR0913, PLR0917 - the columns of a row
-    account_status: str,
-    time_zone: str,
-    wanted_channel: str | None,
-    is_closed: bool | None,  # noqa: FBT001 - a column
-    accepted_types: tuple[str, ...] | None,
-    sender_rule: str | None,
-    senders: tuple[str, ...],
-    muted_until: datetime | None,
-    quiet_from: time | None,
-    quiet_until: time | None,
+def _preference(
+    columns: _Columns, accepted_types: tuple[str, ...] | None, senders: tuple[str, ...]
 ) -> DeliveryPreferences:
+    account_status, time_zone, wanted_channel, is_closed, sender_rule, muted_until, quiet_from, quiet_until = columns
     hours = QuietHours(quiet_from, quiet_until) if quiet_from is not None and quiet_until is not None else None
     return DeliveryPreferences(
         account_status=AccountStatus(account_status),
