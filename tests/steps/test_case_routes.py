@@ -18,7 +18,7 @@ from tests.support.fixtures import Fixtures
 
 __all__ = ["hold"]
 HOSTILE = "<script>alert(1)</script> {{7*7}} '; DROP TABLE message; -- =cmd|' /C calc'!A0"
-_VERBS = (
+_VERBS: tuple[tuple[str, dict[str, str]], ...] = (
     ("approve", {}),
     ("reject", {}),
     ("undo", {}),
