@@ -118,7 +118,7 @@ async def undo(request: Request, case_uuid: str, client: Decider) -> CaseOutcome
 
 @router.post("/vetting/cases/{case_uuid}/claim", responses=_ERRORS, openapi_extra=_takes(CASE_WORK))
 async def claim(request: Request, case_uuid: str, client: Decider) -> ClaimList:
-    """Claim a case for two minutes, and return who else looks at it. A claim warns, and blocks nobody."""
+    """Claim a case for two minutes, and return who else looks at it. Others can decide it nevertheless."""
     sent = CASE_WORK.read(await read_fields(request))
     actor = _actor(request, client, sent.claimed_name)
 

@@ -235,7 +235,7 @@ def build_claims(claims: Sequence[ClaimView]) -> ClaimList:
 
 def build_standing(found: Sequence[StandingView]) -> StandingList:
     """Return standing decisions as clients see them."""
-    return StandingList(data=[_standing(each) for each in found])
+    return StandingList(data=[_lasting(each) for each in found])
 
 
 def _summary(case: ListedCase) -> CaseSummary:
@@ -285,7 +285,7 @@ def _note(note: NoteView) -> NoteData:
     )
 
 
-def _standing(found: StandingView) -> StandingData:
+def _lasting(found: StandingView) -> StandingData:
     return StandingData(
         uuid=found.standing_id,
         case_uuid=found.case_id,

@@ -22,18 +22,18 @@ _STANDING_VERDICTS = (CaseVerdict.APPROVE, CaseVerdict.REJECT)
 
 @dataclass(frozen=True, slots=True)
 class NumberField(FieldType):
-    """A whole number in a range."""
+    """A whole number in a range. JSON is read with floats only."""
 
     smallest: int
     largest: int
 
     def read(self, value: object) -> int:
-        """Return the number as it is."""
-        if isinstance(value, bool) or not isinstance(value, int):
+        """Return the number."""
+        if not isinstance(value, float) or not value.is_integer():
             raise fault("wrong_type", "{field} must be a whole number.")
         if not self.smallest <= value <= self.largest:
             raise fault("invalid_value", f"{{field}} must be {self.smallest} to {self.largest}.")
-        return value
+        return int(value)
 
     def describe(self) -> JsonSchema:
         """Describe the range."""

@@ -12,6 +12,7 @@ from delivery.intake.errors import body_fault
 
 DEPTH_LIMIT = 8
 _ENCODING = "utf-8"
+_EXACT_DIGITS = 15  # A float holds every integer of so many digits exactly.
 _BYTE_ORDER_MARK = "\ufeff"
 
 # Texts with what stands between them, up to the next bracket. The quantifiers are possessive and the closing quote is
@@ -24,7 +25,7 @@ _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_object(body: bytes) -> Mapping[str, object]:
-    """Read a JSON object. Every number becomes 0.0: no field of a request is a number.
+    """Read a JSON object. Every number becomes a float, and an integer of more than 15 digits the infinite one.
 
     Raises `InvalidInput` with one fault of the body as a whole: `invalid_encoding`, `too_deep`, `duplicate_key`,
     `invalid_json` or `not_an_object`.
@@ -86,9 +87,9 @@ def _parse(text: str) -> object:
             return json.loads(
                 text,
                 object_pairs_hook=_distinct_keys,
-                # Integers are not read: Python refuses very long ones, and no field is a number. They become floats,
-                # so that 0 and 1 are not taken for false and true.
-                parse_int=_ignore_integer,
+                # Python refuses very long integers, so those are not read. The others become floats, so that 0 and 1
+                # are not taken for false and true.
+                parse_int=_read_integer,
                 parse_float=_read_finite,
                 parse_constant=_refuse_constant,
             )
@@ -118,15 +119,15 @@ def _distinct_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _ignore_integer(digits: str) -> float:
-    del digits
-    return 0.0
+def _read_integer(digits: str) -> float:
+    return float(digits) if len(digits) <= _EXACT_DIGITS else math.inf
 
 
 def _read_finite(digits: str) -> float:
-    if math.isinf(float(digits)):
+    number = float(digits)
+    if math.isinf(number):
         raise ValueError("a number beyond all limits")
-    return 0.0
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

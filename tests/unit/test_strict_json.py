@@ -115,3 +115,12 @@ def _depth(value: Any) -> int:
     if isinstance(value, dict):
         return 1 + max(map(_depth, value.values()), default=0)
     return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0
+
+
+def test_a_number_is_a_float_and_an_integer_that_a_float_cannot_hold_is_infinite() -> None:
+    body = b'{"one": 1, "half": 0.5, "below": -3, "exact": 999999999999999, "long": 1000000000000000}'
+
+    found = read_object(body)
+
+    assert {"one": 1.0, "half": 0.5, "below": -3.0, "exact": 999999999999999.0, "long": float("inf")} == found
+    assert {float} == set(map(type, found.values()))
