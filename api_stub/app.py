@@ -14,6 +14,7 @@ from api_stub.desk import decisions as desk_decisions
 from api_stub.desk import login as desk_login
 from api_stub.desk import overview as desk_overview
 from api_stub.desk import people as desk_people
+from api_stub.desk import standing as desk_standing
 from api_stub.desk import trail as desk_trail
 from api_stub.desk import unknown as desk_unknown
 from api_stub.pages import unsubscribe
@@ -39,6 +40,7 @@ _DESK = (
     desk_bulk.router,
     desk_overview.router,
     desk_people.router,
+    desk_standing.router,
     desk_trail.router,
     desk_unknown.router,
 )
