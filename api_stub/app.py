@@ -11,9 +11,11 @@ from api_stub.desk import bulk as desk_bulk
 from api_stub.desk import case_work as desk_case_work
 from api_stub.desk import cases as desk_cases
 from api_stub.desk import decisions as desk_decisions
+from api_stub.desk import lists as desk_lists
 from api_stub.desk import login as desk_login
 from api_stub.desk import overview as desk_overview
 from api_stub.desk import people as desk_people
+from api_stub.desk import standing as desk_standing
 from api_stub.desk import trail as desk_trail
 from api_stub.desk import unknown as desk_unknown
 from api_stub.pages import unsubscribe
@@ -58,6 +60,8 @@ _DESK = (
     desk_bulk.router,
     desk_overview.router,
     desk_people.router,
+    desk_standing.router,
+    desk_lists.router,
     desk_trail.router,
     desk_unknown.router,
 )
