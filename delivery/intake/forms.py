@@ -33,10 +33,8 @@ def read_multipart(body: bytes, content_type: bytes) -> Mapping[str, object]:
 
 
 def _value_of(part: Part, codec: str) -> str | bytes:
-    if part.is_file:
-        return part.data  # A file stays bytes, which no text field accepts.
-    if part.holds_parts:
-        raise body_fault("invalid_encoding", "A part of the form is multipart itself. Send each value in a part.")
+    if part.is_file or part.holds_parts:
+        return part.data  # What is no text stays bytes, which no text field accepts.
     data = decode_transfer(part.data, part.transfer_encoding)
     return decode_text(data, codec if part.charset is None else read_charset(part.charset))
 

@@ -24,8 +24,8 @@ _ACCOUNTS_AT_ONCE = 1000
 
 
 def environment_of(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return the environment variables that set these fields of `Settings`."""
-    return {environment_name(name): _text_of(value) for name, value in settings.items()}
+    """Return the environment variables that set these fields of `Settings`. None is no variable."""
+    return {environment_name(name): _text_of(value) for name, value in settings.items() if value is not None}
 
 
 def _text_of(value: Any) -> str:
