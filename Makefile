@@ -21,7 +21,7 @@ BIN := .venv/bin
 #: NOTE=1 Only print a note when no vulnerability database is reachable (audit)
 #: BUILD=NAME Try this broken build only (chaos-broken)
 
-.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth bench-rules bench-against chaos chaos-broken hosts simulate peers peers-packages audit runtime dev
+.PHONY: help up test check format lock bench bench-smtp bench-latency bench-door bench-growth bench-rules bench-against chaos chaos-broken hosts simulate browser peers peers-packages audit runtime dev
 
 help: ## Show this help
 	@awk -f tools/help.awk $(MAKEFILE_LIST)
@@ -90,6 +90,10 @@ simulate: dev ## Run thousands of seeded schedules on a model of the database
 
 audit: dev ## List all packages (SBOM) and look them up in vulnerability databases
 	@exec $(BIN)/python -m tools.audit $(if $(NOTE),--note)
+
+browser: dev ## Work at the desk in a real Chromium, by keyboard
+	@command -v chromium >/dev/null || { echo "make browser needs Chromium: apt-get install chromium" >&2; exit 1; }
+	@exec $(BIN)/pytest -n 2 tests/system/test_desk_browser.py
 
 peers: dev ## Send through real mail servers, brokers, databases and proxies of Debian
 	@exec $(BIN)/pytest -n 2 tests/peers
