@@ -30,7 +30,7 @@ up: runtime ## Start everything embedded and print a ready curl command
 	@exec $(BIN)/postroom up --port $(PORT) $(if $(EMPTY),--no-rehearsal)
 
 test: dev ## Run all tests, on servers that they start themselves
-	@exec $(BIN)/pytest -n 3
+	@exec $(BIN)/pytest -n 2
 
 check: dev ## Check format, lint, types, import contracts, locks and generated docs
 	$(BIN)/ruff format --check
