@@ -26,8 +26,8 @@ class FindingData(BaseModel):
     phrase: str
 
 
-class CaseSummary(BaseModel):
-    """A case in a list, without the text of its message. Staff should decide until `due_at`."""
+class CaseFields(BaseModel):
+    """What a case in a list and a case alone both show. Staff should decide until `due_at`."""
 
     uuid: UUID
     message_uuid: UUID
@@ -41,6 +41,11 @@ class CaseSummary(BaseModel):
     sender_name: str
     sender_email: str | None
     subject: str
+
+
+class CaseSummary(CaseFields):
+    """A case in a list, without the text of its message. Staff should decide until `due_at`."""
+
     type: MessageType
     recipient_count: int
 
@@ -95,21 +100,9 @@ class NoteData(BaseModel):
     made_at: datetime
 
 
-class CaseData(BaseModel):
+class CaseData(CaseFields):
     """A case with the text of its message, its recipients, decisions and notes."""
 
-    uuid: UUID
-    message_uuid: UUID
-    state: CaseState
-    version: int
-    findings: list[FindingData]
-    opened_at: datetime
-    due_at: datetime
-    expires_at: datetime
-    escalated_at: datetime | None
-    sender_name: str
-    sender_email: str | None
-    subject: str
     body: str
     type: MessageType
     recipients: list[CaseRecipientData]
